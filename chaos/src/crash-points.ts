@@ -1,0 +1,45 @@
+import type { Store } from '@mcp-durable/core'
+
+/** When the process ends: before the operation is sent, when the store has applied it and nobody here knows, or after that. */
+export const moments = ['before', 'applied', 'after'] as const
+/** It stops (SIGSTOP) before the operation is sent, and sends it when it goes on: behind the end of the call, or while the next owner runs it. */
+export const pauses = ['pause', 'overlap'] as const
+/** `never`: it only counts. */
+export type Moment = (typeof moments)[number] | (typeof pauses)[number] | 'never'
+export type CrashPoint = { operation: number; moment: Moment }
+
+/** What a node does whether it runs a call or not, when its timers say so. */
+const UNCOUNTED = new Set<PropertyKey>(['beat', 'listNodes', 'isWatched', 'heldScopes', 'leave', 'close'])
+/** Larger pages are the history of a call; smaller ones are for connections, whenever these come. */
+const HISTORY_PAGE = 256
+
+/**
+ * A store whose process meets its end at one operation. Operations count from the first `hold` on, with which a
+ * node begins to open or to claim a call.
+ */
+export function crashingStore(store: Store, point: CrashPoint): Store {
+  let counted = 0
+  const operate = async (name: keyof Store, operation: () => Promise<unknown>) => {
+    const number = ++counted
+    // A pipe is written at once, so the line is out before the process ends.
+    console.log(`operation ${number} ${name}`)
+    const hit = number === point.operation ? point.moment : 'never'
+    if (hit === 'before') process.kill(process.pid, 'SIGKILL')
+    if (hit === 'pause' || hit === 'overlap') process.kill(process.pid, 'SIGSTOP')
+    const outcome = await operation()
+    if (hit === 'applied') process.kill(process.pid, 'SIGKILL')
+    if (hit === 'after') setImmediate(() => process.kill(process.pid, 'SIGKILL'))
+    return outcome
+  }
+  return new Proxy(store, {
+    get(target, name) {
+      const method = Reflect.get(target, name, target) as (...args: unknown[]) => Promise<unknown>
+      return (...args: unknown[]) => {
+        const begun = counted > 0 || name === 'hold'
+        const isUncounted = UNCOUNTED.has(name) || (name === 'read' && args[3] !== HISTORY_PAGE)
+        if (!begun || isUncounted) return method.apply(target, args)
+        return operate(name as keyof Store, () => method.apply(target, args))
+      }
+    },
+  })
+}

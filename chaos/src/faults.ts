@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backend } from './backend.js'
+import type { NodePool } from './node-pool.js'
+import type { Random } from './random.js'
+import type { TcpRouter } from './tcp-router.js'
+
+export const faultKinds = ['kill', 'pause', 'redis', 'proxy'] as const
+export type FaultKind = (typeof faultKinds)[number]
+
+export type Targets = { pool: NodePool; backend: Backend; router: TcpRouter; leaseMs: number }
+
+/** Where a fault has not struck yet, everything goes on as if there were none. */
+const REST_MS = [300, 2000] as const
+const LATE_MS = [100, 1500] as const
+const REDIS_AWAY_MS = [100, 1200] as const
+
+/** One fault after the other, some of them at the same time, until `signal` fires; then waits until all are healed. */
+export async function strike(
+  kinds: readonly FaultKind[],
+  targets: Targets,
+  random: Random,
+  signal: AbortSignal,
+): Promise<Record<FaultKind, number>> {
+  const struck: Record<FaultKind, number> = { kill: 0, pause: 0, redis: 0, proxy: 0 }
+  const healing = new Set<Promise<void>>()
+  let redisIsAway = false
+  while (!signal.aborted) {
+    await sleep(random.between(...REST_MS), undefined, { signal }).catch(() => undefined)
+    if (signal.aborted) break
+    const kind = random.pick(kinds)
+    if (kind === 'redis' && redisIsAway) continue
+    if (kind === 'redis') redisIsAway = true
+    struck[kind]++
+    const healed = apply(kind, targets, random).finally(() => {
+      if (kind === 'redis') redisIsAway = false
+      healing.delete(healed)
+    })
+    healing.add(healed)
+  }
+  await Promise.all(healing)
+  await targets.pool.settled()
+  return struck
+}
+
+async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Targets, random: Random) {
+  const { running } = pool
+  switch (kind) {
+    case 'kill':
+      if (running.length === 0) return
+      // Sometimes all of them at once.
+      for (const node of random.chance(0.1) ? running : [random.pick(running)]) await pool.kill(node)
+      return
+    case 'pause':
+      if (running.length > 0) await pool.pause(random.pick(running), leaseMs + random.between(...LATE_MS))
+      return
+    case 'redis':
+      return backend.killFor(random.between(...REDIS_AWAY_MS), random)
+    case 'proxy':
+      return router.cut(random)
+  }
+}

@@ -1,0 +1,79 @@
+// Real processes, a random mix of calls, and faults; then whether everything that is promised has held.
+
+import { parseArgs } from 'node:util'
+import { chaos } from './chaos-run.js'
+import { faultKinds } from './faults.js'
+import { mutations } from './mutations.js'
+
+const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster]
+                    [--fault kill|pause|redis|proxy|all] [--client ts1|ts2]
+
+  --seconds S   how long faults and calls go on (default 60)
+  --seed N      what the random numbers begin with (default: a random one)
+  --nodes N     server processes (default 3)
+  --store S     redis: one server; cluster: three masters (default redis)
+  --fault F     kill: SIGKILL to a node · pause: SIGSTOP beyond its lease, then SIGCONT · redis: kill -9 to a Redis,
+                and start it again · proxy: cut connections · all of them (default all); several with commas
+  --client C    the official client: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default ts1)
+
+The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`
+
+const options = readOptions()
+const repeat = Object.entries({ ...options, fault: options.faults.join() })
+  .filter(([name, value]) => name !== 'faults' && value !== undefined)
+  .map(([name, value]) => `--${name} ${String(value)}`)
+  .join(' ')
+
+console.log(`chaos ${repeat}`)
+const report = await chaos(options, (line) => console.log(line))
+if (report.violations > 0) console.log(`to repeat it: npm run chaos -- ${repeat}`)
+console.log(JSON.stringify(report))
+process.exit(report.violations > 0 ? 1 : 0)
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        seconds: { type: 'string', default: '60' },
+        seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
+        nodes: { type: 'string', default: '3' },
+        store: { type: 'string', default: 'redis' },
+        fault: { type: 'string', default: 'all' },
+        client: { type: 'string', default: 'ts1' },
+        mutation: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+    if (values.help) {
+      console.log(usage)
+      process.exit(0)
+    }
+    return {
+      seconds: positive('seconds', values.seconds),
+      seed: positive('seed', values.seed),
+      nodes: positive('nodes', values.nodes),
+      store: choice('store', values.store, ['redis', 'cluster'] as const),
+      client: choice('client', values.client, ['ts1', 'ts2'] as const),
+      faults:
+        values.fault === 'all'
+          ? faultKinds
+          : values.fault.split(',').map((kind) => choice('fault', kind, faultKinds)),
+      mutation: values.mutation === undefined ? undefined : choice('mutation', values.mutation, mutations),
+    }
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)
+    process.exit(2)
+  }
+}
+
+function positive(name: string, text: string): number {
+  const number = Number(text)
+  if (Number.isSafeInteger(number) && number > 0) return number
+  throw new Error(`--${name} must be a whole number above 0, not '${text}'`)
+}
+
+function choice<const T extends string>(name: string, text: string, choices: readonly T[]): T {
+  const chosen = choices.find((candidate) => candidate === text)
+  if (chosen !== undefined) return chosen
+  throw new Error(`--${name} must be one of ${choices.join(', ')}, not '${text}'`)
+}

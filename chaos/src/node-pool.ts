@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { spawnNode, waitFor } from '../../test-support/index.js'
+import type { NodeProcess } from '../../test-support/index.js'
+
+/** A node process, and the id under which the other nodes know it. */
+export type PoolNode = { process: NodeProcess; id: string; port: number; paused: boolean }
+
+export type NodeFlags = {
+  redis: string
+  prefix: string
+  ledger: string
+  settings: object
+  crash?: object
+  env?: NodeJS.ProcessEnv
+}
+
+// What runs is always the compiled program, whether this file is compiled or not.
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const PROGRAM = HERE.includes('/dist/') ? `${HERE}node.js` : `${HERE}../dist/chaos/src/node.js`
+
+export async function startNode({ settings, crash, env, ...flags }: NodeFlags): Promise<PoolNode> {
+  const texts = {
+    ...flags,
+    settings: JSON.stringify(settings),
+    ...(crash && { crash: JSON.stringify(crash) }),
+  }
+  const args = Object.entries<string>(texts).flatMap(([name, value]) => [`--${name}`, value])
+  const process = await spawnNode(PROGRAM, args, { ...(env && { env }), timeoutMs: 60_000 })
+  const [, id = ''] = await waitFor(() => /^node (\S+)/m.exec(process.output), { timeoutMs: 60_000 })
+  return { process, id, port: Number(new URL(process.url).port), paused: false }
+}
+
+/** The nodes of a run: as many as wanted, whatever happens to them. */
+export class NodePool implements AsyncDisposable {
+  /** When each killed node died, by its id. */
+  readonly killedAt = new Map<string, number>()
+  /** Nodes that ended without being killed, with their last words. */
+  readonly crashes: string[] = []
+  kills = 0
+  pauses = 0
+  readonly #flags: NodeFlags
+  readonly #nodes = new Set<PoolNode>()
+  readonly #starting = new Set<Promise<void>>()
+  #closed = false
+
+  private constructor(flags: NodeFlags) {
+    this.#flags = flags
+  }
+
+  static async start(count: number, flags: NodeFlags): Promise<NodePool> {
+    const pool = new NodePool(flags)
+    await Promise.all(Array.from({ length: count }, () => pool.#add()))
+    return pool
+  }
+
+  /** Where new connections go: not to a node that is paused, if a balancer can help it. Open ones stay. */
+  readonly ports = (): number[] => {
+    const { running } = this
+    return (running.length > 0 ? running : [...this.#nodes]).map(({ port }) => port)
+  }
+
+  /** Nodes that run. */
+  get running(): PoolNode[] {
+    return [...this.#nodes].filter(({ paused }) => !paused)
+  }
+
+  /** SIGKILL; a new node takes its place as soon as it has started. */
+  async kill(node: PoolNode): Promise<void> {
+    this.kills++
+    this.#nodes.delete(node)
+    this.killedAt.set(node.id, Date.now())
+    await node.process.kill('SIGKILL')
+    const started = this.#add().catch(
+      (error: unknown) => void this.crashes.push(`a node did not start: ${String(error)}`),
+    )
+    this.#starting.add(started)
+    void started.finally(() => this.#starting.delete(started))
+  }
+
+  /** SIGSTOP, and SIGCONT after that time. */
+  async pause(node: PoolNode, ms: number): Promise<void> {
+    this.pauses++
+    node.paused = true
+    node.process.pause()
+    await sleep(ms)
+    node.process.resume()
+    node.paused = false
+  }
+
+  /** Waits until every replacement has started. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#starting)
+  }
+
+  /** What the nodes that live have complained about. */
+  get complaints(): string[] {
+    return [...this.#nodes].flatMap(({ process }) =>
+      process.output.split('\n').filter((line) => /\] error: |not repeatable|unhandled/i.test(line)),
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.settled()
+    await Promise.all([...this.#nodes].map(({ process }) => process.kill('SIGKILL')))
+  }
+
+  async #add() {
+    const node = await startNode(this.#flags)
+    if (this.#closed) return void (await node.process.kill('SIGKILL'))
+    this.#nodes.add(node)
+    void this.#watch(node)
+  }
+
+  async #watch(node: PoolNode) {
+    const { code, signal } = await node.process.exited
+    if (!this.#nodes.delete(node) || this.#closed) return
+    this.crashes.push(`a node ended by itself (${signal ?? code}):\n${node.process.output.slice(-2000)}`)
+  }
+}

@@ -1,0 +1,41 @@
+import { appendFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { durableTool } from '@mcp-durable/core'
+import { ledgerDigest } from '@mcp-durable/examples/dist/fixtures/ledger-tools.js'
+import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { z } from 'zod'
+
+const NAP_MS = 20
+const requestedSchema = {
+  type: 'object' as const,
+  properties: { answer: { type: 'string' as const } },
+  required: ['answer'],
+}
+
+/** One of each kind of step, one after the other. */
+export function registerScenario(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'scenario',
+    { inputSchema: { id: z.string() } },
+    durableTool(async ({ id }, ctx) => {
+      const effect = (step: string) => {
+        appendFileSync(ledger, `scenario ${id} ${step} ${process.pid}\n`)
+        return randomUUID()
+      }
+      const made = await ctx.atLeastOnce('make', () => effect('make'))
+      await ctx.progress(1, 3, made)
+      const paid = await ctx.atMostOnce('pay', () => effect('pay')).catch((error: Error) => error.name)
+      await ctx.info({ paid })
+      const { content } = await ctx.elicit('ask', { message: `${id} ask`, requestedSchema })
+      await ctx.progress(2, 3, paid)
+      await ctx.sleep('nap', NAP_MS)
+      const visits = await ctx.state.update((count) => Number(count ?? 0) + 1)
+      // The key differs each time this is run, so a change that were applied twice would leave two.
+      await ctx.map(`made-${id}`).insert([[randomUUID(), Buffer.from(made)]])
+      const drawn = await ctx.random('draw')
+      await ctx.progress(3, 3)
+      const values = [made, paid, String(content?.['answer']), String(visits), String(drawn)]
+      return { content: [{ type: 'text', text: ledgerDigest(values) }] }
+    }),
+  )
+}

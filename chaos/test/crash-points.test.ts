@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest'
+import { crashRun } from '../src/crash-run.js'
+import { moments, pauses } from '../src/crash-points.js'
+import type { CrashPoint } from '../src/crash-points.js'
+import { redis, twoAtATime } from './support.js'
+
+// A scenario with each kind of step meets a death at every operation that its owner sends to the store, and another
+// node finishes it; then the node that takes over meets one at every operation of its own, and a third finishes.
+
+const never: CrashPoint = { operation: 0, moment: 'never' }
+const { operations: alone } = await crashRun({ redis, points: [never] })
+const first = alone[0] ?? []
+/** The first node asks, and dies: half of everything is in the journal. */
+const halfway: CrashPoint = { operation: Math.ceil(first.length / 2), moment: 'after' }
+const { operations: pair } = await crashRun({ redis, points: [halfway, never] })
+const second = pair[1] ?? []
+
+const numbered = (names: readonly string[]) => names.map((name, index) => ({ operation: index + 1, name }))
+
+async function expectNothingBroken(points: readonly CrashPoint[]) {
+  const { violations, details, operations } = await twoAtATime(() => crashRun({ redis, points }))
+  expect(violations, details).toEqual([])
+  const reached = points.map(({ operation }, index) => (operations[index]?.length ?? 0) >= operation)
+  expect(reached, `it did not get so far: ${JSON.stringify(operations)}`).toEqual(points.map(() => true))
+}
+
+test('the scenario has enough operations for the points to mean something', () => {
+  expect(first.length).toBeGreaterThan(15)
+  expect(first.slice(0, 2)).toEqual(['hold', 'openCall'])
+  expect(second.slice(0, 3)).toEqual(['hold', 'claimCall', 'read'])
+})
+
+describe.each(moments)('the owner is killed: %s', (moment) => {
+  test.concurrent.each(numbered(first))('operation $operation, $name', async ({ operation }) => {
+    await expectNothingBroken([{ operation, moment }])
+  })
+})
+
+describe.each(moments)('the one that takes over is killed: %s', (moment) => {
+  test.concurrent.each(numbered(second))('operation $operation, $name', async ({ operation }) => {
+    await expectNothingBroken([halfway, { operation, moment }])
+  })
+})
+
+describe.each(pauses)('the owner is paused beyond its lease: %s', (moment) => {
+  test.concurrent.each(numbered(first))('operation $operation, $name', async ({ operation }) => {
+    await expectNothingBroken([{ operation, moment }])
+  })
+})

@@ -1,0 +1,47 @@
+import { durable } from '@mcp-durable/core'
+import {
+  choiceFlag,
+  closeOnSignal,
+  fail,
+  messageOf,
+  portFlag,
+  readFlags,
+  redisFlag,
+  serverOptions,
+  serverUsage,
+} from './cli.js'
+import { createEverythingServer } from './everything-server.js'
+import { adapters, serveMcp } from './listen.js'
+import { openStore } from './store.js'
+
+const usage = `usage: node dist/everything.js [--port N] [--host HOST] [--redis URL] [--adapter hono|express|node]
+                               [--ledger FILE]
+
+A server with every fixture of the official conformance suites, made durable, at /mcp.
+
+${serverUsage}
+  --adapter A   how it is mounted: hono, express or node (default hono)
+  --ledger FILE add four durable tools, ledger_*, which note in this file whatever they do`
+
+const { values } = readFlags(usage, {
+  options: { ...serverOptions, adapter: { type: 'string', default: 'hono' }, ledger: { type: 'string' } },
+})
+const port = portFlag('port', values.port, usage)
+const adapter = choiceFlag('adapter', values.adapter, adapters, usage)
+const redisUrl = redisFlag(values.redis, usage)
+
+try {
+  const opened = await openStore(redisUrl)
+  const mcp = durable({
+    server: () => createEverythingServer({ ledger: values.ledger }),
+    ...(opened.store && { store: opened.store }),
+  })
+  const server = await serveMcp(mcp, { adapter, host: values.host, port })
+  closeOnSignal(async () => {
+    await server.close(() => mcp.close({ graceMs: 2000 }))
+    await opened[Symbol.asyncDispose]()
+  })
+  console.log(`listening on ${server.url}`)
+} catch (error) {
+  fail(messageOf(error))
+}

@@ -1,0 +1,47 @@
+import { durable } from '@mcp-durable/core'
+import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { closeOnSignal, fail, messageOf, portFlag, readFlags, redisFlag, urlFlag } from '../cli.js'
+import { serveMcp } from '../listen.js'
+import { openStore } from '../store.js'
+import { Outside } from './outside.js'
+
+/** One node of an example: everything about it that is not its tools. */
+export async function runServer(name: string, createServer: (outside: Outside) => McpServer): Promise<void> {
+  const usage = `usage: node dist/${name}/server.js [--port N] [--redis URL] [--service URL]
+
+A node of the example '${name}', at /mcp. Start as many as you like on one Redis.
+
+  --port N        port to listen on; 0 takes a free one (default 9991)
+  --redis URL     where sessions, calls and maps live (default REDIS_URL, else the memory of this process)
+  --service URL   the outside service (default http://127.0.0.1:9992)`
+  const { values } = readFlags(usage, {
+    options: {
+      port: { type: 'string', default: '9991' },
+      redis: { type: 'string' },
+      service: { type: 'string', default: 'http://127.0.0.1:9992' },
+    },
+  })
+  const port = portFlag('port', values.port, usage)
+  const redisUrl = redisFlag(values.redis ?? (process.env['REDIS_URL'] || undefined), usage)
+  const outside = new Outside(urlFlag('service', values.service, ['http:'], usage).origin)
+  try {
+    const opened = await openStore(redisUrl)
+    const mcp = durable({
+      server: () => createServer(outside),
+      ...(opened.store && { store: opened.store }),
+    })
+    const server = await serveMcp(mcp, { adapter: 'hono', host: '127.0.0.1', port })
+    closeOnSignal(async () => {
+      await server.close(() => mcp.close({ graceMs: 2000 }))
+      await opened[Symbol.asyncDispose]()
+    })
+    console.log(`listening on ${server.url}`)
+  } catch (error) {
+    fail(messageOf(error))
+  }
+}
+
+/** A result that programs and people can read. */
+export const answer = (value: object) => ({
+  content: [{ type: 'text' as const, text: JSON.stringify(value) }],
+})

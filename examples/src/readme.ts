@@ -1,0 +1,52 @@
+// The code of the README, as it compiles. A test compares the two.
+import { createServer } from 'node:http'
+import { durable, durableTool } from '@mcp-durable/core'
+import { express } from '@mcp-durable/core/express'
+import { hono } from '@mcp-durable/core/hono'
+import { node } from '@mcp-durable/core/node'
+import { redisStore } from '@mcp-durable/redis-store'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import type { Express } from 'express'
+import type { Hono } from 'hono'
+import { Redis } from 'ioredis'
+import { z } from 'zod'
+
+type Shop = {
+  create: (item: string, key: string) => Promise<string>
+  charge: (order: string) => Promise<string>
+}
+
+export function createShop({ create, charge }: Shop) {
+  const server = new McpServer({ name: 'shop', version: '1.0.0' })
+  server.registerTool(
+    'order',
+    { inputSchema: { item: z.string() } },
+    durableTool(async ({ item }, ctx) => {
+      const order = await ctx.atLeastOnce('create', ({ idempotencyKey }) => create(item, idempotencyKey))
+      const receipt = await ctx.atMostOnce('charge', () => charge(order))
+      return { content: [{ type: 'text', text: receipt }] }
+    }),
+  )
+  return server
+}
+
+export function mountInHono(app: Hono, url: string, createMyServer: () => McpServer) {
+  const mcp = durable({ server: () => createMyServer(), store: redisStore(new Redis(url)) })
+
+  app.use('/mcp', hono(mcp))
+  return mcp
+}
+
+export async function mountElsewhere(
+  app: Express,
+  createMyServer: () => McpServer,
+  request: Request,
+  authInfo: { clientId: string },
+) {
+  const mcp = durable({ server: () => createMyServer() })
+  app.use('/mcp', express(mcp)) // '@mcp-durable/core/express', before or after express.json()
+  const http = { createServer }
+  http.createServer(node(mcp)) // '@mcp-durable/core/node'
+  const response = await mcp.fetch(request, { authInfo })
+  return response
+}

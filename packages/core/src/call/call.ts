@@ -1,0 +1,299 @@
+import type { Effect, StepRecord } from '../context/call-log.js'
+import { digest, randomId, requestKey } from '../ids.js'
+import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import { readAll, whileStoreFails } from '../store/retry.js'
+import { BEGINNING, splitId } from '../store/store.js'
+import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
+import { Tail } from '../store/tail.js'
+import type { Watcher } from '../store/watcher.js'
+import { SentMessages } from './history.js'
+import type { History } from './history.js'
+import { Journal, JournalLostError } from './journal.js'
+import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
+import type { InboxItem } from './inbox.js'
+import type { CallRecord } from './record.js'
+
+/** What runs the requests of a call: an SDK server object, one layer up. */
+export interface CallHost {
+  /** Aborts the handler of one dispatched request; it answers nothing any more. */
+  cancel(dispatchId: string, reason: string): void
+  /** A client's answer to a question of this call, or its progress on one. */
+  receive(message: JsonRpcMessage): void
+}
+
+/** Where the messages of a dispatched request go. */
+export interface DispatchTarget {
+  readonly id: string
+  readonly open: boolean
+  readonly requests: readonly JsonRpcRequest[]
+  /** Resolves when the message is in the journal. */
+  send(message: JsonRpcMessage, step?: string): Promise<void>
+  /** Resolves when the response is where the client will find it. */
+  respond(dispatchId: string, response: JsonRpcResponse): Promise<void>
+  /** The host is going: nothing more is sent or answered by this node. */
+  abandon(reason: string): void
+  /**
+   * Asks the client, once however often the call is run. `outgoing` makes the message for the id under which
+   * the question goes out, and takes the answer for that id from then on. Resolves when the question is in the journal.
+   */
+  ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest): Promise<void>
+  readonly isJournaled: boolean
+  /** The call in its journal; a request that is not journaled yet is now. */
+  journaled(): Promise<Call>
+}
+
+/** How long a call that can't begin waits for the store before it ends with an error. */
+const STORE_BACK_WITHIN_MS = 2500
+
+export type CallServices = { store: Store; watcher: Watcher; resumeWindow: number }
+export type CallStart = {
+  scope: string
+  id: string
+  requests: readonly JsonRpcRequest[]
+  /** This node's first record: the request, or the claim of a call that was another's. */
+  first: EntryId
+  idempotencyKey?: string | undefined
+  /** What earlier runs left: their records, and what has arrived in the inbox. */
+  past?: { history: History; inbox: readonly Entry[] }
+}
+
+/**
+ * One client request (or one batch of them) that is journaled, at its owner.
+ *
+ * Invariant: whatever the client gets to see of the call was acknowledged by the store before.
+ */
+export class Call implements DispatchTarget {
+  readonly id: string
+  readonly scope: string
+  readonly requests: readonly JsonRpcRequest[]
+  /** 1 on the first run, one more with every takeover. */
+  readonly attempt: number
+  /** Resolves when nothing more will be appended by this node. */
+  readonly ended: Promise<void>
+  readonly #services: CallServices
+  readonly #journal: Journal
+  readonly #inbox: Tail
+  readonly #unanswered: Map<string, JsonRpcRequest>
+  readonly #endWatch: () => void
+  readonly #close: CloseCall
+  readonly #steps: Map<string, StepRecord>
+  readonly #sent: SentMessages
+  /** Answers by question, also those for questions that this run has not asked yet. */
+  readonly #answers = new Map<string, JsonRpcResponse>()
+  readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
+  #host: CallHost | undefined
+  #markEnded!: () => void
+  readonly #abandoned = new AbortController()
+  #inboxOpened: Promise<unknown> | undefined
+  #questions: number
+
+  constructor(services: CallServices, { scope, id, requests, first, past, idempotencyKey }: CallStart) {
+    const { store, watcher, resumeWindow } = services
+    this.id = id
+    this.scope = scope
+    this.requests = requests
+    this.attempt = past?.history.attempt ?? 1
+    this.#services = services
+    this.#steps = past?.history.steps ?? new Map()
+    this.#sent = past?.history.sent ?? new SentMessages()
+    this.#questions = this.#sent.questionCount
+    const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
+    this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.history.hasAnswered(request.id)))
+    this.#close = {
+      requestKeys: requests.map((request) => requestKey(request, idempotencyKey)),
+      retainMs: resumeWindow,
+      keepKey: idempotencyKey !== undefined,
+    }
+    const abandoned = this.#abandoned.signal
+    this.#journal = new Journal(store, watcher, {
+      scope,
+      callId: id,
+      id: first,
+      close: this.#close,
+      abandoned,
+    })
+    this.ended = new Promise((resolve) => (this.#markEnded = resolve))
+    this.#inbox = new Tail(
+      store,
+      watcher,
+      { scope, log: `call:${id}:in`, after: past?.inbox.at(-1)?.id ?? BEGINNING, caughtUp: !past },
+      { write: (entry) => this.#received(decodeInboxItem(entry.data)), over: () => this.#lose() },
+    )
+    const [epoch] = splitId(first)
+    this.#endWatch = watcher.watch(scope, ({ topic, value }) => {
+      if (topic === `call:${id}` && splitId(value)[0] > epoch) this.#lose()
+    }).end
+    for (const entry of past?.inbox ?? []) this.#received(decodeInboxItem(entry.data))
+  }
+
+  get open() {
+    return this.#journal.open
+  }
+
+  /** Repeats an operation while the store is away for a moment: a call that is in its journal waits for it. */
+  whileStoreFails<T>(operation: () => Promise<T>): Promise<T> {
+    return whileStoreFails(operation, this.#abandoned.signal, STORE_BACK_WITHIN_MS)
+  }
+
+  /** Says who runs the call, and what is left to run: a request may have been cancelled by now. */
+  runOn(host: CallHost): Array<[dispatchId: string, request: JsonRpcRequest]> {
+    this.#host = host
+    return [...this.#unanswered]
+  }
+
+  readonly isJournaled = true
+
+  async journaled() {
+    return this
+  }
+
+  /** Whether a question was asked by name. */
+  isNamed(questionId: RequestId) {
+    return String(questionId).startsWith(`${this.id}.n`)
+  }
+
+  async send(message: JsonRpcMessage, step?: string) {
+    if (this.#sent.takeNotification(message, step)) return
+    await this.#append({ kind: 'message', message, ...(step !== undefined && { step }) })
+  }
+
+  async respond(dispatched: string, response: JsonRpcResponse) {
+    const request = this.#unanswered.get(dispatched)
+    if (!request) return
+    this.#unanswered.delete(dispatched)
+    const message = { ...response, id: request.id }
+    const last = this.#unanswered.size === 0
+    await this.#append(last ? { kind: 'response', message } : { kind: 'message', message })
+  }
+
+  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest) {
+    await this.#inboxIsOpen()
+    const asked = this.#sent.takeQuestion(question)
+    const message = outgoing(asked ?? `${this.id}.${++this.#questions}`)
+    if (asked === undefined) return void (await this.#append({ kind: 'message', message }))
+    const answer = this.#answers.get(asked)
+    if (answer) this.#host?.receive(answer)
+  }
+
+  /** Asks under a name of the asker's own; resolves to the answer. Abandoned with the call. */
+  async askByName(name: string, question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>): Promise<JsonRpcResponse> {
+    await this.#inboxIsOpen()
+    const id = `${this.id}.n${digest(name)}`
+    const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
+    const answer = this.#answers.get(id)
+    if (answer) return answer
+    if (!this.#sent.hasAsked(id))
+      await this.#append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+    return answered
+  }
+
+  /** The newest record of a step. */
+  step(id: string) {
+    return this.#steps.get(id)
+  }
+
+  /** Resolves when the record is acknowledged; `conflict`: its effect did not apply, and nothing was recorded. */
+  async recordStep(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
+    const outcome = await this.#append({ kind: 'step', step }, effect)
+    if (outcome === 'conflict') return 'conflict'
+    this.#steps.set(step.id, step)
+    return 'recorded'
+  }
+
+  /** Everything in the journal so far. */
+  readJournal(): Promise<Entry[]> {
+    return readAll(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned.signal)
+  }
+
+  /** Answers with an error what this node was told to run and did not. The same request may come again, and runs then. */
+  failUnrun(message: string) {
+    this.#close.keepKey = false
+    return this.end(({ id }) =>
+      errorResponse(id, ErrorCode.internalError, `The call was not run: ${message}`),
+    )
+  }
+
+  /** Answers whatever is left of the call in its place. */
+  async end(answer: (request: JsonRpcRequest) => JsonRpcResponse) {
+    for (const [dispatched, request] of this.#unanswered) await this.respond(dispatched, answer(request))
+  }
+
+  /** Stops without a terminal record: this node is going, or lost the journal. */
+  abandon(reason: string) {
+    this.#stop(reason)
+  }
+
+  #append(record: CallRecord, effect?: Effect) {
+    const appended = this.#journal.append(record, effect)
+    appended.catch((error: unknown) => {
+      if (error instanceof JournalLostError) this.#lose()
+    })
+    if (!this.open) appended.then(this.#end, this.#end)
+    return appended
+  }
+
+  #received(item: InboxItem | undefined): boolean {
+    if (item?.kind === 'message') this.#receive(item.message)
+    if (item?.kind === 'cancelled') this.#cancel(item)
+    return this.open
+  }
+
+  /** The terminal record goes first, so that a response that is already on its way to the journal wins or loses as a whole. */
+  #cancel({ requestKey: key, reason }: InboxItem & { kind: 'cancelled' }) {
+    for (const [dispatched, request] of this.#unanswered) {
+      if (!requestKey(request).startsWith(key)) continue
+      this.#unanswered.delete(dispatched)
+      const recorded =
+        this.#unanswered.size === 0 ? this.#append({ kind: 'cancelled', reason }) : Promise.resolve()
+      recorded.then(
+        () => this.#host?.cancel(dispatched, reason),
+        () => undefined,
+      )
+    }
+  }
+
+  #receive(message: JsonRpcMessage) {
+    if (isResponse(message)) {
+      const id = String(message.id)
+      // The first answer counts, in this run and in every later one.
+      if (this.#answers.has(id)) return
+      this.#answers.set(id, message)
+      const asking = this.#asking.get(id)
+      if (asking) return asking(message)
+    }
+    this.#host?.receive(message)
+  }
+
+  /** Answers need a place to go before the client can give them. */
+  #inboxIsOpen() {
+    const options = { nonce: randomId(), maxLength: MAX_INBOX }
+    this.#inboxOpened ??= whileStoreFails(
+      () => this.#services.store.append(this.scope, `call:${this.id}:in`, INBOX_OPENED, options),
+      this.#abandoned.signal,
+    )
+    return this.#inboxOpened
+  }
+
+  #lose() {
+    this.#stop('The call has moved to another node or was deleted.')
+  }
+
+  #stop(reason: string) {
+    this.#abandoned.abort()
+    for (const dispatched of this.#unanswered.keys()) this.#host?.cancel(dispatched, reason)
+    this.#unanswered.clear()
+    this.#end()
+  }
+
+  readonly #end = () => {
+    this.#inbox.end()
+    this.#endWatch()
+    this.#markEnded()
+  }
+}
+
+/** The id under which the host knows a request: unique on the host whatever ids clients choose, and the same after a takeover. */
+export function dispatchId(callId: string, requests: readonly JsonRpcRequest[], index: number) {
+  return requests.length === 1 ? callId : `${callId}.${index}`
+}

@@ -1,0 +1,152 @@
+import { randomId, requestKey } from '../ids.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { EntryId } from '../store/store.js'
+import { dispatchId } from './call.js'
+import type { Call, CallHost, DispatchTarget } from './call.js'
+import { JournalClosedError } from './journal.js'
+import type { CallOutcome, CallRequest, Calls } from './calls.js'
+
+/** How long a request may take before it is journaled. */
+const JOURNAL_AFTER_MS = 1000
+
+/** How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. */
+export type DeferredOutcome =
+  | { status: 'answered'; responses: readonly JsonRpcResponse[] }
+  | { status: 'journaled'; call: Call; first: EntryId }
+  | { status: 'cancelled' }
+  | { status: 'abandoned' }
+  | Exclude<CallOutcome, { status: 'opened' }>
+
+type Answered = { dispatched: string; response: JsonRpcResponse }
+
+/**
+ * A request that is answered with plain JSON, and becomes a journaled call only when it sends
+ * something before its response, or takes long.
+ */
+export class DeferredCall implements DispatchTarget {
+  readonly id = randomId()
+  readonly requests: readonly JsonRpcRequest[]
+  readonly outcome: Promise<DeferredOutcome>
+  readonly #calls: Calls
+  readonly #request: CallRequest
+  readonly #host: CallHost
+  readonly #unanswered: Set<string>
+  #answers: Answered[] = []
+  #cancelled = 0
+  #settle!: (outcome: DeferredOutcome) => void
+  #timer: NodeJS.Timeout | undefined
+  #journaled: Promise<Call> | undefined
+  #settled = false
+
+  constructor(calls: Calls, request: CallRequest, host: CallHost) {
+    this.#calls = calls
+    this.#request = request
+    this.#host = host
+    this.requests = request.requests
+    this.#unanswered = new Set(this.requests.map((_, index) => dispatchId(this.id, this.requests, index)))
+    this.outcome = new Promise((resolve) => {
+      this.#settle = (outcome) => {
+        clearTimeout(this.#timer)
+        this.#settled = true
+        resolve(outcome)
+      }
+    })
+    this.#journalLater()
+  }
+
+  pending(): Array<[dispatchId: string, request: JsonRpcRequest]> {
+    return this.requests.map((request, index) => [dispatchId(this.id, this.requests, index), request])
+  }
+
+  get isJournaled() {
+    return this.#journaled !== undefined
+  }
+
+  get open() {
+    return !this.#settled || this.#journaled !== undefined
+  }
+
+  async send(message: JsonRpcMessage, step?: string) {
+    await (await this.journaled()).send(message, step)
+  }
+
+  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest) {
+    return (await this.journaled()).ask(question, outgoing)
+  }
+
+  async journaled() {
+    if (!this.open) throw new JournalClosedError()
+    return this.#journal()
+  }
+
+  async respond(dispatched: string, response: JsonRpcResponse) {
+    if (!this.#unanswered.delete(dispatched)) return
+    const call = this.#journaled && (await this.#journaled.catch(() => undefined))
+    if (call) return call.respond(dispatched, response)
+    this.#answers.push({ dispatched, response })
+    this.#settleIfAnswered()
+  }
+
+  /** Cancels what is not journaled yet; a journaled call hears of it through its inbox. */
+  cancel(keyPrefix: string, reason: string) {
+    if (this.#journaled) return
+    for (const [dispatched, request] of this.pending()) {
+      if (!requestKey(request).startsWith(keyPrefix) || !this.#unanswered.delete(dispatched)) continue
+      this.#cancelled++
+      this.#host.cancel(dispatched, reason)
+    }
+    this.#settleIfAnswered()
+  }
+
+  #settleIfAnswered() {
+    if (this.#settled || this.#answers.length + this.#cancelled < this.requests.length) return
+    const responses = this.#inOrder()
+    this.#settle(responses.length > 0 ? { status: 'answered', responses } : { status: 'cancelled' })
+  }
+
+  abandon() {
+    if (!this.#journaled && !this.#settled) this.#settle({ status: 'abandoned' })
+  }
+
+  #inOrder() {
+    const byDispatch = new Map(this.#answers.map(({ dispatched, response }) => [dispatched, response]))
+    return this.requests.flatMap((request, index) => {
+      const response = byDispatch.get(dispatchId(this.id, this.requests, index))
+      return response ? [{ ...response, id: request.id }] : []
+    })
+  }
+
+  #journalLater() {
+    this.#timer = setTimeout(() => {
+      // While the store is away the answer may still come; the next attempt is a second later.
+      this.#journal().catch(() => {
+        if (!this.#settled) this.#journalLater()
+      })
+    }, JOURNAL_AFTER_MS)
+  }
+
+  #journal(): Promise<Call> {
+    if (this.#journaled) return this.#journaled
+    const journaled = this.#open()
+    this.#journaled = journaled
+    journaled.catch(() => {
+      if (this.#journaled === journaled) this.#journaled = undefined
+    })
+    return journaled
+  }
+
+  async #open(): Promise<Call> {
+    const outcome = await this.#calls.open({ ...this.#request, id: this.id })
+    if (outcome.status !== 'opened') {
+      for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, 'The request cannot go on.')
+      this.#unanswered.clear()
+      this.#settle(outcome)
+      throw new Error(`The request cannot be journaled: ${outcome.status}.`)
+    }
+    const { call, first } = outcome
+    call.runOn(this.#host)
+    for (const { dispatched, response } of this.#answers.splice(0)) await call.respond(dispatched, response)
+    this.#settle({ status: 'journaled', call, first })
+    return call
+  }
+}

@@ -1,0 +1,116 @@
+import type { StepRecord } from '../context/call-log.js'
+import { isNotification, isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
+import type { Entry } from '../store/store.js'
+import { isTerminal, parseRecord } from './record.js'
+import type { RecordedRequest } from './record.js'
+
+/** What a journal says about the runs of a call so far. */
+export class History {
+  readonly request: RecordedRequest
+  /** How often the call was run, the run that follows included. */
+  readonly attempt: number
+  readonly ended: boolean
+  readonly steps = new Map<string, StepRecord>()
+  readonly sent = new SentMessages()
+  readonly #answered = new Set<string>()
+
+  constructor(entries: readonly Entry[]) {
+    let request: RecordedRequest | undefined
+    let claims = 0
+    let ended = false
+    for (const { data } of entries) {
+      const record = parseRecord(data)
+      if (record.kind === 'request') request = record.request
+      if (record.kind === 'claim') claims++
+      if (record.kind === 'step') this.steps.set(record.step.id, record.step)
+      if (record.kind === 'message') this.#sentMessage(record.message, record.step)
+      ended ||= isTerminal(record.kind)
+    }
+    if (!request) throw new Error('The journal does not begin with a request.')
+    this.request = request
+    this.attempt = 1 + claims
+    this.ended = ended
+  }
+
+  /** A member of a batch that has its response already. */
+  hasAnswered(id: RequestId) {
+    return this.#answered.has(JSON.stringify(id))
+  }
+
+  #sentMessage(message: JsonRpcMessage, step: string | undefined) {
+    if (isResponse(message)) this.#answered.add(JSON.stringify(message.id))
+    else this.sent.add(message, step)
+  }
+}
+
+/**
+ * The messages of earlier runs. A message that is sent again is recognised by its content and how often
+ * it occurred: where the content differs there is a second delivery, never a lost message.
+ */
+export class SentMessages {
+  readonly #notifications = new Map<string, number>()
+  readonly #progress = new Map<string, number>()
+  readonly #questions = new Map<string, string[]>()
+  readonly #ids = new Set<string>()
+
+  add(message: JsonRpcMessage, step?: string) {
+    if (isRequest(message)) {
+      const id = String(message.id)
+      this.#ids.add(id)
+      const key = questionKey(message)
+      this.#questions.set(key, [...(this.#questions.get(key) ?? []), id])
+    } else if (isNotification(message)) {
+      const key = contentKey(message, step)
+      this.#notifications.set(key, (this.#notifications.get(key) ?? 0) + 1)
+      const progress = progressOf(message)
+      if (progress)
+        this.#progress.set(progress.token, Math.max(progress.value, this.#highest(progress.token)))
+    }
+  }
+
+  /** True if an earlier run has sent this notification; each one counts once. */
+  takeNotification(message: JsonRpcMessage, step?: string): boolean {
+    const progress = progressOf(message)
+    if (progress) return progress.value <= this.#highest(progress.token)
+    const key = contentKey(message, step)
+    const left = this.#notifications.get(key) ?? 0
+    if (left > 0) this.#notifications.set(key, left - 1)
+    return left > 0
+  }
+
+  /** The id under which an earlier run has asked this; each one counts once. */
+  takeQuestion(question: JsonRpcRequest): string | undefined {
+    return this.#questions.get(questionKey(question))?.shift()
+  }
+
+  hasAsked(id: string) {
+    return this.#ids.has(id)
+  }
+
+  get questionCount() {
+    return this.#ids.size
+  }
+
+  #highest(token: string) {
+    return this.#progress.get(token) ?? Number.NEGATIVE_INFINITY
+  }
+}
+
+function progressOf(message: JsonRpcMessage) {
+  if (!isNotification(message) || message.method !== 'notifications/progress') return undefined
+  const { progressToken, progress } = message.params ?? {}
+  return typeof progress === 'number' ? { token: JSON.stringify(progressToken), value: progress } : undefined
+}
+
+function contentKey(message: JsonRpcMessage, step: string | undefined) {
+  return 'method' in message ? JSON.stringify([step, message.method, message.params]) : ''
+}
+
+/** Without the progress token: the SDK draws it from its numbering, which begins anew in every server object. */
+function questionKey({ method, params }: JsonRpcRequest) {
+  if (!params?._meta) return JSON.stringify([method, params])
+  const { progressToken: _, ...meta } = params._meta
+  const { _meta: __, ...rest } = params
+  return JSON.stringify([method, Object.keys(meta).length > 0 ? { ...rest, _meta: meta } : rest])
+}

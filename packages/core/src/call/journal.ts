@@ -1,0 +1,127 @@
+import type { Effect } from '../context/call-log.js'
+import { DurableError } from '../errors.js'
+import { whileStoreFails } from '../store/retry.js'
+import { splitId } from '../store/store.js'
+import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
+import type { Watcher } from '../store/watcher.js'
+import { encodeRecord, isTerminal } from './record.js'
+import type { CallRecord } from './record.js'
+
+/** This node may not append to the journal any more: another one took the call over, or the call is gone. */
+export class JournalLostError extends DurableError {
+  constructor(readonly reason: 'fenced' | 'gone') {
+    super(
+      `journal-${reason}`,
+      reason === 'fenced' ? 'Another node has taken this call over.' : 'The call was deleted.',
+    )
+  }
+}
+
+/** The journal had its terminal record already. */
+export class JournalClosedError extends DurableError {
+  constructor() {
+    super('journal-closed', 'The call has ended; nothing can be sent for it any more.')
+  }
+}
+
+/** `id`: the record that stands last. `abandoned`: ends the wait for a store that is away; what is not acknowledged then fails. */
+export type JournalStart = {
+  scope: string
+  callId: string
+  id: EntryId
+  close: CloseCall
+  abandoned: AbortSignal
+}
+
+type Waiting = {
+  entry: Entry
+  close: boolean
+  effect: Effect | undefined
+  resolve: (outcome: 'appended' | 'conflict') => void
+  reject: (error: Error) => void
+}
+
+/**
+ * The owner's end of a call's journal.
+ *
+ * Invariant: `append` resolves only when the store has acknowledged the record, and records are
+ * acknowledged in the order of their ids. One append is under way at a time; what is asked for
+ * meanwhile goes out together in the next one. While the store is away the append is repeated: its
+ * ids make that safe, and end it as `fenced` or `gone` if the world moved on.
+ */
+export class Journal {
+  readonly #store: Store
+  readonly #watcher: Watcher
+  readonly #at: JournalStart
+  readonly #epoch: number
+  #seq: number
+  #last: EntryId
+  #waiting: Waiting[] = []
+  #writing = false
+  #closed = false
+  #lost: Error | undefined
+
+  constructor(store: Store, watcher: Watcher, at: JournalStart) {
+    this.#store = store
+    this.#watcher = watcher
+    this.#at = at
+    this.#last = at.id
+    const [epoch, seq] = splitId(at.id)
+    this.#epoch = epoch
+    this.#seq = seq
+  }
+
+  /** False once the terminal record is asked for, or the journal is lost. */
+  get open() {
+    return !this.#closed && !this.#lost
+  }
+
+  /** Resolves when the record is acknowledged; `conflict`: the effect did not apply, and nothing was recorded. */
+  append(record: CallRecord, effect?: Effect): Promise<'appended' | 'conflict'> {
+    if (!this.open) return Promise.reject(this.#lost ?? new JournalClosedError())
+    const close = isTerminal(record.kind)
+    if (close) this.#closed = true
+    const entry = { id: `${this.#epoch}-${++this.#seq}`, data: encodeRecord(record) }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ entry, close, effect, resolve, reject })
+      if (!this.#writing) void this.#write()
+    })
+  }
+
+  async #write() {
+    this.#writing = true
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch()
+      try {
+        const outcome = await this.#appendUntilKnown(batch)
+        for (const { resolve } of batch) resolve(outcome)
+      } catch (error) {
+        this.#lost = error as Error
+        for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error as Error)
+      }
+    }
+    this.#writing = false
+  }
+
+  /** What waits, up to the next record with an effect; that one goes alone, since it may not apply. */
+  #nextBatch() {
+    const next = this.#waiting.findIndex(({ effect }) => effect)
+    return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
+  }
+
+  async #appendUntilKnown(batch: readonly Waiting[]) {
+    const entries = batch.map(({ entry }) => entry)
+    const { scope, callId, close, abandoned } = this.#at
+    const closing = batch.some((waiting) => waiting.close) ? close : undefined
+    const outcome = await whileStoreFails(
+      () => this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect),
+      abandoned,
+    )
+    if (outcome === 'conflict') return outcome
+    if (outcome !== 'appended') throw new JournalLostError(outcome)
+    const previous = this.#last
+    this.#last = entries.at(-1)?.id ?? previous
+    this.#watcher.appended(scope, `call:${callId}`, { previous, entries })
+    return outcome
+  }
+}

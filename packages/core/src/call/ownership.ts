@@ -1,0 +1,198 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { randomId } from '../ids.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
+import type { EntryId, Store } from '../store/store.js'
+import { encodeRecord } from './record.js'
+
+export type Lease = {
+  /** Time between heartbeats. */
+  beatEvery: number
+  /** A node this late is dead, whatever else is known. */
+  lease: number
+  /** Time between looks at the other nodes. */
+  sweepEvery: number
+}
+
+export type Claimed = { scope: string; callId: string; first: EntryId }
+
+type OwnerStore = OwnershipStore & Pick<Store, 'watch' | 'publish'>
+
+/** Two looks this far apart must find nobody on a node's channel. */
+const SECOND_LOOK_MS = 150
+/** After the store was away, every node seems late and unheard of until it has connected again. */
+const SETTLE_MS = 5_000
+/** Longer than it takes to open a call in a scope that was just held, with a store that answers within its deadline. */
+const RELEASE_AFTER_MS = 60_000
+const PAGE = 100
+const NODES = 'nodes'
+const channelOf = (node: string) => `node:${node}`
+
+/**
+ * This node among the others: it beats, holds scopes, and claims the calls of nodes that died.
+ *
+ * Invariant: a scope is held before a call is opened or claimed in it, and released only when none is left;
+ * so every call of a dead node is found. A verdict of death may be wrong: the epoch fences the old owner.
+ */
+export class Ownership {
+  readonly node = randomId()
+  readonly #store: OwnerStore
+  readonly #lease: Lease
+  readonly #logger: Logger
+  readonly #takeOver: (claimed: Claimed) => void
+  readonly #held = new Map<string, { holding: Promise<void>; usedAt: number }>()
+  readonly #stopped = new AbortController()
+  #settledAt = 0
+  #beatAt = Date.now()
+  #onLeft: () => void = () => undefined
+  #unwatch: Array<() => void> = []
+
+  constructor(store: OwnerStore, lease: Lease, logger: Logger, takeOver: (claimed: Claimed) => void) {
+    this.#store = store
+    this.#lease = lease
+    this.#logger = logger
+    this.#takeOver = takeOver
+  }
+
+  start() {
+    void this.#watch(channelOf(this.node), () => undefined)
+    void this.#watch(NODES, () => this.#onLeft())
+    void this.#repeat(
+      () => this.#beat(),
+      () => this.#pause(this.#lease.beatEvery),
+    )
+    void this.#repeat(
+      () => this.#sweep(),
+      () => this.#pauseOrLeaving(this.#lease.sweepEvery * (0.8 + 0.4 * Math.random())),
+    )
+  }
+
+  /** Resolves when others would find a call of this node in the scope. Free when it is held already. */
+  hold(scope: string): Promise<void> {
+    const held = this.#held.get(scope)
+    if (held) {
+      held.usedAt = Date.now()
+      return held.holding
+    }
+    const holding = this.#store.hold(this.node, [scope])
+    this.#held.set(scope, { holding, usedAt: Date.now() })
+    holding.catch(() => {
+      if (this.#held.get(scope)?.holding === holding) this.#held.delete(scope)
+    })
+    return holding
+  }
+
+  /** Lets go of scopes in which this node has nothing to run, and was not just about to. */
+  releaseUnused(isUsed: (scope: string) => boolean) {
+    const before = Date.now() - RELEASE_AFTER_MS
+    const unused = [...this.#held].filter(([scope, { usedAt }]) => usedAt < before && !isUsed(scope))
+    if (unused.length === 0) return
+    const scopes = unused.map(([scope]) => scope)
+    for (const scope of scopes) this.#held.delete(scope)
+    // What stays held by mistake is found empty by whoever buries this node.
+    this.#store.release(this.node, scopes).catch(() => undefined)
+  }
+
+  /** Hands over: the others may claim what this node owns at once. */
+  async leave() {
+    this.#stopped.abort()
+    for (const unwatch of this.#unwatch.splice(0)) unwatch()
+    await this.#store.leave(this.node)
+    await this.#store.publish(NODES, 'left', this.node)
+  }
+
+  async #watch(scope: string, listener: () => void) {
+    while (!this.#stopped.signal.aborted) {
+      try {
+        this.#unwatch.push(await this.#store.watch(scope, listener))
+        return
+      } catch {
+        await this.#pause(this.#lease.sweepEvery)
+      }
+    }
+  }
+
+  async #beat() {
+    this.#noticePause()
+    const began = Date.now()
+    this.#beatAt = began
+    const known = await this.#store.beat(this.node)
+    if (Date.now() - began > this.#lease.beatEvery * 2) this.#settledAt = Date.now() + SETTLE_MS
+    // First beat, or buried alive: either way the store does not know what this node holds.
+    if (!known && this.#held.size > 0) await this.#store.hold(this.node, [...this.#held.keys()])
+  }
+
+  async #sweep() {
+    this.#noticePause()
+    for (const beat of await this.#store.listNodes()) {
+      if (beat.node === this.node || Date.now() < this.#settledAt) continue
+      if (await this.#isDead(beat)) await this.#recover(beat.node)
+    }
+  }
+
+  /** A node that stood still does not know who else did: a host that slept, a long turn of the event loop. */
+  #noticePause() {
+    if (Date.now() - this.#beatAt > this.#lease.beatEvery * 4) this.#settledAt = Date.now() + SETTLE_MS
+  }
+
+  async #isDead({ node, lateMs }: NodeBeat) {
+    if (lateMs >= this.#lease.lease) return true
+    if (lateMs < this.#lease.beatEvery * 2) return false
+    if (await this.#store.isWatched(channelOf(node))) return false
+    await this.#pause(SECOND_LOOK_MS)
+    return !(await this.#store.isWatched(channelOf(node)))
+  }
+
+  async #recover(dead: string) {
+    for (;;) {
+      const scopes = await this.#store.heldScopes(dead, PAGE)
+      if (scopes.length === 0 || this.#stopped.signal.aborted) break
+      for (const scope of shuffled(scopes)) {
+        const open = await this.#store.listOpenCalls(scope)
+        for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
+        await this.#store.release(dead, [scope])
+      }
+    }
+    const buried = await this.#store.bury(dead, this.#lease.beatEvery * 2)
+    if (buried) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
+  }
+
+  async #claim(scope: string, { callId, owner }: OpenCall) {
+    if (this.#stopped.signal.aborted) return
+    await this.hold(scope)
+    const data = encodeRecord({ kind: 'claim', claim: { node: this.node, nonce: randomId() } })
+    const first = await this.#store.claimCall(scope, callId, { from: owner, to: this.node, data })
+    if (first !== undefined) this.#takeOver({ scope, callId, first })
+  }
+
+  /** Repeats an action until this node leaves. An action that fails is tried again when its time comes. */
+  async #repeat(action: () => Promise<void>, pause: () => Promise<void>) {
+    while (!this.#stopped.signal.aborted) {
+      try {
+        await action()
+      } catch (error) {
+        this.#settledAt = Date.now() + SETTLE_MS
+        this.#logger.debug({ error }, 'the store is away; other nodes are not judged for a while')
+      }
+      await pause()
+    }
+  }
+
+  async #pause(ms: number) {
+    await sleep(ms, undefined, { signal: this.#stopped.signal, ref: false }).catch(() => undefined)
+  }
+
+  /** A node that leaves says so, and is looked at without delay. */
+  async #pauseOrLeaving(ms: number) {
+    const left = new Promise<void>((resolve) => (this.#onLeft = resolve))
+    await Promise.race([this.#pause(ms), left])
+  }
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, order: Math.random() }))
+    .toSorted((a, b) => a.order - b.order)
+    .map(({ item }) => item)
+}

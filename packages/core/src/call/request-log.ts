@@ -1,0 +1,88 @@
+import type { CallLog, Effect, StepRecord } from '../context/call-log.js'
+import { CallStoppedError } from '../context/errors.js'
+import { untilAborted } from '../context/timers.js'
+import { digest } from '../ids.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '../json-rpc.js'
+import { Call } from './call.js'
+import type { DispatchTarget } from './call.js'
+
+/** What the handler's side of a request knows of its client. */
+export type Client = { readonly capabilities: Record<string, unknown>; readonly logLevel: string | undefined }
+export type Dispatched = { id: string; scope: string; request: JsonRpcRequest; target: DispatchTarget }
+
+/** What the handler of one dispatched request sees of its call; the members of a batch don't see each other. */
+export class RequestLog implements CallLog {
+  readonly callId: string
+  readonly scope: string
+  readonly request: JsonRpcRequest
+  readonly attempt: number
+  readonly #target: DispatchTarget
+  readonly #client: Client
+  readonly #prefix: string
+  #controller: AbortController | undefined
+  #stopped: string | undefined
+
+  constructor({ id, scope, request, target }: Dispatched, client: Client) {
+    this.callId = id
+    this.scope = scope
+    this.request = request
+    this.attempt = target instanceof Call ? target.attempt : 1
+    this.#target = target
+    this.#client = client
+    this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
+  }
+
+  /** Made when it is first asked for: most handlers never do. */
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#stopped !== undefined) this.#controller.abort(new Error(this.#stopped))
+    }
+    return this.#controller.signal
+  }
+
+  get clientCapabilities() {
+    return this.#client.capabilities
+  }
+
+  get logLevel() {
+    return this.#client.logLevel
+  }
+
+  /** The request was cancelled, or the call has left this node. */
+  stop(reason: string) {
+    this.#stopped ??= reason
+    this.#controller?.abort(new Error(reason))
+  }
+
+  step(id: string): StepRecord | undefined {
+    const step = this.#target instanceof Call ? this.#target.step(this.#prefix + id) : undefined
+    return step && { ...step, id }
+  }
+
+  /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */
+  async record(step: StepRecord, effect?: Effect) {
+    const call = await this.#target.journaled()
+    return call.recordStep({ ...step, id: this.#prefix + step.id }, effect)
+  }
+
+  async send(message: JsonRpcMessage, step?: string) {
+    this.#guard()
+    await this.#target.send(message, step === undefined ? undefined : digest(this.#prefix + step))
+  }
+
+  async ask(
+    name: string,
+    question: { method: string; params?: Params },
+    signal: AbortSignal = this.signal,
+  ): Promise<JsonRpcResponse> {
+    this.#guard()
+    const call = await this.#target.journaled()
+    const stopped = AbortSignal.any([this.signal, signal])
+    return untilAborted(stopped, call.askByName(this.#prefix + name, question))
+  }
+
+  #guard() {
+    if (this.#stopped !== undefined) throw new CallStoppedError(this.#stopped)
+  }
+}

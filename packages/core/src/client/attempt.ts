@@ -1,0 +1,111 @@
+import { putBack, untilFirstEvent } from './first-event.js'
+import type { Held } from './first-event.js'
+import type { Outgoing } from './outgoing.js'
+import { pause, readRetryAfter } from './patience.js'
+import type { RetrySettings } from './retry-options.js'
+
+/** `unsure`: the server may have carried the request out. `heldMs`: how long the response had been coming when it broke. */
+export type Failure = { reason: unknown; unsure: boolean; heldMs: number; retryAfterMs: number }
+type Attempted = { response: Response } | { failure: Failure }
+
+/** A resumed stream of a server that does not begin with an event may stay silent for long. */
+const FIRST_EVENT_WITHIN_MS = 5_000
+/** Nobody there, or not us: RFC 9110, section 15.6. A 503 means that the request was not begun. */
+const RETRIED = new Set([502, 503, 504])
+/** The request never left this machine, or nobody took the connection. */
+const NOT_SENT = new Set([
+  'ECONNREFUSED',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** Sends once. Throws only what the caller's own signal says. */
+export async function attempt(
+  url: string | URL,
+  init: RequestInit,
+  outgoing: Outgoing,
+  { fetch, headersWithinMs }: RetrySettings,
+): Promise<Attempted> {
+  const connection = linkedTo(init.signal)
+  const timer = setTimeout(() => connection.abort(lateError(headersWithinMs)), headersWithinMs)
+  let heldSince: number | undefined
+  try {
+    const response = await fetch(url, { ...init, signal: connection.signal })
+    clearTimeout(timer)
+    heldSince = Date.now()
+    return await accept(response, outgoing, connection)
+  } catch (error) {
+    clearTimeout(timer)
+    connection.unlink()
+    init.signal?.throwIfAborted()
+    const heldMs = heldSince === undefined ? 0 : Date.now() - heldSince
+    return { failure: { reason: error, unsure: !neverSent(error), heldMs, retryAfterMs: 0 } }
+  }
+}
+
+/** Takes a response once it can be relied on: its first event has come, or all of it. */
+async function accept(response: Response, outgoing: Outgoing, connection: Connection): Promise<Attempted> {
+  const isEvents = response.headers.get('content-type')?.includes('text/event-stream')
+  if (response.ok && response.body && isEvents) {
+    const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>
+    const held = await heldBack(reader, outgoing)
+    return { response: withBody(response, putBack(reader, held, connection.unlink)) }
+  }
+  const body = response.body ? await response.arrayBuffer() : null
+  connection.unlink()
+  const whole = withBody(response, body)
+  if (!RETRIED.has(response.status)) return { response: whole }
+  const unsure = response.status !== 503
+  return { failure: { reason: whole, unsure, heldMs: 0, retryAfterMs: readRetryAfter(response) } }
+}
+
+async function heldBack(
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+  outgoing: Outgoing,
+): Promise<Held> {
+  if (outgoing.kind === 'post') return untilFirstEvent(reader)
+  // A standalone stream that breaks without an event has lost nothing, and may rightly be silent for ever.
+  if (outgoing.kind !== 'get' || !outgoing.resumes) return { chunks: [], ended: false }
+  const seen = new AbortController()
+  try {
+    return await untilFirstEvent(reader, pause(FIRST_EVENT_WITHIN_MS, [seen.signal]))
+  } finally {
+    seen.abort()
+  }
+}
+
+function withBody(response: Response, body: ReadableStream | ArrayBuffer | null): Response {
+  // An opaque response of a browser has no status that could be given to another one.
+  if (response.status < 200) return response
+  const { status, statusText, headers, url } = response
+  const copy = new Response(body, { status, statusText, headers })
+  Object.defineProperty(copy, 'url', { value: url })
+  return copy
+}
+
+type Connection = { signal: AbortSignal; abort: (reason: unknown) => void; unlink: () => void }
+
+/** Ends with the caller's signal. Not `AbortSignal.any`: a transport's signal lives long, and would collect what hangs on it. */
+function linkedTo(signal: AbortSignal | null | undefined): Connection {
+  const controller = new AbortController()
+  const abort = () => controller.abort(signal?.reason)
+  if (signal?.aborted) abort()
+  signal?.addEventListener('abort', abort)
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    unlink: () => signal?.removeEventListener('abort', abort),
+  }
+}
+
+const lateError = (ms: number) => new DOMException(`There was no response within ${ms} ms.`, 'TimeoutError')
+
+/** What `fetch` of Node.js throws has the error of the socket as its cause, or several in an `AggregateError`. */
+function neverSent(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: string; errors?: { code?: string }[] } }
+  const codes = cause?.errors ? cause.errors.map(({ code }) => code) : [cause?.code]
+  return codes.length > 0 && codes.every((code) => code !== undefined && NOT_SENT.has(code))
+}

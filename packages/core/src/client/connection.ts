@@ -1,0 +1,73 @@
+import type { ResumedCall } from './resumed-call.js'
+import type { FetchLike } from './retry-options.js'
+
+/** What is used of a client of either major of the SDK. */
+export interface ClientLike {
+  connect(transport: never): Promise<void>
+  close(): Promise<void>
+}
+
+/** What is used of a `StreamableHTTPClientTransport` of either major of the SDK. */
+export interface TransportLike {
+  sessionId?: string | undefined
+  protocolVersion?: string | undefined
+  onmessage?: ((message: never, extra?: never) => void) | undefined
+  send(message: never, options?: { resumptionToken?: string }): Promise<void>
+  setProtocolVersion?(version: string): void
+  resumeStream(lastEventId: string): Promise<void>
+  terminateSession(): Promise<void>
+}
+
+export type TransportClass = new (
+  url: URL,
+  options: { fetch: FetchLike; sessionId?: string; requestInit?: RequestInit },
+) => TransportLike
+
+/** A client in a session. `await using` closes it and leaves the session, as `close()` does. */
+export interface Connection<C extends ClientLike> extends AsyncDisposable {
+  readonly client: C
+  /** With `protocolVersion`, what `reconnect` needs, in this process or another. */
+  readonly sessionId: string
+  /** What client and server agreed on. */
+  readonly protocolVersion: string
+  /**
+   * The outcome of the call whose stream `lastEventId` was an event of; rejects if that was a JSON-RPC error or the
+   * connection is closed before. `undefined` for the standalone stream, or without a `lastEventId`.
+   */
+  readonly resumed: Promise<unknown> | undefined
+  /** Closes the client. The session stays; its calls go on. */
+  close(): Promise<void>
+  /** Ends the session on the server, with all that runs in it, and closes the client. */
+  end(): Promise<void>
+}
+
+export function connectionOf<C extends ClientLike>(
+  client: C,
+  transport: TransportLike,
+  known: { sessionId?: string | undefined; protocolVersion?: string | undefined; resumed?: ResumedCall },
+): Connection<C> {
+  const sessionId = known.sessionId ?? transport.sessionId
+  const protocolVersion = known.protocolVersion ?? transport.protocolVersion
+  if (sessionId === undefined || protocolVersion === undefined) {
+    throw new TypeError('The server began no session; nothing could go on with it later.')
+  }
+  const close = async () => {
+    known.resumed?.stop()
+    await client.close()
+  }
+  return {
+    client,
+    sessionId,
+    protocolVersion,
+    resumed: known.resumed?.outcome,
+    close,
+    async end() {
+      try {
+        await transport.terminateSession()
+      } finally {
+        await close()
+      }
+    },
+    [Symbol.asyncDispose]: close,
+  }
+}

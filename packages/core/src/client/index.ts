@@ -1,0 +1,8 @@
+// Connecting
+export { connect, reconnect } from './connect.js'
+export type { ConnectOptions, ReconnectOptions } from './connect.js'
+export type { Connection, ClientLike, TransportClass, TransportLike } from './connection.js'
+
+// Sending
+export { durableFetch } from './durable-fetch.js'
+export type { DurableFetchOptions, FetchLike, RetryInfo, SentRequest } from './retry-options.js'

@@ -1,0 +1,50 @@
+export type FetchLike = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+/** A JSON-RPC request in the body of a POST. */
+export type SentRequest = { id: string | number; method: string; params?: { [key: string]: unknown } }
+
+/** One attempt that failed and is about to be made again. */
+export type RetryInfo = {
+  method: string
+  /** How many attempts have failed so far. */
+  failed: number
+  delayMs: number
+  /** What `fetch` threw, or the response that was not what was wanted. */
+  reason: unknown
+}
+
+/** Times in milliseconds. */
+export type DurableFetchOptions = {
+  /** Makes each attempt. Default: the global `fetch`. */
+  fetch?: FetchLike
+  /** How long attempts may go on failing, counted from the first that failed. Default: 60 s, the official clients' time-out. */
+  giveUpAfterMs?: number
+  /** Attempt n+1 follows after `initialDelayMs * 2^(n-1)`, at most `maxDelayMs`, less a random part. Default: 100 ms, 5 s. */
+  initialDelayMs?: number
+  maxDelayMs?: number
+  /** An attempt without response headers for so long counts as broken: its node may be frozen. Default: 20 s. */
+  headersWithinMs?: number
+  /**
+   * Asked before a POST is sent again that may have been carried out already; `false` gives the failure to the caller.
+   * Default: always `true`. See `durableFetch` for what may then happen.
+   */
+  mayRepeat?: (request: SentRequest) => boolean
+  /** Told before each further attempt. */
+  onRetry?: (retry: RetryInfo) => void
+}
+
+export type RetrySettings = Required<Omit<DurableFetchOptions, 'onRetry'>> &
+  Pick<DurableFetchOptions, 'onRetry'>
+
+export function retrySettings(options: DurableFetchOptions): RetrySettings {
+  return {
+    // Looked up at each call, so that a `fetch` that is replaced later counts.
+    fetch: (url, init) => fetch(url, init),
+    giveUpAfterMs: 60_000,
+    initialDelayMs: 100,
+    maxDelayMs: 5_000,
+    headersWithinMs: 20_000,
+    mayRepeat: () => true,
+    ...options,
+  }
+}

@@ -1,0 +1,33 @@
+import { startTimer } from './timers.js'
+
+/** `late` makes the error of a body that took longer than `ms`. */
+export type Timeout = { ms: number | undefined; late: (ms: number) => Error }
+
+/**
+ * Runs a body once, with a signal that fires when `outer` does or when the time is up. After a time-out the body
+ * is left to itself. When `outer` fires the body is waited for: how it ends may still be worth a record.
+ */
+export async function runAttempt<T>(
+  outer: AbortSignal,
+  { ms, late }: Timeout,
+  body: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const attempt = new AbortController()
+  const stop = () => attempt.abort(outer.reason)
+  outer.addEventListener('abort', stop, { once: true })
+  let callOff: () => void = () => undefined
+  const timedOut = new Promise<never>((_resolve, reject) => {
+    if (ms === undefined) return
+    callOff = startTimer(Date.now() + ms, () => {
+      // First the rejection: a body that obeys the signal throws something less telling.
+      reject(late(ms))
+      attempt.abort(late(ms))
+    })
+  })
+  try {
+    return await Promise.race([body(attempt.signal), timedOut])
+  } finally {
+    callOff()
+    outer.removeEventListener('abort', stop)
+  }
+}

@@ -1,0 +1,62 @@
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+
+/**
+ * What the durable context needs of the call it runs in. The call layer implements it; nothing here
+ * knows of journals, sessions or HTTP.
+ */
+export interface CallLog {
+  readonly callId: string
+  /** The scope whose keys the call lives among: its session state is kept there. */
+  readonly scope: string
+  readonly request: JsonRpcRequest
+  /** 1 on the first run, one more with every takeover. */
+  readonly attempt: number
+  /** Fires when the call is cancelled, moved to another node, or its session is gone. */
+  readonly signal: AbortSignal
+  /** What the client can do, from its `initialize`. */
+  readonly clientCapabilities: Record<string, unknown>
+  /** Below this level the client wants no log messages; `undefined`: it wants all. */
+  readonly logLevel: string | undefined
+
+  /** The newest record of a step, from an earlier run or this one. `pending`: in replays for comparison only. */
+  step(id: string): StepRecord | PendingStep | undefined
+  /**
+   * Resolves when the record is acknowledged. `conflict`: the effect did not apply, and nothing was recorded.
+   * Rejects when this node may not write to the call any more; nothing was changed then.
+   */
+  record(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'>
+  /**
+   * Sends a notification to the client: once, however often the call is run. `step`: the id of the step in whose
+   * body it is sent. A later run may skip that body, so these messages are told apart from others of the same content.
+   */
+  send(message: JsonRpcMessage, step?: string): Promise<void>
+  /**
+   * Asks the client: once, however often the call is run. `name` tells the questions of a call apart.
+   * An answer that came while no node ran the call is given at once. Rejects when `signal` or the call's own fires.
+   */
+  ask(
+    name: string,
+    question: { method: string; params?: Record<string, unknown> },
+    signal?: AbortSignal,
+  ): Promise<JsonRpcResponse>
+}
+
+/** One entry in the life of a step. `id` is the step's name, with its `key` if it has one. */
+export type StepRecord =
+  | { id: string; phase: 'started' }
+  /** An at-most-once body that failed in a way that may be tried again. */
+  | { id: string; phase: 'cleared' }
+  | { id: string; phase: 'done'; value: string }
+  | { id: string; phase: 'failed'; error: string }
+
+/** A step that had not ended when the handler did; it does not end in the replay either. */
+export type PendingStep = { phase: 'pending' }
+
+/** A change of session state that happens together with its record, or not at all. */
+export type Effect = {
+  key: string
+  /** The version it was computed from; 0: there was none. */
+  expected: number
+  /** `undefined` deletes it. */
+  data: string | undefined
+}

@@ -1,0 +1,54 @@
+/**
+ * What session state and sorted maps ask of a store. Every `data` and map value is an opaque string.
+ *
+ * As for every operation of a store: each ends within a deadline or throws a `StoreError`; after
+ * `store-timeout` the outcome is unknown. Reads and marked changes may be repeated, and take effect once.
+ */
+export interface ContextStore {
+  /** The value under a key of a scope. `undefined`: none, or no such scope. Versions are positive. */
+  readValue(scope: string, key: string): Promise<StoredValue | undefined>
+
+  /**
+   * Replaces the value if its version is `expected`, 0 meaning that there is none; `undefined` deletes it.
+   * Resolves to the new version (0 when deleted), which is higher than any the key ever had, deleted ones
+   * included. `conflict`: it has another version; nothing changed. `unknown`: no such scope.
+   */
+  writeValue(
+    scope: string,
+    key: string,
+    expected: number,
+    data: string | undefined,
+  ): Promise<number | 'conflict' | 'unknown'>
+
+  /**
+   * Changes a map, which is made by its first change: everything or nothing, one change after the other. With a
+   * `mark`, a change whose mark the map has seen changes nothing and answers `repeated`, even if it differs. Marks
+   * are kept for at least as long as the call that made them can be run again.
+   */
+  changeMap(map: string, change: MapChange, mark?: string): Promise<'applied' | 'repeated'>
+
+  /** The values of these keys, in their order; `undefined` for keys that the map does not have. */
+  readMap(map: string, keys: readonly string[]): Promise<(string | undefined)[]>
+
+  /**
+   * Up to `limit` entries within the bounds, in the order of the bytes of their keys in UTF-8, or against it.
+   * Empty for an unknown map. O(log n + limit).
+   */
+  rangeMap(map: string, range: MapRange): Promise<[key: string, value: string][]>
+}
+
+export type StoredValue = { version: number; data: string }
+
+/** No key is in both lists, or twice in one. */
+export type MapChange = { set: readonly (readonly [key: string, value: string])[]; remove: readonly string[] }
+
+export type MapRange = {
+  /** The lowest key that is in the range. */
+  from?: string
+  /** The lowest key above the range. */
+  to?: string
+  /** Where the last page ended: go on behind this key, in the direction of reading. */
+  after?: string
+  reverse: boolean
+  limit: number
+}

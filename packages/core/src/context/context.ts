@@ -1,0 +1,217 @@
+import type { ElicitResult, Root, SamplingResult } from './answers.js'
+import type { CallLog } from './call-log.js'
+import type { ContextStore } from './context-store.js'
+import { Lifetime } from './lifetime.js'
+import { MapChanges } from './map-changes.js'
+import { Notifications } from './notifications.js'
+import type { ContextNotification, LogLevel } from './notifications.js'
+import { patientStore } from './patient-store.js'
+import { quietly } from './quietly.js'
+import { Questions } from './questions.js'
+import type { ElicitOptions, ElicitParams, QuestionOptions, SampleParams } from './questions.js'
+import { atLeastOnce, atMostOnce } from './retrying.js'
+import { stateInCall } from './session-state.js'
+import type { SessionState } from './session-state.js'
+import { SortedMap } from './sorted-map.js'
+import type { InferOutput, StandardSchema } from './standard-schema.js'
+import type { StepBody, StepKey, StepOptions } from './step-options.js'
+import { Steps } from './steps.js'
+import { sleepUntil } from './timers.js'
+import { uuid7 } from './uuid7.js'
+
+/**
+ * What a durable handler works with. The handler may be run again from its start, by another node: whatever it does to
+ * the world, and whatever it learns of it that may differ next time, goes through here.
+ *
+ * - Steps are known by their name, one line of text; the names of one call differ, or have different `key`s. A step
+ *   inside a step throws, and so does everything here once `signal` has fired.
+ * - A step that has ended gives out its recorded value or throws its recorded error, in every run.
+ * - What a step gives out is the decoded form of what was recorded, on the first run too. Plain data, dates, big
+ *   ints, bytes, maps, sets and `undefined` can be recorded; functions and instances of classes cannot.
+ * - What a step throws is recorded as name, message, code, data and cause. It is an instance of its class again if that
+ *   is named in `retryable`, `nonRetryable` or `errors`, or is built in; else it is a `RecordedError`.
+ */
+export class DurableContext<Extra = unknown> {
+  /** The id of this run of a tool, prompt or resource, the same on every node. */
+  readonly callId: string
+  /** 1 on the first run, one more with every takeover. */
+  readonly attempt: number
+  /** Fires when the call is cancelled, moves to another node, or has ended. Its reason is a `CallStoppedError`. */
+  readonly signal: AbortSignal
+  /** The state of the session; see `SessionState`. */
+  readonly state: SessionState
+  readonly #sdk: { extra?: Extra }
+  readonly #lifetime: Lifetime
+  readonly #steps: Steps
+  readonly #questions: Questions
+  readonly #notifications: Notifications
+  readonly #store: ContextStore
+  readonly #mapChanges: MapChanges
+
+  /** `sdk`: holds what the SDK gave to the handler, once that is known. */
+  constructor(log: CallLog, store: ContextStore, sdk: { extra?: Extra }) {
+    this.callId = log.callId
+    this.attempt = log.attempt
+    this.#sdk = sdk
+    this.#lifetime = new Lifetime(log.signal)
+    this.signal = this.#lifetime.signal
+    this.#steps = new Steps(log, this.signal)
+    this.#questions = new Questions(log, this.#steps)
+    this.#notifications = new Notifications(log, this.#steps)
+    this.#store = patientStore(store, this.signal)
+    this.#mapChanges = new MapChanges(log.callId, this.#steps)
+    this.state = stateInCall(this.#store, log.scope, this.#steps)
+  }
+
+  /** The SDK's own last argument of the handler; only there in handlers that `durableTool` and the like have wrapped. */
+  get extra(): Extra {
+    return this.#sdk.extra as Extra
+  }
+
+  /**
+   * Runs `body` until it succeeds or the policy ends, then records its value or its last error. Until that is recorded
+   * the body may run again on another node, even after it has succeeded: give `idempotencyKey` to the service it calls.
+   */
+  atLeastOnce<Schema extends StandardSchema>(
+    name: string,
+    body: StepBody<unknown>,
+    options: StepOptions<Schema> & { schema: Schema },
+  ): Promise<InferOutput<Schema>>
+  atLeastOnce<T>(name: string, body: StepBody<T>, options?: StepOptions<undefined>): Promise<T>
+  atLeastOnce(name: string, body: StepBody<unknown>, options: StepOptions = {}): Promise<unknown> {
+    return quietly(atLeastOnce(this.#steps, name, body, options))
+  }
+
+  /**
+   * Runs `body` at most once: its start is recorded before, its end after. If the node ends in between, the step throws
+   * `AtMostOnceFailedBeforeCompleting` from then on. An error that `retryable` matches must mean that the body took no
+   * effect; the body is then run again by the policy. Any other error is recorded at once, and is what every later run
+   * throws: `AtMostOnceFailedBeforeCompleting` never stands for an error that is known. (Systems in which a replay
+   * throws it instead send the same code down two branches.)
+   */
+  atMostOnce<Schema extends StandardSchema>(
+    name: string,
+    body: StepBody<unknown>,
+    options: StepOptions<Schema> & { schema: Schema },
+  ): Promise<InferOutput<Schema>>
+  atMostOnce<T>(name: string, body: StepBody<T>, options?: StepOptions<undefined>): Promise<T>
+  atMostOnce(name: string, body: StepBody<unknown>, options: StepOptions = {}): Promise<unknown> {
+    return quietly(atMostOnce(this.#steps, name, body, options))
+  }
+
+  /** Asks the user, through the client. Throws `QuestionRefusedError` if the client answers with an error. */
+  elicit<Schema extends StandardSchema>(
+    name: string,
+    params: ElicitParams,
+    options: ElicitOptions<Schema> & { schema: Schema },
+  ): Promise<ElicitResult<InferOutput<Schema>>>
+  elicit(name: string, params: ElicitParams, options?: ElicitOptions<undefined>): Promise<ElicitResult>
+  elicit(name: string, params: ElicitParams, options: ElicitOptions = {}): Promise<unknown> {
+    return quietly(this.#questions.elicit(name, params, options))
+  }
+
+  /** Asks the client's model. */
+  sample(name: string, params: SampleParams, options: QuestionOptions = {}): Promise<SamplingResult> {
+    return quietly(this.#questions.sample(name, params, options) as Promise<SamplingResult>)
+  }
+
+  /** Asks the client for its roots. */
+  listRoots(name: string, options: QuestionOptions = {}): Promise<{ roots: Root[] }> {
+    return quietly(this.#questions.listRoots(name, options) as Promise<{ roots: Root[] }>)
+  }
+
+  /** Waits. The time to wake is recorded; a node that takes the call over waits for what is left. */
+  sleep(name: string, ms: number, options: StepKey = {}): Promise<void> {
+    return quietly(this.#sleep(name, ms, options))
+  }
+
+  /** The time in ms since 1970: that of the first run. */
+  now(name: string, options: StepKey = {}): Promise<number> {
+    return this.#memoize(name, options, () => Date.now())
+  }
+
+  /** A UUID of version 7, made in the first run. */
+  uuid7(name: string, options: StepKey = {}): Promise<string> {
+    return this.#memoize(name, options, () => uuid7())
+  }
+
+  /** A number from 0 up to but without 1, drawn in the first run. Not for secrets. */
+  random(name: string, options: StepKey = {}): Promise<number> {
+    return this.#memoize(name, options, () => Math.random())
+  }
+
+  /** Tells the client how far the handler is, if it asked to be told. A number that is not above the last one is not sent. */
+  progress(progress: number, total?: number, message?: string): Promise<void> {
+    return quietly(this.#notifications.progress(progress, total, message))
+  }
+
+  /** Sends a log message to the client, unless it wants none of this level. */
+  log(level: LogLevel, data: unknown, logger?: string): Promise<void> {
+    return quietly(this.#notifications.log(level, data, logger))
+  }
+
+  debug(data: unknown, logger?: string) {
+    return this.log('debug', data, logger)
+  }
+
+  info(data: unknown, logger?: string) {
+    return this.log('info', data, logger)
+  }
+
+  notice(data: unknown, logger?: string) {
+    return this.log('notice', data, logger)
+  }
+
+  warning(data: unknown, logger?: string) {
+    return this.log('warning', data, logger)
+  }
+
+  error(data: unknown, logger?: string) {
+    return this.log('error', data, logger)
+  }
+
+  critical(data: unknown, logger?: string) {
+    return this.log('critical', data, logger)
+  }
+
+  alert(data: unknown, logger?: string) {
+    return this.log('alert', data, logger)
+  }
+
+  emergency(data: unknown, logger?: string) {
+    return this.log('emergency', data, logger)
+  }
+
+  /** Sends any other notification on the stream of the call. */
+  notify(notification: ContextNotification): Promise<void> {
+    return quietly(this.#notifications.notify(notification))
+  }
+
+  /** A sorted map, whose changes apply once however often the call is run; see `SortedMap`. */
+  map(name: string): SortedMap {
+    return new SortedMap(this.#store, name, this.#mapChanges)
+  }
+
+  /**
+   * The handler has ended: nothing more can be done here, and what it left running is told to stop. For the layers
+   * below; a handler has no use for it. Returns the ids of the steps that were begun.
+   */
+  end(): ReadonlySet<string> {
+    this.#lifetime.end()
+    return this.#steps.begun
+  }
+
+  async #sleep(name: string, ms: number, options: StepKey) {
+    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
+      throw new RangeError('The time to sleep is a number of milliseconds, not negative.')
+    }
+    await sleepUntil(await this.#memoize(name, options, () => Date.now() + ms), this.signal)
+  }
+
+  #memoize<T>(name: string, options: StepKey, produce: () => T): Promise<T> {
+    const value = this.#steps.run(name, options, async (step) =>
+      this.#steps.end(step, await this.#steps.outcome(step, produce())),
+    )
+    return quietly(value as Promise<T>)
+  }
+}

@@ -1,0 +1,70 @@
+import type { DurableContext } from './context.js'
+import { withContext } from './run-context.js'
+
+/** The last argument of the SDK's handlers: `RequestHandlerExtra` of 1.x, or `ServerContext` of 2.x. */
+export type HandlerExtra = { requestId: string | number; signal: AbortSignal } | { mcpReq: object }
+/** The arguments of a tool or prompt that declares none. */
+export type NoArgs = Record<string, never>
+
+/** The SDK calls a handler with `(args, extra)`, or with `(extra)` alone where there is no input schema. */
+type ArgsOf<First> = NotInferred<First> extends true ? NoArgs : First extends HandlerExtra ? NoArgs : First
+type ExtraOf<First, Extra> = First extends HandlerExtra
+  ? First
+  : NotInferred<Extra> extends true
+    ? HandlerExtra
+    : Extra
+type NotInferred<T> = 0 extends 1 & T ? false : unknown extends T ? true : false
+
+type WithContext<Args extends readonly unknown[]> = Args extends readonly [...infer Own, infer Extra]
+  ? [...Own, context: DurableContext<Extra>]
+  : never
+
+const durable = new WeakSet<object>()
+
+/** True for a handler that one of the functions here has made: its call may be run again. */
+export function isDurable(handler: unknown): boolean {
+  return typeof handler === 'function' && durable.has(handler)
+}
+
+/**
+ * Makes a tool's handler durable: `server.registerTool(name, config, durableTool(async (args, ctx) => …))`, for servers
+ * of either major of the SDK. If its node dies, another one runs the handler again from its start; the steps of `ctx`
+ * that have ended give out what they gave out before. `args` is `{}` for a tool without an input schema.
+ */
+export function durableTool<First, Result, Extra = unknown>(
+  handler: (args: ArgsOf<First>, context: DurableContext<ExtraOf<First, Extra>>) => Result | Promise<Result>,
+): (first: First, extra?: Extra) => Promise<Result> {
+  return mark((...given: [First, Extra?]) =>
+    withContext(given.at(-1), async (context) => {
+      const args = given.length > 1 ? given[0] : {}
+      return handler(args as ArgsOf<First>, context)
+    }),
+  )
+}
+
+/** Makes a prompt's handler durable: `server.registerPrompt(name, config, durablePrompt(async (args, ctx) => …))`. */
+export function durablePrompt<First, Result, Extra = unknown>(
+  handler: (args: ArgsOf<First>, context: DurableContext<ExtraOf<First, Extra>>) => Result | Promise<Result>,
+): (first: First, extra?: Extra) => Promise<Result> {
+  return durableTool(handler)
+}
+
+/**
+ * Makes a resource's handler durable: `durableResource(async (uri, ctx) => …)`, and for a template
+ * `durableResource(async (uri, variables, ctx) => …)`.
+ */
+export function durableResource<Args extends readonly unknown[], Result>(
+  handler: (...args: WithContext<Args>) => Result | Promise<Result>,
+): (...args: Args) => Promise<Result> {
+  return mark((...given: Args) =>
+    withContext(given.at(-1), async (context) => {
+      const args = [...given.slice(0, -1), context]
+      return handler(...(args as WithContext<Args>))
+    }),
+  )
+}
+
+function mark<Handler extends object>(handler: Handler): Handler {
+  durable.add(handler)
+  return handler
+}

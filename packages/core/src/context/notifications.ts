@@ -1,0 +1,73 @@
+import type { JsonRpcNotification, Params } from '../json-rpc.js'
+import type { CallLog } from './call-log.js'
+import type { Steps } from './steps.js'
+
+/** Levels of log messages, least first (specification 2025-11-25, "Logging: Log Levels"). */
+export const LOG_LEVELS = [
+  'debug',
+  'info',
+  'notice',
+  'warning',
+  'error',
+  'critical',
+  'alert',
+  'emergency',
+] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+export type ContextNotification = { method: string; params?: Params }
+
+/** What a handler tells the client while it runs. Each resolves when the message is recorded. */
+export class Notifications {
+  readonly #log: CallLog
+  readonly #steps: Steps
+  #progress = Number.NEGATIVE_INFINITY
+
+  constructor(log: CallLog, steps: Steps) {
+    this.#log = log
+    this.#steps = steps
+  }
+
+  /** Nothing is sent when the client gave no token, or when the number does not grow (specification, "Progress"). */
+  async progress(progress: number, total?: number, message?: string) {
+    const progressToken = this.#log.request.params?._meta?.['progressToken']
+    this.#steps.signal.throwIfAborted()
+    if (progressToken === undefined || !(progress > this.#progress)) return
+    this.#progress = progress
+    const params = {
+      progressToken,
+      progress,
+      ...(total !== undefined && { total }),
+      ...(message && { message }),
+    }
+    await this.notify({ method: 'notifications/progress', params })
+  }
+
+  async log(level: LogLevel, data: unknown, logger?: string) {
+    this.#steps.signal.throwIfAborted()
+    const rank = LOG_LEVELS.indexOf(level)
+    if (rank < 0) throw new TypeError(`Levels of log messages are ${LOG_LEVELS.join(', ')}.`)
+    if (rank < LOG_LEVELS.findIndex((least) => least === this.#log.logLevel)) return
+    const params = { level, ...(logger !== undefined && { logger }), data: toJson(data) }
+    await this.notify({ method: 'notifications/message', params })
+  }
+
+  async notify({ method, params }: ContextNotification) {
+    this.#steps.signal.throwIfAborted()
+    const message: JsonRpcNotification = { jsonrpc: '2.0', method, ...(params && { params }) }
+    await this.#log.send(message, this.#steps.current)
+  }
+}
+
+/** A line of the log should not be what ends a call: what JSON cannot hold is told as text. */
+function toJson(data: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(data, asText) ?? 'null')
+  } catch {
+    return String(data)
+  }
+}
+
+function asText(_key: string, value: unknown): unknown {
+  if (value instanceof Error) return { name: value.name, message: value.message }
+  return typeof value === 'bigint' ? String(value) : value
+}

@@ -1,0 +1,19 @@
+import { whileStoreFails } from '../store/retry.js'
+import type { ContextStore } from './context-store.js'
+import { untilAborted } from './timers.js'
+
+/** The store as a running call sees it: while it is away the call waits, as it does with its own records. */
+export function patientStore(store: ContextStore, signal: AbortSignal): ContextStore {
+  const patiently = <T>(operation: () => Promise<T>) => {
+    signal.throwIfAborted()
+    return untilAborted(signal, whileStoreFails(operation, signal))
+  }
+  return {
+    readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),
+    // Not to be repeated: after a time-out its own success would look like a conflict.
+    writeValue: (...args) => store.writeValue(...args),
+    changeMap: async (map, change, mark) => patiently(() => store.changeMap(map, change, mark)),
+    readMap: async (map, keys) => patiently(() => store.readMap(map, keys)),
+    rangeMap: async (map, range) => patiently(() => store.rangeMap(map, range)),
+  }
+}

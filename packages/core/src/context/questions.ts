@@ -1,0 +1,132 @@
+import type { CallLog } from './call-log.js'
+import { checkElicitation, checkRoots, checkSampling } from './answers.js'
+import { decodeValue, encodeValue } from './codec.js'
+import { ClientCapabilityError, QuestionRefusedError, StepTimeoutError } from './errors.js'
+import { checkWith } from './standard-schema.js'
+import type { Check, StandardSchema } from './standard-schema.js'
+import type { StepKey } from './step-options.js'
+import type { Outcome, Step, Steps } from './steps.js'
+import { startTimer } from './timers.js'
+
+/** `timeoutMs` counts from when the question was first asked, over all nodes. Default: as long as the call lives. */
+export type QuestionOptions = StepKey & { timeoutMs?: number }
+export type ElicitOptions<Schema extends StandardSchema | undefined = StandardSchema | undefined> =
+  QuestionOptions & {
+    /** What the content of an accepted answer must fit; it is returned as the schema gives it back. */
+    schema?: Schema
+  }
+
+/** `elicitation/create`, a form or a URL (specification 2025-11-25, "Elicitation"). */
+export type ElicitParams =
+  | { mode?: 'form'; message: string; requestedSchema: RequestedSchema; _meta?: Record<string, unknown> }
+  | { mode: 'url'; message: string; url: string; elicitationId: string; _meta?: Record<string, unknown> }
+/** A JSON Schema of a flat object of strings, numbers, booleans and choices. */
+export type RequestedSchema = {
+  type: 'object'
+  properties: Record<string, object>
+  required?: string[]
+  [key: string]: unknown
+}
+/** `sampling/createMessage` (specification 2025-11-25, "Sampling"). */
+export type SampleParams = {
+  messages: { role: 'user' | 'assistant'; content: object; [key: string]: unknown }[]
+  maxTokens: number
+  [key: string]: unknown
+}
+
+type Question = {
+  method: string
+  params?: Record<string, unknown>
+  capability: string
+  check: Check
+}
+
+/** An answer may have arrived while nobody ran the call; it is looked for even if its time is up. */
+const LOOK_FOR_ANSWER_MS = 1000
+
+/**
+ * Questions to the client. Each is a step: asked once and answered once, in whichever run; a refusal or a time-out is
+ * recorded like what any step throws.
+ */
+export class Questions {
+  readonly #log: CallLog
+  readonly #steps: Steps
+
+  constructor(log: CallLog, steps: Steps) {
+    this.#log = log
+    this.#steps = steps
+  }
+
+  elicit(name: string, params: ElicitParams, { schema, ...options }: ElicitOptions) {
+    const requested = params.mode === 'url' ? undefined : params.requestedSchema
+    const check = checkElicitation(requested, checkWith(schema))
+    const capability = params.mode === 'url' ? 'elicitation.url' : 'elicitation.form'
+    return this.#ask(name, { method: 'elicitation/create', params, capability, check }, options)
+  }
+
+  sample(name: string, params: SampleParams, options: QuestionOptions) {
+    const capability = params['tools'] || params['toolChoice'] ? 'sampling.tools' : 'sampling'
+    return this.#ask(
+      name,
+      { method: 'sampling/createMessage', params, capability, check: checkSampling },
+      options,
+    )
+  }
+
+  listRoots(name: string, options: QuestionOptions) {
+    return this.#ask(name, { method: 'roots/list', capability: 'roots', check: checkRoots }, options)
+  }
+
+  async #ask(name: string, { capability, check, ...question }: Question, options: QuestionOptions) {
+    const { key, timeoutMs } = options
+    this.#steps.guard(name)
+    // Not recorded: what the client can do is the same in every run.
+    if (!hasCapability(this.#log.clientCapabilities, capability)) {
+      throw new ClientCapabilityError(name, capability)
+    }
+    return this.#steps.run(name, { key, check }, async (step) => {
+      const outcome = await this.#answer(step, question, timeoutMs)
+      this.#steps.signal.throwIfAborted()
+      return this.#steps.end(step, outcome)
+    })
+  }
+
+  async #answer(step: Step, question: { method: string }, timeoutMs: number | undefined): Promise<Outcome> {
+    const timeUp = new AbortController()
+    let callOff: () => void = () => undefined
+    if (timeoutMs !== undefined) {
+      const late = () => timeUp.abort(new StepTimeoutError(step.name, timeoutMs))
+      callOff = startTimer(await this.#deadline(step, timeoutMs), late)
+    }
+    try {
+      const answer = await this.#log.ask(step.id, question, timeUp.signal)
+      if ('result' in answer) return await this.#steps.outcome(step, answer.result)
+      return { error: new QuestionRefusedError(step.name, answer.error) }
+    } catch (error) {
+      return { error: timeUp.signal.aborted ? timeUp.signal.reason : error }
+    } finally {
+      callOff()
+    }
+  }
+
+  /** When the time is up: recorded when the question is first asked. */
+  async #deadline({ id }: Step, timeoutMs: number): Promise<number> {
+    const deadlineId = `\ndeadline\n${id}`
+    const earlier = this.#log.step(deadlineId)
+    if (earlier?.phase === 'done') {
+      return Math.max(Number(decodeValue(earlier.value)), Date.now() + LOOK_FOR_ANSWER_MS)
+    }
+    const deadline = Date.now() + timeoutMs
+    await this.#log.record({ id: deadlineId, phase: 'done', value: encodeValue(deadline) })
+    return deadline
+  }
+}
+
+/** An `elicitation` that names no mode means forms (specification 2025-11-25, "Elicitation: Capabilities"). */
+function hasCapability(capabilities: Record<string, unknown>, capability: string): boolean {
+  const [feature = '', part] = capability.split('.')
+  const declared = capabilities[feature]
+  if (typeof declared !== 'object' || declared === null) return false
+  if (part === undefined || part in declared) return true
+  return part === 'form' && !('url' in declared)
+}

@@ -1,0 +1,79 @@
+import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
+import type { CallLog, PendingStep, StepRecord } from './call-log.js'
+import { ReplayDivergedError } from './errors.js'
+
+/** What a call has left when its handler has ended. */
+export type FinishedCall = Pick<
+  CallLog,
+  'callId' | 'scope' | 'request' | 'attempt' | 'clientCapabilities' | 'logLevel'
+> & {
+  /** The newest record of each step. */
+  steps: ReadonlyMap<string, StepRecord>
+  /** The notifications sent in all its runs, and in which step's body, as `CallLog.send` was told. */
+  sent: readonly { message: JsonRpcMessage; step?: string | undefined }[]
+  /** The ids of the steps that its last run has begun; those without an end had none when the handler ended. */
+  begun: ReadonlySet<string>
+  ending: Ending
+}
+
+/** How a handler ended. */
+export type Ending = { result: unknown } | { error: unknown }
+
+/**
+ * A finished call, to be run again for comparison. It can only be read: a step that is not in the log stops the
+ * replay before its body runs.
+ */
+export class ReplayLog implements CallLog {
+  readonly callId: string
+  readonly scope: string
+  readonly request: CallLog['request']
+  readonly attempt: number
+  readonly clientCapabilities: Record<string, unknown>
+  readonly logLevel: string | undefined
+  readonly signal: AbortSignal
+  readonly asked = new Set<string>()
+  readonly sent: JsonRpcMessage[] = []
+  /** The step at which the replay had to stop. */
+  newStep: string | undefined
+  readonly #call: FinishedCall
+  readonly #stop: AbortController
+
+  constructor(call: FinishedCall, stop: AbortController) {
+    this.callId = call.callId
+    this.scope = call.scope
+    this.request = call.request
+    this.attempt = call.attempt
+    this.clientCapabilities = call.clientCapabilities
+    this.logLevel = call.logLevel
+    this.signal = stop.signal
+    this.#call = call
+    this.#stop = stop
+  }
+
+  step(id: string): StepRecord | PendingStep {
+    this.asked.add(id)
+    const record = this.#call.steps.get(id)
+    if (record?.phase === 'done' || record?.phase === 'failed') return record
+    return record || this.#call.begun.has(id) ? { phase: 'pending' } : this.#diverge(id)
+  }
+
+  async record({ id }: StepRecord): Promise<'recorded'> {
+    return this.#diverge(id)
+  }
+
+  async send(message: JsonRpcMessage) {
+    this.sent.push(message)
+  }
+
+  async ask(name: string): Promise<JsonRpcResponse> {
+    return this.#diverge(name)
+  }
+
+  #diverge(id: string): never {
+    this.newStep ??= id
+    const error = new ReplayDivergedError()
+    // The handler may catch the error; nothing that it does after that says anything about it.
+    this.#stop.abort(error)
+    throw error
+  }
+}

@@ -1,0 +1,88 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { CallLog } from './call-log.js'
+import type { ContextStore } from './context-store.js'
+import { DurableContext } from './context.js'
+import { NoContextError } from './errors.js'
+import { ReplayLog } from './replay-log.js'
+import type { Ending } from './replay-log.js'
+
+/** What the layers below give to the handler of one dispatched request. */
+export type RunningCall = {
+  log: CallLog
+  store: ContextStore
+  /** Told when a wrapped handler has ended, before the SDK hears of it. */
+  onHandled?: (handled: HandledCall) => void
+}
+
+/** A wrapped handler that has ended; with the log of its call it can be replayed for comparison. */
+export type HandledCall = {
+  ending: Ending
+  /** The ids of the steps that this run has begun. */
+  begun: ReadonlySet<string>
+  /** Runs the handler with the same arguments as another call. */
+  rerun: (call: RunningCall) => Promise<unknown>
+}
+
+/** One context for the whole request, made when it is first asked for: most handlers never do. */
+type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?: boolean }
+
+const runs = new AsyncLocalStorage<Run>()
+
+/** Runs `dispatch`, and the handler below it, as this call. */
+export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
+  return runs.run({ ...call }, dispatch)
+}
+
+/** The log of the replay that the code runs in, if it does. */
+export function currentReplay(): ReplayLog | undefined {
+  const log = runs.getStore()?.log
+  return log instanceof ReplayLog ? log : undefined
+}
+
+/** The context of the handler that the code runs below, however deep. Throws `NoContextError` where there is none. */
+export function durableContext(): DurableContext {
+  const run = runs.getStore()
+  if (!run) {
+    throw new NoContextError(
+      'There is no durable context here. durableContext() works in a handler, and in what it calls and waits for, of a server that durable() serves.',
+    )
+  }
+  return contextOf(run)
+}
+
+/** Runs a wrapped handler with the context of its request; the context ends with it. */
+export async function withContext<T>(
+  extra: unknown,
+  handler: (context: DurableContext<never>) => T | Promise<T>,
+): Promise<T> {
+  const run = runs.getStore()
+  if (!run) {
+    throw new NoContextError(
+      'A durable handler was called outside of durable(). Mount the server with durable({ server }), which gives such handlers their context.',
+    )
+  }
+  const context = contextOf(run)
+  // A wrapped handler may call another one, which shares its context and does not end it.
+  if (run.handling) return handler(context as DurableContext<never>)
+  run.handling = true
+  run.extra = extra
+  const ending = await endingOf(() => handler(context as DurableContext<never>))
+  const begun = context.end()
+  const rerun = (call: RunningCall) => runInCall(call, () => withContext(extra, handler))
+  run.onHandled?.({ ending, begun, rerun })
+  if ('error' in ending) throw ending.error
+  return ending.result as T
+}
+
+async function endingOf(handler: () => unknown): Promise<Ending> {
+  try {
+    return { result: await handler() }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function contextOf(run: Run): DurableContext {
+  run.context ??= new DurableContext(run.log, run.store, run)
+  return run.context
+}

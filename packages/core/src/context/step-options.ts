@@ -1,0 +1,77 @@
+import type { ErrorClass } from './error-codec.js'
+import { DuplicateStepError, NestedStepError, StepValueError } from './errors.js'
+import type { StandardSchema } from './standard-schema.js'
+
+/** What the body of a step is told. */
+export type StepRun = {
+  /** The same in every run and attempt of this step, and in no other step: for services that refuse to do a thing twice. */
+  idempotencyKey: string
+  /** Fires on a time-out of this attempt, when the call is cancelled or moved, and when its handler has ended. */
+  signal: AbortSignal
+  /** 1 for the first attempt of this run, then counting up. */
+  attempt: number
+}
+export type StepBody<T> = (run: StepRun) => T | Promise<T>
+
+/** Errors, by class or by a question about them. */
+export type ErrorMatcher = readonly ErrorClass[] | ((error: unknown) => boolean)
+
+export type StepKey = {
+  /** Tells steps of the same name apart, such as those of a loop. */
+  key?: string | number
+}
+
+/** How a step is named, checked and tried again. Times in milliseconds. */
+export type StepOptions<Schema extends StandardSchema | undefined = StandardSchema | undefined> = StepKey & {
+  /** What the value must fit, on the first run and on every replay; it is returned as the schema gives it back. */
+  schema?: Schema
+  /** How often the body may be run in one run of the call. Default: 10. */
+  attempts?: number
+  backoff?: Partial<Backoff>
+  /** At least once: retry only these. At most once: an error that says the body took no effect; nothing else is retried. */
+  retryable?: ErrorMatcher
+  /** Never retry these, whatever `retryable` says. */
+  nonRetryable?: ErrorMatcher
+  /** Further classes that a recorded error should be an instance of again. */
+  errors?: readonly ErrorClass[]
+  /** For each attempt. Default: none. */
+  timeoutMs?: number
+}
+
+/** Attempt n+1 follows `initialMs * factor^(n-1)`, at most `maxMs`, less a random part of up to `jitter` (0 to 1). */
+export type Backoff = { initialMs: number; factor: number; maxMs: number; jitter: number }
+
+const DEFAULT_ATTEMPTS = 10
+const DEFAULT_BACKOFF: Backoff = { initialMs: 100, factor: 2, maxMs: 30_000, jitter: 0.5 }
+
+export type Guarantee = 'at-least-once' | 'at-most-once'
+
+/** Whether the body is run again after attempt number `attempt` has thrown. */
+export function mayRetry(error: unknown, attempt: number, guarantee: Guarantee, options: StepOptions) {
+  const { attempts = DEFAULT_ATTEMPTS, retryable, nonRetryable } = options
+  if (!(attempt < attempts) || isMisuse(error)) return false
+  if (nonRetryable && matches(error, nonRetryable)) return false
+  if (retryable) return matches(error, retryable)
+  return guarantee === 'at-least-once' && !(error instanceof StepValueError)
+}
+
+/** How long to wait after attempt number `attempt`. */
+export function backoffMs(attempt: number, options: StepOptions): number {
+  const { initialMs, factor, maxMs, jitter } = { ...DEFAULT_BACKOFF, ...options.backoff }
+  return Math.min(initialMs * factor ** (attempt - 1), maxMs) * (1 - jitter * Math.random())
+}
+
+/** The classes a step knows, for its recorded errors to be instances of. */
+export function classesOf({ errors = [], retryable, nonRetryable }: StepOptions): readonly ErrorClass[] {
+  return [...errors, ...listed(retryable), ...listed(nonRetryable)]
+}
+
+const listed = (matcher: ErrorMatcher | undefined) => (typeof matcher === 'object' ? matcher : [])
+
+function matches(error: unknown, matcher: ErrorMatcher): boolean {
+  if (typeof matcher === 'function') return matcher(error)
+  return matcher.some((candidate) => error instanceof candidate)
+}
+
+/** Mistakes in the code of the handler, which no retry mends. */
+const isMisuse = (error: unknown) => error instanceof DuplicateStepError || error instanceof NestedStepError

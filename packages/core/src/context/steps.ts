@@ -1,0 +1,164 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { digest } from '../ids.js'
+import { runAttempt } from './attempt.js'
+import type { CallLog, Effect, StepRecord } from './call-log.js'
+import { decodeValue, encodeValue } from './codec.js'
+import { decodeError, encodeError } from './error-codec.js'
+import type { ErrorClass } from './error-codec.js'
+import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
+import { accept } from './standard-schema.js'
+import type { Check, Checked } from './standard-schema.js'
+import type { StepBody, StepKey } from './step-options.js'
+import { untilAborted } from './timers.js'
+
+/** A step under way. */
+export type Step = { id: string; name: string; check: Check; classes: readonly ErrorClass[] }
+export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
+/** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
+export type Outcome = { encoded: string; value: unknown } | { error: unknown }
+
+const inside = new AsyncLocalStorage<{ owner: Steps; step: Step }>()
+
+/**
+ * The steps of one run of a call, by name.
+ *
+ * Invariant: what a step gives out, value or error, is the decoded form of what is in the log, so a
+ * replay gives out the same. Nothing is given out before the log has acknowledged it.
+ */
+export class Steps {
+  /** Its reason is a `CallStoppedError`. */
+  readonly signal: AbortSignal
+  readonly #log: CallLog
+  readonly #used = new Set<string>()
+
+  constructor(log: CallLog, signal: AbortSignal) {
+    this.#log = log
+    this.signal = signal
+  }
+
+  /** The step of this call in whose body the code runs. */
+  get current(): string | undefined {
+    const current = inside.getStore()
+    return current?.owner === this ? current.step.id : undefined
+  }
+
+  /** The ids of the steps that this run has begun, or found ended. */
+  get begun(): ReadonlySet<string> {
+    return this.#used
+  }
+
+  /** Replays a step that has ended before; else `work` does it and records its end. */
+  async run(
+    name: string,
+    spec: StepSpec,
+    work: (step: Step, earlier: StepRecord | undefined) => Promise<unknown>,
+  ): Promise<unknown> {
+    const step = this.#begin(name, spec)
+    const earlier = this.#log.step(step.id)
+    switch (earlier?.phase) {
+      case 'done':
+        return this.#replay(step, earlier.value)
+      case 'failed':
+        throw decodeError(earlier.error, step.classes)
+      case 'pending':
+        return untilAborted(this.signal, new Promise(() => undefined))
+      default:
+        return untilAborted(this.signal, work(step, earlier))
+    }
+  }
+
+  /** Throws when the call is over, or when the code runs in the body of a step. */
+  guard(name: string) {
+    this.signal.throwIfAborted()
+    const current = inside.getStore()
+    if (current?.owner === this) throw new NestedStepError(name, current.step.name)
+  }
+
+  /** Runs the body once. */
+  async attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): Promise<Outcome> {
+    const idempotencyKey = digest(`${this.#log.callId}\n${step.id}`)
+    const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
+    try {
+      const value = await runAttempt(this.signal, timeout, (signal) =>
+        this.within(step, () => body({ idempotencyKey, signal, attempt })),
+      )
+      return await this.outcome(step, value)
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  /** Runs code as the body of a step, in which no other step may begin. */
+  within<T>(step: Step, body: () => T | Promise<T>): Promise<T> {
+    return inside.run({ owner: this, step }, async () => body())
+  }
+
+  /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
+  async outcome(step: Step, value: unknown): Promise<Outcome> {
+    try {
+      const encoded = encodeStep(step, value)
+      return { encoded, value: await this.#replay(step, encoded) }
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  /** Records an end, and gives it out. */
+  async end(step: Step, outcome: Outcome): Promise<unknown> {
+    if ('error' in outcome) return this.fail(step, outcome.error)
+    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded })
+    return outcome.value
+  }
+
+  /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
+  async apply({ id }: Step, encoded: string, effect: Effect): Promise<boolean> {
+    return (await this.#log.record({ id, phase: 'done', value: encoded }, effect)) === 'recorded'
+  }
+
+  /** Records what was thrown, and throws it in its recorded form; its stack is the original's while there is one. */
+  async fail(step: Step, thrown: unknown): Promise<never> {
+    const error = encodeError(thrown)
+    await this.#log.record({ id: step.id, phase: 'failed', error })
+    const decoded = decodeError(error, step.classes)
+    if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
+    throw decoded
+  }
+
+  async mark({ id }: Step, phase: 'started' | 'cleared') {
+    await this.#log.record({ id, phase })
+  }
+
+  #begin(name: string, { key, check = accept, classes = [] }: StepSpec): Step {
+    if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
+    const title = key === undefined ? name : `${name} (${key})`
+    this.guard(title)
+    const id = key === undefined ? name : `${name}\n${key}`
+    if (this.#used.has(id)) throw new DuplicateStepError(title)
+    this.#used.add(id)
+    return { id, name: title, check, classes }
+  }
+
+  async #replay(step: Step, encoded: string): Promise<unknown> {
+    const checked = await checkStep(step, decodeValue(encoded))
+    if ('problem' in checked) throw new StepValueError(step.name, checked.problem)
+    return checked.value
+  }
+}
+
+function encodeStep({ name }: Step, value: unknown): string {
+  try {
+    return encodeValue(value)
+  } catch (cause) {
+    throw new StepValueError(name, `cannot be recorded: ${messageOf(cause)}`, { cause })
+  }
+}
+
+async function checkStep({ name, check }: Step, value: unknown): Promise<Checked> {
+  try {
+    return await check(value)
+  } catch (cause) {
+    throw new StepValueError(name, `could not be checked: ${messageOf(cause)}`, { cause })
+  }
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

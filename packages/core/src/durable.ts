@@ -1,0 +1,201 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Calls } from './call/calls.js'
+import { Ownership } from './call/ownership.js'
+import type { Claimed } from './call/ownership.js'
+import type { FetchOptions, HttpServices } from './http/exchange.js'
+import { handle } from './http/handler.js'
+import { refuse } from './http/replies.js'
+import { Streams } from './http/streams.js'
+import { ErrorCode, errorResponse } from './json-rpc.js'
+import { consoleLogger, shortId } from './logger.js'
+import type { DurableOptions } from './options.js'
+import { parseSettings } from './settings.js'
+import type { Settings } from './settings.js'
+import { outcomeUnknown } from './session/recovery.js'
+import { Sessions } from './session/sessions.js'
+import { memoryStore } from './store/memory.js'
+import { Watcher } from './store/watcher.js'
+
+export type Notification = { method: string; params?: { [key: string]: unknown } }
+
+/** A mounted durable MCP server: one node. */
+export interface Durable {
+  /** Serves one HTTP request of the MCP endpoint. Never rejects; failures are answers. */
+  fetch(request: Request, options?: FetchOptions): Promise<Response>
+  /** Sends a notification on a session's standalone stream, or keeps it for the next one. `false`: no such session. */
+  notify(sessionId: string, notification: Notification): Promise<boolean>
+  /** Notifies every session; resolves to how many there were. */
+  broadcast(notification: Notification): Promise<number>
+  /**
+   * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s), then hands the rest over to
+   * the other nodes, ends every stream, and closes the store. Clients resume on another node.
+   */
+  close(options?: { graceMs?: number }): Promise<void>
+}
+
+const MIN_TICK_MS = 50
+/** Timers of Node.js wrap around beyond it. */
+const MAX_TICK_MS = 2 ** 31 - 1
+
+/** Makes an MCP server durable. See `DurableOptions` for what can be set. */
+export function durable(options: DurableOptions): Durable {
+  if (typeof options.server !== 'function') {
+    throw new TypeError('durable(): `server` must be a function that makes a new MCP server object.')
+  }
+  return new Node(options, parseSettings(options))
+}
+
+class Node implements Durable {
+  readonly #services: HttpServices
+  readonly #timers: NodeJS.Timeout[]
+  readonly #handling = new Set<Promise<Response>>()
+  readonly #ownership: Ownership
+  readonly #handsOver: boolean
+  readonly #left = new AbortController()
+  #closing: Promise<void> | undefined
+
+  constructor(options: DurableOptions, settings: Settings) {
+    const logger = options.logger ?? consoleLogger
+    const store = options.store ?? memoryStore()
+    if (!options.store) {
+      logger.warn(
+        {},
+        'no store given: sessions, streams and calls live in this process only and do not survive it',
+      )
+    }
+    const watcher = new Watcher(store)
+    const { sessionTtl, maxOpenCalls, resumeWindow } = settings
+    const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
+    this.#ownership = new Ownership(
+      store,
+      { beatEvery, lease, sweepEvery },
+      logger,
+      (claimed) => void this.#takeOver(claimed),
+    )
+    const streams = new Streams(store, watcher, settings)
+    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, { sessionTtl, maxOpenCalls })
+    const sessions = new Sessions({
+      store,
+      watcher,
+      calls,
+      logger,
+      settings,
+      server: options.server,
+      recover: options.recover,
+      closeStreams: (sessionId, log) => streams.close(sessionId, log),
+    })
+    this.#handsOver = options.store !== undefined
+    this.#services = {
+      store,
+      sessions,
+      calls,
+      streams,
+      settings,
+      logger,
+      principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
+      keepToken: options.keepToken ?? false,
+    }
+    this.#timers = [
+      every(settings.keepAlive / 4, () => this.#services.streams.tick()),
+      every(settings.hostIdle / 4, () => this.#letGo()),
+      every(settings.reconcileEvery, () => watcher.reconcile()),
+      every(sessionTtl / 4, () => this.#keepAlive()),
+    ]
+    this.#ownership.start()
+  }
+
+  async fetch(request: Request, options: FetchOptions = {}): Promise<Response> {
+    if (this.#closing) {
+      const leaving = refuse.unavailable('this node is shutting down. Try again.').toResponse()
+      leaving.headers.set('connection', 'close')
+      return leaving
+    }
+    const handled = handle(this.#services, request, options)
+    this.#handling.add(handled)
+    void handled.finally(() => this.#handling.delete(handled))
+    return handled
+  }
+
+  notify(sessionId: string, notification: Notification) {
+    return this.#services.sessions.notify(sessionId, { jsonrpc: '2.0', ...notification })
+  }
+
+  broadcast(notification: Notification) {
+    return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
+  }
+
+  close({ graceMs = 10_000 } = {}) {
+    this.#closing ??= this.#leave(graceMs)
+    return this.#closing
+  }
+
+  async #leave(graceMs: number) {
+    const { calls, streams, sessions, store, logger } = this.#services
+    const quiet = Promise.all(this.#handling).then(() =>
+      Promise.all([...calls.owned].map(({ ended }) => ended)),
+    )
+    await settledWithin(quiet, graceMs)
+    this.#left.abort()
+    calls.close()
+    if (!this.#handsOver) await this.#endCalls()
+    for (const call of calls.owned) call.abandon('This node is shutting down.')
+    await streams.closeAll()
+    await sessions.hosts.close()
+    for (const timer of this.#timers) clearInterval(timer)
+    // If the store is away, the others find this node gone a little later.
+    await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
+    await store.close()
+  }
+
+  /** Nobody shares the store of this process: its calls end with it. */
+  async #endCalls() {
+    const ended = [...this.#services.calls.owned].map((call) =>
+      call.end(({ id }) => errorResponse(id, ErrorCode.internalError, SHUT_DOWN)),
+    )
+    await Promise.allSettled(ended)
+  }
+
+  /** A call of a dead node is this node's now. It stays open until it has run, so it is not given up easily. */
+  async #takeOver(claimed: Claimed) {
+    const { calls, sessions, logger } = this.#services
+    try {
+      const taken = await calls.takeOver(claimed, this.#left.signal)
+      if (!taken) return
+      await sessions.recover(taken).catch(async (error: unknown) => {
+        logger.error({ error, session: shortId(claimed.scope) }, 'a call could not be run again')
+        await taken.call.end((request) => outcomeUnknown(request))
+      })
+    } catch (error) {
+      logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
+    }
+  }
+
+  #letGo() {
+    const { calls, sessions } = this.#services
+    sessions.hosts.evictIdle()
+    const running = new Set([...calls.owned].map(({ scope }) => scope))
+    this.#ownership.releaseUnused((scope) => running.has(scope) || sessions.hosts.peek(scope) !== undefined)
+  }
+
+  /** Sessions in use on this node stay alive, however long a call or a stream is. */
+  #keepAlive() {
+    const { streams, calls, store, settings } = this.#services
+    const inUse = new Map([...streams.sessions()].map((sessionId) => [sessionId, [] as string[]]))
+    for (const { scope, id } of calls.owned) inUse.set(scope, [...(inUse.get(scope) ?? []), id])
+    for (const [sessionId, callIds] of inUse) {
+      store.keepAlive(sessionId, callIds, settings.sessionTtl).catch(() => undefined)
+    }
+  }
+}
+
+const SHUT_DOWN = 'The server was shut down while it ran the call. What the call had done so far is unknown.'
+
+async function settledWithin(work: Promise<unknown>, ms: number) {
+  const settled = new AbortController()
+  void work.finally(() => settled.abort())
+  await sleep(ms, undefined, { signal: settled.signal }).catch(() => undefined)
+}
+
+function every(ms: number, action: () => void) {
+  return setInterval(action, Math.min(Math.max(ms, MIN_TICK_MS), MAX_TICK_MS)).unref()
+}

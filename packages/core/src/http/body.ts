@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import type { JsonRpcMessage } from '../json-rpc.js'
+import { Refusal, refuse } from './replies.js'
+
+const MAX_BATCH = 100
+/** JSON of this depth can still be written, validated and copied by recursive code. */
+const MAX_DEPTH = 500
+
+const id = z.union([z.string(), z.int()])
+const meta = z.looseObject({
+  progressToken: z.union([z.string(), z.int()]).optional(),
+  'io.modelcontextprotocol/related-task': z.looseObject({ taskId: z.string() }).optional(),
+})
+const params = z.looseObject({ _meta: meta.optional() })
+const jsonrpc = z.literal('2.0')
+/**
+ * Shapes of JSON-RPC 2.0 in MCP: no `null` ids, no positional params (specification, "Base Protocol: Messages").
+ * As strict as the SDK, which drops what it does not recognise: a request that it dropped would never be answered.
+ */
+const request = z.strictObject({ jsonrpc, id, method: z.string(), params: params.optional() })
+const notification = z.strictObject({ jsonrpc, method: z.string(), params: params.optional() })
+const result = z.strictObject({ jsonrpc, id, result: z.looseObject({}) })
+const failure = z.strictObject({
+  jsonrpc,
+  id: id.nullish(),
+  error: z.looseObject({ code: z.int(), message: z.string() }),
+})
+const message = z.union([request, notification, result, failure])
+
+export type Body = { messages: readonly JsonRpcMessage[]; batch: boolean }
+
+/** Reads and checks the body of a POST. `parsed`: what a body parser before us has already read. */
+export async function readBody(from: Request, maxBytes: number, parsed: unknown): Promise<Body> {
+  const body = parsed === undefined ? parseJson(await readText(from, maxBytes)) : parsed
+  if (nestsDeeperThan(MAX_DEPTH, body))
+    throw refuse.invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`)
+  if (!Array.isArray(body)) return { messages: [checked(body)], batch: false }
+  if (body.length === 0) throw refuse.invalidRequest('a batch must not be empty')
+  if (body.length > MAX_BATCH) throw refuse.invalidRequest(`a batch may have ${MAX_BATCH} messages`)
+  return { messages: body.map(checked), batch: true }
+}
+
+function checked(candidate: unknown): JsonRpcMessage {
+  if (!message.safeParse(candidate).success) throw refuse.invalidRequest('not a JSON-RPC 2.0 message of MCP')
+  // The message itself goes on, not zod's copy: unknown members belong to handlers.
+  return candidate as JsonRpcMessage
+}
+
+/** Not recursive: it is there to protect what is. */
+function nestsDeeperThan(limit: number, body: unknown): boolean {
+  let level: unknown[] = [body]
+  for (let depth = 0; depth <= limit; depth++) {
+    level = level.flatMap((value) =>
+      typeof value === 'object' && value !== null ? Object.values(value) : [],
+    )
+    if (level.length === 0) return false
+  }
+  return true
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw refuse.parseError()
+  }
+}
+
+async function readText(from: Request, maxBytes: number): Promise<string> {
+  const length = Number(from.headers.get('content-length') ?? Number.NaN)
+  if (length > maxBytes) throw refuse.tooLarge(maxBytes)
+  try {
+    // HTTP parsers hold a sender to its Content-Length; only without one does the body need counting.
+    return Number.isInteger(length) ? await from.text() : await readCounted(from, maxBytes)
+  } catch (error) {
+    throw error instanceof Refusal ? error : refuse.badRequest('the body was not sent to its end')
+  }
+}
+
+async function readCounted(from: Request, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of from.body ?? []) {
+    size += chunk.byteLength
+    if (size > maxBytes) throw refuse.tooLarge(maxBytes)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

@@ -1,0 +1,40 @@
+import { isTerminal, splitRecord } from '../call/record.js'
+import { isRandomId } from '../ids.js'
+import type { Entry, EntryId, LogName } from '../store/store.js'
+
+/**
+ * Ids of SSE events. They name the log and the entry, so that any node finds the place again:
+ * `out.<entry>` on the standalone stream, `<call>.<entry>` on the stream of a call, and
+ * `<call>.<entry>.end` for its last event. (Specification 2025-11-25, "Resumability and Redelivery".)
+ */
+export type Cursor = { log: LogName; after: EntryId; end: boolean }
+
+const ENTRY = /^\d{1,16}-\d{1,16}$/
+
+export function parseEventId(text: string): Cursor | undefined {
+  const [name = '', entry = '', end, ...rest] = text.split('.')
+  if (!ENTRY.test(entry) || rest.length > 0) return undefined
+  if (name === 'out') return end === undefined ? { log: 'out', after: entry, end: false } : undefined
+  if (!isRandomId(name) || (end !== undefined && end !== 'end')) return undefined
+  return { log: `call:${name}`, after: entry, end: end === 'end' }
+}
+
+export function eventId(log: LogName, entry: EntryId, end = false) {
+  return `${log === 'out' ? 'out' : log.slice('call:'.length)}.${entry}${end ? '.end' : ''}`
+}
+
+/** An event without data: gives the client a cursor to come back to. */
+export const primingEvent = (id: string, retryMs: number) => `id: ${id}\nretry: ${retryMs}\ndata: \n\n`
+
+export const KEEP_ALIVE = ': keep-alive\n\n'
+
+/** An entry as an SSE event, `undefined` if it is not for the client; `last`: nothing follows it. */
+export function encodeEvent(log: LogName, { id, data }: Entry): { event: string | undefined; last: boolean } {
+  if (log === 'out') return { event: event(eventId(log, id), data), last: false }
+  const { kind, json } = splitRecord(data)
+  const last = isTerminal(kind)
+  const shown = kind === 'message' || kind === 'response'
+  return { event: shown ? event(eventId(log, id, last), json) : undefined, last }
+}
+
+const event = (id: string, json: string) => `event: message\nid: ${id}\ndata: ${json}\n\n`

@@ -1,0 +1,40 @@
+import type { Calls } from '../call/calls.js'
+import type { RequestId } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import type { AuthInfo, DurableOptions } from '../options.js'
+import type { Sessions } from '../session/sessions.js'
+import type { Settings } from '../settings.js'
+import type { Store } from '../store/store.js'
+import type { Streams } from './streams.js'
+
+export type FetchOptions = {
+  /** What an auth middleware found out about the caller. */
+  authInfo?: AuthInfo
+  /** The body, if a body parser has read it already. */
+  parsedBody?: unknown
+  /** Breaks the connection of this request; called when its client takes no data for `stallTimeout`. */
+  disconnect?: () => void
+}
+
+export type HttpServices = {
+  store: Store
+  sessions: Sessions
+  calls: Calls
+  streams: Streams
+  settings: Settings
+  logger: Logger
+  principal: NonNullable<DurableOptions['principal']>
+  keepToken: boolean
+}
+
+/** One HTTP request on its way through the layers. */
+export type Exchange = {
+  services: HttpServices
+  request: Request
+  authInfo: AuthInfo | undefined
+  principal: string | undefined
+  parsedBody: unknown
+  disconnect: (() => void) | undefined
+  /** The JSON-RPC id to name in an error, once it is known. */
+  requestId: RequestId | null
+}

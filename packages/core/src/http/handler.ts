@@ -1,0 +1,50 @@
+import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
+import { openStream } from './get.js'
+import { guardOrigin, guardProtocolVersion, sessionIdOf } from './guard.js'
+import { post } from './post.js'
+import { refusalFor, refuse } from './replies.js'
+
+/** Streamable HTTP (specification 2025-11-25, "Transports"): one endpoint with POST, GET and DELETE. */
+export async function handle(
+  services: HttpServices,
+  request: Request,
+  options: FetchOptions,
+): Promise<Response> {
+  const { authInfo, parsedBody, disconnect } = options
+  const exchange: Exchange = {
+    services,
+    request,
+    authInfo,
+    principal: undefined,
+    parsedBody,
+    disconnect,
+    requestId: null,
+  }
+  try {
+    guardOrigin(request, services.settings)
+    exchange.principal = services.principal(request, authInfo)
+    return await route(exchange)
+  } catch (error) {
+    return refusalFor(error, services.logger).toResponse(exchange.requestId)
+  }
+}
+
+async function route(exchange: Exchange): Promise<Response> {
+  switch (exchange.request.method) {
+    case 'POST':
+      return post(exchange)
+    case 'GET':
+      return openStream(exchange)
+    case 'DELETE':
+      return endSession(exchange)
+    default:
+      throw refuse.methodNotAllowed()
+  }
+}
+
+async function endSession({ services, request, principal }: Exchange): Promise<Response> {
+  const sessionId = sessionIdOf(request)
+  guardProtocolVersion(request)
+  if (!(await services.sessions.delete(sessionId, principal))) throw refuse.sessionNotFound()
+  return new Response(null, { status: 200 })
+}

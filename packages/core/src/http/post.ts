@@ -1,0 +1,232 @@
+import type { Call } from '../call/call.js'
+import type { DeferredOutcome } from '../call/deferred-call.js'
+import { isNotification, isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
+import type { AuthInfo } from '../options.js'
+import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
+import type { MessageExtra } from '../session/transport.js'
+import { BEGINNING } from '../store/store.js'
+import type { Admission, EntryId } from '../store/store.js'
+import { readBody } from './body.js'
+import { eventId, primingEvent } from './events.js'
+import { eventStreamResponse } from './event-stream.js'
+import { guardAccept, guardContentType, guardProtocolVersion, sessionIdOf } from './guard.js'
+import type { Exchange } from './exchange.js'
+import { json, refusalFor, refuse } from './replies.js'
+
+/** Journaled before it runs; what it did may matter although its answer was never read. */
+const JOURNALED = 'tools/call'
+const MAX_KEY_CHARS = 255
+
+/** POST: one message of the client, or a batch. */
+export async function post(exchange: Exchange): Promise<Response> {
+  const { request, services } = exchange
+  guardAccept(request, 'application/json', 'text/event-stream')
+  guardContentType(request)
+  const { messages, batch } = await readBody(request, services.settings.maxBodyBytes, exchange.parsedBody)
+  const requests = messages.filter(isRequest)
+  exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
+  const initialize = requests.find(({ method }) => method === 'initialize')
+  if (initialize) return beginSession(exchange, initialize, messages.length)
+  const sessionId = sessionIdOf(request)
+  guardProtocolVersion(request)
+  if (batch) await guardBatch(exchange, sessionId, requests)
+  if (requests.length < messages.length) await takeOneWay(exchange, sessionId, messages)
+  if (requests.length === 0) return new Response(null, { status: 202 })
+  const journaled = requests.some(({ method }) => method === JOURNALED)
+  return journaled
+    ? runJournaled(exchange, sessionId, requests, batch)
+    : runDeferred(exchange, sessionId, requests, batch)
+}
+
+async function beginSession(
+  exchange: Exchange,
+  initialize: JsonRpcRequest,
+  messages: number,
+): Promise<Response> {
+  const { services, request, principal } = exchange
+  if (messages > 1) throw refuse.invalidRequest('initialize must be sent alone')
+  if (request.headers.has('mcp-session-id'))
+    throw refuse.invalidRequest('initialize begins a session; send it without Mcp-Session-Id')
+  if (JSON.stringify(initialize).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
+  const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
+  if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may')
+  if (outcome.status === 'refused') return json(outcome.response)
+  return json(outcome.response, 200, { 'mcp-session-id': outcome.sessionId })
+}
+
+/** Notifications and answers: taken when the store has what must not be lost. */
+async function takeOneWay(exchange: Exchange, sessionId: string, messages: readonly JsonRpcMessage[]) {
+  const { sessions } = exchange.services
+  await admit(exchange, sessionId)
+  for (const message of messages) {
+    if (isResponse(message)) await sessions.answer(sessionId, message)
+    if (!isNotification(message)) continue
+    const taken = await sessions.notification(sessionId, message, extraOf(exchange))
+    if (taken === 'unknown') throw refuse.sessionNotFound()
+    if (taken === 'limit') throw refuse.tooMany('this session keeps as much state as it may')
+  }
+}
+
+async function runJournaled(
+  exchange: Exchange,
+  sessionId: string,
+  requests: readonly JsonRpcRequest[],
+  batch: boolean,
+): Promise<Response> {
+  const { services } = exchange
+  const outcome = await services.calls.open(callRequest(exchange, sessionId, requests, batch))
+  switch (outcome.status) {
+    case 'unknown':
+      throw refuse.sessionNotFound()
+    case 'limit':
+      throw refuse.tooMany('this session has as many open calls as it may')
+    case 'attached':
+      return attach(exchange, sessionId, outcome.callId, outcome.admission)
+    case 'opened': {
+      const { call, first, admission } = outcome
+      const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+      void runOrFail(exchange, call, admission)
+      return response
+    }
+  }
+}
+
+/** The call is in its journal and its stream is open: whatever goes wrong from here on is the call's response. */
+async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
+  const { sessions, logger } = exchange.services
+  const extra = extraOf(exchange)
+  try {
+    const host = await call.whileStoreFails(() => sessions.hosts.get(call.scope, admission.version, extra))
+    sessions.run(call, host, admission, extra)
+  } catch (error) {
+    const { message } = refusalFor(error, logger)
+    await call.failUnrun(message).catch(() => undefined)
+  }
+}
+
+async function runDeferred(
+  exchange: Exchange,
+  sessionId: string,
+  requests: readonly JsonRpcRequest[],
+  batch: boolean,
+): Promise<Response> {
+  const { sessions } = exchange.services
+  const admission = await admit(exchange, sessionId)
+  const extra = extraOf(exchange)
+  const host = await sessions.hosts.get(sessionId, admission.version, extra)
+  const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
+  return answerDeferred(exchange, sessionId, await deferred.outcome, { batch, admission })
+}
+
+async function answerDeferred(
+  exchange: Exchange,
+  sessionId: string,
+  outcome: DeferredOutcome,
+  { batch, admission }: { batch: boolean; admission: Admission },
+): Promise<Response> {
+  switch (outcome.status) {
+    case 'answered':
+      return json(batch ? outcome.responses : outcome.responses[0], 200, { 'mcp-session-id': sessionId })
+    case 'journaled':
+      return streamCall(exchange, outcome.call, { after: outcome.first }, admission)
+    case 'attached':
+      return attach(exchange, sessionId, outcome.callId, outcome.admission)
+    case 'cancelled':
+      return new Response('', {
+        headers: { 'content-type': 'text/event-stream', 'mcp-session-id': sessionId },
+      })
+    case 'abandoned':
+      throw refuse.unavailable('the session left this node. Try again.')
+    case 'unknown':
+      throw refuse.sessionNotFound()
+    case 'limit':
+      throw refuse.tooMany('this session has as many open calls as it may')
+  }
+}
+
+/** The same request again, while it still runs: its stream from the beginning. */
+async function attach(
+  exchange: Exchange,
+  sessionId: string,
+  callId: string,
+  admission: Admission,
+): Promise<Response> {
+  const [first] = (await exchange.services.store.read(sessionId, `call:${callId}`, BEGINNING, 1)) ?? []
+  exchange.services.streams.guardLimit(sessionId)
+  if (!first) throw refuse.unavailable('the call has just ended. Send it again.')
+  return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
+}
+
+function streamCall(
+  { services, disconnect }: Exchange,
+  { scope, id }: { scope: string; id: string },
+  from: { after: EntryId; caughtUp?: boolean },
+  { label }: Admission,
+): Response {
+  const log = `call:${id}` as const
+  const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
+  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, disconnect }))
+}
+
+async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
+  const admission = await services.sessions.admit(sessionId, principal)
+  if (!admission) throw refuse.sessionNotFound()
+  return admission
+}
+
+async function guardBatch(exchange: Exchange, sessionId: string, requests: readonly JsonRpcRequest[]) {
+  const { label } = await admit(exchange, sessionId)
+  if (!allowsBatches(label))
+    throw refuse.invalidRequest(`protocol version ${label} has no batches; send one message at a time`)
+  const ids = new Set(requests.map(({ id }) => JSON.stringify(id)))
+  if (ids.size < requests.length) throw refuse.invalidRequest('two requests of the batch have the same id')
+}
+
+function callRequest(exchange: Exchange, scope: string, requests: readonly JsonRpcRequest[], batch: boolean) {
+  const { services, principal, authInfo, request } = exchange
+  return {
+    scope,
+    principal,
+    requests,
+    batch,
+    protocol: request.headers.get('mcp-protocol-version') ?? '',
+    idempotencyKey: idempotencyKeyOf(request),
+    authInfo: authInfo && storable(authInfo, services.keepToken),
+  }
+}
+
+/** What a journal keeps of the caller's authorization. What can't be written as JSON is left out, with all that is not standard. */
+function storable({ token, ...info }: AuthInfo, keepToken: boolean): Record<string, unknown> {
+  const kept = keepToken ? { token } : {}
+  try {
+    return { ...(JSON.parse(JSON.stringify(info)) as object), ...kept }
+  } catch {
+    const { clientId, scopes, expiresAt } = info
+    return { clientId, scopes, expiresAt, ...kept }
+  }
+}
+
+/** Sent by clients that repeat a POST whose answer they did not get; see `durableFetch`. */
+function idempotencyKeyOf(request: Request) {
+  const key = request.headers.get('idempotency-key') ?? undefined
+  if (key && key.length > MAX_KEY_CHARS)
+    throw refuse.badRequest(`Idempotency-Key may have ${MAX_KEY_CHARS} characters`)
+  return key
+}
+
+/** What the SDK hands to handlers beside the message. */
+function extraOf({ request, authInfo }: Exchange): MessageExtra {
+  return {
+    authInfo,
+    request,
+    requestInfo: {
+      get headers() {
+        return Object.fromEntries(request.headers)
+      },
+      get url() {
+        return new URL(request.url)
+      },
+    },
+  }
+}

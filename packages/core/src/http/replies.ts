@@ -1,0 +1,89 @@
+import { NodeLeavingError, StoreError } from '../errors.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
+import type { RequestId } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import { HostsBusyError, SessionGoneError } from '../session/hosts.js'
+
+/** A refusal, ready to be sent: an HTTP status and a JSON-RPC error that says what to do. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: number,
+    message: string,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(message)
+  }
+
+  /** `id`: the request's, where there is exactly one to name. */
+  toResponse(id: RequestId | null = null): Response {
+    return json(errorResponse(id, this.code, this.message), this.status, this.headers)
+  }
+}
+
+const RETRY_AFTER_SECONDS = '1'
+
+/** The specification's answers, "Streamable HTTP" of 2025-11-25; codes are the SDK's where the specification names none. */
+export const refuse = {
+  badRequest: (message: string) => new Refusal(400, ErrorCode.refused, `Bad Request: ${message}`),
+  parseError: () => new Refusal(400, ErrorCode.parseError, 'Parse error: the body is not valid JSON'),
+  invalidRequest: (message: string) =>
+    new Refusal(400, ErrorCode.invalidRequest, `Invalid Request: ${message}`),
+  forbidden: (message: string) => new Refusal(403, ErrorCode.refused, `Forbidden: ${message}`),
+  sessionNotFound: () =>
+    new Refusal(
+      404,
+      ErrorCode.sessionNotFound,
+      'Session not found: it has ended or expired. Send initialize to begin a new one.',
+    ),
+  methodNotAllowed: () =>
+    new Refusal(405, ErrorCode.refused, 'Method not allowed: use POST, GET or DELETE', {
+      allow: 'GET, POST, DELETE',
+    }),
+  notAcceptable: (types: string) =>
+    new Refusal(406, ErrorCode.refused, `Not Acceptable: Client must accept ${types}`),
+  eventsGone: () =>
+    new Refusal(
+      410,
+      ErrorCode.refused,
+      'Gone: events after this Last-Event-ID are not kept any more. Open the stream without it.',
+    ),
+  tooLarge: (limit: number) =>
+    new Refusal(413, ErrorCode.refused, `Payload Too Large: the body may have ${limit} bytes`),
+  unsupportedMediaType: () =>
+    new Refusal(415, ErrorCode.refused, 'Unsupported Media Type: Content-Type must be application/json'),
+  tooMany: (what: string) =>
+    new Refusal(429, ErrorCode.refused, `Too Many Requests: ${what}`, { 'retry-after': RETRY_AFTER_SECONDS }),
+  unavailable: (message: string) =>
+    new Refusal(503, ErrorCode.refused, `Service Unavailable: ${message}`, {
+      'retry-after': RETRY_AFTER_SECONDS,
+    }),
+}
+
+export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+}
+
+/** What a failure means to the client. Details stay in the log. */
+export function refusalFor(error: unknown, logger: Logger): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof SessionGoneError) return refuse.sessionNotFound()
+  if (error instanceof HostsBusyError || error instanceof NodeLeavingError)
+    return refuse.unavailable(error.message)
+  if (error instanceof StoreError) {
+    logger.warn(
+      { code: error.code, reason: error.message },
+      'a request was refused because the store is away',
+    )
+    return refuse.unavailable('the session store is away; nothing was done. Try again.')
+  }
+  logger.error({ error }, 'a request failed')
+  return new Refusal(
+    500,
+    ErrorCode.internalError,
+    'Internal error: the server could not make the session ready',
+  )
+}

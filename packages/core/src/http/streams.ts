@@ -1,0 +1,120 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { randomId } from '../ids.js'
+import type { Settings } from '../settings.js'
+import type { Entry, Store } from '../store/store.js'
+import type { Watcher } from '../store/watcher.js'
+import { EventStream } from './event-stream.js'
+import type { EventStreamStart } from './event-stream.js'
+import { refuse } from './replies.js'
+
+/** Topic on which a standalone stream says that it is open; its value names that stream. */
+const OPENED = 'standalone'
+const CATCH_UP_MS = 1000
+
+type StreamStart = Omit<EventStreamStart, 'onClosed'> & { onClosed?: () => void }
+
+/** The SSE connections on this node. */
+export class Streams {
+  readonly #store: Store
+  readonly #watcher: Watcher
+  readonly #settings: Settings
+  readonly #open = new Map<string, Set<EventStream>>()
+  #closed = false
+
+  constructor(store: Store, watcher: Watcher, settings: Settings) {
+    this.#store = store
+    this.#watcher = watcher
+    this.#settings = settings
+  }
+
+  /** Sessions that have a stream here. */
+  sessions(): Iterable<string> {
+    return this.#open.keys()
+  }
+
+  guardLimit(sessionId: string) {
+    if ((this.#open.get(sessionId)?.size ?? 0) < this.#settings.maxOpenStreams) return
+    throw refuse.tooMany('this session has as many open streams as it may')
+  }
+
+  open(start: StreamStart): EventStream {
+    const { scope } = start
+    const streams = this.#open.get(scope) ?? new Set()
+    this.#open.set(scope, streams)
+    const stream = new EventStream(this.#store, this.#watcher, {
+      ...start,
+      onClosed: () => {
+        start.onClosed?.()
+        streams.delete(stream)
+        if (streams.size === 0 && this.#open.get(scope) === streams) this.#open.delete(scope)
+      },
+    })
+    streams.add(stream)
+    if (this.#closed) stream.close()
+    return stream
+  }
+
+  /**
+   * Opens the session's standalone stream and ends the one before, on whichever node. All nodes hear of openings
+   * in the same order, so of several at once exactly the last one stays.
+   */
+  async openStandalone(start: StreamStart): Promise<EventStream> {
+    const mine = randomId()
+    let heardMine = false
+    const watch = this.#watcher.watch(start.scope, ({ topic, value }) => {
+      if (topic !== OPENED) return
+      if (heardMine && value !== mine) stream.close()
+      heardMine ||= value === mine
+    })
+    const stream = this.open({ ...start, onWritten: this.#keepDelivered(start), onClosed: watch.end })
+    try {
+      await watch.active
+      await this.#store.publish(start.scope, OPENED, mine)
+      return stream
+    } catch (error) {
+      stream.close()
+      throw error
+    }
+  }
+
+  /** Remembers how far the client has come, one write at a time; a client that comes back without a cursor goes on from there. */
+  #keepDelivered({ scope, after }: StreamStart) {
+    let written = after
+    let saved = after
+    let saving = false
+    const save = async () => {
+      saving = true
+      while (saved !== written) {
+        const id = written
+        await this.#store.saveDelivered(scope, id)
+        saved = id
+      }
+    }
+    return ({ id }: Entry) => {
+      written = id
+      if (saving) return
+      save()
+        .catch(() => undefined)
+        .finally(() => (saving = false))
+    }
+  }
+
+  /** Ends the streams of one log here; their clients come back. */
+  close(sessionId: string, log: string) {
+    for (const stream of this.#open.get(sessionId) ?? []) if (stream.log === log) stream.close()
+  }
+
+  /** Ends all streams, once each has what is there for it: some clients could not come back for it. */
+  async closeAll() {
+    this.#closed = true
+    const open = [...this.#open.values()].flatMap((streams) => [...streams])
+    const caughtUp = Promise.all(open.map((stream) => stream.caughtUp()))
+    await Promise.race([caughtUp, sleep(CATCH_UP_MS, undefined, { ref: false })])
+    for (const streams of this.#open.values()) for (const stream of streams) stream.close()
+  }
+
+  tick() {
+    const now = Date.now()
+    for (const streams of this.#open.values()) for (const stream of streams) stream.tick(now, this.#settings)
+  }
+}

@@ -1,0 +1,29 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { JsonRpcRequest, RequestId } from './json-rpc.js'
+
+const ID_BYTES = 16
+const POOL_BYTES = 4096
+let pool = Buffer.alloc(0)
+
+/** 128 random bits, 22 characters of base64url: sessions, calls, nodes and nonces. Drawn in bulk; each byte is used once. */
+export function randomId() {
+  if (pool.length === 0) pool = randomBytes(POOL_BYTES)
+  const id = pool.toString('base64url', 0, ID_BYTES)
+  pool = pool.subarray(ID_BYTES)
+  return id
+}
+
+export const isRandomId = (text: string) => /^[\w-]{22}$/.test(text)
+
+export const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+
+/**
+ * Names a request among the open calls of a session, by id and by content: a client that sends the same again
+ * means the same call, and another client of the session may use the same id for something else. With an
+ * idempotency key of the client, only requests that have the same one are the same.
+ */
+export const requestKey = ({ id, method, params }: JsonRpcRequest, idempotencyKey?: string) =>
+  `${requestKeyPrefix(id)}${digest(JSON.stringify([method, params, idempotencyKey]))}`
+
+/** What the keys of all requests with this id begin with. `1` and `"1"` differ. */
+export const requestKeyPrefix = (id: RequestId) => `${digest(JSON.stringify(id))}:`

@@ -1,0 +1,70 @@
+// The middleware
+export { durable } from './durable.js'
+export type { Durable, Notification } from './durable.js'
+export type { AuthInfo, DurableOptions } from './options.js'
+export type { Settings } from './settings.js'
+export type { FetchOptions } from './http/exchange.js'
+export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'
+export type { Logger } from './logger.js'
+
+// Stores
+export { memoryStore } from './store/memory.js'
+export { BEGINNING, compareIds, OLDEST } from './store/store.js'
+export type * from './store/store.js'
+export type * from './store/ownership.js'
+export type * from './context/context-store.js'
+
+// Durable handlers
+export { durablePrompt, durableResource, durableTool } from './context/durable-handlers.js'
+export type { HandlerExtra, NoArgs } from './context/durable-handlers.js'
+export { durableContext } from './context/run-context.js'
+export type { DurableContext } from './context/context.js'
+export type {
+  Backoff,
+  ErrorMatcher,
+  StepBody,
+  StepKey,
+  StepOptions,
+  StepRun,
+} from './context/step-options.js'
+export type { ErrorClass } from './context/error-codec.js'
+export type {
+  ElicitOptions,
+  ElicitParams,
+  QuestionOptions,
+  RequestedSchema,
+  SampleParams,
+} from './context/questions.js'
+export type { ElicitContent, ElicitResult, Root, SamplingBlock, SamplingResult } from './context/answers.js'
+export type { ContextNotification, LogLevel } from './context/notifications.js'
+export type { InferInput, InferOutput, StandardSchema } from './context/standard-schema.js'
+export type { RecoveredCall, RecoveredTool } from './session/recovery.js'
+
+// Durable storage
+export { sessionState } from './context/session-state.js'
+export type { ChangeOptions, SessionState } from './context/session-state.js'
+export { sortedMap } from './context/sorted-map.js'
+export type { MapEntries, MapEntry, RangeOptions, SortedMap } from './context/sorted-map.js'
+export { uuid7, uuid7Floor } from './context/uuid7.js'
+
+// Errors
+export { DurableError, NodeLeavingError, StoreError } from './errors.js'
+export type { StoreErrorCode } from './errors.js'
+export {
+  AtMostOnceFailedBeforeCompleting,
+  CallStoppedError,
+  ClientCapabilityError,
+  DuplicateStepError,
+  MapChangedTwiceError,
+  NestedStepError,
+  NoContextError,
+  QuestionRefusedError,
+  RecordedError,
+  ReplayDivergedError,
+  StateConflictError,
+  StateValueError,
+  StepError,
+  StepTimeoutError,
+  StepValueError,
+  UnknownScopeError,
+} from './context/errors.js'

@@ -1,0 +1,15 @@
+import type { Client } from '../call/request-log.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
+
+/** What a host has learnt of its client from the requests that went through it, old ones that are replayed included. */
+export class ClientView implements Client {
+  capabilities: Record<string, unknown> = {}
+  logLevel: string | undefined
+
+  observe({ method, params }: JsonRpcRequest) {
+    if (method === 'initialize')
+      this.capabilities = (params?.['capabilities'] ?? {}) as Record<string, unknown>
+    if (method === 'logging/setLevel' && typeof params?.['level'] === 'string')
+      this.logLevel = params['level']
+  }
+}

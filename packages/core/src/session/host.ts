@@ -1,0 +1,301 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { CallHost, DispatchTarget } from '../call/call.js'
+import type { ContextStore } from '../context/context-store.js'
+import { ReplayDivergedError } from '../context/errors.js'
+import type { ReplayLog } from '../context/replay-log.js'
+import { currentReplay, runInCall } from '../context/run-context.js'
+import { RequestLog } from '../call/request-log.js'
+import { isDurable } from '../context/durable-handlers.js'
+import { DeferredCall } from '../call/deferred-call.js'
+import { JournalClosedError, JournalLostError } from '../call/journal.js'
+import { DurableError } from '../errors.js'
+import { randomId } from '../ids.js'
+import { isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import { validated } from './validation.js'
+import { ClientView } from './client-view.js'
+import type { StateEntry } from '../store/store.js'
+import { Questions } from './questions.js'
+import type { ServerObject } from './server-factory.js'
+import type { RecoveredTool } from './recovery.js'
+import { HostTransport } from './transport.js'
+import type { MessageExtra, SendOptions } from './transport.js'
+
+/** Messages of a host that belong to no call: they go to the session's standalone stream. */
+export interface Standalone {
+  send(message: JsonRpcMessage): Promise<void>
+  /** Opens the inbox in which answers for this host arrive. */
+  openInbox(hostId: string, host: CallHost): Promise<() => void>
+}
+
+const SETUP_TIMEOUT_MS = 30_000
+/** Pages of tools/list that are searched for a tool. */
+const MAX_PAGES = 100
+
+type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
+type RegistersTools = {
+  _registeredTools?: Record<string, { handler?: unknown; callback?: unknown } | undefined>
+}
+
+/**
+ * In whose handler the code runs. A question asked in a call's handler belongs to that call, related or not;
+ * notifications sent while old state is replayed were sent when it was new.
+ */
+const context = new AsyncLocalStorage<DispatchTarget | Replay>()
+
+class Replay {
+  over = false
+}
+
+export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
+type Dispatch = { request: JsonRpcRequest; target: DispatchTarget; filter: ResponseFilter }
+type Running = Dispatch & { log: RequestLog }
+export type HostServices = {
+  standalone: Standalone
+  store: ContextStore
+  logger: Logger
+  validateEffects: boolean
+}
+
+/** The SDK server object of one session on this node. */
+export class Host implements CallHost {
+  readonly id = randomId()
+  /** Version of the newest session state that the server object has seen. */
+  version = 0
+  usedAt = Date.now()
+  readonly #server: ServerObject
+  readonly #transport: HostTransport
+  readonly #services: HostServices
+  readonly #client = new ClientView()
+  readonly #questions = new Questions()
+  readonly #running = new Map<string, Running>()
+  readonly #seenAhead = new Set<number>()
+  readonly #setup = new Map<string, (response: JsonRpcResponse) => void>()
+  #asked = 0
+  #receiving: Promise<unknown> = Promise.resolve()
+  #inbox: Promise<() => void> | undefined
+  #closed = false
+
+  private constructor(server: ServerObject, sessionId: string, services: HostServices) {
+    this.#server = server
+    this.#services = services
+    this.#transport = new HostTransport(sessionId, (message, options) => this.#send(message, options))
+  }
+
+  static async connect(server: ServerObject, sessionId: string, services: HostServices): Promise<Host> {
+    const host = new Host(server, sessionId, services)
+    await server.connect(host.#transport)
+    return host
+  }
+
+  get busy() {
+    return this.#running.size > 0 || this.#questions.pending > 0 || this.#setup.size > 0
+  }
+
+  get closed() {
+    return this.#closed
+  }
+
+  get running(): Iterable<DispatchTarget> {
+    return new Set([...this.#running.values()].map(({ target }) => target))
+  }
+
+  /** Runs one request; its messages and its response, after `filter`, go to `target`. */
+  dispatch(dispatchId: string, dispatch: Dispatch, extra: MessageExtra) {
+    const { request, target } = dispatch
+    this.usedAt = Date.now()
+    this.#client.observe(request)
+    const log = new RequestLog(
+      { id: dispatchId, scope: this.#transport.sessionId, request, target },
+      this.#client,
+    )
+    this.#running.set(dispatchId, { ...dispatch, log })
+    const { store, logger, validateEffects } = this.#services
+    const run = validateEffects ? validated({ log, store }, target, logger) : { log, store }
+    context.run(target, () =>
+      runInCall(run, () => this.#transport.deliver({ ...request, id: dispatchId }, extra)),
+    )
+  }
+
+  /** Runs a request for its effect on the server object, outside any call. */
+  async ask(request: JsonRpcRequest, extra: MessageExtra): Promise<JsonRpcResponse> {
+    const id = randomId()
+    this.#client.observe(request)
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#setup.delete(id)
+        reject(
+          new DurableError('setup-timeout', `The server object did not answer ${request.method} in time.`),
+        )
+      }, SETUP_TIMEOUT_MS)
+      this.#setup.set(id, (response) => {
+        clearTimeout(timer)
+        resolve({ ...response, id: request.id })
+      })
+      this.#transport.deliver({ ...request, id }, extra)
+    })
+  }
+
+  /** Brings the server object to a newer state of the session, without its notifications going out again. */
+  async replay(entries: readonly StateEntry[], extra: MessageExtra) {
+    const replay = new Replay()
+    await context.run(replay, async () => {
+      for (const { version, data } of entries) {
+        const message = JSON.parse(data) as JsonRpcMessage
+        if (this.#seenAhead.has(version)) this.#seenAhead.delete(version)
+        else if (isRequest(message)) await this.ask(message, extra)
+        else this.#transport.deliver(message, extra)
+        this.version = Math.max(this.version, version)
+      }
+      // Handlers of notifications start in a later turn.
+      await nextTurn()
+    })
+    replay.over = true
+  }
+
+  /** The server object has seen this state already, when it was new. */
+  saw(version: number) {
+    this.#seenAhead.add(version)
+    while (this.#seenAhead.delete(this.version + 1)) this.version++
+  }
+
+  /** What the server lists of a tool, and whether its handler is durable. */
+  async findTool(name: string, extra: MessageExtra): Promise<RecoveredTool | undefined> {
+    let cursor: unknown
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const params = cursor === undefined ? {} : { cursor }
+      const response = await this.ask({ jsonrpc: '2.0', id: 0, method: 'tools/list', params }, extra)
+      if (!('result' in response)) return undefined
+      const tool = (response.result['tools'] as ListedTool[]).find((listed) => listed.name === name)
+      if (tool) return { name, durable: this.#isDurable(name), annotations: tool.annotations ?? {} }
+      cursor = response.result['nextCursor']
+      if (cursor === undefined) return undefined
+    }
+    return undefined
+  }
+
+  /** Both majors keep registered tools under this name. If one does not, annotations still say what may run again. */
+  #isDurable(name: string) {
+    const registered = (this.#server as RegistersTools)._registeredTools?.[name]
+    return [registered?.handler, registered?.callback].some((handler) => isDurable(handler))
+  }
+
+  notify(message: JsonRpcMessage, extra: MessageExtra) {
+    this.usedAt = Date.now()
+    this.#transport.deliver(message, extra)
+  }
+
+  cancel(dispatchId: string, reason: string) {
+    const running = this.#running.get(dispatchId)
+    if (!running) return
+    this.#running.delete(dispatchId)
+    running.log.stop(reason)
+    const params = { requestId: dispatchId, reason }
+    this.#transport.deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
+  }
+
+  /** Cancels requests that are not journaled yet, by what their request keys begin with. */
+  cancelDeferred(keyPrefix: string) {
+    for (const target of this.running) {
+      if (target instanceof DeferredCall) target.cancel(keyPrefix, 'The client cancelled the request.')
+    }
+  }
+
+  /** In turns of their own: the SDK handles an answer at once, but progress that came before it in a later microtask. */
+  receive(message: JsonRpcMessage) {
+    this.#receiving = this.#receiving.then(() => {
+      const incoming = this.#questions.incoming(message)
+      if (incoming) this.#transport.deliver(incoming)
+      return nextTurn()
+    })
+  }
+
+  async close() {
+    if (this.#closed) return
+    this.#closed = true
+    for (const { target, log } of this.#running.values()) {
+      log.stop('The session left this node.')
+      target.abandon('The session left this node.')
+    }
+    try {
+      await this.#server.close()
+      const endInbox = await this.#inbox
+      endInbox?.()
+    } catch (error) {
+      this.#services.logger.warn({ error }, 'closing a server object failed')
+    }
+  }
+
+  async #send(message: JsonRpcMessage, options?: SendOptions) {
+    if (isResponse(message)) return this.#sendResponse(message)
+    const replay = currentReplay()
+    if (replay) return sendInReplay(replay, message)
+    const related = options?.relatedRequestId
+    // What belongs to a request of our own has no client to go to.
+    if (related !== undefined && this.#setup.has(String(related)) && !isRequest(message)) return
+    const target = related === undefined ? undefined : this.#running.get(String(related))?.target
+    if (related !== undefined && !target) {
+      if (isRequest(message)) throw new JournalClosedError()
+      return
+    }
+    if (isRequest(message)) return this.#sendQuestion(message, target ?? this.#current())
+    if (message.method === 'notifications/cancelled')
+      return this.#sendWithdrawal(message, target ?? this.#current())
+    if (target) return sendWhileOpen(target, message)
+    const current = context.getStore()
+    if (current instanceof Replay && !current.over) return
+    await this.#services.standalone.send(message)
+  }
+
+  /** The call whose handler is running, if it can still send. */
+  #current() {
+    const current = context.getStore()
+    return current && !(current instanceof Replay) && current.open ? current : undefined
+  }
+
+  async #sendResponse(response: JsonRpcResponse) {
+    const id = String(response.id)
+    const setup = this.#setup.get(id)
+    if (setup) {
+      this.#setup.delete(id)
+      return setup(response)
+    }
+    const running = this.#running.get(id)
+    if (!running) return
+    this.usedAt = Date.now()
+    try {
+      await running.target.respond(id, await running.filter(running.request, response))
+    } finally {
+      this.#running.delete(id)
+    }
+  }
+
+  async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined) {
+    if (target) return target.ask(request, (id) => this.#questions.outgoing(request, id))
+    this.#inbox ??= this.#services.standalone.openInbox(this.id, this)
+    await this.#inbox
+    await this.#services.standalone.send(this.#questions.outgoing(request, `${this.id}.${++this.#asked}`))
+  }
+
+  async #sendWithdrawal(message: JsonRpcNotification, target: DispatchTarget | undefined) {
+    const params = this.#questions.withdrawn(message.params)
+    if (params) await (target ?? this.#services.standalone).send({ ...message, params })
+  }
+}
+
+/** What a handler sends with the SDK itself while it is replayed for comparison goes nowhere. */
+async function sendInReplay(replay: ReplayLog, message: JsonRpcMessage) {
+  if (isRequest(message)) throw new ReplayDivergedError()
+  await replay.send(message)
+}
+
+/** What a handler says after its call has ended goes nowhere. It must not fail either: nobody may be waiting for it, and that would end the process. */
+async function sendWhileOpen(target: DispatchTarget, message: JsonRpcMessage) {
+  try {
+    await target.send(message)
+  } catch (error) {
+    if (!(error instanceof JournalClosedError || error instanceof JournalLostError)) throw error
+  }
+}

@@ -1,0 +1,177 @@
+import { DurableError, NodeLeavingError } from '../errors.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { StateEntry, Store } from '../store/store.js'
+import type { Watcher } from '../store/watcher.js'
+import { Host } from './host.js'
+import type { Standalone } from './host.js'
+import type { ServerFactory, SessionInfo } from './server-factory.js'
+import type { MessageExtra } from './transport.js'
+
+export type HostServices = {
+  store: Store
+  watcher: Watcher
+  logger: Logger
+  server: ServerFactory
+  standalone: (sessionId: string) => Standalone
+  validateEffects: boolean
+  hostIdle: number
+  maxHosts: number
+}
+
+/** The session was deleted or has expired. */
+export class SessionGoneError extends DurableError {
+  constructor() {
+    super('session-gone', 'The session does not exist any more.')
+  }
+}
+
+/** Every server object this node may hold is at work. */
+export class HostsBusyError extends DurableError {
+  constructor() {
+    super('hosts-busy', 'This node holds as many sessions as it may; all of them are at work.')
+  }
+}
+
+/** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
+export const CANCELLED = 'cancelled'
+
+type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void }
+
+/** The server objects on this node, at most one per session: made when needed, kept in step with the store, let go when idle. */
+export class Hosts {
+  readonly #services: HostServices
+  readonly #hosted = new Map<string, Promise<Hosted>>()
+  #closed = false
+  readonly #ready = new Map<string, Hosted>()
+
+  constructor(services: HostServices) {
+    this.#services = services
+  }
+
+  /** Sessions that have a server object here. */
+  sessions(): Iterable<string> {
+    return this.#ready.keys()
+  }
+
+  peek(sessionId: string): Host | undefined {
+    return this.#ready.get(sessionId)?.host
+  }
+
+  /** Before a server object is made: throws if there may be no more. */
+  makeRoom() {
+    if (this.#hosted.size < this.#services.maxHosts) return
+    const idle = [...this.#ready].filter(([, { host }]) => !host.busy)
+    if (idle.length === 0) throw new HostsBusyError()
+    const [oldest] = idle.reduce((a, b) => (b[1].host.usedAt < a[1].host.usedAt ? b : a))
+    void this.drop(oldest)
+  }
+
+  /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
+  async create(info: SessionInfo): Promise<Host> {
+    const { server, standalone, store, logger, validateEffects } = this.#services
+    const services = { standalone: standalone(info.sessionId), store, logger, validateEffects }
+    return Host.connect(await server(info), info.sessionId, services)
+  }
+
+  async adopt(sessionId: string, host: Host) {
+    const hosted = this.#hold(sessionId, host)
+    this.#hosted.set(sessionId, hosted)
+    await hosted
+  }
+
+  /** The session's server object, with everything up to `version` of the session's state. */
+  async get(sessionId: string, version: number, extra: MessageExtra): Promise<Host> {
+    if (this.#closed) throw new NodeLeavingError()
+    const existing = this.#hosted.get(sessionId)
+    const hosted = await (existing ?? this.#rebuild(sessionId, version, extra))
+    if (this.#closed) throw new NodeLeavingError()
+    hosted.host.usedAt = Date.now()
+    if (hosted.host.version < version) {
+      hosted.synced = hosted.synced
+        .catch(() => undefined)
+        .then(() => this.#sync(sessionId, hosted.host, version, extra))
+      await hosted.synced
+    }
+    return hosted.host
+  }
+
+  async drop(sessionId: string) {
+    const hosted = this.#ready.get(sessionId)
+    if (!hosted) return
+    this.#hosted.delete(sessionId)
+    this.#ready.delete(sessionId)
+    hosted.unwatch()
+    await hosted.host.close()
+  }
+
+  /** Lets go of server objects that nothing has used for `hostIdle`. */
+  evictIdle() {
+    const before = Date.now() - this.#services.hostIdle
+    for (const [sessionId, { host }] of this.#ready) {
+      if (!host.busy && host.usedAt <= before) void this.drop(sessionId)
+    }
+  }
+
+  async close() {
+    this.#closed = true
+    await Promise.all([...this.#ready.keys()].map((sessionId) => this.drop(sessionId)))
+  }
+
+  #rebuild(sessionId: string, version: number, extra: MessageExtra): Promise<Hosted> {
+    this.makeRoom()
+    const hosted = this.#build(sessionId, version, extra)
+    this.#hosted.set(sessionId, hosted)
+    hosted.catch(() => {
+      if (this.#hosted.get(sessionId) === hosted) this.#hosted.delete(sessionId)
+    })
+    return hosted
+  }
+
+  async #build(sessionId: string, upTo: number, extra: MessageExtra): Promise<Hosted> {
+    const session = await this.#services.store.readSession(sessionId)
+    if (!session) throw new SessionGoneError()
+    const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(session.state) }
+    const host = await this.create(info)
+    try {
+      await host.replay(
+        session.state.filter(({ version }) => version <= upTo),
+        extra,
+      )
+    } catch (error) {
+      await host.close()
+      throw error
+    }
+    this.#services.logger.debug({ session: shortId(sessionId), version: host.version }, 'rebuilt a session')
+    return this.#hold(sessionId, host)
+  }
+
+  async #hold(sessionId: string, host: Host): Promise<Hosted> {
+    const watch = this.#services.watcher.watch(sessionId, (signal) => {
+      if (signal.topic === 'deleted') void this.drop(sessionId)
+      if (signal.topic === CANCELLED) host.cancelDeferred(signal.value)
+    })
+    const hosted = { host, synced: Promise.resolve(), unwatch: watch.end }
+    this.#ready.set(sessionId, hosted)
+    try {
+      await watch.active
+    } catch (error) {
+      await this.drop(sessionId)
+      throw error
+    }
+    return hosted
+  }
+
+  async #sync(sessionId: string, host: Host, version: number, extra: MessageExtra) {
+    if (host.version >= version) return
+    await host.replay(await this.#services.store.readState(sessionId, host.version), extra)
+  }
+}
+
+function clientInfoOf(state: readonly StateEntry[]): SessionInfo['clientInfo'] {
+  const initialize = state.find(({ version }) => version === 1)
+  if (!initialize) return undefined
+  const { params } = JSON.parse(initialize.data) as JsonRpcRequest
+  return params?.['clientInfo'] as SessionInfo['clientInfo']
+}

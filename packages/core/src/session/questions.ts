@@ -1,0 +1,64 @@
+import type { JsonRpcMessage, JsonRpcRequest, Params, RequestId } from '../json-rpc.js'
+import { isRequest, isResponse } from '../json-rpc.js'
+
+/** `<call or host id>.<number or name>`: the id of a question to the client, and of its progress token. */
+const QUESTION = /^([\w-]{22})\.[\w-]{1,23}$/
+
+/** The call or host that asked, if this is the id of a question of ours. */
+export const askerOf = (id: unknown) => (typeof id === 'string' ? QUESTION.exec(id)?.[1] : undefined)
+
+/**
+ * Ids of a server object's questions, both ways.
+ *
+ * A server object numbers its requests 0, 1, 2…, so the numbers of two nodes collide. On the wire a
+ * question has an id that is unique in the session and names its asker.
+ */
+export class Questions {
+  readonly #toSdk = new Map<string, RequestId>()
+  readonly #toWire = new Map<RequestId, string>()
+
+  get pending() {
+    return this.#toSdk.size
+  }
+
+  outgoing(request: JsonRpcRequest, wireId: string): JsonRpcRequest {
+    this.#toSdk.set(wireId, request.id)
+    this.#toWire.set(request.id, wireId)
+    const { params } = request
+    const token = params?._meta?.['progressToken']
+    if (params === undefined || token === undefined) return { ...request, id: wireId }
+    return {
+      ...request,
+      id: wireId,
+      params: { ...params, _meta: { ...params._meta, progressToken: wireId } },
+    }
+  }
+
+  /** The server object gives a question up; `undefined` if it had been answered. */
+  withdrawn(params: Params | undefined): Params | undefined {
+    const wireId = this.#toWire.get(params?.['requestId'] as RequestId)
+    if (wireId === undefined) return undefined
+    this.#forget(wireId)
+    return { ...params, requestId: wireId }
+  }
+
+  /** An answer or progress from the client, with the server object's own id; `undefined` if nobody waits for it. */
+  incoming(message: JsonRpcMessage): JsonRpcMessage | undefined {
+    if (isResponse(message)) {
+      const id = this.#toSdk.get(String(message.id))
+      if (id === undefined) return undefined
+      this.#forget(String(message.id))
+      return { ...message, id }
+    }
+    if (isRequest(message)) return undefined
+    const progressToken = this.#toSdk.get(String(message.params?.['progressToken']))
+    return progressToken === undefined
+      ? undefined
+      : { ...message, params: { ...message.params, progressToken } }
+  }
+
+  #forget(wireId: string) {
+    this.#toWire.delete(this.#toSdk.get(wireId) as RequestId)
+    this.#toSdk.delete(wireId)
+  }
+}

@@ -1,0 +1,61 @@
+import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
+
+/** Requests that only read, or that set what they would set again. */
+const REPEATABLE = new Set([
+  'completion/complete',
+  'logging/setLevel',
+  'ping',
+  'prompts/get',
+  'prompts/list',
+  'resources/list',
+  'resources/read',
+  'resources/subscribe',
+  'resources/templates/list',
+  'resources/unsubscribe',
+  'tools/list',
+])
+
+/** What is known of a tool when one of its calls is taken over. */
+export type RecoveredTool = {
+  name: string
+  /** Its handler is a `durableTool`. */
+  durable: boolean
+  annotations: { idempotentHint?: boolean; readOnlyHint?: boolean; [hint: string]: unknown }
+}
+
+/** A call whose node is gone, as `recover` is asked about it. */
+export type RecoveredCall = {
+  method: string
+  params: Record<string, unknown> | undefined
+  /** For `tools/call`, if the server lists the tool. */
+  tool: RecoveredTool | undefined
+  /** The number of the run that would follow: 2 or more. */
+  attempt: number
+}
+
+/** Whether a call may be run again. */
+export function mayRunAgain({ method, tool }: RecoveredCall): boolean {
+  if (REPEATABLE.has(method)) return true
+  if (method !== 'tools/call' || !tool) return false
+  return tool.durable || tool.annotations.idempotentHint === true || tool.annotations.readOnlyHint === true
+}
+
+/** How a call ends that may not be run again. No call hangs. */
+export function outcomeUnknown({ id, method, params }: JsonRpcRequest): JsonRpcResponse {
+  if (method !== 'tools/call') {
+    return errorResponse(id, ErrorCode.internalError, `${method} was interrupted; its outcome is unknown.`)
+  }
+  const text =
+    `The tool ${String(params?.['name'])} was interrupted, because its server process ended. ` +
+    'It was not run again: its outcome is unknown. Check what it has done before you call it again.'
+  return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
+}
+
+/** How a call ends that has outlived too many nodes. */
+export function gaveUp({ id, method, params }: JsonRpcRequest, attempts: number): JsonRpcResponse {
+  const name = method === 'tools/call' ? `The tool ${String(params?.['name'])}` : method
+  const text = `${name} was interrupted ${attempts} times and is not tried again; its outcome is unknown.`
+  if (method !== 'tools/call') return errorResponse(id, ErrorCode.internalError, text)
+  return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
+}

@@ -1,0 +1,334 @@
+import type { Call, CallHost, DispatchTarget } from '../call/call.js'
+import { DeferredCall } from '../call/deferred-call.js'
+import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
+import { decodeInboxItem, encodeInboxItem, INBOX_OPENED, MAX_INBOX } from '../call/inbox.js'
+import type { InboxItem } from '../call/inbox.js'
+import { randomId, requestKeyPrefix } from '../ids.js'
+import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { Settings } from '../settings.js'
+import { whileStoreFails } from '../store/retry.js'
+import { BEGINNING } from '../store/store.js'
+import type { Admission, LogName, Store } from '../store/store.js'
+import { Tail } from '../store/tail.js'
+import type { Watcher } from '../store/watcher.js'
+import type { Host, Standalone } from './host.js'
+import { CANCELLED, Hosts } from './hosts.js'
+import { askerOf } from './questions.js'
+import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
+import type { RecoveredCall } from './recovery.js'
+import type { ServerFactory, SessionInfo } from './server-factory.js'
+import { canPrime, MAX_STATE_CHARS, stateKey } from './state.js'
+import type { MessageExtra } from './transport.js'
+
+export type SessionServices = {
+  store: Store
+  watcher: Watcher
+  calls: Calls
+  logger: Logger
+  settings: Settings
+  server: ServerFactory
+  recover: ((call: RecoveredCall) => boolean | undefined) | undefined
+  /** Ends the streams of a log on this node; their clients come back. */
+  closeStreams: (sessionId: string, log: LogName) => void
+}
+
+export type Initialized =
+  | { status: 'created'; sessionId: string; response: JsonRpcResponse }
+  | { status: 'refused'; response: JsonRpcResponse }
+  | { status: 'limit' }
+
+/** How long a standalone message may wait for a store that is away. */
+const SEND_WITHIN_MS = 10_000
+const PAGE = 500
+
+/** Everything a client or the application does to a session, on whichever node it arrives. */
+export class Sessions {
+  readonly hosts: Hosts
+  readonly #services: SessionServices
+  readonly #store: Store
+
+  constructor(services: SessionServices) {
+    const { store, watcher, logger, server, settings } = services
+    this.#services = services
+    this.#store = store
+    this.hosts = new Hosts({
+      store,
+      watcher,
+      logger,
+      server,
+      standalone: (sessionId) => this.#standalone(sessionId),
+      validateEffects: settings.validateEffects,
+      hostIdle: settings.hostIdle,
+      maxHosts: settings.maxHosts,
+    })
+  }
+
+  admit(sessionId: string, principal: string | undefined): Promise<Admission | undefined> {
+    return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtl)
+  }
+
+  /** Lets a fresh server object answer `initialize`; the session exists once the store has it. */
+  async initialize(
+    request: JsonRpcRequest,
+    principal: string | undefined,
+    extra: MessageExtra,
+  ): Promise<Initialized> {
+    const sessionId = randomId()
+    const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
+    this.hosts.makeRoom()
+    const host = await this.hosts.create({ sessionId, clientInfo, principal })
+    try {
+      const response = await host.ask(request, extra)
+      if (!('result' in response)) return await this.#refuse(host, { status: 'refused', response })
+      const created = await this.#store.createSession(
+        {
+          id: sessionId,
+          principal,
+          label: String(response.result['protocolVersion']),
+          state: { key: 'initialize', data: JSON.stringify(request) },
+          ttlMs: this.#services.settings.sessionTtl,
+        },
+        { maxPerPrincipal: this.#services.settings.maxSessionsPerPrincipal },
+      )
+      if (created === 'limit') return await this.#refuse(host, { status: 'limit' })
+      host.saw(1)
+      await this.hosts.adopt(sessionId, host)
+      return { status: 'created', sessionId, response }
+    } catch (error) {
+      await host.close()
+      throw error
+    }
+  }
+
+  /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */
+  run(call: Call, host: Host, { label }: Admission, extra: MessageExtra) {
+    const all = { ...extra, ...this.#closersOf(call, label) }
+    this.#dispatch(call, call.runOn(host), call.scope, host, all)
+  }
+
+  /** Runs a call again whose node is gone, or ends it if that must not be. */
+  async recover({ call, request }: TakenOver) {
+    const { logger, settings } = this.#services
+    if (call.attempt > settings.maxAttempts) {
+      return call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
+    }
+    const session = await call.whileStoreFails(() => this.#store.readSession(call.scope))
+    if (!session) return call.abandon('The session does not exist any more.')
+    const extra = { authInfo: request.authInfo, ...this.#closersOf(call, session.label) }
+    const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
+    for (const [dispatched, interrupted] of call.runOn(host)) {
+      if (!(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+        await call.respond(dispatched, outcomeUnknown(interrupted))
+      } else this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
+    }
+    logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
+  }
+
+  async #mayRunAgain(host: Host, { method, params }: JsonRpcRequest, attempt: number, extra: MessageExtra) {
+    const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
+    const recovered = { method, params, tool, attempt }
+    return this.#services.recover?.(recovered) ?? mayRunAgain(recovered)
+  }
+
+  /** Runs requests that are not journaled from the start. */
+  runDeferred(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
+    const deferred = new DeferredCall(this.#services.calls, request, host)
+    this.#dispatch(deferred, deferred.pending(), request.scope, host, extra)
+    return deferred
+  }
+
+  /** Takes a notification of the client. Resolves when it can't be lost any more. */
+  async notification(
+    sessionId: string,
+    message: JsonRpcNotification,
+    extra: MessageExtra,
+  ): Promise<'accepted' | 'unknown' | 'limit'> {
+    if (message.method === 'notifications/cancelled') {
+      await this.#cancel(sessionId, message)
+      return 'accepted'
+    }
+    if (message.method === 'notifications/progress' && askerOf(message.params?.['progressToken'])) {
+      await this.#toAsker(sessionId, askerOf(message.params?.['progressToken']), message)
+      return 'accepted'
+    }
+    if (stateKey(message) === undefined) {
+      void this.#inform(sessionId, message, extra)
+      return 'accepted'
+    }
+    const version = await this.#putState(sessionId, message)
+    if (typeof version !== 'number') return version
+    void this.#inform(sessionId, message, extra, version)
+    return 'accepted'
+  }
+
+  /** Takes a client's answer to a question. Answers that nobody waits for are dropped, as the SDK does. */
+  async answer(sessionId: string, message: JsonRpcResponse) {
+    await this.#toAsker(sessionId, askerOf(message.id), message)
+  }
+
+  async delete(sessionId: string, principal: string | undefined): Promise<boolean> {
+    const deleted = await this.#store.deleteSession(sessionId, principal)
+    if (deleted) await this.hosts.drop(sessionId)
+    return deleted
+  }
+
+  /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
+  async notify(sessionId: string, message: JsonRpcMessage): Promise<boolean> {
+    const options = { nonce: randomId(), maxLength: this.#services.settings.maxStandaloneEvents }
+    const data = JSON.stringify(message)
+    const id = await whileStoreFails(
+      () => this.#store.append(sessionId, 'out', data, options),
+      AbortSignal.timeout(SEND_WITHIN_MS),
+    )
+    return id !== undefined
+  }
+
+  /** Notifies every session there is; resolves to their number. */
+  async broadcast(message: JsonRpcMessage): Promise<number> {
+    let sent = 0
+    let cursor: string | undefined
+    do {
+      const page = await this.#store.listSessions(cursor, PAGE)
+      const outcomes = await Promise.all(page.ids.map((id) => this.notify(id, message)))
+      sent += outcomes.filter(Boolean).length
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    return sent
+  }
+
+  #dispatch(
+    target: DispatchTarget,
+    pending: Array<[string, JsonRpcRequest]>,
+    sessionId: string,
+    host: Host,
+    extra: MessageExtra,
+  ) {
+    const filter = (request: JsonRpcRequest, response: JsonRpcResponse) =>
+      this.#keepState(sessionId, host, request, response)
+    for (const [dispatched, request] of pending) host.dispatch(dispatched, { request, target, filter }, extra)
+  }
+
+  /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
+  #closersOf({ scope, id }: Call, label: string): MessageExtra {
+    if (!canPrime(label)) return {}
+    const { closeStreams } = this.#services
+    return {
+      closeSSEStream: () => closeStreams(scope, `call:${id}`),
+      closeStandaloneSSEStream: () => closeStreams(scope, 'out'),
+    }
+  }
+
+  /** A request that changed the session is answered once the change is stored, so that every node will know of it. */
+  async #keepState(
+    sessionId: string,
+    host: Host,
+    request: JsonRpcRequest,
+    response: JsonRpcResponse,
+  ): Promise<JsonRpcResponse> {
+    if (stateKey(request) === undefined || !('result' in response)) return response
+    try {
+      const version = await this.#putState(sessionId, request)
+      if (typeof version !== 'number') {
+        return errorResponse(
+          request.id,
+          ErrorCode.refused,
+          'The session keeps as many subscriptions as it may.',
+        )
+      }
+      host.saw(version)
+      return response
+    } catch (error) {
+      this.#services.logger.error({ error, session: shortId(sessionId) }, 'keeping session state failed')
+      return errorResponse(
+        request.id,
+        ErrorCode.internalError,
+        'The change could not be stored. Send the request again.',
+      )
+    }
+  }
+
+  async #putState(sessionId: string, message: JsonRpcMessage) {
+    const entry = { key: stateKey(message) ?? '', data: JSON.stringify(message), nonce: randomId() }
+    if (entry.data.length > MAX_STATE_CHARS) return 'limit'
+    return this.#store.putState(sessionId, entry, { maxKeys: this.#services.settings.maxStateEntries })
+  }
+
+  /** Hands a notification to the server object, new state after all older state. The client need not wait for that. */
+  async #inform(sessionId: string, message: JsonRpcNotification, extra: MessageExtra, version = 1) {
+    const isState = version > 1
+    try {
+      const host = await this.hosts.get(sessionId, isState ? version - 1 : version, extra)
+      if (isState && host.version >= version) return
+      host.notify(message, extra)
+      if (isState) host.saw(version)
+    } catch (error) {
+      this.#services.logger.warn(
+        { error, session: shortId(sessionId) },
+        'a notification waits for the next request',
+      )
+    }
+  }
+
+  async #cancel(sessionId: string, { params }: JsonRpcNotification) {
+    const requestId = params?.['requestId']
+    if (typeof requestId !== 'string' && typeof requestId !== 'number') return
+    const requestKey = requestKeyPrefix(requestId)
+    const reason =
+      typeof params?.['reason'] === 'string' ? params['reason'] : 'The client cancelled the request.'
+    // A request that is not journaled is known to its node alone; if the word gets lost, it only runs in vain.
+    await this.#store.publish(sessionId, CANCELLED, requestKey)
+    const callIds = await this.#store.findCalls(sessionId, requestKey)
+    await Promise.all(
+      callIds.map((id) => this.#leave(sessionId, id, { kind: 'cancelled', requestKey, reason }, false)),
+    )
+  }
+
+  async #toAsker(sessionId: string, asker: string | undefined, message: JsonRpcMessage) {
+    if (asker) await this.#leave(sessionId, asker, { kind: 'message', message }, true)
+  }
+
+  #leave(sessionId: string, inbox: string, item: InboxItem, ifExists: boolean) {
+    const options = { nonce: randomId(), maxLength: MAX_INBOX, ifExists }
+    return this.#store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
+  }
+
+  #standalone(sessionId: string): Standalone {
+    return {
+      send: async (message) => {
+        const sent = await this.notify(sessionId, message)
+        if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
+      },
+      openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),
+    }
+  }
+
+  async #openInbox(sessionId: string, hostId: string, host: CallHost) {
+    const log = `call:${hostId}:in` as const
+    await this.#store.append(sessionId, log, INBOX_OPENED, { nonce: randomId(), maxLength: MAX_INBOX })
+    const tail = new Tail(
+      this.#store,
+      this.#services.watcher,
+      { scope: sessionId, log, after: BEGINNING },
+      {
+        write: (entry) => {
+          const item = decodeInboxItem(entry.data)
+          if (item?.kind === 'message') host.receive(item.message)
+          return true
+        },
+        over: () => tail.end(),
+      },
+    )
+    return () => {
+      tail.end()
+      void this.#store.dropLog(sessionId, log).catch(() => undefined)
+    }
+  }
+
+  async #refuse<T>(host: Host, outcome: T): Promise<T> {
+    await host.close()
+    return outcome
+  }
+}

@@ -1,0 +1,39 @@
+import { digest } from '../ids.js'
+import { isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage } from '../json-rpc.js'
+
+/**
+ * The client messages that change a session, and what each replaces: of two with the same key only
+ * the newer one matters, which keeps the state of a session small however long it lives.
+ */
+export function stateKey(message: JsonRpcMessage): string | undefined {
+  if (isResponse(message)) return undefined
+  // A notification is none of these requests, and the other way round, whatever its method says.
+  if (isRequest(message) === message.method.startsWith('notifications/')) return undefined
+  switch (message.method) {
+    case 'initialize':
+      return 'initialize'
+    case 'notifications/initialized':
+      return 'initialized'
+    case 'logging/setLevel':
+      return 'level'
+    case 'notifications/roots/list_changed':
+      return 'roots'
+    case 'resources/subscribe':
+    case 'resources/unsubscribe':
+      return `resource:${digest(JSON.stringify(message.params?.['uri'] ?? null))}`
+    default:
+      return undefined
+  }
+}
+
+/** Longest state message: kept for as long as the session lives. */
+export const MAX_STATE_CHARS = 64 * 1024
+
+export const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07']
+
+/** Priming events have empty data, which older clients cannot read (2025-11-25, "Streamable HTTP: Sending Messages"). */
+export const canPrime = (protocol: string) => protocol >= '2025-11-25'
+
+/** JSON-RPC batches exist in this version only. */
+export const allowsBatches = (protocol: string) => protocol === '2025-03-26'

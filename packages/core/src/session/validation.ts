@@ -1,0 +1,74 @@
+import type { Call, DispatchTarget } from '../call/call.js'
+import { parseRecord } from '../call/record.js'
+import type { RequestLog } from '../call/request-log.js'
+import type { StepRecord } from '../context/call-log.js'
+import type { ContextStore } from '../context/context-store.js'
+import { recordingChanges } from '../context/map-record.js'
+import type { HandledCall, RunningCall } from '../context/run-context.js'
+import { validateEffects } from '../context/validate.js'
+import type { JsonRpcMessage } from '../json-rpc.js'
+import { isNotification, isRequest } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+
+const NOTHING = { steps: new Map<string, StepRecord>(), sent: [] }
+
+type Run = { log: RequestLog; store: ContextStore }
+
+/** A run whose durable handler is replayed against its own journal once it has ended, to find effects it forgot to wrap. */
+export function validated(run: Run, target: DispatchTarget, logger: Logger): RunningCall {
+  const mapChanges = new Map<string, string>()
+  const onHandled = (handled: HandledCall) => {
+    validate(run, target, handled, mapChanges, logger).catch((error: unknown) => {
+      logger.warn({ error, call: shortId(run.log.callId) }, 'the replay of a durable handler failed')
+    })
+  }
+  return { log: run.log, store: recordingChanges(run.store, mapChanges), onHandled }
+}
+
+async function validate(
+  { log, store }: Run,
+  target: DispatchTarget,
+  { ending, begun, rerun }: HandledCall,
+  mapChanges: ReadonlyMap<string, string>,
+  logger: Logger,
+) {
+  // A stopped handler has seen less than its journal holds, and a batch shares its journal.
+  if (log.signal.aborted || target.requests.length > 1) return
+  const { callId, scope, request, attempt, clientCapabilities, logLevel } = log
+  const recorded = target.isJournaled ? await recordedBy(await target.journaled()) : NOTHING
+  if (!recorded) return
+  const finished = {
+    callId,
+    scope,
+    request,
+    attempt,
+    clientCapabilities,
+    logLevel,
+    ...recorded,
+    begun,
+    ending,
+    mapChanges,
+  }
+  for (const { what } of await validateEffects(finished, store, rerun)) {
+    logger.warn(
+      { method: request.method, name: request.params?.['name'], call: shortId(callId) },
+      `not repeatable: ${what}`,
+    )
+  }
+}
+
+/** `undefined`: the handler asked the client something by the SDK itself, which a replay can't answer. */
+async function recordedBy(call: Call) {
+  const steps = new Map<string, StepRecord>()
+  const sent: Array<{ message: JsonRpcMessage; step: string | undefined }> = []
+  for (const { data } of await call.readJournal()) {
+    const record = parseRecord(data)
+    if (record.kind === 'step') steps.set(record.step.id, record.step)
+    if (record.kind === 'message' && isRequest(record.message) && !call.isNamed(record.message.id))
+      return undefined
+    if (record.kind === 'message' && isNotification(record.message))
+      sent.push({ message: record.message, step: record.step })
+  }
+  return { steps, sent }
+}

@@ -1,0 +1,61 @@
+import { z } from 'zod'
+
+const ms = z.number().int().positive()
+const count = z.number().int().positive()
+
+/** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. */
+const settings = z.object({
+  /** How long a session lives after its last use. */
+  sessionTtl: ms.default(24 * 60 * 60_000),
+  /** How long the events of a call can be read again after its response. */
+  resumeWindow: ms.default(15 * 60_000),
+  /** How many messages the standalone stream of a session keeps. */
+  maxStandaloneEvents: count.default(1000),
+  /** How long an unused server object stays in memory. */
+  hostIdle: ms.default(60_000),
+  /** Server objects in memory; beyond it idle ones go early, and new sessions wait if there are none. */
+  maxHosts: count.default(10_000),
+  /** Largest request body. */
+  maxBodyBytes: count.default(4 * 1024 * 1024),
+  /** Open calls of one session, over all nodes. */
+  maxOpenCalls: count.default(1000),
+  /** Open streams of one session on one node. */
+  maxOpenStreams: count.default(1000),
+  /** Live sessions of one principal; sessions without a principal are not counted. */
+  maxSessionsPerPrincipal: count.default(1000),
+  /** Resource subscriptions and other state entries of one session. */
+  maxStateEntries: count.default(1000),
+  /** Time between comments on an idle stream. */
+  keepAlive: ms.default(15_000),
+  /** Age at which a stream ends so that the client comes back, if it can resume. */
+  maxStreamAge: ms.default(10 * 60_000),
+  /** How long a connection may take no data before it is ended. */
+  stallTimeout: ms.default(30_000),
+  /** What clients are told to wait before they reconnect. */
+  retry: z.number().int().nonnegative().default(1000),
+  /** Time between checks for messages that a lost wake-up has hidden. */
+  reconcileEvery: ms.default(5_000),
+  /** How often a call is begun, the first run included, before it is given up. */
+  maxAttempts: count.default(5),
+  /** Time between heartbeats of this node. */
+  heartbeat: ms.default(500),
+  /** A node whose heartbeat is this late is dead. One that is also off its channel is dead sooner. */
+  lease: ms.default(10_000),
+  /** Time between looks at the other nodes. */
+  sweep: ms.default(1000),
+  /** Replay every durable handler against its own journal when it has ended, and log what differs. Default: not in production. */
+  validateEffects: z.boolean().default(() => process.env['NODE_ENV'] !== 'production'),
+  /** Values of the Host header to accept. Default: any, except that browsers must come from this host or from loopback. */
+  allowedHosts: z.array(z.string()).optional(),
+  /** Values of the Origin header to accept from browsers. */
+  allowedOrigins: z.array(z.string()).optional(),
+})
+
+export type Settings = z.infer<typeof settings>
+
+/** Throws a `TypeError` that names what is wrong. */
+export function parseSettings(options: object): Settings {
+  const parsed = settings.safeParse(options)
+  if (parsed.success) return parsed.data
+  throw new TypeError(`durable(): ${z.prettifyError(parsed.error)}`)
+}

@@ -1,0 +1,17 @@
+/** `<number>-<number>`; ids grow within one log, and compare by their numbers. */
+export type EntryId = string
+export const BEGINNING: EntryId = '0-0'
+export const OLDEST: EntryId = '-'
+
+export type Entry = { id: EntryId; data: string }
+/** Orders entry ids: negative when `a` is older than `b`. */
+export function compareIds(a: EntryId, b: EntryId): number {
+  const [aTime, aSeq] = splitId(a)
+  const [bTime, bSeq] = splitId(b)
+  return aTime - bTime || aSeq - bSeq
+}
+
+export function splitId(id: EntryId): [number, number] {
+  const dash = id.indexOf('-')
+  return [Number(id.slice(0, dash)), Number(id.slice(dash + 1))]
+}

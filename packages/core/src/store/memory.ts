@@ -1,0 +1,329 @@
+import type { StoredValue } from '../context/context-store.js'
+import { MemoryLog } from './memory-log.js'
+import { MemoryMaps } from './memory-maps.js'
+import type { OpenCall, OwnershipStore } from './ownership.js'
+import { BEGINNING, compareIds, splitId } from './store.js'
+import type { Admission, Store, StoredSession, WatchListener, ValueChange } from './store.js'
+
+/**
+ * A store in the memory of this process. Nothing survives the process, and no other process sees it;
+ * several `durable()` of one process may share it and behave as the nodes of one system.
+ */
+export function memoryStore(): Store {
+  return new MemoryStore()
+}
+
+/** How long a repeated nonce is recognised. */
+const NONCE_MS = 60_000
+const SWEEP_MS = 1_000
+
+type Session = StoredSession & {
+  expiresAt: number
+  logs: Map<string, MemoryLog>
+  openCalls: Map<string, OpenCall>
+  once: Map<string, { id: string; expiresAt: number }>
+  ended: Map<string, { id: string; expiresAt: number }>
+  values: Map<string, StoredValue>
+  lastValueVersion: number
+}
+
+class MemoryStore extends MemoryMaps implements Store {
+  readonly #sessions = new Map<string, Session>()
+  readonly #watchers = new Map<string, Set<WatchListener>>()
+  readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
+  readonly #nodes = new Map<string, { beatAt: number; scopes: Set<string> }>()
+  #lastClock = 0
+
+  createSession: Store['createSession'] = async (session, limits) => {
+    if (this.#live(session.id)) return 'created'
+    if (session.principal !== undefined) {
+      const live = [...this.#sessions.keys()].filter((id) => this.#live(id)?.principal === session.principal)
+      if (live.length >= limits.maxPerPrincipal) return 'limit'
+    }
+    this.#sessions.set(session.id, {
+      principal: session.principal,
+      label: session.label,
+      version: 1,
+      delivered: BEGINNING,
+      state: [{ ...session.state, version: 1 }],
+      expiresAt: Date.now() + session.ttlMs,
+      logs: new Map(),
+      openCalls: new Map(),
+      once: new Map(),
+      ended: new Map(),
+      values: new Map(),
+      lastValueVersion: 0,
+    })
+    return 'created'
+  }
+
+  admit: Store['admit'] = async (scope, principal, ttlMs) => {
+    const session = this.#live(scope)
+    if (!session || session.principal !== principal) return undefined
+    session.expiresAt = Date.now() + ttlMs
+    return admission(session)
+  }
+
+  keepAlive: Store['keepAlive'] = async (scope, _callIds, ttlMs) => {
+    const session = this.#live(scope)
+    if (session) session.expiresAt = Date.now() + ttlMs
+  }
+
+  readSession: Store['readSession'] = async (scope) => {
+    const session = this.#live(scope)
+    return session && { ...admission(session), principal: session.principal, state: byVersion(session, 0) }
+  }
+
+  deleteSession: Store['deleteSession'] = async (scope, principal) => {
+    const session = this.#live(scope)
+    if (!session || session.principal !== principal) return false
+    this.#sessions.delete(scope)
+    this.#wake(scope, 'deleted', '')
+    return true
+  }
+
+  listSessions: Store['listSessions'] = async (cursor, limit) => {
+    const ids = [...this.#sessions.keys()].toSorted()
+    const from = cursor === undefined ? 0 : ids.findIndex((id) => id > cursor)
+    const page = from < 0 ? [] : ids.slice(from, from + limit)
+    const more = from >= 0 && from + limit < ids.length
+    return { ids: page, cursor: more ? page.at(-1) : undefined }
+  }
+
+  putState: Store['putState'] = async (scope, { key, data, nonce }, { maxKeys }) => {
+    const session = this.#live(scope)
+    if (!session) return 'unknown'
+    const repeated = session.once.get(`state:${nonce}`)
+    if (repeated) return Number(repeated.id)
+    const existing = session.state.find((entry) => entry.key === key)
+    if (!existing && session.state.length >= maxKeys) return 'limit'
+    const version = ++session.version
+    session.state = [...session.state.filter((entry) => entry !== existing), { key, data, version }]
+    session.once.set(`state:${nonce}`, { id: String(version), expiresAt: Date.now() + NONCE_MS })
+    this.#wake(scope, 'state', String(version))
+    return version
+  }
+
+  readState: Store['readState'] = async (scope, after) => {
+    const session = this.#live(scope)
+    return session ? byVersion(session, after) : []
+  }
+
+  append: Store['append'] = async (scope, name, data, { nonce, maxLength, ifExists }) => {
+    const session = this.#live(scope)
+    if (!session) return undefined
+    const repeated = session.once.get(nonce)
+    if (repeated) return repeated.id
+    if (ifExists && !session.logs.has(name)) return undefined
+    const log = getOrCreate(session.logs, name, () => new MemoryLog())
+    const id = log.append(data)
+    log.trim(maxLength)
+    session.once.set(nonce, { id, expiresAt: Date.now() + NONCE_MS })
+    this.#wake(scope, name, id)
+    return id
+  }
+
+  read: Store['read'] = async (scope, name, after, limit) => {
+    const log = this.#live(scope)?.logs.get(name)
+    if (!log || log.expired) return after === BEGINNING || after === '-' ? [] : undefined
+    return log.read(after, limit)
+  }
+
+  dropLog: Store['dropLog'] = async (scope, name) => {
+    this.#live(scope)?.logs.delete(name)
+  }
+
+  saveDelivered: Store['saveDelivered'] = async (scope, id) => {
+    const session = this.#live(scope)
+    if (session && compareIds(id, session.delivered) > 0) session.delivered = id
+  }
+
+  openCall: Store['openCall'] = async (call) => {
+    const session = this.#live(call.scope)
+    if (!session || session.principal !== call.principal) return { status: 'unknown' }
+    session.expiresAt = Date.now() + call.ttlMs
+    const name = `call:${call.callId}`
+    const mine = session.logs.get(name)
+    if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
+    const attached = session.openCalls.get(call.requestKeys[0] ?? '')
+    const ended = session.ended.get(call.requestKeys[0] ?? '')
+    const existing = attached?.callId ?? (ended && ended.expiresAt > Date.now() ? ended.id : undefined)
+    if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
+    if (session.openCalls.size + call.requestKeys.length > call.maxOpenCalls) return { status: 'limit' }
+    const log = new MemoryLog()
+    const id = `${this.#clock()}-1`
+    log.insert([{ id, data: call.data }])
+    session.logs.set(name, log)
+    for (const key of call.requestKeys) session.openCalls.set(key, { callId: call.callId, owner: call.owner })
+    return { status: 'opened', id, admission: admission(session) }
+  }
+
+  appendCall: Store['appendCall'] = async (scope, callId, entries, close, effect) => {
+    const session = this.#live(scope)
+    const name = `call:${callId}` as const
+    const log = session?.logs.get(name)
+    if (!session || !log || log.expired) return 'gone'
+    const last = entries.at(-1)
+    if (!last) return 'appended'
+    if (!log.has(last.id)) {
+      if (compareIds(entries[0]?.id ?? last.id, log.lastId) <= 0) return 'fenced'
+      if (effect && changeValue(session, effect) === 'conflict') return 'conflict'
+      log.insert(entries)
+    }
+    if (close) {
+      for (const key of close.requestKeys) {
+        if (session.openCalls.get(key)?.callId === callId) session.openCalls.delete(key)
+      }
+      session.logs.delete(`${name}:in`)
+      log.expiresAt = Date.now() + close.retainMs
+      const [first] = close.requestKeys
+      if (close.keepKey && first !== undefined)
+        session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
+    }
+    this.#wake(scope, name, last.id)
+    return 'appended'
+  }
+
+  readValue: Store['readValue'] = async (scope, key) => {
+    const value = this.#live(scope)?.values.get(key)
+    return value && { ...value }
+  }
+
+  writeValue: Store['writeValue'] = async (scope, key, expected, data) => {
+    const session = this.#live(scope)
+    return session ? changeValue(session, { key, expected, data }) : 'unknown'
+  }
+
+  findCalls: Store['findCalls'] = async (scope, prefix) => {
+    const open = this.#live(scope)?.openCalls ?? new Map<string, OpenCall>()
+    return [...new Set([...open].filter(([key]) => key.startsWith(prefix)).map(([, { callId }]) => callId))]
+  }
+
+  listOpenCalls: OwnershipStore['listOpenCalls'] = async (scope) => {
+    const calls = [...(this.#live(scope)?.openCalls.values() ?? [])]
+    return [...new Map(calls.map((call) => [call.callId, { ...call }])).values()]
+  }
+
+  claimCall: OwnershipStore['claimCall'] = async (scope, callId, { from, to, data }) => {
+    const session = this.#live(scope)
+    const log = session?.logs.get(`call:${callId}`)
+    const open = [...(session?.openCalls.values() ?? [])].filter((call) => call.callId === callId)
+    if (!log || open.length === 0) return undefined
+    if (open.every(({ owner }) => owner === to) && log.last?.data === data) return log.last.id
+    if (!open.every(({ owner }) => owner === from)) return undefined
+    const [epoch] = splitId(log.lastId)
+    const id = `${Math.max(epoch + 1, this.#clock())}-1`
+    log.insert([{ id, data }])
+    for (const call of open) call.owner = to
+    this.#wake(scope, `call:${callId}`, id)
+    return id
+  }
+
+  beat: OwnershipStore['beat'] = async (node) => {
+    const known = this.#nodes.has(node)
+    this.#nodes.set(node, { beatAt: Date.now(), scopes: this.#nodes.get(node)?.scopes ?? new Set() })
+    return known
+  }
+
+  listNodes: OwnershipStore['listNodes'] = async () =>
+    [...this.#nodes].map(([node, { beatAt }]) => ({ node, lateMs: Date.now() - beatAt }))
+
+  leave: OwnershipStore['leave'] = async (node) => {
+    const left = this.#nodes.get(node)
+    if (left) left.beatAt = Number.NEGATIVE_INFINITY
+  }
+
+  bury: OwnershipStore['bury'] = async (node, lateMs) => {
+    const late = this.#nodes.get(node)
+    if (late && (late.scopes.size > 0 || Date.now() - late.beatAt < lateMs)) return false
+    return this.#nodes.delete(node)
+  }
+
+  hold: OwnershipStore['hold'] = async (node, scopes) => {
+    const holder = getOrCreate(this.#nodes, node, () => ({ beatAt: Date.now(), scopes: new Set<string>() }))
+    for (const scope of scopes) holder.scopes.add(scope)
+  }
+
+  release: OwnershipStore['release'] = async (node, scopes) => {
+    for (const scope of scopes) this.#nodes.get(node)?.scopes.delete(scope)
+  }
+
+  heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>
+    [...(this.#nodes.get(node)?.scopes ?? [])].slice(0, limit)
+
+  isWatched: OwnershipStore['isWatched'] = async (scope) => this.#watchers.has(scope)
+
+  watch: Store['watch'] = async (scope, listener) => {
+    const listeners = getOrCreate(this.#watchers, scope, () => new Set())
+    // The same function may watch twice; each watch ends on its own.
+    const watcher: WatchListener = (topic, value) => listener(topic, value)
+    listeners.add(watcher)
+    return () => {
+      listeners.delete(watcher)
+      if (listeners.size === 0 && this.#watchers.get(scope) === listeners) this.#watchers.delete(scope)
+    }
+  }
+
+  publish: Store['publish'] = async (scope, topic, value) => this.#wake(scope, topic, value)
+
+  /** Watches go on: others in this process may share the store. */
+  close: Store['close'] = async () => clearInterval(this.#sweeper)
+
+  /** Wakes in a later turn, as a network would, so that no caller relies on being woken at once. */
+  #wake(scope: string, topic: string, value: string) {
+    const listeners = this.#watchers.get(scope)
+    if (!listeners) return
+    setImmediate(() => {
+      for (const listener of listeners) listener(topic, value)
+    })
+  }
+
+  #live(scope: string): Session | undefined {
+    const session = this.#sessions.get(scope)
+    return session && session.expiresAt > Date.now() ? session : undefined
+  }
+
+  /** Milliseconds that never stand still or go back, so that a first epoch is never used twice. */
+  #clock() {
+    this.#lastClock = Math.max(Date.now(), this.#lastClock + 1)
+    return this.#lastClock
+  }
+
+  #sweep() {
+    const now = Date.now()
+    for (const [scope, session] of this.#sessions) {
+      if (session.expiresAt <= now) this.#sessions.delete(scope)
+      for (const [name, log] of session.logs) if (log.expired) session.logs.delete(name)
+      for (const kept of [session.once, session.ended]) {
+        for (const [key, { expiresAt }] of kept) if (expiresAt <= now) kept.delete(key)
+      }
+    }
+  }
+}
+
+function admission({ label, version, delivered }: Session): Admission {
+  return { label, version, delivered }
+}
+
+function changeValue(session: Session, { key, expected, data }: ValueChange): number | 'conflict' {
+  if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'
+  if (data === undefined) {
+    session.values.delete(key)
+    return 0
+  }
+  const version = ++session.lastValueVersion
+  session.values.set(key, { version, data })
+  return version
+}
+
+function byVersion(session: Session, after: number) {
+  return session.state.filter((entry) => entry.version > after)
+}
+
+function getOrCreate<K, V>(map: Map<K, V>, key: K, create: () => V): V {
+  const existing = map.get(key)
+  if (existing !== undefined) return existing
+  const created = create()
+  map.set(key, created)
+  return created
+}

@@ -1,0 +1,42 @@
+import type { EntryId } from './entries.js'
+
+/**
+ * Who is alive, and who owns what. Part of `Store`; the rules stated there hold here too.
+ *
+ * A node beats while it lives, and holds the scopes in which it may own calls. It holds a scope before it
+ * opens or claims a call there, so whoever buries the node finds every call it left.
+ */
+export interface OwnershipStore {
+  /** Says that the node lives. `false`: the store did not know it (first beat, or buried): hold again what is held. */
+  beat(node: string): Promise<boolean>
+  /** Every node that has beaten and was not buried, with the time since its last beat. A node that left is infinitely late. */
+  listNodes(): Promise<NodeBeat[]>
+  /** The node goes in an orderly way: it counts as infinitely late from now on. */
+  leave(node: string): Promise<void>
+  /** Forgets a node whose scopes are all released. `false`: it still holds some, or has beaten within `lateMs`. */
+  bury(node: string, lateMs: number): Promise<boolean>
+
+  hold(node: string, scopes: readonly string[]): Promise<void>
+  release(node: string, scopes: readonly string[]): Promise<void>
+  /** Up to `limit` of the scopes a node holds, any of them. */
+  heldScopes(node: string, limit: number): Promise<string[]>
+
+  /** The open calls of a scope, each with its owner; `[]` for an unknown scope. */
+  listOpenCalls(scope: string): Promise<OpenCall[]>
+  /**
+   * Makes `to` the owner of an open call of `from`: raises the epoch to `max(previous + 1, clock)` and appends `data`
+   * to the journal, all or nothing. Resolves to that entry's id; `undefined`: the call is not open, or not `from`'s.
+   * Claiming again what `to` has claimed with the same `data` answers with the same id.
+   */
+  claimCall(
+    scope: string,
+    callId: string,
+    claim: { from: string; to: string; data: string },
+  ): Promise<EntryId | undefined>
+
+  /** True when somebody watches the scope, on any node. */
+  isWatched(scope: string): Promise<boolean>
+}
+
+export type NodeBeat = { node: string; lateMs: number }
+export type OpenCall = { callId: string; owner: string }

@@ -1,0 +1,193 @@
+import type { ContextStore } from '../context/context-store.js'
+import type { Entry, EntryId } from './entries.js'
+import type { OwnershipStore } from './ownership.js'
+
+export { BEGINNING, compareIds, OLDEST, splitId } from './entries.js'
+export type { Entry, EntryId } from './entries.js'
+
+/**
+ * What the rest of the library asks of a store.
+ *
+ * A store keeps three things: sessions, logs, and which calls are open. It knows no HTTP and no
+ * method of MCP; `data` is always an opaque string. A `scope` is the id under which related keys
+ * live together (the session id in the session era), so that one operation never spans two places.
+ *
+ * Rules for every operation:
+ * - It ends: it resolves, or throws a `StoreError`, within the deadline of the store.
+ * - After `store-timeout` the outcome is unknown. Repeating the same operation with the same ids and
+ *   nonces is safe and applies it once.
+ * - When a promise of a writing operation resolves, the write is acknowledged by the store.
+ * - Times are milliseconds. Expiry is measured by the store's own clock.
+ */
+export interface Store extends OwnershipStore, ContextStore {
+  /**
+   * Creates a session. Creating the same id again changes nothing and answers `created`.
+   * `limit`: the principal already has `maxPerPrincipal` live sessions (never for sessions without a principal).
+   */
+  createSession(session: NewSession, limits: SessionLimits): Promise<'created' | 'limit'>
+
+  /**
+   * Checks that the session exists and belongs to `principal`, and slides its expiry to `ttlMs`.
+   * `undefined`: unknown, expired, deleted, or another principal's; callers cannot tell which.
+   * The expiry may be left alone while less than a twentieth of `ttlMs` has passed since it was last set.
+   */
+  admit(scope: string, principal: string | undefined, ttlMs: number): Promise<Admission | undefined>
+
+  /** Slides the expiry of a session and of the open calls named, without checking the principal. No-op when unknown. */
+  keepAlive(scope: string, callIds: readonly string[], ttlMs: number): Promise<void>
+
+  /** The whole session; `undefined` when unknown. */
+  readSession(scope: string): Promise<StoredSession | undefined>
+
+  /**
+   * Deletes the session, its logs and its open calls, then wakes every watcher with the topic `deleted`.
+   * `false`: unknown, or another principal's; nothing was deleted.
+   */
+  deleteSession(scope: string, principal: string | undefined): Promise<boolean>
+
+  /** Session ids, a page at a time; begin with cursor `undefined`, go on until it is `undefined`. May name expired ones. */
+  listSessions(
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ ids: string[]; cursor: string | undefined }>
+
+  /**
+   * Replaces the state entry `key` and gives it the next version. The entries of one session, in the
+   * order of their versions, are what a node replays to rebuild it. A repeated `nonce` changes nothing.
+   * Resolves to the version, `unknown` without such a session, `limit` when `key` is new and the session has `maxKeys`.
+   */
+  putState(
+    scope: string,
+    entry: { key: string; data: string; nonce: string },
+    options: { maxKeys: number },
+  ): Promise<number | 'unknown' | 'limit'>
+
+  /** State entries with a version above `after`, lowest first. Empty when there are none, or no such session. */
+  readState(scope: string, after: number): Promise<StateEntry[]>
+
+  /**
+   * Appends to a log that any node may write, and wakes its readers. The store chooses the id. A repeated
+   * `nonce` (within a minute) appends nothing and answers with the first id.
+   * `undefined`: no such session, or `ifExists` was set and the log does not exist.
+   */
+  append(scope: string, log: SharedLog, data: string, options: AppendOptions): Promise<EntryId | undefined>
+
+  /**
+   * Up to `limit` entries after the entry `after`, oldest first.
+   * `undefined`: the log does not hold `after` (never did, expired, or trimmed), so entries may be missing.
+   * `BEGINNING` stands before the first entry ever written: an empty or unknown log answers `[]`, a trimmed one `undefined`.
+   * `OLDEST` stands before the first entry that is still held and never answers `undefined`.
+   */
+  read(scope: string, log: LogName, after: EntryId, limit: number): Promise<Entry[] | undefined>
+
+  /** Deletes a log. No-op when it does not exist. */
+  dropLog(scope: string, log: LogName): Promise<void>
+
+  /** Remembers how far the reader of `out` has come; never moves back. No-op for an unknown session. */
+  saveDelivered(scope: string, id: EntryId): Promise<void>
+
+  /**
+   * Opens a call: admits as `admit` does, then creates its journal with `data` as the first entry, all or nothing.
+   * When an open call has the same first request key, or a closed one has kept it, nothing is created and the answer is `attached` to that call.
+   */
+  openCall(call: NewCall): Promise<OpenedCall>
+
+  /**
+   * Appends to a call's journal: all entries or none. Ids are chosen by the call's owner and grow.
+   * `fenced`: the journal already holds a higher id of another owner. `gone`: the journal does not exist any more.
+   * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
+   * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another
+   * version than the effect expects.
+   */
+  appendCall(
+    scope: string,
+    callId: string,
+    entries: readonly Entry[],
+    close?: CloseCall,
+    effect?: ValueChange,
+  ): Promise<'appended' | 'fenced' | 'gone' | 'conflict'>
+
+  /** Ids of open calls that have a request key beginning with `prefix`. */
+  findCalls(scope: string, prefix: string): Promise<string[]>
+
+  /**
+   * Calls `listener` for every later append, `publish` and deletion in the scope, made on any node; at most
+   * once each, possibly never: a reader reconciles now and then. After a broken connection the listener is
+   * called once with the topic `resync`. Resolves when the subscription is active.
+   */
+  watch(scope: string, listener: WatchListener): Promise<Unwatch>
+
+  /** Wakes the watchers of the scope with a topic of the caller's own: a word without spaces. */
+  publish(scope: string, topic: string, value: string): Promise<void>
+
+  /** Ends watches and connections the store made itself. Connections handed to it stay open. */
+  close(): Promise<void>
+}
+
+/** `out`: messages for the standalone stream. `call:<id>:in`: the inbox of a call. `call:<id>`: its journal. */
+export type SharedLog = 'out' | `call:${string}:in`
+export type LogName = SharedLog | `call:${string}`
+
+export type NewSession = {
+  id: string
+  principal: string | undefined
+  /** Kept and given back with every admission; small. */
+  label: string
+  /** State entry of version 1. */
+  state: { key: string; data: string }
+  ttlMs: number
+}
+export type SessionLimits = { maxPerPrincipal: number }
+export type Admission = {
+  label: string
+  /** Version of the newest state entry. */
+  version: number
+  /** Up to which entry `out` was delivered; `BEGINNING` if never. */
+  delivered: EntryId
+}
+export type StateEntry = { key: string; version: number; data: string }
+export type StoredSession = Admission & { principal: string | undefined; state: StateEntry[] }
+
+export type AppendOptions = {
+  nonce: string
+  /** Keep at most this many entries; older ones are trimmed. */
+  maxLength: number
+  /** Append only to a log that exists already. */
+  ifExists?: boolean
+}
+
+export type NewCall = {
+  scope: string
+  callId: string
+  /** The node that opens it. */
+  owner: string
+  principal: string | undefined
+  /** One for each request of the call; unique among its requests. */
+  requestKeys: readonly string[]
+  data: string
+  ttlMs: number
+  maxOpenCalls: number
+}
+export type OpenedCall =
+  | { status: 'opened'; id: EntryId; admission: Admission }
+  | { status: 'attached'; callId: string; admission: Admission }
+  | { status: 'unknown' }
+  | { status: 'limit' }
+/** A value of a scope changes from one version to the next. */
+export type ValueChange = {
+  key: string
+  /** The version it was computed from; 0: there was none. */
+  expected: number
+  /** `undefined` deletes it. */
+  data: string | undefined
+}
+export type CloseCall = {
+  requestKeys: readonly string[]
+  retainMs: number
+  /** Go on answering `attached` to the first request key for `retainMs`: the same request will not come for another purpose. */
+  keepKey?: boolean
+}
+
+/** `topic` is a log's name (value: its newest id), `deleted`, `resync`, or a topic of `publish`. */
+export type WatchListener = (topic: string, value: string) => void
+export type Unwatch = () => void

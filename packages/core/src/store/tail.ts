@@ -1,0 +1,135 @@
+import type { Entry, EntryId, LogName, Store } from './store.js'
+import { concerns } from './watcher.js'
+import type { Signal, Watch, Watcher } from './watcher.js'
+
+/** Where a tail delivers. `write` answers whether it wants more now; it says so later through `Tail.resume`. */
+export interface TailSink {
+  write(entry: Entry): boolean
+  /** Nothing more follows. `lost`: entries after the cursor are not held any more. `deleted`: the scope was. */
+  over(reason: 'lost' | 'deleted'): void
+}
+
+/** `caughtUp`: whoever asks knows that nothing follows `after` yet, which saves the first read. */
+export type TailStart = { scope: string; log: LogName; after: EntryId; caughtUp?: boolean }
+
+const PAGE = 64
+const LARGE_PAGE_CHARS = 1 << 20
+
+/**
+ * Follows one log from a cursor: what is there already, then what is appended, by whichever node.
+ *
+ * Invariant: the sink gets every entry after the cursor once, in order. It is pulled: while the sink
+ * wants nothing, nothing is read, so a slow reader costs no memory, only a cursor that stays behind.
+ */
+export class Tail {
+  readonly #store: Store
+  readonly #scope: string
+  readonly #log: LogName
+  readonly #sink: TailSink
+  readonly #watch: Watch
+  #cursor: EntryId
+  #behind: boolean
+  #wanted = true
+  #reading = false
+  #pumped: Promise<void> = Promise.resolve()
+  #ended = false
+  #limit = PAGE
+
+  constructor(store: Store, watcher: Watcher, from: TailStart, sink: TailSink) {
+    this.#store = store
+    this.#scope = from.scope
+    this.#log = from.log
+    this.#cursor = from.after
+    this.#behind = !from.caughtUp
+    this.#sink = sink
+    this.#watch = watcher.watch(from.scope, (signal) => this.#heard(signal))
+    // What others append before the subscription stands wakes nobody, so the log is read once more then.
+    // A subscription that failed is made again, and says so to all.
+    if (!this.#watch.standing) {
+      this.#watch.active.then(
+        () => this.#lookAgain(),
+        () => undefined,
+      )
+    }
+    this.#pump()
+  }
+
+  get cursor() {
+    return this.#cursor
+  }
+
+  /** The sink wants more. */
+  resume() {
+    this.#wanted = true
+    if (this.#behind) this.#pump()
+  }
+
+  /** Resolves when what is known to be there was read, as far as the sink wants it. */
+  caughtUp(): Promise<void> {
+    return this.#pumped
+  }
+
+  end() {
+    if (this.#ended) return
+    this.#ended = true
+    this.#watch.end()
+  }
+
+  #heard(signal: Signal) {
+    if (this.#ended) return
+    if (signal.topic === 'deleted') return this.#sink.over('deleted')
+    if (!concerns(signal, this.#log, this.#cursor)) return
+    const { appended } = signal
+    if (appended && appended.previous === this.#cursor && this.#wanted && !this.#reading) {
+      for (const entry of appended.entries) if (!this.#deliver(entry)) break
+      if (this.#cursor !== appended.entries.at(-1)?.id) this.#behind = true
+      return
+    }
+    this.#lookAgain()
+  }
+
+  #lookAgain() {
+    this.#behind = true
+    if (this.#wanted) this.#pump()
+  }
+
+  #deliver(entry: Entry): boolean {
+    this.#cursor = entry.id
+    this.#wanted = this.#sink.write(entry)
+    return this.#wanted && !this.#ended
+  }
+
+  #pump() {
+    if (!this.#reading) this.#pumped = this.#readOn()
+  }
+
+  async #readOn() {
+    this.#reading = true
+    try {
+      while (this.#behind && this.#wanted && !this.#ended) {
+        this.#behind = false
+        const entries = await this.#store.read(this.#scope, this.#log, this.#cursor, this.#limit)
+        if (this.#ended) return
+        if (!entries) return this.#sink.over('lost')
+        if (entries.length === this.#limit) this.#behind = true
+        this.#deliverPage(entries)
+      }
+    } catch {
+      // The store is away. The cursor stands; reconciliation or the next wake-up goes on from it.
+      this.#behind = true
+    } finally {
+      this.#reading = false
+    }
+  }
+
+  #deliverPage(entries: readonly Entry[]) {
+    let chars = 0
+    for (const [index, entry] of entries.entries()) {
+      chars += entry.data.length
+      if (this.#deliver(entry) || index === entries.length - 1) continue
+      this.#behind = true
+      break
+    }
+    this.#limit = chars > LARGE_PAGE_CHARS ? 1 : PAGE
+  }
+}

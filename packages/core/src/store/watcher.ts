@@ -1,0 +1,91 @@
+import { whileStoreFails } from './retry.js'
+import { compareIds } from './store.js'
+import type { Entry, EntryId, Store, Unwatch } from './store.js'
+
+/** What a watcher hears: a topic of the store, with the entries themselves when this node appended them. */
+export type Signal = { topic: string; value: string; appended?: Appended }
+/** Entries just acknowledged, and the id before them, so that a reader standing there needs no read. */
+export type Appended = { previous: EntryId; entries: readonly Entry[] }
+type Listener = (signal: Signal) => void
+type Scope = { listeners: Set<Listener>; active: Promise<void>; standing: boolean; end: () => void }
+
+/** `active` resolves when the store's subscription stands: a read after that misses nothing. `standing`: it does already. */
+export type Watch = { active: Promise<void>; standing: boolean; end: () => void }
+
+/** Shares one subscription of the store per scope among all who watch it on this node, and adds this node's own appends. */
+export class Watcher {
+  readonly #store: Store
+  readonly #scopes = new Map<string, Scope>()
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  /** Listens from now on. */
+  watch(scope: string, listener: Listener): Watch {
+    const watched = this.#scopes.get(scope) ?? this.#begin(scope)
+    watched.listeners.add(listener)
+    return {
+      active: watched.active,
+      standing: watched.standing,
+      end: () => {
+        if (!watched.listeners.delete(listener) || watched.listeners.size > 0) return
+        watched.end()
+        if (this.#scopes.get(scope) === watched) this.#scopes.delete(scope)
+      },
+    }
+  }
+
+  /** Tells this node's readers of an append that the store has acknowledged. */
+  appended(scope: string, log: string, appended: Appended) {
+    const last = appended.entries.at(-1)
+    if (last) this.#emit(scope, { topic: log, value: last.id, appended })
+  }
+
+  /** Makes every reader of every scope look again: pub/sub may have dropped a wake-up. */
+  reconcile() {
+    for (const scope of this.#scopes.keys()) this.#emit(scope, { topic: 'resync', value: '' })
+  }
+
+  #begin(scope: string): Scope {
+    const ended = new AbortController()
+    const first = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
+    const subscription = first.catch(() => this.#beginAgain(scope, ended.signal))
+    const stand = async () => {
+      await first
+      watched.standing = true
+    }
+    const watched: Scope = {
+      listeners: new Set(),
+      active: stand(),
+      standing: false,
+      end: () => {
+        ended.abort()
+        subscription.then((unwatch) => unwatch?.()).catch(() => undefined)
+      },
+    }
+    watched.active.catch(() => undefined)
+    this.#scopes.set(scope, watched)
+    return watched
+  }
+
+  /** The store was away. Whoever waits for `active` hears of that; the others only hear late, and look again then. */
+  async #beginAgain(scope: string, ended: AbortSignal): Promise<Unwatch | undefined> {
+    const watch = () => this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
+    const unwatch = await whileStoreFails(watch, ended)
+    const watched = this.#scopes.get(scope)
+    if (watched && !ended.aborted) watched.standing = true
+    this.#emit(scope, { topic: 'resync', value: '' })
+    return unwatch
+  }
+
+  #emit(scope: string, signal: Signal) {
+    for (const listener of this.#scopes.get(scope)?.listeners ?? []) listener(signal)
+  }
+}
+
+/** True when the signal says that `log` may hold entries after `cursor`. */
+export function concerns(signal: Signal, log: string, cursor: EntryId): boolean {
+  if (signal.topic === 'resync') return true
+  return signal.topic === log && compareIds(signal.value, cursor) > 0
+}

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { beforeEach, expect, test } from 'vitest'
+import { compareIds } from '../store/store.js'
+import { begin, contents, open, useStores, waitFor } from './stores.js'
+import type { CreateStores } from './stores.js'
+
+/** Nodes, what they hold, and how a call goes from one to another. */
+export function ownershipContract(create: CreateStores) {
+  const stores = useStores(create)
+  let node: string
+  beforeEach(() => {
+    node = randomUUID()
+  })
+
+  const lateness = async () => (await stores.peer.listNodes()).find((beat) => beat.node === node)?.lateMs
+
+  test('a beat makes a node known, to other nodes too', async () => {
+    expect(await lateness()).toBeUndefined()
+    expect(await stores.store.beat(node)).toBe(false)
+    expect(await stores.store.beat(node)).toBe(true)
+    expect(await lateness()).toBeLessThan(10_000)
+  })
+
+  test('a node gets late until it beats again', async () => {
+    await stores.store.beat(node)
+    await waitFor('late', async () => ((await lateness()) ?? 0) >= 30)
+    const before = (await lateness()) ?? 0
+    await stores.store.beat(node)
+    expect(await lateness()).toBeLessThan(before)
+  })
+
+  test('a node that left is later than any lease', async () => {
+    await stores.store.beat(node)
+    await stores.store.leave(node)
+    expect(await lateness()).toBeGreaterThan(24 * 60 * 60_000)
+  })
+
+  test('what a node holds can be found and is released', async () => {
+    await stores.store.beat(node)
+    await stores.store.hold(node, ['a', 'b'])
+    await stores.store.hold(node, ['b', 'c'])
+    expect((await stores.peer.heldScopes(node, 10)).toSorted((a, b) => a.localeCompare(b))).toEqual([
+      'a',
+      'b',
+      'c',
+    ])
+    expect(await stores.peer.heldScopes(node, 2)).toHaveLength(2)
+    await stores.peer.release(node, ['a', 'c', 'never held'])
+    expect(await stores.store.heldScopes(node, 10)).toEqual(['b'])
+  })
+
+  test('a node is buried only when it is late and holds nothing', async () => {
+    await stores.store.beat(node)
+    await stores.store.hold(node, ['a'])
+    expect(await stores.peer.bury(node, 0)).toBe(false)
+    await stores.peer.release(node, ['a'])
+    expect(await stores.peer.bury(node, 60_000)).toBe(false)
+    expect(await stores.peer.bury(node, 0)).toBe(true)
+    expect(await lateness()).toBeUndefined()
+    expect(await stores.store.beat(node)).toBe(false)
+  })
+
+  test('open calls are listed with their owners until they close', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const call = await open(store, scope, { owner: 'one' })
+    await open(store, scope, { owner: 'two' })
+    expect(new Set((await peer.listOpenCalls(scope)).map(({ owner }) => owner))).toEqual(
+      new Set(['one', 'two']),
+    )
+    const close = { requestKeys: call.requestKeys, retainMs: 60_000 }
+    await store.appendCall(scope, call.callId, [{ id: `${call.epoch}-2`, data: 'end' }], close)
+    expect((await peer.listOpenCalls(scope)).map(({ owner }) => owner)).toEqual(['two'])
+    expect(await store.listOpenCalls(randomUUID())).toEqual([])
+  })
+
+  test('a claim changes the owner, raises the epoch and shuts the old owner out', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, log, epoch, id } = await open(store, scope, { owner: 'old' })
+    const claimed = await peer.claimCall(scope, callId, { from: 'old', to: 'new', data: 'claim' })
+    expect(compareIds(claimed ?? id, id)).toBeGreaterThan(0)
+    expect(Number(claimed?.split('-')[0])).toBeGreaterThan(epoch)
+    expect(await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: 'zombie' }])).toBe('fenced')
+    expect(await contents(store, scope, log)).toEqual(['request', 'claim'])
+    expect(await store.listOpenCalls(scope)).toEqual([{ callId, owner: 'new' }])
+  })
+
+  test('of several claims of one call exactly one succeeds', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId } = await open(store, scope, { owner: 'old' })
+    const claims = await Promise.all(
+      ['a', 'b', 'c', 'd'].map((to, i) =>
+        (i % 2 ? store : peer).claimCall(scope, callId, { from: 'old', to, data: `claim of ${to}` }),
+      ),
+    )
+    expect(claims.filter((id) => id !== undefined)).toHaveLength(1)
+  })
+
+  test('a claim that is sent twice is applied once', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, log } = await open(store, scope, { owner: 'old' })
+    const claim = { from: 'old', to: 'new', data: 'claim' }
+    const first = await store.claimCall(scope, callId, claim)
+    expect(await peer.claimCall(scope, callId, claim)).toBe(first)
+    expect(await contents(store, scope, log)).toEqual(['request', 'claim'])
+  })
+
+  test('a closed or unknown call, or one of another owner, cannot be claimed', async () => {
+    const { store } = stores
+    const scope = await begin(store)
+    const call = await open(store, scope, { owner: 'old' })
+    const claim = { from: 'somebody else', to: 'new', data: 'claim' }
+    expect(await store.claimCall(scope, call.callId, claim)).toBeUndefined()
+    expect(await store.claimCall(scope, randomUUID(), { ...claim, from: 'old' })).toBeUndefined()
+    const close = { requestKeys: call.requestKeys, retainMs: 60_000 }
+    await store.appendCall(scope, call.callId, [{ id: `${call.epoch}-2`, data: 'end' }], close)
+    expect(await store.claimCall(scope, call.callId, { ...claim, from: 'old' })).toBeUndefined()
+  })
+
+  test('a claim wakes the readers of the journal', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, log } = await open(store, scope, { owner: 'old' })
+    const heard: string[] = []
+    const unwatch = await store.watch(scope, (topic, value) => heard.push(`${topic} ${value}`))
+    const id = await peer.claimCall(scope, callId, { from: 'old', to: 'new', data: 'claim' })
+    await waitFor('woken', async () => heard.includes(`${log} ${id}`))
+    unwatch()
+  })
+
+  test('a scope is watched while somebody watches it', async () => {
+    const scope = `node:${node}`
+    expect(await stores.peer.isWatched(scope)).toBe(false)
+    const unwatch = await stores.store.watch(scope, () => undefined)
+    expect(await stores.peer.isWatched(scope)).toBe(true)
+    unwatch()
+    await waitFor('unwatched', async () => !(await stores.peer.isWatched(scope)))
+  })
+}

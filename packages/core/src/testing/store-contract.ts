@@ -1,0 +1,28 @@
+import { describe } from 'vitest'
+import { callContract } from './call-contract.js'
+import { callFenceContract } from './call-fence-contract.js'
+import { logContract } from './log-contract.js'
+import { mapsContract } from './maps-contract.js'
+import { ownershipContract } from './ownership-contract.js'
+import { sessionContract } from './session-contract.js'
+import { sessionExpiryContract } from './session-expiry-contract.js'
+import { stateContract } from './state-contract.js'
+import type { CreateStores } from './stores.js'
+import { valuesContract } from './values-contract.js'
+import { watchContract } from './watch-contract.js'
+
+/** Declares tests, for vitest, of everything that `Store` promises. Stores of different tests must not share data. */
+export function storeContract(name: string, createStores: CreateStores) {
+  describe(`store contract: ${name}`, () => {
+    describe('sessions', () => sessionContract(createStores))
+    describe('expiry of sessions', () => sessionExpiryContract(createStores))
+    describe('state', () => stateContract(createStores))
+    describe('logs', () => logContract(createStores))
+    describe('calls', () => callContract(createStores))
+    describe('fence and end of calls', () => callFenceContract(createStores))
+    describe('wake-ups', () => watchContract(createStores))
+    describe('ownership', () => ownershipContract(createStores))
+    describe('values', () => valuesContract(createStores))
+    describe('maps', () => mapsContract(createStores))
+  })
+}

@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, beforeEach, expect } from 'vitest'
+import type { NewCall, NewSession, Store } from '../store/store.js'
+
+/** Two stores on the same data, as two nodes have them; the same one twice if it can't be shared otherwise. */
+export type StorePair = { store: Store; peer: Store; dispose?: () => Promise<void> }
+export type CreateStores = () => StorePair | Promise<StorePair>
+
+export const HOUR = 3_600_000
+export const NO_LIMIT = { maxPerPrincipal: 1_000_000 }
+export const ANY_NUMBER = { maxKeys: 1_000_000 }
+
+/** Fresh stores for each test of the block. */
+export function useStores(create: CreateStores): StorePair {
+  const stores = {} as StorePair
+  beforeEach(async () => {
+    Object.assign(stores, { dispose: undefined }, await create())
+  })
+  afterEach(async () => {
+    await stores.store.close()
+    await stores.peer.close()
+    await stores.dispose?.()
+  })
+  return stores
+}
+
+export function newSession(overrides: Partial<NewSession> = {}): NewSession {
+  return {
+    id: randomUUID(),
+    principal: 'alice',
+    label: 'a label',
+    state: { key: 'initialize', data: '{"first":true}' },
+    ttlMs: HOUR,
+    ...overrides,
+  }
+}
+
+/** Creates a session and answers with its id. */
+export async function begin(store: Store, overrides: Partial<NewSession> = {}): Promise<string> {
+  const session = newSession(overrides)
+  expect(await store.createSession(session, NO_LIMIT)).toBe('created')
+  return session.id
+}
+
+export function newCall(scope: string, overrides: Partial<NewCall> = {}): NewCall {
+  return {
+    scope,
+    callId: randomUUID(),
+    owner: 'node-1',
+    principal: 'alice',
+    requestKeys: [randomUUID()],
+    data: 'request',
+    ttlMs: HOUR,
+    maxOpenCalls: 1000,
+    ...overrides,
+  }
+}
+
+/** Opens a call that must be new; answers with its id, its log, its epoch and its first entry's id. */
+export async function open(store: Store, scope: string, overrides: Partial<NewCall> = {}) {
+  const call = newCall(scope, overrides)
+  const opened = await store.openCall(call)
+  if (opened.status !== 'opened') throw new Error(`the call was not opened but ${opened.status}`)
+  const epoch = Number(opened.id.split('-')[0])
+  return { ...call, log: `call:${call.callId}` as const, id: opened.id, epoch }
+}
+
+export const once = (maxLength = 1000) => ({ nonce: randomUUID(), maxLength })
+
+/** Everything a log still holds. */
+export async function contents(store: Store, scope: string, log: Parameters<Store['read']>[1]) {
+  const entries = await store.read(scope, log, '-', 1000)
+  return entries?.map(({ data }) => data)
+}
+
+/** Polls until it is true; for what only time brings about. */
+export async function waitFor(what: string, condition: () => Promise<boolean> | boolean) {
+  for (let elapsed = 0; elapsed < 15_000; elapsed += 20) {
+    if (await condition()) return
+    await sleep(20)
+  }
+  throw new Error(`never came true: ${what}`)
+}
+
+/** Repeats `action` until well after `ttlMs` has passed. Throws when the machine is too slow for that to prove anything. */
+export async function keepDoing(ttlMs: number, action: () => Promise<unknown>) {
+  const end = performance.now() + 2 * ttlMs
+  for (let last = performance.now(); last < end; last = performance.now()) {
+    await sleep(ttlMs / 20)
+    await action()
+    if (performance.now() - last > ttlMs / 2) throw new Error('this machine was too slow; nothing was proved')
+  }
+}
+
+/** Watches a scope and keeps what it hears. */
+export async function listen(store: Store, scope: string) {
+  const heard: [topic: string, value: string][] = []
+  const unwatch = await store.watch(scope, (topic, value) => heard.push([topic, value]))
+  const count = (topic: string, value: string) => heard.filter(([t, v]) => t === topic && v === value).length
+  return {
+    heard,
+    unwatch,
+    count,
+    until: (topic: string, value: string) => waitFor(`${topic} ${value}`, () => count(topic, value) > 0),
+  }
+}

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest'
+import { startNodes } from '../support/nodes.js'
+import { Session, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+
+const LEASE_MS = 300
+
+/** Everything on this machine stands still for longer than a lease: a suspended virtual machine, a long pause for garbage. */
+function standStill() {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LEASE_MS * 3)
+}
+
+// All nodes are in this process, so all beats are late at once; whoever looks first must not take that for the others' death.
+describe.each(STORES)('nodes that stood still together, %s', (store) => {
+  test('do not take one another’s calls', async () => {
+    const settings = { heartbeat: 50, lease: LEASE_MS, sweep: 50 }
+    await using nodes = await startNodes({ store, count: 3, settings })
+    const session = await Session.begin(nodes)
+    for (let round = 0; round < 5; round++) {
+      const node = round % 3
+      const gate = `g${round}`
+      await using call = await session.call('wait', { gate }, { node })
+      await nodes.world.happened.until(`started ${gate}`)
+      standStill()
+      // The others have looked around since: a call on each of them takes several turns.
+      for (const other of [0, 1, 2, 0, 1, 2]) await session.result('echo', { text: '' }, { node: other })
+      nodes.world.gates.open(gate)
+      expect((await call.messages()).map(textOf)).toEqual([`${gate} on node-${node}`])
+      expect(nodes.world.happened.count(`started ${gate}`)).toBe(1)
+    }
+  })
+})

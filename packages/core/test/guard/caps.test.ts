@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import { startNodes } from '../support/nodes.js'
+import { expectJson, expectRefused, initialize, Session } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+const wait = (gate: string) => ({ name: 'wait', arguments: { gate } })
+
+async function expectTooMany(response: Response) {
+  expect(response.headers.get('retry-after')).toBe('1')
+  await expectRefused(response, 429, -32000)
+}
+
+describe.each(STORES)('[G-11] caps, %s', (store) => {
+  test('open calls of a session, over all nodes', async () => {
+    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 3 } })
+    const session = await Session.begin(nodes)
+    const other = await Session.begin(nodes)
+    const calls = await Promise.all(
+      [0, 1, 0].map((node, n) => session.call('wait', { gate: `g${n}` }, { node })),
+    )
+    for (const node of [0, 1]) await expectTooMany(await session.request('tools/call', wait('g'), { node }))
+    await using elsewhere = await other.call('wait', { gate: 'g0' })
+    nodes.world.gates.open('g0')
+    expect(await elsewhere.messages()).toHaveLength(1)
+    expect(await calls[0]?.messages()).toHaveLength(1)
+    expect(await session.result('echo', { text: 'free again' }, { node: 1 })).toBe('free again')
+    for (const call of calls) await call[Symbol.asyncDispose]()
+  })
+
+  test('of many calls at once no more than the cap are opened', async () => {
+    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 5 } })
+    const session = await Session.begin(nodes)
+    const responses = await Promise.all(
+      Array.from({ length: 20 }, (_, node) => session.request('tools/call', wait('g'), { node: node % 2 })),
+    )
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(5)
+    expect(responses.filter(({ status }) => status === 429)).toHaveLength(15)
+    nodes.world.gates.open('g')
+    await Promise.all(responses.map((response) => response.text()))
+  })
+
+  test('a batch that would go past the cap is refused as a whole', async () => {
+    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 2 } })
+    const session = await Session.begin(nodes, { version: '2025-03-26' })
+    const batch = [1, 2, 3].map((id) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: wait('g') }))
+    await expectTooMany(await session.post(batch))
+    expect(nodes.world.happened.all).not.toContain('started g')
+  })
+
+  test('a request that would be journaled past the cap is refused then', async () => {
+    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 1 } })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'a' })
+    await expectTooMany(await session.request('prompts/get', { name: 'noisy', arguments: { gate: 'b' } }))
+    nodes.world.gates.open('a')
+    expect(await call.messages()).toHaveLength(1)
+  })
+
+  test('open streams of a session on a node', async () => {
+    await using nodes = await startNodes({ store, settings: { maxOpenStreams: 3 } })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'g' })
+    const priming = await call.next()
+    const responses = await Promise.all(Array.from({ length: 10 }, () => session.get(priming?.id)))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(2)
+    expect(responses.filter(({ status }) => status === 429)).toHaveLength(8)
+    await expectTooMany(await session.get())
+    await expectTooMany(await session.get(priming?.id))
+    expect((await session.request('ping')).status).toBe(200)
+    for (const response of responses) await response.body?.cancel()
+    await waitFor(async () => {
+      const response = await session.get()
+      await response.body?.cancel()
+      return response.status === 200
+    })
+  })
+
+  test('sessions of a principal', async () => {
+    await using nodes = await startNodes({ store, settings: { maxSessionsPerPrincipal: 2 } })
+    const sessions = [
+      await Session.begin(nodes, { who: 'alice/1' }),
+      await Session.begin(nodes, { who: 'alice/2', node: 1 }),
+    ]
+    for (const node of [0, 1]) await expectTooMany(await initialize(nodes, { who: 'alice/3', node }))
+    await Session.begin(nodes, { who: 'bob/1' })
+    for (let n = 0; n < 4; n++) await Session.begin(nodes)
+    await sessions[0]?.delete({ node: 1 })
+    await Session.begin(nodes, { who: 'alice/3' })
+    await expectTooMany(await initialize(nodes, { who: 'alice/4' }))
+  })
+
+  test('state of a session', async () => {
+    // initialize, initialized, and two subscriptions.
+    await using nodes = await startNodes({ store, settings: { maxStateEntries: 4 } })
+    const session = await Session.begin(nodes)
+    const subscribe = async (uri: string, node = 0) =>
+      expectJson(await session.request('resources/subscribe', { uri }, { node }))
+    for (const uri of ['test://1', 'test://2', 'test://1'])
+      expect(await subscribe(uri)).toHaveProperty('result')
+    for (const node of [0, 1]) expect(await subscribe('test://3', node)).toHaveProperty('error')
+    await expectTooMany(await session.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }))
+    expect(await session.result('touch', { uri: 'test://1' }, { node: 1 })).toBe('updated')
+    expect(await subscribe('test://2', 1)).toHaveProperty('result')
+  })
+})

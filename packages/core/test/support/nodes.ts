@@ -1,0 +1,96 @@
+import { durable } from '../../src/index.js'
+import type { Durable, DurableOptions, Logger, SessionInfo, Store } from '../../src/index.js'
+import { serve } from './serve.js'
+import type { Adapter, Endpoint } from './serve.js'
+import { serverV1 } from './server-v1.js'
+import { serverV2 } from './server-v2.js'
+import { openStorage } from './stores.js'
+import type { StoreKind } from './stores.js'
+import { World } from './world.js'
+
+export const SDKS = ['v1', 'v2'] as const
+export type Sdk = (typeof SDKS)[number]
+
+export type NodesOptions = {
+  /** How many nodes; default 2. */
+  count?: number
+  store?: StoreKind
+  /** What each node gets in place of its store. */
+  wrap?: (store: Store, node: number) => Store
+  adapter?: Adapter
+  parsed?: boolean
+  sdk?: Sdk
+  settings?: Partial<DurableOptions>
+}
+
+export type LogLine = { level: string; fields: object; message: string }
+
+/** The nodes of one system: `durable()` instances of this process over one shared storage. */
+export interface Nodes extends AsyncDisposable {
+  readonly world: World
+  readonly mcps: readonly Durable[]
+  readonly endpoints: readonly Endpoint[]
+  readonly stores: readonly Store[]
+  /** Every call of the server factory. */
+  readonly made: { node: string; session: SessionInfo }[]
+  readonly logs: LogLine[]
+  endpoint(node: number): Endpoint
+  mcp(node: number): Durable
+}
+
+export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
+  const { count = 2, store = 'memory', wrap, adapter = 'fetch', parsed, sdk = 'v1', settings } = options
+  const storage = openStorage(store)
+  const world = new World()
+  const logs: LogLine[] = []
+  const made: Nodes['made'] = []
+  const mcps: Durable[] = []
+  const endpoints: Endpoint[] = []
+  const stores: Store[] = []
+  const makeServer = sdk === 'v1' ? serverV1 : serverV2
+  for (let index = 0; index < count; index++) {
+    const name = nodeName(index)
+    const own = wrap ? wrap(storage.forNode(), index) : storage.forNode()
+    stores.push(own)
+    const mcp = durable({
+      store: own,
+      logger: capture(logs),
+      server: (session) => {
+        made.push({ node: name, session })
+        return makeServer(name, world)
+      },
+      ...settings,
+    })
+    mcps.push(mcp)
+    endpoints.push(await serve(adapter, mcp, parsed === undefined ? {} : { parsed }))
+  }
+  return {
+    world,
+    mcps,
+    endpoints,
+    stores,
+    made,
+    logs,
+    endpoint: (node) => at(endpoints, node),
+    mcp: (node) => at(mcps, node),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(mcps.map((mcp) => mcp.close({ graceMs: 0 })))
+      await Promise.all(endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
+      await storage[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export const nodeName = (index: number) => `node-${index}`
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index]
+  if (item === undefined) throw new Error(`there is no node ${index}`)
+  return item
+}
+
+function capture(logs: LogLine[]): Logger {
+  const line = (level: string) => (fields: object, message: string) =>
+    void logs.push({ level, fields, message })
+  return { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') }
+}

@@ -1,0 +1,41 @@
+import { OLDEST } from '../../src/index.js'
+import type { Entry, Store, StoredSession } from '../../src/index.js'
+
+const PAGE = 500
+
+export type SessionContent = {
+  id: string
+  session: StoredSession | undefined
+  out: Entry[] | undefined
+  calls: Record<string, Entry[] | undefined>
+}
+
+/** Everything that the interface of a store lets one see: of the sessions named, or of all it lists. */
+export async function contentOf(store: Store, sessionIds?: readonly string[]): Promise<SessionContent[]> {
+  const ids = sessionIds ?? (await allSessions(store))
+  return Promise.all(
+    ids.map(async (id) => {
+      const calls = (await store.findCalls(id, '')).toSorted()
+      const journals = calls.map(
+        async (call) => [call, await store.read(id, `call:${call}`, OLDEST, PAGE)] as const,
+      )
+      return {
+        id,
+        session: await store.readSession(id),
+        out: await store.read(id, 'out', OLDEST, PAGE),
+        calls: Object.fromEntries(await Promise.all(journals)),
+      }
+    }),
+  )
+}
+
+async function allSessions(store: Store): Promise<string[]> {
+  const ids: string[] = []
+  let cursor: string | undefined
+  do {
+    const page = await store.listSessions(cursor, PAGE)
+    ids.push(...page.ids)
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return ids.toSorted()
+}

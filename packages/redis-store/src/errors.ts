@@ -1,0 +1,43 @@
+import { StoreError } from '@mcp-durable/core'
+
+/** Replies of a server that refuses everything for now, before it has done anything. */
+const REFUSED_FOR_NOW =
+  /^(Too many Cluster redirections. Last error: ReplyError: )?(READONLY|CLUSTERDOWN|LOADING|MASTERDOWN|TRYAGAIN|UNBLOCKED|NOREPLICAS|BUSY|NOSCRIPT|MOVED|ASK) /
+const NEVER_SENT =
+  /^(Stream isn't writeable|Cluster isn't ready|None of startup nodes|No sharded subscriber|No subscriber)/
+const CONNECTION =
+  /^(Connection is closed|Command timed out|Command aborted|Cluster is ended|Too many Cluster redirections|Socket)/
+
+export class DeadlineError extends Error {}
+
+export function unavailable(status: string, cause?: unknown) {
+  const message = `Redis is not reachable (the client is '${status}'). Nothing was sent; it resumes by itself when Redis is back.`
+  return new StoreError('store-unavailable', message, cause === undefined ? undefined : { cause })
+}
+
+/**
+ * Why a command failed. `interrupted`: a connection broke since it was sent, so an earlier sending of the same
+ * command may have been applied, whatever this one was answered.
+ */
+export function storeError(cause: unknown, interrupted: boolean): StoreError {
+  if (cause instanceof StoreError) return cause
+  const message = cause instanceof Error ? cause.message : String(cause)
+  // ioredis attaches the arguments, which are the users' data, and errors end up in logs.
+  if (cause instanceof Error) Reflect.deleteProperty(cause, 'command')
+  const refused = REFUSED_FOR_NOW.test(message) || NEVER_SENT.test(message)
+  if (refused && !interrupted) {
+    return new StoreError('store-unavailable', `Redis takes no commands for now: ${message}`, { cause })
+  }
+  if (refused || isConnectionError(cause, message)) {
+    return new StoreError('store-timeout', `Redis did not answer, the outcome is unknown: ${message}`, {
+      cause,
+    })
+  }
+  return new StoreError('store-failed', `Redis refused the command: ${message}`, { cause })
+}
+
+function isConnectionError(cause: unknown, message: string) {
+  if (cause instanceof DeadlineError || CONNECTION.test(message)) return true
+  if (!(cause instanceof Error)) return false
+  return cause.name === 'MaxRetriesPerRequestError' || cause.name === 'AbortError' || 'syscall' in cause
+}

@@ -1,0 +1,63 @@
+import type { NodeBeat, OpenCall, OwnershipStore } from '@mcp-durable/core'
+import * as scripts from './scripts.generated.js'
+import { ValuesAndMaps } from './values-and-maps.js'
+
+/** After so long without any node, nothing is left to take over: sessions have expired too. */
+const FORGET_MS = 30 * 24 * 60 * 60_000
+
+/** Nodes and what they hold. All of it is in one slot of a Cluster; owners of calls are kept with their session. */
+export class Ownership extends ValuesAndMaps implements OwnershipStore {
+  async beat(node: string) {
+    return Number(await this.client.run(scripts.beat, [this.keys.nodes()], [node, FORGET_MS])) === 1
+  }
+
+  async leave(node: string) {
+    await this.client.run(scripts.beat, [this.keys.nodes()], [node, 0])
+  }
+
+  async listNodes(): Promise<NodeBeat[]> {
+    const reply = await this.client.run(scripts.listNodes, [this.keys.nodes()], [])
+    return pairs(reply).map(([node, lateMs]) => ({ node, lateMs: Number(lateMs) }))
+  }
+
+  async bury(node: string, lateMs: number) {
+    const keys = [this.keys.nodes(), this.keys.heldBy(node)]
+    return Number(await this.client.run(scripts.bury, keys, [node, lateMs])) === 1
+  }
+
+  async hold(node: string, scopes: readonly string[]) {
+    await this.client.run(scripts.hold, [this.keys.heldBy(node)], [FORGET_MS, ...scopes])
+  }
+
+  async release(node: string, scopes: readonly string[]) {
+    await this.client.run(scripts.release, [this.keys.heldBy(node)], [...scopes])
+  }
+
+  async heldScopes(node: string, limit: number) {
+    return (await this.client.run(scripts.heldScopes, [this.keys.heldBy(node)], [limit])) as string[]
+  }
+
+  async listOpenCalls(scope: string): Promise<OpenCall[]> {
+    const reply = await this.client.run(scripts.listOpenCalls, [this.keys.session(scope)], [])
+    return pairs(reply).map(([callId, owner]) => ({ callId, owner }))
+  }
+
+  async claimCall(
+    scope: string,
+    callId: string,
+    { from, to, data }: { from: string; to: string; data: string },
+  ) {
+    const keys = [this.keys.session(scope), this.keys.log(scope, `call:${callId}`)]
+    const id = await this.client.run(scripts.claimCall, keys, [callId, from, to, data])
+    return id === null ? undefined : (id as string)
+  }
+
+  async isWatched(scope: string) {
+    return Number(await this.client.run(scripts.isWatched, [this.keys.session(scope)], [])) === 1
+  }
+}
+
+function pairs(reply: unknown): Array<[string, string]> {
+  const flat = reply as string[]
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
+}

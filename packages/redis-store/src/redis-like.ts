@@ -1,0 +1,25 @@
+/**
+ * What the store needs of a client. `Redis` (single server, Sentinel) and `Cluster` of ioredis 6 have it.
+ * The client is the application's: the store neither configures nor closes it.
+ */
+export interface RedisLike {
+  readonly status: string
+  readonly isCluster: boolean
+  readonly options: { keyPrefix?: string | undefined }
+  connect(): Promise<void>
+  evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
+  eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+  /** Makes the one connection that the store owns, which hears wake-ups. */
+  duplicate(...overrides: never[]): unknown
+}
+
+/** What the store needs of the connection that hears wake-ups. */
+export interface SubscriberLike {
+  readonly status: string
+  ssubscribe(channel: string): Promise<unknown>
+  sunsubscribe(channel: string): Promise<unknown>
+  connect(): Promise<void>
+  disconnect(): void
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+}

@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto'
+import type {
+  AppendOptions,
+  CloseCall,
+  Entry,
+  EntryId,
+  LogName,
+  NewCall,
+  NewSession,
+} from '@mcp-durable/core'
+import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
+import type { SessionLimits, SharedLog, Store, ValueChange, WatchListener } from '@mcp-durable/core'
+import { Client } from './client.js'
+import { Keys } from './keys.js'
+import { Ownership } from './ownership.js'
+import type { RedisLike } from './redis-like.js'
+import * as replies from './replies.js'
+import * as scripts from './scripts.generated.js'
+import { SessionIndex } from './session-index.js'
+import { Subscriber } from './subscriber.js'
+
+export type RedisStoreOptions = {
+  /** What all keys and channels begin with; default `mcp`. Systems that share a Redis need different ones. */
+  prefix?: string
+  /** Milliseconds within which every operation ends; default 5000. */
+  deadlineMs?: number
+}
+
+/** How long a repeated nonce is recognised, in ms. */
+const NONCE_MS = 60_000
+const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
+
+/**
+ * A store in Redis 7.0 or newer (or Valkey 8): a single server, Sentinel, or Cluster.
+ *
+ * `client` is an ioredis `Redis` or `Cluster` of the application, which also closes it. The store makes one more
+ * connection like it, for wake-ups. Redis must not evict keys (`maxmemory-policy noeviction`).
+ */
+export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
+  return new RedisStore(client, options)
+}
+
+class RedisStore extends Ownership implements Store {
+  readonly #index: SessionIndex
+  readonly #subscriber: Subscriber
+
+  constructor(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions) {
+    super(new Client(redis, deadlineMs), new Keys(prefix))
+    this.#index = new SessionIndex(this.client, this.keys)
+    this.#subscriber = new Subscriber(redis)
+  }
+
+  /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
+  async createSession(
+    { id, principal, label, state, ttlMs }: NewSession,
+    { maxPerPrincipal }: SessionLimits,
+  ) {
+    const deadline = this.client.deadline()
+    if (!(await this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline))) return 'limit'
+    const args = [replies.encodePrincipal(principal), label, state.key, state.data, expiry(ttlMs)]
+    const created = await this.client.run(scripts.createSession, [this.keys.session(id)], args, deadline)
+    if (created === 'foreign') await this.#index.removeFromPrincipal(id, principal, deadline)
+    else await this.#index.confirm(id, principal, ttlMs, deadline)
+    return 'created'
+  }
+
+  async admit(scope: string, principal: string | undefined, ttlMs: number) {
+    const args = [replies.encodePrincipal(principal), expiry(ttlMs)]
+    const admitted = replies.decodeAdmitted(await this.client.run(scripts.admit, this.keys.core(scope), args))
+    if (admitted?.moved) this.#index.refresh(scope, principal, ttlMs)
+    return admitted?.admission
+  }
+
+  async keepAlive(scope: string, callIds: readonly string[], ttlMs: number) {
+    const args = [expiry(ttlMs), ...callIds]
+    const alive = replies.decodeAlive(await this.client.run(scripts.keepAlive, this.keys.core(scope), args))
+    if (alive?.moved) this.#index.refresh(scope, alive.principal, ttlMs)
+  }
+
+  async readSession(scope: string) {
+    return replies.decodeSession(await this.client.run(scripts.readSession, [this.keys.session(scope)], []))
+  }
+
+  async deleteSession(scope: string, principal: string | undefined) {
+    const deadline = this.client.deadline()
+    const args = [replies.encodePrincipal(principal), NONCE_MS]
+    // A client that sends it again after a broken connection must hear that it was this one that deleted.
+    const keys = [...this.keys.core(scope), this.keys.once(scope, randomUUID())]
+    const deleted = await this.client.run(scripts.deleteSession, keys, args, deadline)
+    if (Number(deleted) === 0) return false
+    // The session is gone, whatever becomes of its index entries; those expire.
+    await this.#index.remove(scope, principal, deadline).catch(() => undefined)
+    return true
+  }
+
+  async listSessions(cursor: string | undefined, limit: number) {
+    return this.#index.page(cursor, limit)
+  }
+
+  async putState(
+    scope: string,
+    { key, data, nonce }: { key: string; data: string; nonce: string },
+    { maxKeys }: { maxKeys: number },
+  ) {
+    const keys = [this.keys.session(scope), this.keys.once(scope, `state:${nonce}`)]
+    const reply = await this.client.run(scripts.putState, keys, [key, data, nonce, maxKeys, NONCE_MS])
+    return reply === 'unknown' || reply === 'limit' ? reply : Number(reply)
+  }
+
+  async readState(scope: string, after: number) {
+    return replies.decodeState(await this.client.run(scripts.readState, [this.keys.session(scope)], [after]))
+  }
+
+  async append(scope: string, log: SharedLog, data: string, { nonce, maxLength, ifExists }: AppendOptions) {
+    const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
+    const args = [data, maxLength, ifExists ? 1 : 0, log, NONCE_MS]
+    const id = await this.client.run(scripts.append, keys, args)
+    return id === null ? undefined : (id as EntryId)
+  }
+
+  async read(scope: string, log: LogName, after: EntryId, limit: number) {
+    // Cursors come from the wire: what is no id at all is in no log.
+    if (after !== OLDEST && !ENTRY_ID.test(after)) return undefined
+    const keys = [this.keys.session(scope), this.keys.log(scope, log)]
+    return replies.decodeEntries(await this.client.run(scripts.read, keys, [after, Math.max(1, limit)]))
+  }
+
+  async dropLog(scope: string, log: LogName) {
+    await this.client.run(scripts.dropLog, [this.keys.log(scope, log)], [])
+  }
+
+  async saveDelivered(scope: string, id: EntryId) {
+    if (id === BEGINNING || !ENTRY_ID.test(id)) return
+    await this.client.run(scripts.saveDelivered, [this.keys.session(scope)], [id])
+  }
+
+  async openCall({ scope, callId, principal, owner, requestKeys, data, ttlMs, maxOpenCalls }: NewCall) {
+    const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
+    const who = replies.encodePrincipal(principal)
+    const args = [who, expiry(ttlMs), callId, data, maxOpenCalls, owner ?? '', ...requestKeys]
+    const { opened, moved } = replies.decodeOpened(await this.client.run(scripts.openCall, keys, args))
+    if (moved) this.#index.refresh(scope, principal, ttlMs)
+    return opened
+  }
+
+  async appendCall(
+    scope: string,
+    callId: string,
+    entries: readonly Entry[],
+    close?: CloseCall,
+    effect?: ValueChange,
+  ) {
+    requireAscending(entries)
+    const [session = '', , open = ''] = this.keys.core(scope)
+    const journal = this.keys.log(scope, `call:${callId}`)
+    const args = [callId, close ? expiry(close.retainMs) : '', entries.length]
+    for (const { id, data } of entries) args.push(id, data)
+    const how = effect && (effect.data === undefined ? 'delete' : 'set')
+    args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
+    args.push(close?.keepKey ? '1' : '')
+    if (close) args.push(...close.requestKeys)
+    const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
+    const reply = await this.client.run(scripts.appendCall, keys, args)
+    return reply as 'appended' | 'fenced' | 'gone' | 'conflict'
+  }
+
+  async findCalls(scope: string, prefix: string) {
+    const [session = '', , open = ''] = this.keys.core(scope)
+    return (await this.client.run(scripts.findCalls, [session, open], [prefix])) as string[]
+  }
+
+  async watch(scope: string, listener: WatchListener) {
+    const deadline = this.client.deadline()
+    // Where commands can't be sent, a subscription would only wait for its deadline.
+    await this.client.ready(deadline)
+    return this.#subscriber.watch(this.keys.session(scope), listener, deadline)
+  }
+
+  async publish(scope: string, topic: string, value: string) {
+    await this.client.run(scripts.publish, [this.keys.session(scope)], [`${topic} ${value}`])
+  }
+
+  async close() {
+    this.#subscriber.close()
+  }
+}
+
+/** Redis takes whole milliseconds, and 0 would delete at once. */
+function expiry(ms: number) {
+  return Math.max(1, Math.ceil(ms))
+}
+
+/** Else Redis would take the first entries of a batch and refuse a later one. */
+function requireAscending(entries: readonly Entry[]) {
+  for (const [index, { id }] of entries.entries()) {
+    const previous = entries[index - 1]
+    if (!ENTRY_ID.test(id) || (previous && compareIds(previous.id, id) >= 0)) {
+      throw new StoreError('store-failed', 'The ids of a batch must be entry ids that grow.')
+    }
+  }
+}

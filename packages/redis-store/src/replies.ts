@@ -1,0 +1,67 @@
+import type { Admission, Entry, OpenedCall, StateEntry, StoredSession } from '@mcp-durable/core'
+
+/** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
+
+/** `undefined` is a principal of its own, different from every string. */
+export function encodePrincipal(principal: string | undefined) {
+  return principal === undefined ? '-' : `=${principal}`
+}
+
+export function decodePrincipal(encoded: string) {
+  return encoded === '-' ? undefined : encoded.slice(1)
+}
+
+/** An admission, and whether the expiry moved, so that the indexes should follow. */
+export type Admitted = { admission: Admission; moved: boolean }
+
+export function decodeAdmitted(reply: unknown): Admitted | undefined {
+  return reply === null ? undefined : admitted(reply as string[])
+}
+
+function admitted([label, version, delivered, moved]: (string | number)[]): Admitted {
+  const admission = { label: String(label), version: Number(version), delivered: String(delivered) }
+  return { admission, moved: Number(moved) === 1 }
+}
+
+export function decodeAlive(reply: unknown): { principal: string | undefined; moved: boolean } | undefined {
+  if (reply === null) return undefined
+  const [principal, moved] = reply as [string, number | string]
+  return { principal: decodePrincipal(principal), moved: Number(moved) === 1 }
+}
+
+export function decodeSession(reply: unknown): StoredSession | undefined {
+  if (reply === null) return undefined
+  const [principal = '', label, version, delivered, ...state] = reply as string[]
+  const { admission } = admitted([label ?? '', version ?? '', delivered ?? ''])
+  return { ...admission, principal: decodePrincipal(principal), state: decodeState(state) }
+}
+
+export function decodeState(reply: unknown): StateEntry[] {
+  return groups(reply as string[], 3).map(([key = '', version, data = '']) => ({
+    key,
+    version: Number(version),
+    data,
+  }))
+}
+
+export function decodeEntries(reply: unknown): Entry[] | undefined {
+  return reply === null
+    ? undefined
+    : groups(reply as string[], 2).map(([id = '', data = '']) => ({ id, data }))
+}
+
+export function decodeOpened(reply: unknown): { opened: OpenedCall; moved: boolean } {
+  const [status, ...rest] = reply as [string, ...string[]]
+  if (status === 'unknown') return { opened: { status }, moved: false }
+  const { admission, moved } = admitted(rest)
+  const value = rest[4] ?? ''
+  if (status === 'opened') return { opened: { status, id: value, admission }, moved }
+  if (status === 'attached') return { opened: { status, callId: value, admission }, moved }
+  return { opened: { status: 'limit' }, moved }
+}
+
+function groups(flat: string[], size: number): string[][] {
+  const result: string[][] = []
+  for (let i = 0; i < flat.length; i += size) result.push(flat.slice(i, i + size))
+  return result
+}

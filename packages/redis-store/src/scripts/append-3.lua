@@ -1,0 +1,25 @@
+-- Appends to a log that any node may write, and wakes its readers.
+-- KEYS  session, log, once
+-- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
+-- Returns the id, or nil.
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  return false
+end
+local repeated = redis.call('GET', KEYS[3])
+if repeated then
+  return repeated
+end
+local id
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
+elseif ARGV[3] == '1' then
+  return false
+else
+  -- The second field marks the first entry ever written: a log that begins without it was trimmed.
+  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
+  redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
+end
+redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
+redis.call('SPUBLISH', KEYS[1], ARGV[4] .. ' ' .. id)
+return id

@@ -1,0 +1,57 @@
+-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
+-- KEYS  session, open, journal, inbox, state
+-- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
+--       id and data of each entry in ascending order,
+--       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
+--       '1' to keep the first request key for as long as the journal,
+--       then the request keys to close
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'.
+-- include: value
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
+  return 'gone'
+end
+local count = tonumber(ARGV[3])
+local last = count > 0 and ARGV[2 + 2 * count]
+-- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
+local function was_applied()
+  return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
+end
+
+local change = 4 + 2 * count
+if ARGV[change] ~= '' and not was_applied() then
+  if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+    return 'conflict'
+  end
+end
+-- Only the first entry can be refused, so a batch is never half written.
+local repeated = false
+for i = 1, count do
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[2 + 2 * i], 'd', ARGV[3 + 2 * i])
+  if added.err then
+    if not was_applied() then
+      return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
+    end
+    repeated = true
+    break
+  end
+end
+if ARGV[change] ~= '' and not repeated then
+  change_value(KEYS[1], KEYS[5], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+end
+if ARGV[2] ~= '' then
+  if ARGV[change + 4] == '1' then
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+  end
+  for i = change + 5, #ARGV do
+    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+      redis.call('HDEL', KEYS[2], ARGV[i])
+    end
+  end
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('UNLINK', KEYS[4])
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+if last then
+  redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
+end
+return 'appended'

@@ -1,0 +1,13 @@
+-- Says that a node lives.
+-- KEYS  nodes
+-- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves
+-- Returns 1 when the node was known.
+local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+if ARGV[2] == '0' then
+  redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+  return known
+end
+local clock = redis.call('TIME')
+redis.call('ZADD', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return known

@@ -1,0 +1,16 @@
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+local function version_of(state, key)
+  local value = redis.call('HGET', state, 'k:' .. key)
+  return value and tonumber(string.match(value, '^%d+')) or 0
+end
+
+local function change_value(session, state, key, how, data)
+  if how == 'delete' then
+    redis.call('HDEL', state, 'k:' .. key)
+    return 0
+  end
+  local version = redis.call('HINCRBY', state, 'v', 1)
+  redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
+  redis.call('PEXPIRE', state, redis.call('PTTL', session))
+  return version
+end

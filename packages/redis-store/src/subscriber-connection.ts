@@ -1,0 +1,46 @@
+import type { RedisLike, SubscriberLike } from './redis-like.js'
+
+const reconnectDelay = (times: number) => Math.min(25 * 2 ** times, 1000) + Math.random() * 100
+
+type RedisDuplicate = (options: object) => SubscriberLike
+type ClusterDuplicate = (nodes: never[], options: object) => SubscriberLike
+
+/**
+ * A connection like the application's, for wake-ups only. It subscribes again itself after a break: ioredis
+ * would do it without telling when it is done, and without catching its failure.
+ */
+export function subscriberConnection(client: RedisLike): SubscriberLike {
+  const connection = client.isCluster ? clusterSubscriber(client) : singleSubscriber(client)
+  // Reconnecting is all there is to do, and that happens anyway; without a listener an error ends the process.
+  connection.on('error', () => undefined)
+  connection.on('node error', () => undefined)
+  return connection
+}
+
+function singleSubscriber(client: RedisLike) {
+  return (client.duplicate as RedisDuplicate).call(client, {
+    keyPrefix: '',
+    lazyConnect: false,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    enableAutoPipelining: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: reconnectDelay,
+  })
+}
+
+function clusterSubscriber(client: RedisLike) {
+  return (client.duplicate as ClusterDuplicate).call(client, [], {
+    keyPrefix: '',
+    lazyConnect: false,
+    enableAutoPipelining: false,
+    shardedSubscribers: true,
+    // Each of its own repetitions would remember the channel once more.
+    maxRedirections: 2,
+    retryDelayOnFailover: 0,
+    retryDelayOnClusterDown: 0,
+    clusterRetryStrategy: reconnectDelay,
+    redisOptions: { keyPrefix: '' },
+  })
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Unwatch, WatchListener } from '@mcp-durable/core'
+import { Channel } from './channel.js'
+import { Deadline } from './deadline.js'
+import { storeError, unavailable } from './errors.js'
+import type { RedisLike, SubscriberLike } from './redis-like.js'
+import { subscriberConnection } from './subscriber-connection.js'
+
+const ATTEMPT_MS = 2000
+const FIRST_RETRY_MS = 100
+const MOST_RETRY_MS = 2000
+/** What happens together in a Cluster (a node leaves, another takes over) is one break, not five. */
+const SETTLE_MS = 100
+
+/**
+ * Wake-ups of all scopes over one connection (in a Cluster: one for each master that has some).
+ *
+ * Every channel is steered towards what its listeners want, by one loop of its own, until the server has
+ * confirmed it on the present connection. So a break, a fail-over or a moved slot needs no special case: all
+ * channels count as lost, are subscribed again, and their listeners are told to look for what they missed.
+ */
+export class Subscriber {
+  readonly #client: RedisLike
+  readonly #keyPrefix: string
+  readonly #channels = new Map<string, Channel>()
+  #connection: SubscriberLike | undefined
+  #breaks = 0
+  #settling: NodeJS.Timeout | undefined
+  #ready = new Gate()
+  #closed = false
+
+  constructor(client: RedisLike) {
+    this.#client = client
+    this.#keyPrefix = client.options.keyPrefix ?? ''
+  }
+
+  async watch(key: string, listener: WatchListener, deadline: Deadline): Promise<Unwatch> {
+    if (this.#closed) throw unavailable('closed')
+    // Scripts publish under the name that the client has given the key.
+    const channel = this.#channel(this.#keyPrefix + key)
+    const remove = channel.add(listener)
+    const end = () => {
+      remove()
+      if (!channel.wanted) void this.#steer(channel)
+    }
+    try {
+      void this.#steer(channel)
+      await deadline.within(channel.untilActive())
+      return end
+    } catch (error) {
+      end()
+      throw storeError(error, true)
+    }
+  }
+
+  close() {
+    this.#closed = true
+    clearTimeout(this.#settling)
+    this.#connection?.disconnect()
+    this.#channels.clear()
+    this.#ready.open()
+  }
+
+  #connect(): SubscriberLike {
+    const connection = subscriberConnection(this.#client)
+    connection.on('ready', () => this.#ready.open())
+    connection.on('smessage', (name, message) => this.#heard(String(name), String(message)))
+    connection.on('close', () => {
+      this.#ready.close()
+      this.#broke()
+    })
+    // A Cluster stays up while it loses, replaces or moves the connection of a master.
+    for (const event of this.#client.isCluster ? ['-node', '-subscriber', 'subscribersReady'] : []) {
+      connection.on(event, () => this.#brokeSoon())
+    }
+    return connection
+  }
+
+  #heard(name: string, message: string) {
+    const space = message.indexOf(' ')
+    this.#channels.get(name)?.emit(message.slice(0, space), message.slice(space + 1))
+  }
+
+  #brokeSoon() {
+    // When it becomes ready, everything is subscribed again anyway.
+    if (this.#closed || !this.#ready.isOpen) return
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined
+      this.#broke()
+    }, SETTLE_MS).unref()
+  }
+
+  #broke() {
+    this.#breaks++
+    for (const channel of this.#channels.values()) {
+      channel.active = false
+      void this.#steer(channel)
+    }
+  }
+
+  #channel(name: string) {
+    let channel = this.#channels.get(name)
+    if (!channel) this.#channels.set(name, (channel = new Channel(name)))
+    return channel
+  }
+
+  async #steer(channel: Channel) {
+    if (channel.syncing) return
+    channel.syncing = true
+    let delay = FIRST_RETRY_MS
+    while (!this.#closed && channel.wanted !== channel.active) {
+      if (await this.#attempt(channel)) continue
+      await sleep(delay * (0.5 + Math.random() / 2), undefined, { ref: false })
+      delay = Math.min(2 * delay, MOST_RETRY_MS)
+    }
+    channel.syncing = false
+    if (!channel.wanted) this.#channels.delete(channel.name)
+  }
+
+  async #attempt(channel: Channel): Promise<boolean> {
+    const { wanted } = channel
+    const breaks = this.#breaks
+    // From the moment it is sent, nobody may rely on the subscription any more.
+    if (!wanted) channel.unsubscribed()
+    try {
+      const connection = (this.#connection ??= this.#connect())
+      await this.#ready.opened
+      const sent = wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
+      await new Deadline(ATTEMPT_MS).within(sent)
+    } catch {
+      return false
+    }
+    if (wanted && breaks === this.#breaks) channel.subscribed()
+    return true
+  }
+}
+
+/** Lets waiters through while it is open. */
+class Gate {
+  #let: () => void = () => undefined
+  opened = this.#next()
+  isOpen = false
+
+  open() {
+    this.isOpen = true
+    this.#let()
+  }
+
+  close() {
+    this.isOpen = false
+    this.#let()
+    this.opened = this.#next()
+  }
+
+  #next() {
+    return new Promise<void>((resolve) => (this.#let = resolve))
+  }
+}

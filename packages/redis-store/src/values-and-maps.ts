@@ -1,0 +1,62 @@
+import type { ContextStore, MapChange, MapRange } from '@mcp-durable/core'
+import type { Client } from './client.js'
+import type { Keys } from './keys.js'
+import * as scripts from './scripts.generated.js'
+
+/** Longer than a call can stay open; a change that a call repeats later than that would apply again. */
+const MARK_MS = 7 * 24 * 60 * 60_000
+
+/** Session state and sorted maps. A map lives in a slot of its own, apart from the sessions that use it. */
+export class ValuesAndMaps implements ContextStore {
+  constructor(
+    protected readonly client: Client,
+    protected readonly keys: Keys,
+  ) {}
+
+  async readValue(scope: string, key: string) {
+    const reply = await this.client.run(scripts.readValue, [this.keys.state(scope)], [key])
+    if (reply === null) return undefined
+    const value = reply as string
+    const space = value.indexOf(' ')
+    return { version: Number(value.slice(0, space)), data: value.slice(space + 1) }
+  }
+
+  async writeValue(scope: string, key: string, expected: number, data: string | undefined) {
+    const keys = [this.keys.session(scope), this.keys.state(scope)]
+    const args = [key, expected, data === undefined ? 'delete' : 'set', data ?? '']
+    const reply = await this.client.run(scripts.writeValue, keys, args)
+    return reply === 'conflict' || reply === 'unknown' ? reply : Number(reply)
+  }
+
+  async changeMap(map: string, { set, remove }: MapChange, mark = '') {
+    const args = [mark, MARK_MS, set.length, ...set.flat(), ...remove]
+    return (await this.client.run(scripts.changeMap, this.keys.map(map), args)) as 'applied' | 'repeated'
+  }
+
+  async readMap(map: string, keys: readonly string[]) {
+    const [, values = ''] = this.keys.map(map)
+    const reply = await this.client.run(scripts.readMap, [values], [...keys])
+    return (reply as Array<string | null>).map((value) => value ?? undefined)
+  }
+
+  async rangeMap(
+    map: string,
+    { from, to, after, reverse, limit }: MapRange,
+  ): Promise<Array<[string, string]>> {
+    const low = !reverse && isAbove(after, from) ? `(${after}` : from === undefined ? '-' : `[${from}`
+    const high = reverse && isBelow(after, to) ? `(${after}` : to === undefined ? '+' : `(${to}`
+    const [keys = '', values = ''] = this.keys.map(map)
+    const args = reverse ? ['ZREVRANGEBYLEX', high, low, limit] : ['ZRANGEBYLEX', low, high, limit]
+    const flat = (await this.client.run(scripts.rangeMap, [keys, values], args)) as string[]
+    return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
+  }
+}
+
+/** Redis compares keys by their bytes. */
+const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+const isAbove = (after: string | undefined, from: string | undefined) =>
+  after !== undefined && (from === undefined || compareBytes(after, from) >= 0)
+
+const isBelow = (after: string | undefined, to: string | undefined) =>
+  after !== undefined && (to === undefined || compareBytes(after, to) < 0)

@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { redisStore } from '@mcp-durable/redis-store'
+import { expect, test } from 'vitest'
+import { startRedis } from '../../../test-support/index.js'
+import { counted, HOUR, LIMITS, newCall, newSession, once, openStore } from './support.js'
+
+test('the generated module is what the .lua files say', async () => {
+  const generator = fileURLToPath(new URL('../src/scripts/generate.mjs', import.meta.url))
+  await expect(promisify(execFile)(process.execPath, [generator, '--check'])).resolves.toBeDefined()
+})
+
+test('a server that does not know the scripts learns them', async () => {
+  await using server = await startRedis()
+  await using opened = openStore(server.url)
+  const { store, client } = opened
+  const session = newSession()
+  await store.createSession(session, LIMITS)
+  await client.script('FLUSH')
+  const ids = await Promise.all([1, 2, 3].map((n) => store.append(session.id, 'out', String(n), once())))
+  expect(new Set(ids).size).toBe(3)
+})
+
+test('every operation is one round trip', async () => {
+  await using opened = openStore()
+  const { client, sent } = counted(opened.client)
+  const store = redisStore(client, { prefix: opened.prefix })
+  const { id: scope } = newSession()
+  const call = newCall(scope)
+  const trips = async (operation: () => Promise<unknown>) => {
+    await operation()
+    // The second time, no script is new to the server.
+    sent.length = 0
+    await operation()
+    return sent.length
+  }
+  const create = (principal: string | undefined) => store.createSession(newSession({ principal }), LIMITS)
+  expect(await trips(() => create('alice')), 'two indexes, the session, and the confirmation').toBe(4)
+  expect(await trips(() => create(undefined))).toBe(2)
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const opening = await store.openCall(call)
+  if (opening.status !== 'opened') throw new Error(opening.status)
+  const entries = [1, 2, 3].map((n) => ({ id: opening.id.replace(/1$/, String(n + 1)), data: 'x' }))
+  const operations = {
+    admit: () => store.admit(scope, 'alice', HOUR),
+    keepAlive: () => store.keepAlive(scope, [call.callId], HOUR),
+    readSession: () => store.readSession(scope),
+    listSessions: () => store.listSessions(undefined, 10),
+    putState: () =>
+      store.putState(scope, { key: 'k', data: 'd', nonce: String(Math.random()) }, { maxKeys: 9 }),
+    readState: () => store.readState(scope, 0),
+    append: () => store.append(scope, 'out', 'x', once()),
+    read: () => store.read(scope, 'out', '0-0', 10),
+    saveDelivered: () => store.saveDelivered(scope, '1-1'),
+    openCall: () => store.openCall(newCall(scope)),
+    appendCall: () => store.appendCall(scope, call.callId, entries),
+    findCalls: () => store.findCalls(scope, ''),
+    publish: () => store.publish(scope, 'topic', 'value'),
+    dropLog: () => store.dropLog(scope, 'out'),
+  }
+  for (const [name, operation] of Object.entries(operations)) {
+    expect({ name, trips: await trips(operation) }).toEqual({ name, trips: 1 })
+  }
+  sent.length = 0
+  await store.deleteSession(scope, 'alice')
+  expect(sent.length, 'the session, and two indexes').toBe(3)
+  await store.close()
+})

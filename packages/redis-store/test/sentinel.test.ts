@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { redisStore } from '@mcp-durable/redis-store'
+import { Redis } from 'ioredis'
+import { expect, test } from 'vitest'
+import { Child } from '../../../test-support/child.js'
+import { freePort, startRedis, waitFor } from '../../../test-support/index.js'
+import { findRedis } from '../../../test-support/redis-launcher.js'
+import { LIMITS, newSession, once, waitForReplicas } from './support.js'
+
+async function startSentinel(masterPort: number) {
+  const launcher = await findRedis()
+  if (!launcher) throw new Error('no Redis server to start')
+  const port = await freePort()
+  const dir = await mkdtemp(join(tmpdir(), 'mcp-durable-sentinel-'))
+  const config = join(dir, 'sentinel.conf')
+  const settings = [
+    `bind 127.0.0.1`,
+    `port ${port}`,
+    `dir ${dir}`,
+    `sentinel monitor main 127.0.0.1 ${masterPort} 1`,
+    'sentinel down-after-milliseconds main 500',
+    'sentinel failover-timeout main 3000',
+  ]
+  await writeFile(config, settings.join('\n'))
+  const prefix = launcher.prefix(dir, `mcp-durable-${randomUUID()}`)
+  const child = await Child.spawn(launcher.command, [...prefix, config, '--sentinel'])
+  const admin = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50 })
+  admin.on('error', () => undefined)
+  return {
+    port,
+    admin,
+    async [Symbol.asyncDispose]() {
+      admin.disconnect()
+      await child[Symbol.asyncDispose]()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+test('a store on Sentinel follows the new master, and so do its wake-ups', async () => {
+  await using master = await startRedis()
+  await using replica = await startRedis({ config: { replicaof: `127.0.0.1 ${master.port}` } })
+  await using sentinel = await startSentinel(master.port)
+  await waitFor(
+    async () => /num-slaves,1,/.test(String(await sentinel.admin.call('SENTINEL', 'MASTER', 'main'))),
+    {
+      what: 'the replica known to Sentinel',
+      timeoutMs: 20_000,
+    },
+  )
+
+  const sentinels = [{ host: '127.0.0.1', port: sentinel.port }]
+  const client = new Redis({ sentinels, name: 'main', retryStrategy: () => 50 })
+  client.on('error', () => undefined)
+  const store = redisStore(client, { prefix: `test-${randomUUID()}`, deadlineMs: 1000 })
+  const { id } = newSession()
+  await store.createSession(newSession({ id }), LIMITS)
+  const heard: string[] = []
+  await store.watch(id, (topic) => heard.push(topic))
+  const first = await store.append(id, 'out', 'before', once())
+  await waitForReplicas([master.port])
+
+  await master.kill()
+  const options = once()
+  const second = await waitFor(() => store.append(id, 'out', 'after', options), { timeoutMs: 25_000 })
+  expect(await store.read(id, 'out', '0-0', 10)).toEqual([
+    { id: first, data: 'before' },
+    { id: second, data: 'after' },
+  ])
+  expect(replica.running).toBe(true)
+  await waitFor(() => heard.includes('resync'))
+  await store.publish(id, 'topic', '')
+  await waitFor(() => heard.includes('topic'))
+  await store.close()
+  client.disconnect()
+}, 60_000)

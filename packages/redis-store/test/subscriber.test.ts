@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { expect, test } from 'vitest'
+import { startRedis, waitFor } from '../../../test-support/index.js'
+import { openStore } from './support.js'
+
+test('one connection for all watchers, one subscription per scope, none when nobody watches', async () => {
+  await using server = await startRedis()
+  const connectionName = randomUUID()
+  await using opened = openStore(server.url, { connectionName })
+  const { store, client } = opened
+  const channels = async () => ((await client.call('PUBSUB', 'SHARDCHANNELS')) as string[]).length
+  const connections = async () =>
+    String(await client.client('LIST')).split(`name=${connectionName} `).length - 1
+
+  await store.publish('s', 'topic', 'nobody')
+  expect(await connections()).toBe(1)
+  const scopes = Array.from({ length: 40 }, () => randomUUID())
+  const watches = await Promise.all(
+    [...scopes, ...scopes].map((scope) => store.watch(scope, () => undefined)),
+  )
+  expect(await connections()).toBe(2)
+  expect(await channels()).toBe(40)
+  for (const unwatch of watches.slice(0, 40)) unwatch()
+  expect(await channels()).toBe(40)
+  for (const unwatch of watches.slice(40)) unwatch()
+  await waitFor(async () => (await channels()) === 0)
+})
+
+test('a connection that breaks is replaced, and every listener told once', async () => {
+  await using server = await startRedis()
+  await using opened = openStore(server.url)
+  const { store } = opened
+  const admin = new Redis(server.url)
+  const scopes = Array.from({ length: 30 }, () => randomUUID())
+  const heard = new Map(scopes.map((scope) => [scope, [] as string[]]))
+  await Promise.all(scopes.map((scope) => store.watch(scope, (topic) => heard.get(scope)?.push(topic))))
+  for (let round = 1; round <= 3; round++) {
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    const told = () =>
+      [...heard.values()].every((topics) => topics.filter((t) => t === 'resync').length === round)
+    await waitFor(told, { what: 'all listeners told' })
+    await Promise.all(scopes.map((scope) => store.publish(scope, `round-${round}`, '')))
+    const topics = (n: number) => Array.from({ length: n }, (_, i) => ['resync', `round-${i + 1}`]).flat()
+    await waitFor(() => [...heard.values()].every(({ length }) => length === 2 * round), { what: 'wake-ups' })
+    for (const topicsHeard of heard.values()) expect(topicsHeard).toEqual(topics(round))
+  }
+  admin.disconnect()
+})
+
+test('who watches during a break is served after it', async () => {
+  await using server = await startRedis()
+  await using opened = openStore(server.url)
+  const { store } = opened
+  const admin = new Redis(server.url)
+  await store.watch('first', () => undefined)
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  const heard: string[] = []
+  const unwatch = await store.watch('second', (topic) => heard.push(topic))
+  await store.publish('second', 'topic', '')
+  await waitFor(() => heard.includes('topic'))
+  unwatch()
+  admin.disconnect()
+})

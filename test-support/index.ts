@@ -1,0 +1,8 @@
+// Helpers for tests with real servers and real processes. All of them listen on loopback only, and end what they
+// started by its own pid.
+
+export { freePort } from './ports.js'
+export { waitFor, type WaitForOptions } from './wait-for.js'
+export { spawnNode, type NodeProcess, type SpawnNodeOptions } from './node-process.js'
+export { startRedis, type RedisOptions, type RedisServer } from './redis-server.js'
+export { startRedisCluster, type RedisCluster, type RedisClusterOptions } from './redis-cluster.js'

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spawnNode, waitFor, type NodeProcess } from '../../test-support/index.js'
+import type { Command } from '../src/node.js'
+import { TestClient, type Major } from './client.js'
+import { Load } from './load.js'
+import { Router, type Backend } from './router.js'
+
+export interface SystemOptions {
+  /** Major of the SDK of the server objects; default 1. */
+  sdk?: Major
+  /** How many nodes; default 2. */
+  nodes?: number
+  /** Where Redis is; default the one of the test run. */
+  redis?: string
+  /** Start-up nodes of a Cluster, instead of `redis`. */
+  cluster?: { host: string; port: number }[]
+  /** Options of `durable()`. */
+  options?: Record<string, unknown>
+  storeOptions?: Record<string, unknown>
+}
+
+export type LedgerEntry = { event: string; detail: string; pid: number }
+export interface Node extends NodeProcess, Backend {
+  /** Speaks for the application code on the node. */
+  control(command: Command): Promise<unknown>
+}
+
+/** Streams reconnect at once: a test waits for events, not for delays. */
+const QUICK = { retry: 20 }
+
+/** Nodes over one Redis with keys of their own, and what they share with the test. */
+export class System implements AsyncDisposable {
+  readonly nodes: Node[] = []
+  readonly prefix = `test-${randomUUID()}`
+  readonly #dir: string
+  readonly #options: SystemOptions
+  readonly #routers: Router[] = []
+  readonly #clients: TestClient[] = []
+  readonly #loads: Load[] = []
+
+  private constructor(dir: string, options: SystemOptions) {
+    this.#dir = dir
+    this.#options = options
+  }
+
+  static async start(options: SystemOptions = {}): Promise<System> {
+    const system = new System(await mkdtemp(join(tmpdir(), 'mcp-durable-system-')), options)
+    try {
+      await Promise.all(Array.from({ length: options.nodes ?? 2 }, () => system.add()))
+      return system
+    } catch (error) {
+      await system[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** The first three nodes, by the names that tests like to use. */
+  get abc(): [a: Node, b: Node, c: Node] {
+    const [a, b = a, c = b] = this.nodes
+    return [a!, b!, c!]
+  }
+
+  /** Starts one more node. */
+  async add(extraFlags: string[] = []): Promise<Node> {
+    const child = await spawnNode('tests/dist/node.js', [...this.#flags(), ...extraFlags])
+    const node = Object.assign(child, {
+      name: String(child.pid),
+      control: (command: Command) => control(child.url, command),
+    })
+    this.nodes.push(node)
+    return node
+  }
+
+  /** A router of the test's own; without routes it takes all nodes in turn. */
+  async router(...backends: Backend[]): Promise<Router> {
+    const router = await Router.start(...(backends.length > 0 ? backends : this.nodes))
+    this.#routers.push(router)
+    return router
+  }
+
+  async client(major: Major, router: Router, token?: string): Promise<TestClient> {
+    const client = await TestClient.connect(major, router, token)
+    this.#clients.push(client)
+    return client
+  }
+
+  /** Work that ends with the system at the latest. */
+  load(...args: ConstructorParameters<typeof Load>): Load {
+    const load = new Load(...args)
+    this.#loads.push(load)
+    return load
+  }
+
+  /** What tools did in the world, by whichever node. */
+  async ledger(event?: string, detail?: string): Promise<LedgerEntry[]> {
+    const text = await readFile(join(this.#dir, 'ledger'), 'utf8').catch(() => '')
+    const entries = text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as LedgerEntry)
+    return entries.filter(
+      (entry) => (event ?? entry.event) === entry.event && (detail ?? entry.detail) === entry.detail,
+    )
+  }
+
+  /** Waits until a tool has done it. */
+  recorded(event: string, detail?: string): Promise<LedgerEntry> {
+    const what = `${event} ${detail ?? ''} in the ledger`
+    return waitFor(async () => (await this.ledger(event, detail))[0], { what })
+  }
+
+  openGate(name: string): Promise<void> {
+    return writeFile(join(this.#dir, `gate-${name}`), '')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const idle = Promise.all(this.#loads.map((load) => load.stop()))
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]().catch(() => undefined)))
+    await Promise.all(this.#routers.map((router) => router[Symbol.asyncDispose]()))
+    await Promise.all(this.nodes.map((node) => node.kill('SIGKILL')))
+    await idle
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+
+  #flags(): string[] {
+    const { sdk = 1, redis = process.env['REDIS_URL'] ?? '', cluster, options, storeOptions } = this.#options
+    const nodes = cluster?.map(({ host, port }) => `redis://${host}:${port}`)
+    const flags: Record<string, string> = {
+      ...(nodes ? { cluster: nodes.join(',') } : { redis }),
+      sdk: String(sdk),
+      prefix: this.prefix,
+      dir: this.#dir,
+      options: JSON.stringify({ ...QUICK, ...options }),
+      'store-options': JSON.stringify(storeOptions ?? {}),
+    }
+    return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+  }
+}
+
+async function control(url: string, command: Command): Promise<unknown> {
+  const response = await fetch(`${url}/control`, { method: 'POST', body: JSON.stringify(command) })
+  const { result, error } = (await response.json()) as { result?: unknown; error?: string }
+  if (error !== undefined) throw new Error(`the node could not ${command.do}: ${error}`)
+  return result
+}
