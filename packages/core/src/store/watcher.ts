@@ -9,7 +9,7 @@ export type Appended = { previous: EntryId; entries: readonly Entry[] }
 type Listener = (signal: Signal) => void
 type Scope = { listeners: Set<Listener>; active: Promise<void>; standing: boolean; end: () => void }
 
-/** `active` resolves when the store's subscription stands: a read after that misses nothing. `standing`: it does already. */
+/** `active` resolves when the store's subscription stands: a read after that misses nothing; it rejects if the store is away now. `standing`: it does already. */
 export type Watch = { active: Promise<void>; standing: boolean; end: () => void }
 
 /** Shares one subscription of the store per scope among all who watch it on this node, and adds this node's own appends. */
@@ -49,34 +49,33 @@ export class Watcher {
 
   #begin(scope: string): Scope {
     const ended = new AbortController()
-    const first = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
-    const subscription = first.catch(() => this.#beginAgain(scope, ended.signal))
-    const stand = async () => {
-      await first
-      watched.standing = true
+    let late = false
+    const subscribe = (): Promise<Unwatch> => {
+      const unwatch = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
+      watched.active = unwatch.then(() => {
+        watched.standing = true
+      })
+      watched.active.catch(() => {
+        late = true
+      })
+      return unwatch
     }
     const watched: Scope = {
       listeners: new Set(),
-      active: stand(),
+      active: Promise.resolve(),
       standing: false,
       end: () => {
         ended.abort()
-        subscription.then((unwatch) => unwatch?.()).catch(() => undefined)
+        subscription.then((unwatch) => unwatch()).catch(() => undefined)
       },
     }
-    watched.active.catch(() => undefined)
     this.#scopes.set(scope, watched)
+    const subscription = whileStoreFails(subscribe, ended.signal)
+    const tellLate = () => {
+      if (late) this.#emit(scope, { topic: 'resync', value: '' })
+    }
+    subscription.then(tellLate).catch(() => undefined)
     return watched
-  }
-
-  /** The store was away. Whoever waits for `active` hears of that; the others only hear late, and look again then. */
-  async #beginAgain(scope: string, ended: AbortSignal): Promise<Unwatch | undefined> {
-    const watch = () => this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
-    const unwatch = await whileStoreFails(watch, ended)
-    const watched = this.#scopes.get(scope)
-    if (watched && !ended.aborted) watched.standing = true
-    this.#emit(scope, { topic: 'resync', value: '' })
-    return unwatch
   }
 
   #emit(scope: string, signal: Signal) {
