@@ -63,13 +63,14 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '04e7a08806888e3fee1a033b5cb02676446b2201',
+  sha: 'a97b2c8d0842659b83c443ffb94a378a46adf116',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
@@ -104,6 +105,9 @@ if ARGV[change] ~= '' and not was_applied() then
     return 'conflict'
   end
 end
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
+end
 -- Only the first entry can be refused, so a batch is never half written.
 local repeated = false
 for i = 1, count do
@@ -121,14 +125,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 6], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 5, #ARGV do
+  for i = change + 6, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
 end
@@ -509,7 +513,7 @@ return reply
 
 export const openCall: Script = {
   keys: 4,
-  sha: 'c8b12752a1ecbac8d9b10286ecccb8275b9419a1',
+  sha: 'a7a3fd638afe2eef9e3c9f505bbbaba24a16b193',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, open, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -549,6 +553,7 @@ local function holds(call_id)
 end
 local first = redis.call('HGET', KEYS[3], ARGV[7])
 if first and holds(first) then
+  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
 local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
@@ -561,7 +566,7 @@ if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
   for i = 1, #open, 2 do
     if not holds(open[i + 1]) then
       redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1])
+      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
     end
   end
   if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
