@@ -4,6 +4,7 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
+import { whileStoreFails } from '../store/retry.js'
 import { encodeRecord } from './record.js'
 
 export type Lease = {
@@ -162,8 +163,18 @@ export class Ownership {
     if (this.#stopped.signal.aborted) return
     await this.hold(scope)
     const data = encodeRecord({ kind: 'claim', claim: { node: this.node, nonce: randomId() } })
-    const first = await this.#store.claimCall(scope, callId, { from: owner, to: this.node, data })
-    if (first !== undefined) this.#takeOver({ scope, callId, first })
+    const claim = { from: owner, to: this.node, data }
+    const attempt = async () => {
+      const first = await this.#store.claimCall(scope, callId, claim)
+      if (first !== undefined) this.#takeOver({ scope, callId, first })
+    }
+    try {
+      await attempt()
+    } catch (error) {
+      // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
+      whileStoreFails(attempt, this.#stopped.signal).catch(() => undefined)
+      throw error
+    }
   }
 
   /** Repeats an action until this node leaves. An action that fails is tried again when its time comes. */
