@@ -145,12 +145,13 @@ return 'appended'
 
 export const beat: Script = {
   keys: 1,
-  sha: '037ea4aa36dc1a6e18afef376d2ef09297819864',
+  sha: '1224cf57861d1a04b2bfde7c546320fba95d2834',
   lua: `-- Says that a node lives.
 -- KEYS  nodes
 -- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves
--- Returns 1 when the node was known.
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+-- Returns 1 when the node was known, and nobody has disowned it.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local known = beat and tonumber(beat) > 0 and 1 or 0
 if ARGV[2] == '0' then
   redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
   return known
@@ -309,6 +310,27 @@ end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':state')
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
+return 1
+`,
+}
+
+export const disown: Script = {
+  keys: 2,
+  sha: '2d5fdf8d6e3a41e0ccef8a60aaba00ff8f497a7f',
+  lua: `-- Takes from the scopes of a node that is late. It counts as infinitely late from then on.
+-- KEYS  nodes, scopes of the node
+-- ARGV  node, ms it must be late, scopes...
+-- Returns 1, or 0 when it has beaten within that time.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if beat and now - tonumber(beat) < tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+for i = 3, #ARGV do
+  redis.call('SREM', KEYS[2], ARGV[i])
+end
 return 1
 `,
 }

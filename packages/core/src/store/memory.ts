@@ -226,7 +226,7 @@ class MemoryStore extends MemoryMaps implements Store {
   }
 
   beat: OwnershipStore['beat'] = async (node) => {
-    const known = this.#nodes.has(node)
+    const known = Number.isFinite(this.#nodes.get(node)?.beatAt)
     this.#nodes.set(node, { beatAt: Date.now(), scopes: this.#nodes.get(node)?.scopes ?? new Set() })
     return known
   }
@@ -252,6 +252,14 @@ class MemoryStore extends MemoryMaps implements Store {
 
   release: OwnershipStore['release'] = async (node, scopes) => {
     for (const scope of scopes) this.#nodes.get(node)?.scopes.delete(scope)
+  }
+
+  disown: OwnershipStore['disown'] = async (node, scopes, lateMs) => {
+    const late = this.#nodes.get(node)
+    if (late && Date.now() - late.beatAt < lateMs) return false
+    if (late) late.beatAt = Number.NEGATIVE_INFINITY
+    for (const scope of scopes) late?.scopes.delete(scope)
+    return true
   }
 
   heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>

@@ -7,7 +7,7 @@ import type { EntryId } from './entries.js'
  * opens or claims a call there, so whoever buries the node finds every call it left.
  */
 export interface OwnershipStore {
-  /** Says that the node lives. `false`: the store did not know it (first beat, or buried): hold again what is held. */
+  /** Says that the node lives. `false`: the store did not know it (first beat, disowned, or buried): hold again what is held. */
   beat(node: string): Promise<boolean>
   /** Every node that has beaten and was not buried, with the time since its last beat. A node that left is infinitely late. */
   listNodes(): Promise<NodeBeat[]>
@@ -18,6 +18,11 @@ export interface OwnershipStore {
 
   hold(node: string, scopes: readonly string[]): Promise<void>
   release(node: string, scopes: readonly string[]): Promise<void>
+  /**
+   * Releases scopes of a dead node, which counts as infinitely late from then on, and unknown at its next beat.
+   * `false`: it lives and has beaten within `lateMs`; nothing was released.
+   */
+  disown(node: string, scopes: readonly string[], lateMs: number): Promise<boolean>
   /** Up to `limit` of the scopes a node holds, any of them. */
   heldScopes(node: string, limit: number): Promise<string[]>
 
