@@ -109,8 +109,11 @@ class Node implements Durable {
     }
     const handled = handle(this.#services, request, options)
     this.#handling.add(handled)
-    void handled.finally(() => this.#handling.delete(handled))
-    return handled
+    try {
+      return await handled
+    } finally {
+      this.#handling.delete(handled)
+    }
   }
 
   notify(sessionId: string, notification: Notification) {
@@ -128,9 +131,7 @@ class Node implements Durable {
 
   async #leave(graceMs: number) {
     const { calls, streams, sessions, store, logger } = this.#services
-    const quiet = Promise.all(this.#handling).then(() =>
-      Promise.all([...calls.owned].map(({ ended }) => ended)),
-    )
+    const quiet = Promise.all(this.#handling).then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
     calls.close()

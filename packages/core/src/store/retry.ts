@@ -7,10 +7,13 @@ const FIRST_MS = 50
 const MOST_MS = 1000
 const PAGE = 256
 
-/** Repeats a repeatable store operation while the store fails, until `signal` fires or `withinMs` are over; then throws its last error. */
+/** What ends a wait; its signal is asked for only when there is something to wait for. */
+export type Ending = { readonly signal: AbortSignal }
+
+/** Repeats a repeatable store operation while the store fails, until `ending` fires or `withinMs` are over; then throws its last error. */
 export async function whileStoreFails<T>(
   operation: () => Promise<T>,
-  signal: AbortSignal,
+  ending: Ending | undefined,
   withinMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
   const until = performance.now() + withinMs
@@ -18,23 +21,19 @@ export async function whileStoreFails<T>(
     try {
       return await operation()
     } catch (error) {
-      if (!(error instanceof StoreError) || signal.aborted || performance.now() >= until) throw error
-      await sleep(delay, undefined, { signal }).catch(() => undefined)
+      const signal = ending?.signal
+      if (!(error instanceof StoreError) || signal?.aborted || performance.now() >= until) throw error
+      await sleep(delay, undefined, signal && { signal }).catch(() => undefined)
     }
   }
 }
 
 /** A whole log, page by page; `[]` if there is none. */
-export async function readAll(
-  store: Store,
-  scope: string,
-  log: LogName,
-  signal: AbortSignal,
-): Promise<Entry[]> {
+export async function readAll(store: Store, scope: string, log: LogName, ending: Ending): Promise<Entry[]> {
   const entries: Entry[] = []
   for (;;) {
     const after = entries.at(-1)?.id ?? BEGINNING
-    const page = await whileStoreFails(() => store.read(scope, log, after, PAGE), signal)
+    const page = await whileStoreFails(() => store.read(scope, log, after, PAGE), ending)
     entries.push(...(page ?? []))
     if (!page || page.length < PAGE) return entries
   }
