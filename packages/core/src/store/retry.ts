@@ -7,18 +7,23 @@ const FIRST_MS = 50
 const MOST_MS = 1000
 const PAGE = 256
 
-/** Repeats a repeatable store operation while the store fails, until `signal` fires or `withinMs` are over; then throws its last error. */
+/**
+ * Repeats a repeatable store operation while the store fails, until `signal` fires; then throws its last error. So it
+ * does with what the store, being there, has refused for `refusedForMs`.
+ */
 export async function whileStoreFails<T>(
   operation: () => Promise<T>,
   signal: AbortSignal,
-  withinMs = Number.POSITIVE_INFINITY,
+  refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const until = performance.now() + withinMs
+  let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
     try {
       return await operation()
     } catch (error) {
-      if (!(error instanceof StoreError) || signal.aborted || performance.now() >= until) throw error
+      if (!(error instanceof StoreError) || signal.aborted) throw error
+      refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
+      if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
       await sleep(delay, undefined, { signal }).catch(() => undefined)
     }
   }
