@@ -92,7 +92,7 @@ export class Hosts {
       hosted.synced = hosted.synced
         .catch(() => undefined)
         .then(() => this.#sync(sessionId, hosted.host, version, extra))
-      await hosted.synced
+      await hosted.host.isWanted(hosted.synced)
     }
     return hosted.host
   }
@@ -155,7 +155,7 @@ export class Hosts {
     const hosted = { host, synced: Promise.resolve(), unwatch: watch.end }
     this.#ready.set(sessionId, hosted)
     try {
-      await watch.active
+      await host.isWanted(watch.active)
     } catch (error) {
       await this.drop(sessionId)
       throw error
