@@ -50,8 +50,8 @@ export interface DispatchTarget {
   journaled(): Promise<Call>
 }
 
-/** How long a call that can't begin waits for the store before it ends with an error. */
-const STORE_BACK_WITHIN_MS = 2500
+/** How long a call that can't begin repeats what the store refuses before it ends with an error. */
+const REFUSED_FOR_MS = 2500
 
 export type CallServices = { store: Store; watcher: Watcher; resumeWindow: number }
 export type CallStart = {
@@ -139,9 +139,9 @@ export class Call implements DispatchTarget {
     return this.#journal.open
   }
 
-  /** Repeats an operation while the store is away for a moment: a call that is in its journal waits for it. */
+  /** Repeats an operation while the store is away: a call that is in its journal waits for it, and could not be ended before. */
   whileStoreFails<T>(operation: () => Promise<T>): Promise<T> {
-    return whileStoreFails(operation, this.#abandoned, STORE_BACK_WITHIN_MS)
+    return whileStoreFails(operation, this.#abandoned, REFUSED_FOR_MS)
   }
 
   /** Says who runs the call, and what is left to run: a request may have been cancelled by now. */

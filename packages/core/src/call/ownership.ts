@@ -180,23 +180,37 @@ export class Ownership {
   async #isDead({ node, lateMs }: NodeBeat) {
     if (lateMs >= this.#lease.lease) return true
     if (lateMs < this.#lateMs) return false
-    if (await this.#store.isWatched(channelOf(node))) return false
+    if (await this.#isHeard(node)) return false
     await this.#pause(SECOND_LOOK_MS)
-    return !(await this.#store.isWatched(channelOf(node)))
+    return !(await this.#isHeard(node))
   }
 
+  /** Where its channel can't be looked at now, the lease decides. */
+  #isHeard(node: string): Promise<boolean> {
+    return this.#store.isWatched(channelOf(node)).catch(() => true)
+  }
+
+  /** A part of the store may be away; the rest of the calls need not wait for it. */
   async #recover(dead: string) {
+    const failed = new Set<string>()
     for (;;) {
-      const scopes = await this.#store.heldScopes(dead, PAGE)
+      const held = await this.#store.heldScopes(dead, PAGE)
+      const scopes = shuffled(held.filter((scope) => !failed.has(scope)))
       if (scopes.length === 0 || this.#stopped.signal.aborted) break
-      for (const scope of shuffled(scopes)) {
-        const open = await this.#store.listOpenCalls(scope)
-        for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
-        if (!(await this.#store.disown(dead, [scope], this.#lateMs))) return
+      const claimed = await Promise.allSettled(scopes.map((scope) => this.#claimAll(scope, dead)))
+      for (const [index, { status }] of claimed.entries()) {
+        if (status === 'rejected') failed.add(scopes[index]!)
       }
+      const done = scopes.filter((scope) => !failed.has(scope))
+      if (done.length > 0 && !(await this.#store.disown(dead, done, this.#lateMs))) return
     }
     const buried = await this.#store.bury(dead, this.#lateMs)
     if (buried) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
+  }
+
+  async #claimAll(scope: string, dead: string) {
+    const open = await this.#store.listOpenCalls(scope)
+    for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
   }
 
   async #claim(scope: string, { callId, owner }: OpenCall) {

@@ -62,6 +62,7 @@ export class Host implements CallHost {
   readonly #questions = new Questions()
   readonly #running = new Map<string, Running>()
   readonly #seenAhead = new Set<number>()
+  readonly #awaited = new Set<Promise<void>>()
   readonly #setup = new Map<string, (response: JsonRpcResponse) => void>()
   #asked = 0
   #receiving: Promise<unknown> = Promise.resolve()
@@ -81,7 +82,20 @@ export class Host implements CallHost {
   }
 
   get busy() {
-    return this.#running.size > 0 || this.#questions.pending > 0 || this.#setup.size > 0
+    return (
+      this.#running.size > 0 || this.#questions.pending > 0 || this.#setup.size > 0 || this.#awaited.size > 0
+    )
+  }
+
+  /** Somebody wants the host as soon as `ready` resolves; until then it counts as busy. */
+  async isWanted(ready: Promise<void>) {
+    this.#awaited.add(ready)
+    try {
+      await ready
+    } finally {
+      this.#awaited.delete(ready)
+      this.usedAt = Date.now()
+    }
   }
 
   get closed() {

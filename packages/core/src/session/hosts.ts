@@ -100,7 +100,7 @@ export class Hosts {
       hosted.synced = hosted.synced
         .catch(() => undefined)
         .then(() => this.#sync(sessionId, hosted.host, version, extra))
-      await hosted.synced
+      await hosted.host.isWanted(hosted.synced)
     }
     return hosted.host
   }
@@ -163,7 +163,7 @@ export class Hosts {
     const hosted = { host, synced: Promise.resolve(), unwatch: watch.end, standing: watch.standing }
     this.#ready.set(sessionId, hosted)
     try {
-      await watch.active
+      await host.isWanted(watch.active)
       hosted.standing = true
     } catch (error) {
       await this.drop(sessionId)

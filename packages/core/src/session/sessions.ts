@@ -9,7 +9,7 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
-import { whileStoreFails } from '../store/retry.js'
+import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
@@ -182,8 +182,7 @@ export class Sessions {
     const data = JSON.stringify(message)
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
-      undefined,
-      SEND_WITHIN_MS,
+      within(SEND_WITHIN_MS),
     )
     return id !== undefined
   }

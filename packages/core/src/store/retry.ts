@@ -10,20 +10,35 @@ const PAGE = 256
 /** What ends a wait; its signal is asked for only when there is something to wait for. */
 export type Ending = { readonly signal: AbortSignal }
 
-/** Repeats a repeatable store operation while the store fails, until `ending` fires or `withinMs` are over; then throws its last error. */
+/** An end to a wait that is to last for `ms` at most, from when it has begun. */
+export function within(ms: number): Ending {
+  let signal: AbortSignal | undefined
+  return {
+    get signal() {
+      return (signal ??= AbortSignal.timeout(ms))
+    },
+  }
+}
+
+/**
+ * Repeats a repeatable store operation while the store fails, until `ending` fires; then throws its last error. So it
+ * does with what the store, being there, has refused for `refusedForMs`.
+ */
 export async function whileStoreFails<T>(
   operation: () => Promise<T>,
-  ending: Ending | undefined,
-  withinMs = Number.POSITIVE_INFINITY,
+  ending: Ending,
+  refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const until = performance.now() + withinMs
+  let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
     try {
       return await operation()
     } catch (error) {
-      const signal = ending?.signal
-      if (!(error instanceof StoreError) || signal?.aborted || performance.now() >= until) throw error
-      await sleep(delay, undefined, signal && { signal }).catch(() => undefined)
+      const { signal } = ending
+      if (!(error instanceof StoreError) || signal.aborted) throw error
+      refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
+      if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
+      await sleep(delay, undefined, { signal }).catch(() => undefined)
     }
   }
 }

@@ -84,7 +84,9 @@ export class Tail {
     if (signal.topic === 'deleted') return this.#sink.over('deleted')
     if (!concerns(signal, this.#log, this.#cursor)) return
     const { appended } = signal
-    if (appended && appended.previous === this.#cursor && this.#wanted && !this.#reading) {
+    // Not while it is behind: the sink may want more in the middle of this, and a read would bring the rest once more.
+    const isNext = appended?.previous === this.#cursor && !this.#behind
+    if (appended && isNext && this.#wanted && !this.#reading) {
       for (const entry of appended.entries) if (!this.#deliver(entry)) break
       this.#sink.flush?.()
       if (this.#cursor !== appended.entries.at(-1)?.id) this.#behind = true
