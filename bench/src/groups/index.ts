@@ -1,0 +1,4 @@
+import type { Group } from '../bench.js'
+import { calls } from './calls.js'
+
+export const groups: readonly Group[] = [calls]

@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import type { Bench, Group } from './bench.js'
+import { efforts } from './effort.js'
+import { groups } from './groups/index.js'
+import type { Options } from './options.js'
+import { Load } from './processes.js'
+import { ProgressBar } from './report/progress-bar.js'
+import { rowOf, rowSpecs } from './rows.js'
+import type { Measurements, Row, RowName } from './rows.js'
+
+export type Results = { rows: Row[]; notes: string[] }
+
+/** Measures all rows that are wanted. */
+export async function run({ effort, only, profile }: Options): Promise<Results> {
+  const wants = (row: RowName) => only?.has(row) ?? true
+  const wanted = groups.filter(({ rows }) => rows.some(wants))
+  const bar = new ProgressBar(new Map(wanted.map(({ title, weight }) => [title, weight])))
+  const measured: Measurements = {}
+  const notes: string[] = []
+  await using load = await Load.start()
+  for (const group of wanted) {
+    bar.begin(group.title)
+    const bench: Bench = {
+      effort: efforts[effort],
+      load,
+      wants,
+      progress: (fraction) => bar.update(fraction),
+      note: (line) => void notes.push(line),
+      profile: (name) => (profile === undefined ? undefined : join(profile, `${name}.cpuprofile`)),
+    }
+    Object.assign(measured, await measure(group, bench))
+  }
+  bar.end()
+  const specs = rowSpecs.filter(({ name }) => wants(name))
+  return { rows: specs.map((spec) => rowOf(spec, measured[spec.name]!)), notes }
+}
+
+async function measure(group: Group, bench: Bench): Promise<Measurements> {
+  const measurements = await group.run(bench)
+  const missing = group.rows.filter((row) => bench.wants(row) && !measurements[row])
+  if (missing.length > 0) throw new Error(`${group.title} did not measure ${missing.join(', ')}`)
+  return measurements
+}
