@@ -36,6 +36,12 @@ export function compare(values: readonly number[], peers: readonly number[]): Me
   }
 }
 
+/** Beside its limit, where there is no peer. */
+export function within(value: number, limit: number): Measurement {
+  const ratio = value / limit
+  return { ratio, value, peer: limit, spread: [ratio, ratio] }
+}
+
 /** Every turn once in each round; every second round backwards, so that nobody always comes first. */
 export async function takeTurns(
   rounds: number,

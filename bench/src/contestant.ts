@@ -1,16 +1,24 @@
-// One contestant: `node contestant.js KIND [REDIS-URL]`. Prints `listening on URL, commands on URL`.
+// One contestant: `node contestant.js KIND [REDIS-URL] [SETTINGS]`. Prints `listening on URL, commands on URL`.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { serve } from '@hono/node-server'
 import type { AddressInfo } from 'node:net'
 import { serveCommands } from './commands.js'
+import { hanging } from './contestant/hanging.js'
+import { makeServers } from './contestant/making.js'
 import { mount } from './contestant/mounts.js'
 import type { Kind } from './contestant/mounts.js'
+import { notify, publish } from './contestant/notifying.js'
+import type { NotifyJob } from './contestant/notifying.js'
 import { Profiler } from './contestant/profiler.js'
+import { countRoundTrips } from './contestant/round-trips.js'
+import { stepsPerSecond, xaddsPerSecond } from './contestant/steps.js'
+import type { StepsJob } from './contestant/steps.js'
 
-const [kind, redisUrl = ''] = process.argv.slice(2)
-const { app, mcp, redis } = mount(kind as Kind, redisUrl)
+const [kind, redisUrl = '', settings = '{}'] = process.argv.slice(2)
+const mounted = mount(kind as Kind, redisUrl, JSON.parse(settings) as object)
+const { app, mcp, redis } = mounted
 const profiler = new Profiler()
 
 // As `node --expose-gc` does.
@@ -34,6 +42,16 @@ const commands = {
   },
   startProfile: () => profiler.start(),
   stopProfile: ({ file }: { file: string }) => profiler.stop(file),
+  steps: (job: StepsJob) => stepsPerSecond(mounted, job),
+  xadds: (job: StepsJob) => xaddsPerSecond(redisUrl, job),
+  roundTrips: () => countRoundTrips(redisUrl),
+  notify: (job: NotifyJob) => notify(mounted, job),
+  publish: (job: NotifyJob) => publish(mounted, job),
+  makeServers: (job: { count: number }) => makeServers(mounted, job),
+  /** From now on the tool `hang` does not end here. */
+  hang: () => void (hanging.wanted = true),
+  /** How many of its calls there are. */
+  hanging: () => hanging.now,
 }
 export type ContestantCommands = typeof commands
 const commandsUrl = await serveCommands(commands)

@@ -1,14 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { readOptions, usage } from './options.js'
 import type { Options } from './options.js'
+import { summaryOf } from './report/profile-summary.js'
 import { table } from './report/table.js'
 import type { Row } from './rows.js'
 import { run } from './run.js'
 
 const options = optionsOrExit()
-const { rows, notes } = await run(options)
+const { rows, notes, profiles } = await run(options)
 console.log(`\n${table(rows)}\n`)
 for (const note of notes) console.log(note)
+for (const file of profiles) console.log(`\n${(await summaryOf(file)).join('\n')}`)
 const json = JSON.stringify({ rows: rows.map(shown) })
 if (options.json !== undefined) await writeFile(options.json, `${json}\n`)
 console.log(`\n${json}`)

@@ -8,7 +8,8 @@ import { ProgressBar } from './report/progress-bar.js'
 import { rowOf, rowSpecs } from './rows.js'
 import type { Measurements, Row, RowName } from './rows.js'
 
-export type Results = { rows: Row[]; notes: string[] }
+/** `profiles`: the files that were written. */
+export type Results = { rows: Row[]; notes: string[]; profiles: string[] }
 
 /** Measures all rows that are wanted. */
 export async function run({ effort, only, profile }: Options): Promise<Results> {
@@ -17,6 +18,7 @@ export async function run({ effort, only, profile }: Options): Promise<Results> 
   const bar = new ProgressBar(new Map(wanted.map(({ title, weight }) => [title, weight])))
   const measured: Measurements = {}
   const notes: string[] = []
+  const profiles = new Set<string>()
   await using load = await Load.start()
   for (const group of wanted) {
     bar.begin(group.title)
@@ -26,13 +28,18 @@ export async function run({ effort, only, profile }: Options): Promise<Results> 
       wants,
       progress: (fraction) => bar.update(fraction),
       note: (line) => void notes.push(line),
-      profile: (name) => (profile === undefined ? undefined : join(profile, `${name}.cpuprofile`)),
+      profile: (name) => {
+        if (profile === undefined) return undefined
+        const file = join(profile, `${name}.cpuprofile`)
+        profiles.add(file)
+        return file
+      },
     }
     Object.assign(measured, await measure(group, bench))
   }
   bar.end()
   const specs = rowSpecs.filter(({ name }) => wants(name))
-  return { rows: specs.map((spec) => rowOf(spec, measured[spec.name]!)), notes }
+  return { rows: specs.map((spec) => rowOf(spec, measured[spec.name]!)), notes, profiles: [...profiles] }
 }
 
 async function measure(group: Group, bench: Bench): Promise<Measurements> {

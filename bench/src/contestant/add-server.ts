@@ -2,6 +2,7 @@ import { durableTool } from '@mcp-durable/core'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { McpServer as McpServer2 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
+import { registerHanging } from './hanging.js'
 
 const info = { name: 'bench', version: '1.0.0' }
 const addInput = { a: z.number(), b: z.number() }
@@ -77,5 +78,6 @@ export function createDurableServer(): McpServer {
       return done(steps)
     }),
   )
+  registerHanging(server)
   return server
 }

@@ -28,8 +28,8 @@ export type Kind = (typeof kinds)[number]
 
 export type Mounted = { app: Hono; mcp?: Durable; redis?: Redis }
 
-/** The endpoint `/mcp` of a contestant, on Hono, mounted as its own documentation shows it. */
-export function mount(kind: Kind, redisUrl: string): Mounted {
+/** The endpoint `/mcp` of a contestant, on Hono, mounted as its own documentation shows it. Settings are for the durable ones. */
+export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
   const app = new Hono()
   switch (kind) {
     case 'durable-redis':
@@ -37,7 +37,7 @@ export function mount(kind: Kind, redisUrl: string): Mounted {
       const redis = new Redis(redisUrl)
       redis.on('error', () => undefined)
       const server = kind === 'durable-redis' ? createDurableServer : createServerOf20
-      const mcp = durable({ server, store: redisStore(redis) })
+      const mcp = durable({ server, store: redisStore(redis), ...settings })
       app.use('/mcp', hono(mcp))
       return { app, mcp, redis }
     }

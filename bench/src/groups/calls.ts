@@ -1,4 +1,3 @@
-import { Redis } from 'ioredis'
 import { startRedis } from '../../../test-support/index.js'
 import type { RedisServer } from '../../../test-support/index.js'
 import { compare, takeTurns } from '../bench.js'
@@ -9,6 +8,7 @@ import type { LoopResult } from '../load/closed-loop.js'
 import { median } from '../measure.js'
 import { Contestant } from '../processes.js'
 import type { Measurements, RowName } from '../rows.js'
+import { quietRedis, redisCpu } from './redis.js'
 
 const CLIENTS = 32
 const entrants = {
@@ -65,9 +65,6 @@ async function run(bench: Bench): Promise<Measurements> {
   for (const entrant of field) entrant.tell(bench)
   return measurements(bench, new Map(field.map((entrant) => [entrant.name, entrant])), pings)
 }
-
-/** Rewriting its log from time to time is work for a third core. */
-export const quietRedis = { 'auto-aof-rewrite-percentage': 0 }
 
 /** A contestant, and how it did in each round. */
 class Entrant {
@@ -136,15 +133,6 @@ class Entrant {
     const server = await this.#contestant.tell('cpu')
     return { server, redis: this.#isDurableOnRedis ? await redisCpu(this.#redis.url) : 0 }
   }
-}
-
-/** CPU time of a Redis server so far, in µs. */
-async function redisCpu(url: string): Promise<number> {
-  const redis = new Redis(url)
-  const info = await redis.info('cpu')
-  redis.disconnect()
-  const seconds = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)?.[1])
-  return (seconds('used_cpu_sys') + seconds('used_cpu_user')) * 1e6
 }
 
 function measurements(

@@ -27,10 +27,11 @@ export class Client {
     return client
   }
 
-  /** A client of a session that another one has begun. */
-  static async join(url: URL, sessionId: string): Promise<Client> {
+  /** A client of a session that another one has begun. Those that are there at once need ids of their own. */
+  static async join(url: URL, sessionId: string, firstId = FIRST_ID): Promise<Client> {
     const client = new Client(url, await Connection.open(url))
     client.sessionId = sessionId
+    client.#id = firstId
     return client
   }
 
@@ -83,21 +84,26 @@ export class Client {
     )
   }
 
-  /** The standalone stream, or one that is resumed. The answer of one that ends. */
-  get(lastEventId: string): Promise<Answer> {
-    return this.#connection.send(this.getRequest(lastEventId))
+  /** A stream that is resumed, to its end. */
+  resume(lastEventId: string): Promise<Answer> {
+    return this.#connection.send(this.#get(`last-event-id: ${lastEventId}\r\n`))
   }
 
-  getRequest(lastEventId?: string): string {
-    const cursor = lastEventId === undefined ? '' : `last-event-id: ${lastEventId}\r\n`
-    return (
-      `GET ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\naccept: text/event-stream\r\n` +
-      `${cursor}${this.#sessionHeaders()}\r\n`
-    )
+  /** Opens the standalone stream. Resolves when it is open. */
+  async listen(listener: (text: string) => void) {
+    const first = await this.#connection.follow(this.#get(''), listener)
+    if (!first.startsWith('HTTP/1.1 200')) throw new Error(`GET failed: ${first}`)
   }
 
   close() {
     this.#connection.close()
+  }
+
+  #get(cursor: string) {
+    return (
+      `GET ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\naccept: text/event-stream\r\n` +
+      `${cursor}${this.#sessionHeaders()}\r\n`
+    )
   }
 
   #sessionHeaders() {
@@ -109,4 +115,18 @@ export class Client {
   #request(method: string, params?: object) {
     return JSON.stringify({ jsonrpc: '2.0', id: ++this.#id, method, params })
   }
+}
+
+/** As many at a time do the work, until all of it is done. */
+export async function inParallel<T>(
+  workers: readonly T[],
+  count: number,
+  work: (worker: T, index: number) => Promise<unknown>,
+) {
+  let next = 0
+  await Promise.all(
+    workers.map(async (worker) => {
+      while (next < count) await work(worker, next++)
+    }),
+  )
 }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 
 /** The body of an answer in chunks is whole when the empty chunk has come. */
 const LAST_CHUNK = '\r\n0\r\n\r\n'
+const END_OF_HEAD = '\r\n\r\n'
 
 export type Answer = { status: number; head: string; body: string }
 
@@ -12,18 +13,22 @@ export type Answer = { status: number; head: string; body: string }
  */
 export class Connection {
   readonly #socket: Socket
-  #received = ''
-  #bodyAt = -1
+  #parts: string[] = []
+  #received = 0
+  /** What the received text ends with. */
+  #tail = ''
+  #head = ''
   /** Length of the whole answer; -1: it comes in chunks. */
   #length = -1
   #waiting: { resolve: (answer: Answer) => void; reject: (error: Error) => void } | undefined
+  #follow: ((text: string) => void) | undefined
   #lost: Error | undefined
 
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.setNoDelay(true)
     socket.setEncoding('latin1')
-    socket.on('data', (text: string) => this.#take(text))
+    socket.on('data', (text: string) => (this.#follow ? this.#follow(text) : this.#take(text)))
     socket.on('error', (error) => this.#fail(error))
     socket.on('close', () => this.#fail(new Error('the server closed the connection')))
   }
@@ -38,8 +43,20 @@ export class Connection {
   send(request: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#lost) return reject(this.#lost)
-      if (this.#waiting) return reject(new Error('a request is under way on this connection'))
+      if (this.#waiting || this.#follow) return reject(new Error('a request is under way on this connection'))
       this.#waiting = { resolve, reject }
+      this.#socket.write(request, 'latin1')
+    })
+  }
+
+  /** For an answer that does not end. Resolves with its first text; what follows goes to the listener. */
+  follow(request: string, listener: (text: string) => void): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve: () => undefined, reject }
+      this.#follow = (text) => {
+        this.#follow = listener
+        resolve(text)
+      }
       this.#socket.write(request, 'latin1')
     })
   }
@@ -49,41 +66,44 @@ export class Connection {
   }
 
   #take(text: string) {
-    this.#received = this.#received === '' ? text : this.#received + text
-    if (this.#bodyAt < 0) this.#takeHead()
-    if (this.#bodyAt < 0) return
-    const whole =
-      this.#length < 0 ? this.#received.endsWith(LAST_CHUNK) : this.#received.length >= this.#length
-    if (!whole) return
-    const received = this.#received
-    const bodyAt = this.#bodyAt
+    this.#parts.push(text)
+    this.#received += text.length
+    if (this.#head === '') this.#takeHead()
+    if (this.#head === '') return
+    if (this.#length >= 0 ? this.#received < this.#length : !this.#endsWithLastChunk(text)) return
+    const all = this.#parts.length === 1 ? text : this.#parts.join('')
+    const head = this.#head
     const waiting = this.#waiting
-    this.#received = ''
-    this.#bodyAt = -1
+    this.#parts = []
+    this.#received = 0
+    this.#tail = ''
+    this.#head = ''
     this.#waiting = undefined
-    const status = Number(received.slice(9, 12))
-    waiting?.resolve({ status, head: received.slice(0, bodyAt), body: received.slice(bodyAt) })
+    waiting?.resolve({ status: Number(head.slice(9, 12)), head, body: all.slice(head.length) })
+  }
+
+  #endsWithLastChunk(text: string) {
+    this.#tail = text.length >= LAST_CHUNK.length ? text : this.#tail.slice(-LAST_CHUNK.length) + text
+    return this.#tail.endsWith(LAST_CHUNK)
   }
 
   #takeHead() {
-    const end = this.#received.indexOf('\r\n\r\n')
+    const text = this.#parts.join('')
+    const end = text.indexOf(END_OF_HEAD)
     if (end < 0) return
-    this.#bodyAt = end + 4
-    const head = this.#received.slice(0, end)
-    const [, length] = /\r\ncontent-length: *(\d+)/i.exec(head) ?? []
-    const empty = /^HTTP\/1.1 204/.test(head)
-    if (length === undefined && !empty && !/\r\ntransfer-encoding: *chunked/i.test(head))
-      this.#fail(new Error(`an answer without a length: ${head}`))
-    this.#length = empty ? this.#bodyAt : length === undefined ? -1 : this.#bodyAt + Number(length)
-    // What looks for the last chunk must not begin in the head.
-    if (this.#length < 0) this.#bodyAt -= 2
+    this.#head = text.slice(0, end + END_OF_HEAD.length)
+    const [, length] = /\r\ncontent-length: *(\d+)/i.exec(this.#head) ?? []
+    const body = length ?? (this.#head.startsWith('HTTP/1.1 204') ? '0' : undefined)
+    this.#length = body === undefined ? -1 : this.#head.length + Number(body)
+    if (this.#length < 0 && !/\r\ntransfer-encoding: *chunked/i.test(this.#head))
+      this.#fail(new Error(`an answer without a length: ${this.#head}`))
   }
 
   #fail(error: Error) {
     this.#lost ??= error
     const waiting = this.#waiting
     this.#waiting = undefined
-    waiting?.reject(error)
+    waiting?.reject(this.#lost)
     this.#socket.destroy()
   }
 }

@@ -1,29 +1,30 @@
 import type { Row } from '../rows.js'
 import { figure, ratio, spread, target, verdict } from './format.js'
 
-const HEAD = ['row', 'what', 'measured', 'against', 'peer', 'ratio', 'rounds', 'target', 'reached']
+const HEAD = ['row', 'measured', 'peer', 'ratio', 'rounds', 'target', 'reached']
 
-/** The rows as text in columns. */
+/** The rows as text in columns; below each, what was measured beside what. */
 export function table(rows: readonly Row[]): string {
   const cells = [HEAD, ...rows.map(cellsOf)]
   const widths = HEAD.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)))
   const line = (texts: readonly string[]) =>
     texts
-      .map((text, column) => text.padEnd(widths[column]!))
+      .map((text, column) => (column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!)))
       .join('  ')
-      .trimEnd()
   const [head, ...body] = cells
-  return [line(head!), line(widths.map((width) => '─'.repeat(width))), ...body.map(line)].join('\n')
+  const below = rows.map(({ what, against }) => `  ${what}, beside ${against}`.replaceAll('`', ''))
+  return [
+    line(head!),
+    widths.map((width) => '─'.repeat(width)).join('  '),
+    ...body.flatMap((texts, index) => [line(texts), below[index]!]),
+  ].join('\n')
 }
 
 function cellsOf(row: Row): string[] {
-  const what = row.what.replaceAll('`', '')
   const { value, peer, unit } = row
   return [
     row.name,
-    what,
     figure(value, unit),
-    row.against.replaceAll('`', ''),
     figure(peer, unit),
     ratio(row.ratio),
     spread(row),
