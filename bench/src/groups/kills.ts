@@ -21,11 +21,12 @@ async function run(bench: Bench): Promise<Measurements> {
   const redis = cleanup.use(await startRedis({ aof: 'everysec', config: quietRedis }))
   const survivor = cleanup.use(await Contestant.start('durable-redis', redis.url))
   cleanup.use(await Contestant.start('durable-redis', redis.url))
-  const router = cleanup.use(await Router.start())
   const watch = new Stopwatch()
   const { count, clients } = bench.effort.kills
   for (let kill = 0; kill < count; kill++) {
     await using victim = await Contestant.start('durable-redis', redis.url)
+    // Clients keep connections to an address, so each time it is a new one.
+    await using router = await Router.start()
     await killOnce({ victim, survivor, router, clients, watch })
     bench.progress((kill + 1) / count)
   }
