@@ -12,12 +12,25 @@ export type ToolCall = { tool: string; args: object; meta?: object }
 export class Client {
   readonly #url: URL
   #connection: Connection
-  sessionId = ''
+  #sessionId = ''
+  #postHead = ''
   #id = FIRST_ID
 
   private constructor(url: URL, connection: Connection) {
     this.#url = url
     this.#connection = connection
+    this.sessionId = ''
+  }
+
+  get sessionId() {
+    return this.#sessionId
+  }
+
+  set sessionId(sessionId: string) {
+    this.#sessionId = sessionId
+    this.#postHead =
+      `POST ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\ncontent-type: application/json\r\n` +
+      `${ACCEPT}${this.#sessionHeaders()}content-length: `
   }
 
   /** Begins a session. */
@@ -78,10 +91,7 @@ export class Client {
   }
 
   post(body: string): Promise<Answer> {
-    return this.#connection.send(
-      `POST ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\ncontent-type: application/json\r\n` +
-        `${ACCEPT}${this.#sessionHeaders()}content-length: ${body.length}\r\n\r\n${body}`,
-    )
+    return this.#connection.send(`${this.#postHead}${body.length}\r\n\r\n${body}`)
   }
 
   /** A stream that is resumed, to its end. */
