@@ -12,6 +12,8 @@ export type Bench = {
   progress: (fraction: number) => void
   /** A line of detail below the table. */
   note: (line: string) => void
+  /** µs of CPU time that a call takes of a contestant, by layer. */
+  budget: (contestant: string, layers: ReadonlyMap<string, number>) => void
   /** Where a profile of that name is written, if profiles are wanted. */
   profile: (name: string) => string | undefined
 }

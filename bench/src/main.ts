@@ -1,23 +1,37 @@
 import { writeFile } from 'node:fs/promises'
 import { readOptions, usage } from './options.js'
 import type { Options } from './options.js'
-import { summaryOf } from './report/profile-summary.js'
+import { describeProfile } from './report/cpu-profile.js'
+import { writeDocument } from './report/document.js'
 import { table } from './report/table.js'
 import type { Row } from './rows.js'
 import { run } from './run.js'
 
 const options = optionsOrExit()
-const { rows, notes, profiles } = await run(options)
+const results = await run(options)
+const { rows, notes, budgets, profiles } = results
 console.log(`\n${table(rows)}\n`)
 for (const note of notes) console.log(note)
-for (const file of profiles) console.log(`\n${(await summaryOf(file)).join('\n')}`)
+for (const [contestant, layers] of budgets) console.log(budgetLine(contestant, layers))
+for (const file of profiles) console.log(`\n${(await describeProfile(file)).join('\n')}`)
 const json = JSON.stringify({ rows: rows.map(shown) })
 if (options.json !== undefined) await writeFile(options.json, `${json}\n`)
+
+// Only a run that judges, of everything.
+if (options.effort === 'full' && !options.only) await writeDocument(results)
+
 console.log(`\n${json}`)
 
 /** What others read: a target is the number that the ratio must reach, or stay within. */
 function shown({ name, ratio, target, ok, value, peer, unit }: Row) {
   return { name, ratio, target: target?.ratio ?? null, bound: target?.bound ?? null, ok, value, peer, unit }
+}
+
+function budgetLine(contestant: string, layers: ReadonlyMap<string, number>) {
+  const times = [...layers]
+    .filter(([, time]) => time >= 1)
+    .map(([layer, time]) => `${layer} ${Math.round(time)}`)
+  return `${contestant}: µs of CPU time for a call: ${times.join(', ')}`
 }
 
 function optionsOrExit(): Options {

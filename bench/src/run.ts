@@ -9,7 +9,9 @@ import { rowOf, rowSpecs } from './rows.js'
 import type { Measurements, Row, RowName } from './rows.js'
 
 /** `profiles`: the files that were written. */
-export type Results = { rows: Row[]; notes: string[]; profiles: string[] }
+export type Results = { rows: Row[]; notes: string[]; budgets: Budgets; profiles: string[] }
+/** µs of CPU time that a call takes, by contestant and layer. */
+export type Budgets = ReadonlyMap<string, ReadonlyMap<string, number>>
 
 /** Measures all rows that are wanted. */
 export async function run({ effort, only, profile }: Options): Promise<Results> {
@@ -19,6 +21,7 @@ export async function run({ effort, only, profile }: Options): Promise<Results> 
   const measured: Measurements = {}
   const notes: string[] = []
   const profiles = new Set<string>()
+  const budgets = new Map<string, ReadonlyMap<string, number>>()
   await using load = await Load.start()
   for (const group of wanted) {
     bar.begin(group.title)
@@ -27,6 +30,7 @@ export async function run({ effort, only, profile }: Options): Promise<Results> 
       load,
       wants,
       progress: (fraction) => bar.update(fraction),
+      budget: (contestant, layers) => void budgets.set(contestant, layers),
       note: (line) => void notes.push(line),
       profile: (name) => {
         if (profile === undefined) return undefined
@@ -39,7 +43,12 @@ export async function run({ effort, only, profile }: Options): Promise<Results> 
   }
   bar.end()
   const specs = rowSpecs.filter(({ name }) => wants(name))
-  return { rows: specs.map((spec) => rowOf(spec, measured[spec.name]!)), notes, profiles: [...profiles] }
+  return {
+    rows: specs.map((spec) => rowOf(spec, measured[spec.name]!)),
+    notes,
+    budgets,
+    profiles: [...profiles],
+  }
 }
 
 async function measure(group: Group, bench: Bench): Promise<Measurements> {

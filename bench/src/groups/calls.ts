@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { startRedis } from '../../../test-support/index.js'
 import type { RedisServer } from '../../../test-support/index.js'
 import { compare, takeTurns } from '../bench.js'
@@ -7,6 +10,7 @@ import type { Kind } from '../contestant/mounts.js'
 import type { LoopResult } from '../load/closed-loop.js'
 import { median } from '../measure.js'
 import { Contestant } from '../processes.js'
+import { selfTimes } from '../report/cpu-profile.js'
 import type { Measurements, RowName } from '../rows.js'
 import { quietRedis, redisCpu } from './redis.js'
 
@@ -20,6 +24,8 @@ const entrants = {
   'sdk-2': { kind: 'sdk-2', for: ['calls-sdk-2'] },
 } as const satisfies Record<string, { kind: Kind; for: readonly RowName[] }>
 type EntrantName = keyof typeof entrants
+/** Whose time is looked at by layer. */
+const budgeted: ReadonlySet<EntrantName> = new Set(['sdk', 'redis', 'memory'])
 
 /** Rates and latencies of the tool `add`. */
 export const calls: Group = {
@@ -63,6 +69,7 @@ async function run(bench: Bench): Promise<Measurements> {
   ]
   await takeTurns(bench.effort.rounds, turns, bench.progress)
   for (const entrant of field) entrant.tell(bench)
+  for (const entrant of busy) if (budgeted.has(entrant.name)) await entrant.budget(bench)
   return measurements(bench, new Map(field.map((entrant) => [entrant.name, entrant])), pings)
 }
 
@@ -125,6 +132,20 @@ class Entrant {
     )
   }
 
+  /** After the rounds, since a process under a profiler is slower: its shares of the time, of what a call took in the rounds. */
+  async budget(bench: Bench) {
+    await using dir = await temporaryDir()
+    const file = join(dir.path, 'calls.cpuprofile')
+    await this.rush({ ...bench, profile: () => file })
+    this.rushes.pop()
+    this.cpu.pop()
+    const { layers } = await selfTimes(file)
+    const perCall = median(this.cpu.map(({ server }) => server))
+    const budget = new Map([...layers].map(([layer, share]) => [layer, share * perCall]))
+    if (this.#isDurableOnRedis) budget.set('Redis server', median(this.cpu.map(({ redis }) => redis)))
+    bench.budget(this.name, budget)
+  }
+
   get #isDurableOnRedis() {
     return this.#contestant.kind === 'durable-redis'
   }
@@ -158,4 +179,9 @@ function measurements(
     'calls-sdk-2': compare(rates('redis'), rates('sdk-2')),
   }
   return Object.fromEntries(Object.entries(all).filter(([name]) => bench.wants(name as RowName)))
+}
+
+async function temporaryDir() {
+  const path = await mkdtemp(join(tmpdir(), 'mcp-durable-bench-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
 }
