@@ -23,8 +23,8 @@ if (options.effort === 'full' && !options.only) await writeDocument(results)
 console.log(`\n${json}`)
 
 /** What others read: a target is the number that the ratio must reach, or stay within. */
-function shown({ name, ratio, target, ok, value, peer, unit }: Row) {
-  return { name, ratio, target: target?.ratio ?? null, bound: target?.bound ?? null, ok, value, peer, unit }
+function shown({ target, what: _what, against: _against, ...row }: Row) {
+  return { ...row, target: target?.ratio ?? null, bound: target?.bound ?? null }
 }
 
 function budgetLine(contestant: string, layers: ReadonlyMap<string, number>) {
