@@ -3,8 +3,9 @@ export type Effort = {
   /** Contestants take turns, as often as this. */
   rounds: number
   roundMs: number
-  /** Of a new process, until its code is compiled. */
+  /** Of a new process, until its code is compiled: at least so long, and so many calls. */
   warmUpMs: number
+  warmUpCalls: number
   /** Each of the 256 calls of a round has as many. */
   steps: number
   replay: { events: number; rounds: number }
@@ -25,6 +26,7 @@ export const efforts = {
     rounds: 9,
     roundMs: 2000,
     warmUpMs: 3000,
+    warmUpCalls: 10_000,
     steps: 100,
     replay: { events: 10_000, rounds: 15 },
     notifications: 400,
@@ -39,6 +41,7 @@ export const efforts = {
     rounds: 3,
     roundMs: 500,
     warmUpMs: 700,
+    warmUpCalls: 1500,
     steps: 40,
     replay: { events: 10_000, rounds: 4 },
     notifications: 100,
@@ -52,6 +55,7 @@ export const efforts = {
     rounds: 1,
     roundMs: 200,
     warmUpMs: 200,
+    warmUpCalls: 100,
     steps: 5,
     replay: { events: 300, rounds: 1 },
     notifications: 20,

@@ -27,8 +27,9 @@ export class Entrant {
   }
 
   async warmUp({ load, effort }: Bench) {
-    const job = { url: this.#contestant.url, warmUpMs: effort.warmUpMs, ms: 1, progress: 0 }
-    await load.tell('closedLoop', { ...job, clients: CLIENTS })
+    const { warmUpMs, warmUpCalls } = effort
+    const job = { url: this.#contestant.url, clients: CLIENTS, warmUpMs, warmUpCalls, ms: 1, progress: 0 }
+    await load.tell('closedLoop', job)
   }
 
   /** As many calls as it can from 32 clients. */

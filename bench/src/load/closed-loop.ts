@@ -6,6 +6,8 @@ export type LoopJob = {
   url: string
   clients: number
   warmUpMs: number
+  /** The warm-up goes on until there were as many calls. */
+  warmUpCalls?: number
   ms: number
   /** 0: the tool `add`; else one that reports progress as often. */
   progress: number
@@ -15,10 +17,19 @@ export type LoopResult = { perSecond: number; latencies: Latencies; loadCpu: num
 const sessions = new Map<string, Client[]>()
 
 /** Clients that call again as soon as they have the whole answer. Their sessions serve every round at the same server. */
-export async function closedLoop({ url, clients, warmUpMs, ms, progress }: LoopJob): Promise<LoopResult> {
+export async function closedLoop({
+  url,
+  clients,
+  warmUpMs,
+  warmUpCalls = 0,
+  ms,
+  progress,
+}: LoopJob): Promise<LoopResult> {
   const used = await connected(url, clients)
   const call = progress > 0 ? callWithProgress(progress) : (client: Client) => client.add()
-  await loop(used, call, warmUpMs)
+  let warmUp = 0
+  do warmUp += (await loop(used, call, warmUpMs)).count
+  while (warmUp < warmUpCalls)
   const cpu = cpuMeter()
   const began = performance.now()
   const latencies = await loop(used, call, ms)
