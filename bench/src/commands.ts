@@ -1,4 +1,6 @@
-import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { createServer, request as requestOf } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
@@ -27,4 +29,14 @@ export async function serveCommands(commands: Commands): Promise<string> {
   server.keepAliveTimeout = 1000
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** Throws what the command has thrown. Not `fetch`, which gives up after five minutes. */
+export async function sendCommand(url: string, input: unknown): Promise<unknown> {
+  const request = requestOf(url, { method: 'POST' })
+  request.end(JSON.stringify(input))
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  const output = await text(response)
+  if (response.statusCode !== 200) throw new Error(output)
+  return JSON.parse(output)
 }

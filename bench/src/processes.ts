@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { spawnNode } from '../../test-support/index.js'
 import type { NodeProcess } from '../../test-support/index.js'
+import { sendCommand } from './commands.js'
 import type { ContestantCommands } from './contestant.js'
 import type { Kind } from './contestant/mounts.js'
 import type { LoadCommands } from './load.js'
@@ -30,13 +31,11 @@ class Worker<Commands extends Record<keyof Commands, Command>> implements AsyncD
     name: Name,
     ...[input]: Parameters<Commands[Name]>
   ): Promise<Output<Commands[Name]>> {
-    const response = await fetch(`${this.#url}/${name}`, {
-      method: 'POST',
-      body: JSON.stringify(input ?? {}),
-    })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`${name}: ${text}\n${this.process.output.slice(-2000)}`)
-    return JSON.parse(text) as Output<Commands[Name]>
+    try {
+      return (await sendCommand(`${this.#url}/${name}`, input ?? {})) as Output<Commands[Name]>
+    } catch (cause) {
+      throw new Error(`${name} failed\n${this.process.output.slice(-2000)}`, { cause })
+    }
   }
 
   async [Symbol.asyncDispose]() {
