@@ -9,18 +9,20 @@ import { run } from './run.js'
 
 const options = optionsOrExit()
 const results = await run(options)
-const { rows, notes, budgets, profiles } = results
+const { rows, notes, budgets, profiles, failures } = results
 console.log(`\n${table(rows)}\n`)
 for (const note of notes) console.log(note)
 for (const [contestant, layers] of budgets) console.log(budgetLine(contestant, layers))
 for (const file of profiles) console.log(`\n${(await describeProfile(file)).join('\n')}`)
+for (const failure of failures) console.error(`\nerror: ${failure}`)
 const json = JSON.stringify({ rows: rows.map(shown) })
 if (options.json !== undefined) await writeFile(options.json, `${json}\n`)
 
 // Only a run that judges, of everything.
-if (options.effort === 'full' && !options.only) await writeDocument(results)
+if (options.effort === 'full' && !options.only && failures.length === 0) await writeDocument(results)
 
 console.log(`\n${json}`)
+process.exitCode = failures.length === 0 ? 0 : 1
 
 /** What others read: a target is the number that the ratio must reach, or stay within. */
 function shown({ target, what: _what, against: _against, ...row }: Row) {

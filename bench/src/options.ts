@@ -13,7 +13,7 @@ export type Options = {
 export const usage = `usage: npm run bench -- [--quick] [--only ROW]… [--json FILE] [--profile DIR]
 
 Measures the durable server beside what it replaces: everything in this run, in turns, each in a process of its own.
-The last line is JSON. A whole run writes the table and the charts of docs/performance.md.
+The last line is JSON. Exit code 1: something could not be measured. A whole run writes the table and the charts of docs/performance.md.
 
   --quick        within 3 minutes: short rounds and small numbers; it shows that all is measured, and about where it is
   --smoke        shorter still: only that it works

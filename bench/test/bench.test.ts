@@ -11,8 +11,9 @@ import { run } from '../src/run.js'
 
 test('a run measures every row', { timeout: 300_000 }, async () => {
   const options: Options = { effort: 'smoke', only: undefined, json: undefined, profile: undefined }
-  const { rows, budgets } = await run(options)
+  const { rows, budgets, failures } = await run(options)
 
+  expect(failures).toEqual([])
   expect(rows.map(({ name }) => name)).toEqual(rowSpecs.map(({ name }) => name))
   for (const { name, ratio, value, peer } of rows) {
     expect.soft([ratio, value, peer].every(Number.isFinite), name).toBe(true)

@@ -25,6 +25,8 @@ export async function growth({
   const late: number[] = []
   const early: number[] = []
   for (let round = 0; round < rounds; round++) {
+    // Servers close connections on which nothing has happened for a while.
+    await old.reconnect()
     late.push(await p50Of(old, block))
     const fresh = await Client.connect(new URL(url))
     early.push(await p50Of(fresh, block))
