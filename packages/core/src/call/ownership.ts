@@ -4,6 +4,7 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
+import { encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
 export type Lease = {
@@ -27,7 +28,8 @@ const SETTLE_MS = 5_000
 const RELEASE_AFTER_MS = 60_000
 const PAGE = 100
 const NODES = 'nodes'
-const channelOf = (node: string) => `node:${node}`
+/** What a node listens on while it lives. */
+export const channelOf = (node: string) => `node:${node}`
 
 /**
  * This node among the others: it beats, holds scopes, and claims the calls of nodes that died.
@@ -44,7 +46,8 @@ export class Ownership {
   readonly #held = new Map<string, { holding: Promise<void>; usedAt: number }>()
   readonly #stopped = new AbortController()
   #settledAt = 0
-  #beatAt = Date.now()
+  readonly #startedAt = Date.now()
+  #beatAt = this.#startedAt
   #onLeft: () => void = () => undefined
   #unwatch: Array<() => void> = []
 
@@ -117,7 +120,7 @@ export class Ownership {
     this.#noticePause()
     const began = Date.now()
     this.#beatAt = began
-    const known = await this.#store.beat(this.node)
+    const known = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
     if (Date.now() - began > this.#lease.beatEvery * 2) this.#settledAt = Date.now() + SETTLE_MS
     // First beat, or buried alive: either way the store does not know what this node holds.
     if (!known && this.#held.size > 0) await this.#store.hold(this.node, [...this.#held.keys()])
