@@ -21,15 +21,17 @@ export function describeSession(state: readonly StateEntry[]): SessionDescriptio
     return entry && paramsOf(decodeMessage(entry.data))
   }
   const begun = params('initialize')
-  const info = begun?.['clientInfo'] as { name?: unknown; version?: unknown } | undefined
+  const info = begun?.['clientInfo'] as Partial<Record<'name' | 'version', unknown>> | undefined
   const level = params('level')?.['level']
   return {
-    client: info && { name: String(info.name ?? ''), version: String(info.version ?? '') },
+    client: info && { name: text(info.name), version: text(info.version) },
     capabilities: Object.keys((begun?.['capabilities'] as object | undefined) ?? {}),
     initialized: params('initialized') !== undefined,
     logLevel: typeof level === 'string' ? level : undefined,
   }
 }
+
+const text = (value: unknown) => (typeof value === 'string' ? value : '')
 
 function paramsOf(message: JsonRpcMessage | undefined): Record<string, unknown> | undefined {
   return message && 'method' in message ? (message.params ?? {}) : undefined

@@ -29,7 +29,7 @@ export class Nodes {
   /** Those that have beaten and were not buried. */
   async list(): Promise<InspectedNode[]> {
     const [beats, now] = await Promise.all([
-      this.#reading.texts('ZRANGE', this.#keys.nodes(), 0, -1, 'WITHSCORES'),
+      this.#reading.ask('ZRANGE', [this.#keys.nodes(), 0, -1, 'WITHSCORES']),
       this.clock(),
     ])
     return Promise.all(pairs(beats).map(([node, beat]) => this.#node(node, Number(beat), now)))
@@ -68,7 +68,7 @@ export class Nodes {
         string,
         number,
       ]
-      return Number(count)
+      return count
     })
     return (await Promise.all(counts)).some((count) => count > 0)
   }

@@ -1,4 +1,5 @@
 import { clockOf } from './nodes.js'
+import { pairs } from './reading.js'
 import type { InspectableRedis, Reading } from './reading.js'
 
 /** What one server says about itself. */
@@ -52,7 +53,7 @@ export class Servers {
     return {
       address: `${host ?? 'localhost'}:${port ?? 6379}`,
       info: fields(info),
-      config: config === undefined ? undefined : settings(config),
+      config: config === undefined ? undefined : Object.fromEntries(pairs(config)),
       cluster: cluster === undefined ? undefined : fields(cluster),
       clock,
     }
@@ -76,11 +77,4 @@ function fields(reply: unknown): Record<string, string> {
       return [line.slice(0, colon), line.slice(colon + 1)]
     }),
   )
-}
-
-/** Names and values in turn, or an object, as the client's protocol has it. */
-function settings(reply: unknown): Record<string, string> {
-  if (!Array.isArray(reply)) return { ...(reply as Record<string, string>) }
-  const flat = reply as string[]
-  return Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : [])))
 }
