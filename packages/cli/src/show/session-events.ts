@@ -6,14 +6,25 @@ import type { Privacy } from './privacy.js'
 import { padEnd, plain, timeOfDay } from './text.js'
 
 export type Showing = { privacy: Privacy; nodeName: NodeNames; paint: Paint }
+/** The parts of a line, unpainted. */
+export type Parts = { at: string; source: string; text: string; style: Style | undefined; payload: string }
 
 /** `10:21:03.120  call 8Jk2fA…  step charge done in 3 ms  ‹4 B›` */
-export function sessionLine(event: SessionEvent, showing: Showing): string {
-  const { privacy, paint } = showing
+export function sessionLine(event: SessionEvent, { paint, ...showing }: Showing): string {
+  const { at, source, text, style, payload } = sessionParts(event, showing)
+  const shown = payload && `  ${paint('dim', payload)}`
+  return `${paint('dim', at)}  ${source}${style ? paint(style, text) : text}${shown}`
+}
+
+export function sessionParts(event: SessionEvent, showing: Omit<Showing, 'paint'>): Parts {
   const { source, text, style, payload } = told(event, showing)
-  const styled = style ? paint(style, text) : text
-  const shown = privacy.payload(payload)
-  return `${paint('dim', timeOfDay(event.at))}  ${padEnd(source, 14)}${styled}${shown && `  ${paint('dim', shown)}`}`
+  return {
+    at: timeOfDay(event.at),
+    source: `${padEnd(source, 12)}  `,
+    text,
+    style,
+    payload: showing.privacy.payload(payload),
+  }
 }
 
 export function sessionJson(event: SessionEvent, privacy: Privacy): Record<string, unknown> {
@@ -24,10 +35,9 @@ export function sessionJson(event: SessionEvent, privacy: Privacy): Record<strin
   return { ...event, payload: privacy.payloadValue(event.payload) }
 }
 
-function told(
-  event: SessionEvent,
-  { privacy, nodeName }: Showing,
-): { source: string; text: string; style: Style | undefined; payload: unknown } {
+type ToldParts = { source: string; text: string; style: Style | undefined; payload: unknown }
+
+function told(event: SessionEvent, { privacy, nodeName }: Omit<Showing, 'paint'>): ToldParts {
   if (event.source === 'call') {
     const { payload } = event.event
     return {
