@@ -6,10 +6,12 @@ import { callIdOf } from './observed-call.js'
 import type { ObservedCall } from './observed-call.js'
 
 /** What does not hold of a call that has ended, as its client, its journals and the ledger tell. */
-export function checkCall(call: ObservedCall, journals: readonly Journal[], ledger: Ledger): string[] {
+export function checkCall(call: ObservedCall, opened: readonly Journal[], ledger: Ledger): string[] {
+  const journals = opened.filter(({ wasTakenBack }) => !wasTakenBack)
   return [
+    ...opened.flatMap(checkJournal),
     ...(journals.length > 1 ? [`it was opened ${journals.length} times`] : []),
-    ...journals.flatMap((journal) => [...checkJournal(journal), ...checkQuestions(call, journal)]),
+    ...journals.flatMap((journal) => checkQuestions(call, journal)),
     ...checkOutcome(call, journals),
     ...checkEffects(call, journals, ledger),
     ...call.connections.flatMap((_, index) => checkConnection(call, index, journals)),

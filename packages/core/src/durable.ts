@@ -69,14 +69,11 @@ class Node implements Durable {
     const watcher = new Watcher(store)
     const { sessionTtl, maxOpenCalls, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
-    this.#ownership = new Ownership(
-      store,
-      { beatEvery, lease, sweepEvery },
-      logger,
-      (claimed) => void this.#takeOver(claimed),
-    )
+    const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
+    this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
     const streams = new Streams(store, watcher, settings)
-    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, { sessionTtl, maxOpenCalls })
+    const limits = { sessionTtl, maxOpenCalls }
+    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
     const sessions = new Sessions({
       store,
       watcher,

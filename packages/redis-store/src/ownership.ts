@@ -34,6 +34,11 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
     await this.client.run(scripts.release, [this.keys.heldBy(node)], [...scopes])
   }
 
+  async disown(node: string, scopes: readonly string[], lateMs: number) {
+    const keys = [this.keys.nodes(), this.keys.heldBy(node)]
+    return Number(await this.client.run(scripts.disown, keys, [node, lateMs, ...scopes])) === 1
+  }
+
   async heldScopes(node: string, limit: number) {
     return (await this.client.run(scripts.heldScopes, [this.keys.heldBy(node)], [limit])) as string[]
   }

@@ -157,7 +157,7 @@ class RedisStore extends Ownership implements Store {
     for (const { id, data } of entries) args.push(id, data)
     const how = effect && (effect.data === undefined ? 'delete' : 'set')
     args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
-    args.push(close?.keepKey ? '1' : '')
+    args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '')
     if (close) args.push(...close.requestKeys)
     const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.client.run(scripts.appendCall, keys, args)

@@ -63,13 +63,14 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '7f695146738e393f7d350305f8c91d0d3c538593',
+  sha: '8d38c5804f27e554899abf647e259fc4f4b7d2fd',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
@@ -104,6 +105,9 @@ if ARGV[change] ~= '' and not was_applied() then
     return 'conflict'
   end
 end
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
+end
 -- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
 -- written, so each says how many ms that was after the beginning of its epoch.
 local repeated = false
@@ -126,14 +130,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 6], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 5, #ARGV do
+  for i = change + 6, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
 end
@@ -146,13 +150,14 @@ return 'appended'
 
 export const beat: Script = {
   keys: 2,
-  sha: '1a275831401d8a5185a9f394fe4e777e039d18cd',
+  sha: 'c862c17da869a88a77251ec6cbf02988f8213739',
   lua: `-- Says that a node lives.
 -- KEYS  nodes, what they say about themselves
 -- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
 --       what the node says about itself or ''
--- Returns 1 when the node was known.
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+-- Returns 1 when the node was known, and nobody has disowned it.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local known = beat and tonumber(beat) > 0 and 1 or 0
 if ARGV[2] == '0' then
   redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
   return known
@@ -322,6 +327,27 @@ end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':state')
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
+return 1
+`,
+}
+
+export const disown: Script = {
+  keys: 2,
+  sha: '2d5fdf8d6e3a41e0ccef8a60aaba00ff8f497a7f',
+  lua: `-- Takes from the scopes of a node that is late. It counts as infinitely late from then on.
+-- KEYS  nodes, scopes of the node
+-- ARGV  node, ms it must be late, scopes...
+-- Returns 1, or 0 when it has beaten within that time.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if beat and now - tonumber(beat) < tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+for i = 3, #ARGV do
+  redis.call('SREM', KEYS[2], ARGV[i])
+end
 return 1
 `,
 }
@@ -536,7 +562,7 @@ return reply
 
 export const openCall: Script = {
   keys: 4,
-  sha: 'c8b12752a1ecbac8d9b10286ecccb8275b9419a1',
+  sha: 'a7a3fd638afe2eef9e3c9f505bbbaba24a16b193',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, open, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -576,6 +602,7 @@ local function holds(call_id)
 end
 local first = redis.call('HGET', KEYS[3], ARGV[7])
 if first and holds(first) then
+  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
 local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
@@ -588,7 +615,7 @@ if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
   for i = 1, #open, 2 do
     if not holds(open[i + 1]) then
       redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1])
+      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
     end
   end
   if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then

@@ -48,7 +48,7 @@ function drawHead({ snapshot, paint, size, view }: Overview): string[] {
   const { rates, nodes, calls, totalSessions, takeovers, problem } = snapshot
   const last = takeovers.at(-1)
   const numbers = [
-    count(nodes.filter(({ state }) => state === 'alive' || state === 'late').length, 'node'),
+    count(nodes.filter(({ state }) => state !== 'gone').length, 'node'),
     count(totalSessions, 'session'),
     count(calls.length, 'open call'),
     `${rates.callsPerSecond.toFixed(1)} calls/s`,

@@ -14,7 +14,7 @@ export const helpLines = [
   '  p                 pause the picture, and go on',
   '  q, Ctrl-C         quit',
   '',
-  '  STATE of a node   alive; late: no heartbeat for 2 s; gone: for longer than the lease; left: it shut down',
+  '  STATE of a node   alive; late: no heartbeat for 2 s; gone: it shut down, or its heartbeat stopped',
   '  RUN of a call     how often it was begun; more than 1 means that another node took it over',
   '  EVENTS            messages that the standalone stream holds, and records of open calls',
   '  rates             of the last 10 s, in the sessions that are shown or run calls',

@@ -46,8 +46,8 @@ export class MonitorModel {
   readonly #beganAt = Date.now()
   /** Where nodes ran that are gone. */
   readonly #places = new Map<string, string>()
-  /** Nodes as they were last seen; who is buried is shown for a while. */
-  readonly #seen = new Map<string, { row: NodeRow; at: number }>()
+  /** Nodes as they were when they lived; who is buried is shown for a while. */
+  readonly #seen = new Map<string, { row: NodeRow; beatAt: number }>()
   #hasLooked = false
   #last: Snapshot
 
@@ -105,7 +105,7 @@ export class MonitorModel {
     }
     const sessions = await this.#sessions(newest, calls, now)
     const nodeRows = nodes.map((node) => this.#nodeRow(node, calls, { now, leaseMs }))
-    const alive = new Map(nodeRows.map(({ node, state }) => [node, state === 'alive' || state === 'late']))
+    const alive = new Map(nodeRows.map(({ node, state }) => [node, state !== 'gone']))
     const place = (node: string) => ({ place: this.#places.get(node), alive: alive.get(node) ?? false })
     return {
       at: now,
@@ -160,14 +160,22 @@ export class MonitorModel {
   }
 
   #withBuried(rows: readonly NodeRow[], now: number): NodeRow[] {
-    for (const row of rows) this.#seen.set(row.node, { row, at: now })
-    const buried = [...this.#seen].filter(([, { at }]) => at < now)
-    for (const [node, { at }] of buried) if (now - at > BURIED_MS) this.#seen.delete(node)
-    const gone = buried.map(([, { row, at }]): NodeRow => {
-      const state = row.state === 'left' ? 'left' : 'gone'
-      return { ...row, state, lateMs: row.lateMs + now - at, calls: 0, scopes: 0, uptimeMs: undefined }
-    })
-    return [...rows, ...gone]
+    const listed = new Set(rows.map(({ node }) => node))
+    for (const [node, { beatAt }] of this.#seen) if (now - beatAt > BURIED_MS) this.#seen.delete(node)
+    for (const row of rows) {
+      if (row.state !== 'gone') this.#seen.set(row.node, { row, beatAt: now - (row.lateMs ?? 0) })
+    }
+    const lateMs = (node: string) => {
+      const seen = this.#seen.get(node)
+      return seen && now - seen.beatAt
+    }
+    const buried = [...this.#seen.values()].filter(({ row }) => !listed.has(row.node))
+    return [
+      ...rows.map((row) => ({ ...row, lateMs: row.lateMs ?? lateMs(row.node) })),
+      ...buried.map(({ row }): NodeRow => {
+        return { ...row, state: 'gone', lateMs: lateMs(row.node), calls: 0, scopes: 0, uptimeMs: undefined }
+      }),
+    ]
   }
 
   #nodeRow(node: InspectedNode, calls: readonly OwnedCall[], at: { now: number; leaseMs: number }): NodeRow {
@@ -178,7 +186,7 @@ export class MonitorModel {
       node: node.node,
       place,
       state: stateOf(node, at.leaseMs),
-      lateMs: node.lateMs,
+      lateMs: node.left ? undefined : node.lateMs,
       uptimeMs: about && Math.max(0, at.now - about.startedAt),
       calls: calls.filter(({ owner }) => owner === node.node).length,
       scopes: node.scopes,
@@ -201,7 +209,6 @@ function aged(row: SessionRow, ms: number): SessionRow {
 }
 
 function stateOf({ left, lateMs }: InspectedNode, leaseMs: number): NodeState {
-  if (left) return 'left'
-  if (lateMs >= leaseMs) return 'gone'
+  if (left || lateMs >= leaseMs) return 'gone'
   return lateMs >= LATE_MS ? 'late' : 'alive'
 }

@@ -1,13 +1,15 @@
 import type { SessionRow } from '../look/session-rows.js'
 
-export type NodeState = 'alive' | 'late' | 'gone' | 'left'
+/** `gone`: it has shut down, or another one took it for dead, or its heartbeat is older than the lease. */
+export type NodeState = 'alive' | 'late' | 'gone'
 
 export type NodeRow = {
   node: string
   /** `host:pid`, if it says so. */
   place: string | undefined
   state: NodeState
-  lateMs: number
+  /** `undefined` where the heartbeat was never seen. */
+  lateMs: number | undefined
   uptimeMs: number | undefined
   /** Open calls that it owns, among those looked at. */
   calls: number

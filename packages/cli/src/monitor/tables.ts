@@ -6,7 +6,7 @@ import { plain, span } from '../show/text.js'
 import type { ScreenColumn } from './columns.js'
 import type { CallRow, NodeRow, NodeState } from './snapshot.js'
 
-const nodeStyles: Record<NodeState, Style> = { alive: 'good', late: 'warn', gone: 'bad', left: 'dim' }
+const nodeStyles: Record<NodeState, Style> = { alive: 'good', late: 'warn', gone: 'bad' }
 
 /** The columns of the three tables. The first one that can order rows is the one that does, until another is chosen. */
 export function tables(privacy: Privacy) {
@@ -28,10 +28,10 @@ export function tables(privacy: Privacy) {
     { title: 'STATE', text: ({ state }) => state, style: ({ state }) => nodeStyles[state], expendable: 0 },
     {
       title: 'HEARTBEAT',
-      text: ({ state, lateMs }) => (state === 'left' ? '-' : `${span(lateMs)} ago`),
+      text: ({ lateMs }) => (lateMs === undefined ? '-' : `${span(lateMs)} ago`),
       right: true,
       expendable: 0,
-      sortBy: ({ lateMs }) => -lateMs,
+      sortBy: ({ lateMs }) => -(lateMs ?? Number.MAX_VALUE),
     },
     {
       title: 'CALLS',

@@ -9,6 +9,8 @@ const colors: Record<string, string> = {
   35: '#cc99cc',
   36: '#66cccc',
 }
+/** A sequence that sets colours, if there is one, and the text behind it. */
+const STYLED = new RegExp('(?:\\u001B\\[([\\d;]*)m)?([^\\u001B]*)', 'g')
 const TEXT = '#d3d0c8'
 const GROUND = '#1f1f1f'
 
@@ -22,11 +24,11 @@ export function toSvg(screen: string, columns: number): string {
   const drawn = lines.map((line, row) => {
     let column = 0
     const parts: string[] = []
-    for (const [, codes, text] of line.matchAll(/(?:\u001B\[([\d;]*)m)?([^\u001B]*)/g)) {
+    for (const [, codes, text] of line.matchAll(STYLED)) {
       if (codes !== undefined) style = codes.split(';').reduce(applied, style)
       if (text === undefined || text === '') continue
       parts.push(drawText(text, style, { column, row }))
-      column += [...text].length
+      column += lengthOf(text)
     }
     return parts.join('')
   })
@@ -47,7 +49,7 @@ function drawText(text: string, style: Style, { column, row }: { column: number;
   if (text.trim() === '' && !style.inverse) return ''
   const x = MARGIN + column * CHAR.width
   const y = MARGIN + row * CHAR.height
-  const length = [...text].length * CHAR.width
+  const length = lengthOf(text) * CHAR.width
   const ground = style.inverse
     ? `<rect x="${x}" y="${y}" width="${length}" height="${CHAR.height}" fill="${style.color}"/>`
     : ''
@@ -84,5 +86,6 @@ function applied(style: Style, code: string): Style {
   }
 }
 
+const lengthOf = (text: string) => Array.from(text).length
 const escaped = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

@@ -1,7 +1,13 @@
 import type { Effect, StepRecord } from '../context/call-log.js'
 import { digest, randomId, requestKey } from '../ids.js'
 import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import type {
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from '../json-rpc.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
@@ -176,16 +182,28 @@ export class Call implements DispatchTarget {
     if (answer) this.#host?.receive(answer)
   }
 
-  /** Asks under a name of the asker's own; resolves to the answer. Abandoned with the call. */
-  async askByName(name: string, question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>): Promise<JsonRpcResponse> {
+  /** Asks under a name of the asker's own, unless `signal` has fired; resolves to the answer. Abandoned with the call. */
+  async askByName(
+    name: string,
+    question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
     await this.#inboxIsOpen()
-    const id = `${this.id}.n${digest(name)}`
+    signal.throwIfAborted()
+    const id = this.#namedQuestion(name)
     const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
     const answer = this.#answers.get(id)
     if (answer) return answer
     if (!this.#sent.hasAsked(id))
       await this.#append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
     return answered
+  }
+
+  /** What tells the client that nobody waits for the answer to a named question any more; `undefined` if it was not asked. */
+  withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
+    const requestId = this.#namedQuestion(name)
+    if (!this.#asking.delete(requestId) && !this.#sent.hasAsked(requestId)) return undefined
+    return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
   }
 
   /** The newest record of a step. */
@@ -222,6 +240,10 @@ export class Call implements DispatchTarget {
   /** Stops without a terminal record: this node is going, or lost the journal. */
   abandon(reason: string) {
     this.#stop(reason)
+  }
+
+  #namedQuestion(name: string) {
+    return `${this.id}.n${digest(name)}`
   }
 
   #append(record: CallRecord, effect?: Effect) {

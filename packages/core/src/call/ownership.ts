@@ -4,6 +4,7 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
+import { whileStoreFails } from '../store/retry.js'
 import { encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
@@ -48,6 +49,9 @@ export class Ownership {
   #settledAt = 0
   readonly #startedAt = Date.now()
   #beatAt = this.#startedAt
+  #beating: Promise<void> | undefined
+  /** When the beat was sent on which the store knew this node and all that it holds; 0: perhaps it does not. */
+  #knownAt = 0
   #onLeft: () => void = () => undefined
   #unwatch: Array<() => void> = []
 
@@ -62,7 +66,7 @@ export class Ownership {
     void this.#watch(channelOf(this.node), () => undefined)
     void this.#watch(NODES, () => this.#onLeft())
     void this.#repeat(
-      () => this.#beat(),
+      () => this.#beatOnce(),
       () => this.#pause(this.#lease.beatEvery),
     )
     void this.#repeat(
@@ -72,7 +76,9 @@ export class Ownership {
   }
 
   /** Resolves when others would find a call of this node in the scope. Free when it is held already. */
-  hold(scope: string): Promise<void> {
+  async hold(scope: string): Promise<void> {
+    // Others may have taken a node that stood still for dead, and what it held with it.
+    if (Date.now() - this.#knownAt >= this.#lateMs) await this.#beatOnce()
     const held = this.#held.get(scope)
     if (held) {
       held.usedAt = Date.now()
@@ -116,14 +122,28 @@ export class Ownership {
     }
   }
 
+  /** Before it is so late, nobody takes from a node what it holds. */
+  get #lateMs() {
+    return this.#lease.beatEvery * 2
+  }
+
+  #beatOnce(): Promise<void> {
+    this.#beating ??= this.#beat().finally(() => (this.#beating = undefined))
+    return this.#beating
+  }
+
   async #beat() {
     this.#noticePause()
     const began = Date.now()
     this.#beatAt = began
-    const known = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
-    if (Date.now() - began > this.#lease.beatEvery * 2) this.#settledAt = Date.now() + SETTLE_MS
-    // First beat, or buried alive: either way the store does not know what this node holds.
-    if (!known && this.#held.size > 0) await this.#store.hold(this.node, [...this.#held.keys()])
+    const wasKnown = this.#knownAt > 0
+    this.#knownAt = 0
+    const isKnown = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
+    if (Date.now() - began > this.#lateMs) this.#settledAt = Date.now() + SETTLE_MS
+    // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
+    if (!(wasKnown && isKnown) && this.#held.size > 0)
+      await this.#store.hold(this.node, [...this.#held.keys()])
+    this.#knownAt = began
   }
 
   async #sweep() {
@@ -141,7 +161,7 @@ export class Ownership {
 
   async #isDead({ node, lateMs }: NodeBeat) {
     if (lateMs >= this.#lease.lease) return true
-    if (lateMs < this.#lease.beatEvery * 2) return false
+    if (lateMs < this.#lateMs) return false
     if (await this.#store.isWatched(channelOf(node))) return false
     await this.#pause(SECOND_LOOK_MS)
     return !(await this.#store.isWatched(channelOf(node)))
@@ -154,10 +174,10 @@ export class Ownership {
       for (const scope of shuffled(scopes)) {
         const open = await this.#store.listOpenCalls(scope)
         for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
-        await this.#store.release(dead, [scope])
+        if (!(await this.#store.disown(dead, [scope], this.#lateMs))) return
       }
     }
-    const buried = await this.#store.bury(dead, this.#lease.beatEvery * 2)
+    const buried = await this.#store.bury(dead, this.#lateMs)
     if (buried) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
   }
 
@@ -165,8 +185,18 @@ export class Ownership {
     if (this.#stopped.signal.aborted) return
     await this.hold(scope)
     const data = encodeRecord({ kind: 'claim', claim: { node: this.node, nonce: randomId() } })
-    const first = await this.#store.claimCall(scope, callId, { from: owner, to: this.node, data })
-    if (first !== undefined) this.#takeOver({ scope, callId, first })
+    const claim = { from: owner, to: this.node, data }
+    const attempt = async () => {
+      const first = await this.#store.claimCall(scope, callId, claim)
+      if (first !== undefined) this.#takeOver({ scope, callId, first })
+    }
+    try {
+      await attempt()
+    } catch (error) {
+      // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
+      whileStoreFails(attempt, this.#stopped.signal).catch(() => undefined)
+      throw error
+    }
   }
 
   /** Repeats an action until this node leaves. An action that fails is tried again when its time comes. */

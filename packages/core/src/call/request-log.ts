@@ -79,7 +79,15 @@ export class RequestLog implements CallLog {
     this.#guard()
     const call = await this.#target.journaled()
     const stopped = AbortSignal.any([this.signal, signal])
-    return untilAborted(stopped, call.askByName(this.#prefix + name, question))
+    return untilAborted(stopped, call.askByName(this.#prefix + name, question, stopped))
+  }
+
+  /** As part of the step: a run that finds its end does not send it. */
+  async withdraw(name: string, reason: string) {
+    this.#guard()
+    const call = await this.#target.journaled()
+    const cancelled = call.withdrawal(this.#prefix + name, reason)
+    if (cancelled) await this.send(cancelled, name)
   }
 
   #guard() {

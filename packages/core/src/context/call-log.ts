@@ -39,6 +39,8 @@ export interface CallLog {
     question: { method: string; params?: Record<string, unknown> },
     signal?: AbortSignal,
   ): Promise<JsonRpcResponse>
+  /** Tells the client that nobody waits for the answer to a question any more: once, and only if it was asked. */
+  withdraw(name: string, reason: string): Promise<void>
 }
 
 /** One entry in the life of a step. `id` is the step's name, with its `key` if it has one. */

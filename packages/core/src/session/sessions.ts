@@ -109,7 +109,7 @@ export class Sessions {
     this.#dispatch(call, call.runOn(host), call.scope, host, all)
   }
 
-  /** Runs a call again whose node is gone, or ends it if that must not be. */
+  /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
   async recover({ call, request }: TakenOver) {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
@@ -128,6 +128,7 @@ export class Sessions {
   }
 
   async #mayRunAgain(host: Host, { method, params }: JsonRpcRequest, attempt: number, extra: MessageExtra) {
+    if (attempt === 1) return true
     const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
     const recovered = { method, params, tool, attempt }
     return this.#services.recover?.(recovered) ?? mayRunAgain(recovered)

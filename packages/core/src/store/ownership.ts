@@ -8,7 +8,8 @@ import type { EntryId } from './entries.js'
  */
 export interface OwnershipStore {
   /**
-   * Says that the node lives. `false`: the store did not know it (first beat, or buried): hold again what is held.
+   * Says that the node lives. `false`: the store did not know it (first beat, disowned, or buried): hold
+   * again what is held.
    * `about`: a line that the node says about itself, kept until it is buried. The library does not read it; it is for
    * the tools that look into a store.
    */
@@ -22,6 +23,11 @@ export interface OwnershipStore {
 
   hold(node: string, scopes: readonly string[]): Promise<void>
   release(node: string, scopes: readonly string[]): Promise<void>
+  /**
+   * Releases scopes of a dead node, which counts as infinitely late from then on, and unknown at its next beat.
+   * `false`: it lives and has beaten within `lateMs`; nothing was released.
+   */
+  disown(node: string, scopes: readonly string[], lateMs: number): Promise<boolean>
   /** Up to `limit` of the scopes a node holds, any of them. */
   heldScopes(node: string, limit: number): Promise<string[]>
 

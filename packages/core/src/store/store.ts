@@ -98,6 +98,8 @@ export interface Store extends OwnershipStore, ContextStore {
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
    * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another
    * version than the effect expects.
+   * With `close.unlessJoined`, `conflict` if `openCall` has answered `attached` with the call while it was open;
+   * nothing is appended or closed then.
    */
   appendCall(
     scope: string,
@@ -192,6 +194,8 @@ export type CloseCall = {
   retainMs: number
   /** Go on answering `attached` to the first request key for `retainMs`: the same request will not come for another purpose. */
   keepKey?: boolean
+  /** Close it only if no other request has joined it. */
+  unlessJoined?: boolean
 }
 
 /** `topic` is a log's name (value: its newest id), `deleted`, `resync`, or a topic of `publish`. */

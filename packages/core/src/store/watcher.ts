@@ -52,9 +52,7 @@ export class Watcher {
     let late = false
     const subscribe = (): Promise<Unwatch> => {
       const unwatch = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
-      watched.active = unwatch.then(() => {
-        watched.standing = true
-      })
+      watched.active = unwatch.then(() => void (watched.standing = true))
       watched.active.catch(() => {
         late = true
       })

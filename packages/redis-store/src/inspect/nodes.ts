@@ -4,9 +4,9 @@ import type { Reading } from './reading.js'
 
 export type InspectedNode = {
   node: string
-  /** Ms since its last heartbeat. */
+  /** Ms since its last heartbeat; of no meaning when it is `left`. */
   lateMs: number
-  /** It said that it leaves. */
+  /** It has shut down, or another one took it for dead. */
   left: boolean
   /** In how many scopes it may own calls. */
   scopes: number

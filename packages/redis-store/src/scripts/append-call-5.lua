@@ -4,6 +4,7 @@
 --       id and data of each entry in ascending order,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'.
 -- include: value
@@ -22,6 +23,9 @@ if ARGV[change] ~= '' and not was_applied() then
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
+end
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
 end
 -- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
 -- written, so each says how many ms that was after the beginning of its epoch.
@@ -45,14 +49,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 6], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 5, #ARGV do
+  for i = change + 6, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
 end
