@@ -251,9 +251,8 @@ describe('errors say what to do next', () => {
   test('a wrong password, and none of it on the screen', async () => {
     await demo.client.config('SET', 'requirepass', 'letmein')
     const asked = demo.url.replace('//', '//:wrongpass@')
-    const { code, stderr } = await cli(asked, 'sessions').finally(async () => {
-      await demo.client.config('SET', 'requirepass', '')
-    })
+    const { code, stderr } = await cli(asked, 'sessions')
+    await demo.client.config('SET', 'requirepass', '')
     expect(code).toBe(1)
     expect(stderr).toContain('redis://USER:PASSWORD@HOST:PORT')
     expect(stderr).not.toContain('wrongpass')

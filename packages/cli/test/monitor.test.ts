@@ -202,6 +202,6 @@ test.runIf(process.env['SCREENS'])('screens of other commands', LONG, async () =
       env,
     })
     await terminal.shows('ended with')
-    await keepScreen(name, terminal, { columns: 120, rows })
+    await keepScreen(name, terminal, { columns: 130, rows })
   }
 })

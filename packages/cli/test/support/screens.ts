@@ -9,6 +9,8 @@ const folder = process.env['SCREENS']
 export async function keepScreen(name: string, terminal: Terminal, size: { columns: number; rows: number }) {
   if (!folder) return
   await mkdir(folder, { recursive: true })
-  const text = (await terminal.colored()).replace(/\n(ended with \d+)?\n*$/, '\n')
+  const lines = (await terminal.colored()).split('\n')
+  const end = lines.findIndex((line) => line.includes('ended with'))
+  const text = (end < 0 ? lines : lines.slice(0, end)).join('\n')
   await writeFile(join(folder, `${name}.svg`), toSvg(text, size.columns))
 }

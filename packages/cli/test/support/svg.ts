@@ -9,8 +9,9 @@ const colors: Record<string, string> = {
   35: '#cc99cc',
   36: '#66cccc',
 }
+const ESC = String.fromCodePoint(27)
 /** A sequence that sets colours, if there is one, and the text behind it. */
-const STYLED = new RegExp('(?:\\u001B\\[([\\d;]*)m)?([^\\u001B]*)', 'g')
+const STYLED = new RegExp(`(?:${ESC}\\[([\\d;]*)m)?([^${ESC}]*)`, 'g')
 const TEXT = '#d3d0c8'
 const GROUND = '#1f1f1f'
 

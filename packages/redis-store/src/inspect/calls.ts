@@ -40,7 +40,7 @@ export class CallJournals {
   #places(keys: readonly string[]): CallPlace[] {
     return keys.flatMap((key) => {
       const place = this.#keys.describe(key)
-      return place.kind === 'journal' ? [place] : []
+      return place.kind === 'journal' ? [{ scope: place.scope, callId: place.callId }] : []
     })
   }
 }
