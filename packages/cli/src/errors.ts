@@ -1,3 +1,5 @@
+import { StoreError } from '@mcp-durable/core'
+
 /** Something that a person can put right: what is wrong, and what to do next. */
 export class CliError extends Error {
   readonly next: readonly string[]
@@ -16,6 +18,16 @@ export class CliError extends Error {
   toText(): string {
     return [`error: ${this.message}`, ...this.next.map((line) => `  ${line}`)].join('\n')
   }
+}
+
+/** Errors that are no fault of this program; `undefined` for others. */
+export function asCliError(error: unknown): CliError | undefined {
+  if (error instanceof CliError) return error
+  if (!(error instanceof StoreError)) return undefined
+  const next = /NOPERM/.test(error.message)
+    ? 'This user of Redis may not do that. docs/operating.md says which rights are needed.'
+    : 'Try again; mcp-durable doctor looks at the server.'
+  return new CliError(error.message, [next], { cause: error })
 }
 
 /** The command line is wrong. */

@@ -2,7 +2,7 @@
 import { readCommandLine } from './command-line.js'
 import { commands } from './commands/index.js'
 import { Context } from './context.js'
-import { CliError } from './errors.js'
+import { asCliError } from './errors.js'
 import { commandHelp, overview, version } from './help.js'
 
 /** 0: done. 1: it could not be done, or a risk was found. 2: the command line is wrong. */
@@ -28,7 +28,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   process.exitCode = await main()
 } catch (error) {
-  if (!(error instanceof CliError)) throw error
-  console.error(error.toText())
-  process.exitCode = error.exitCode
+  const known = asCliError(error)
+  if (!known) throw error
+  console.error(known.toText())
+  process.exitCode = known.exitCode
 }

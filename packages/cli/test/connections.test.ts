@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -78,22 +79,12 @@ test(
   },
 )
 
-test('no command but clear writes', { timeout: 120_000 }, async () => {
-  await using demo = await Demo.start({ nodes: 1 })
-  const booking = await demo.book(demo.nodes[0]!)
-  const admin = new Redis(demo.url)
-  const sent = new Set<string>()
-  const monitor = await admin.duplicate().monitor()
-  const ours = new Set<string>()
-  monitor.on('monitor', (_time: string, args: string[], source: string) => {
-    if (args[0]?.toUpperCase() === 'CLIENT' && args.includes('mcp-durable-cli')) ours.add(source)
-    if (ours.has(source)) sent.add(args[0]?.toUpperCase() ?? '')
-  })
-  const session = booking.session.id.slice(0, 6)
-  const commands = [
+/** Every command that looks, each with something to find. */
+function lookingCommands(session: string, call: string): string[][] {
+  return [
     ['sessions'],
     ['session', session],
-    ['call', booking.callId.slice(0, 6)],
+    ['call', call],
     ['state', session],
     ['map'],
     ['map', 'none'],
@@ -101,15 +92,63 @@ test('no command but clear writes', { timeout: 120_000 }, async () => {
     ['doctor'],
     ['monitor', '--count', '3', '--interval', '200'],
   ]
-  for (const command of commands) await cli(demo.url, ...command)
+}
+
+test('no command but clear writes, or asks for much at once', { timeout: 120_000 }, async () => {
+  await using demo = await Demo.start({ nodes: 1 })
+  const booking = await demo.book(demo.nodes[0]!)
+  const admin = new Redis(demo.url)
+  const sent = new Set<string>()
+  const asking = admin.duplicate()
+  const monitor = await asking.monitor()
+  const ours = new Set<string>()
+  monitor.on('monitor', (_time: string, args: string[], source: string) => {
+    if (args[0]?.toUpperCase() === 'CLIENT' && args.includes('mcp-durable-cli')) ours.add(source)
+    if (ours.has(source)) sent.add(args[0]?.toLowerCase() ?? '')
+  })
+  for (const command of lookingCommands(booking.session.id.slice(0, 6), booking.callId.slice(0, 6))) {
+    await cli(demo.url, ...command)
+  }
   monitor.disconnect()
-  expect(sent).toContain('HSCAN')
-  expect(sent).toContain('SSUBSCRIBE')
-  const names = [...sent].map((name) => name.toLowerCase())
-  const infos = (await admin.call('COMMAND', 'INFO', ...names)) as Array<[string, number, string[]]>
+  asking.disconnect()
+  expect(sent).toContain('hscan')
+  expect(sent).toContain('ssubscribe')
+  const infos = (await admin.call('COMMAND', 'INFO', ...sent)) as Array<[string, number, string[]]>
   const writing = infos.filter(([, , flags]) => [...flags].includes('write')).map(([name]) => name)
   expect(writing).toEqual([])
   for (const command of ['keys', 'eval', 'evalsha', 'hgetall', 'smembers'])
-    expect(names).not.toContain(command)
+    expect(sent).not.toContain(command)
   admin.disconnect()
+})
+
+test('a user of Redis that may only read is enough', { timeout: 120_000 }, async () => {
+  await using demo = await Demo.start({ nodes: 1 })
+  const booking = await demo.book(demo.nodes[0]!)
+  const rights = '+@read +@connection +info +config|get +time +ssubscribe +pubsub|shardnumsub +cluster|info'
+  expect(await readFile('docs/operating.md', 'utf8')).toContain(`\`${rights}\``)
+  await demo.client.call(
+    'ACL',
+    'SETUSER',
+    'viewer',
+    'on',
+    '>secret',
+    '~mcp:*',
+    '&mcp:*',
+    ...rights.split(' '),
+  )
+  const url = demo.url.replace('//', '//viewer:secret@')
+  for (const command of lookingCommands(booking.session.id.slice(0, 6), booking.callId.slice(0, 6))) {
+    const { code, stdout, stderr } = await cli(url, ...command)
+    const expected = command[0] === 'doctor' ? 1 : 0
+    expect({ command, code, stderr: code === expected ? '' : stderr }).toEqual({
+      command,
+      code: expected,
+      stderr: '',
+    })
+    expect(stdout).not.toBe('')
+  }
+  const refused = await cli(url, 'clear', booking.session.id.slice(0, 6), '--yes')
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toMatch(/^error: /)
+  expect(await demo.store.readSession(booking.session.id)).toBeDefined()
 })

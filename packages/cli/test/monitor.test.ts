@@ -25,7 +25,6 @@ test('a takeover on the screen, then the call to its end, then quit', LONG, asyn
   expect(before).toContain('2 nodes  1 session  1 open call')
   expect(before).toMatch(new RegExp(`${short(booking.callId)}… +tools/call book_table .*:${a!.pid} +1 `))
   expect(before).toMatch(new RegExp(`${short(booking.session.id)}… +running +raw 1 +2025-11-25`))
-  await keepScreen('monitor-before', terminal, WIDE)
 
   await a!.kill('SIGKILL')
   const taken = await terminal.shows(/taken over by \S+ from .* ago/)
