@@ -1,5 +1,5 @@
 import type { Backend } from './backend.js'
-import { checkCall, checkJournal, wasNotRun } from './checks.js'
+import { checkCall, checkJournal } from './checks.js'
 import { epochOf, Journal } from './journal.js'
 import { Ledger } from './ledger.js'
 import type { NodePool } from './node-pool.js'
@@ -11,8 +11,6 @@ const PRINTED = 20
 export type Verdict = {
   violations: number
   takeovers: number
-  /** Calls that ended with the error that they were not run, because the store was away; nothing of them was. */
-  notRun: number
   recoveryMsP50: number | null
   recoveryMsP99: number | null
 }
@@ -45,7 +43,6 @@ export class Referee {
   ended(call: ObservedCall) {
     this.#ended++
     if (!call.outcome || 'failure' in call.outcome) {
-      if (wasNotRun(call)) return
       this.#failed++
       this.#say(`${call.tool} ${call.id}: ${JSON.stringify(call.outcome)}`)
     }
@@ -86,7 +83,6 @@ export class Referee {
     return {
       violations: this.#violations,
       takeovers,
-      notRun: this.#calls.all.filter(wasNotRun).length,
       recoveryMsP50: percentile(recoveries, 0.5),
       recoveryMsP99: percentile(recoveries, 0.99),
     }

@@ -113,8 +113,11 @@ class Node implements Durable {
     }
     const handled = handle(this.#services, request, options)
     this.#handling.add(handled)
-    void handled.finally(() => this.#handling.delete(handled))
-    return handled
+    try {
+      return await handled
+    } finally {
+      this.#handling.delete(handled)
+    }
   }
 
   notify(sessionId: string, notification: Notification) {
@@ -132,9 +135,7 @@ class Node implements Durable {
 
   async #leave(graceMs: number) {
     const { calls, streams, sessions, store, logger } = this.#services
-    const quiet = Promise.all(this.#handling).then(() =>
-      Promise.all([...calls.owned].map(({ ended }) => ended)),
-    )
+    const quiet = Promise.all(this.#handling).then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
     calls.close()
@@ -151,7 +152,7 @@ class Node implements Durable {
   /** Once, when the store is there. What can't be found out is no reason not to serve. */
   async #warnOfRisks(store: Store, logger: Logger) {
     const look = () => (this.#left.signal.aborted ? Promise.resolve([]) : store.findRisks())
-    const risks = await whileStoreFails(look, this.#left.signal).catch(() => [])
+    const risks = await whileStoreFails(look, this.#left, 0).catch(() => [])
     for (const risk of risks) logger.warn({}, risk)
   }
 

@@ -63,7 +63,7 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '8d38c5804f27e554899abf647e259fc4f4b7d2fd',
+  sha: '2d4f1f897caabecd96d9e7a8d3a346f878827c73',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -71,8 +71,9 @@ export const appendCall: Script = {
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
+--       '1' when the caller's node listens itself,
 --       then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
@@ -130,9 +131,9 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 6], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 6, #ARGV do
+  for i = change + 7, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
@@ -140,6 +141,9 @@ if ARGV[2] ~= '' then
   redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+  return 'unheard'
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)

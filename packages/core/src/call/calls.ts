@@ -39,6 +39,7 @@ export class Calls {
   readonly #run: (unrun: Claimed) => void
   readonly #owned = new Set<Call>()
   readonly #closed = new AbortController()
+  #onEnded: () => void = () => undefined
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
@@ -62,7 +63,7 @@ export class Calls {
     const newCall = this.#newCall(request)
     const { scope, callId: id } = newCall
     if (this.#isClosed) throw new NodeLeavingError()
-    await this.#ownership.hold(scope)
+    if (!this.#ownership.holds(scope)) await this.#ownership.hold(scope)
     let opened: OpenedCall
     try {
       opened = await this.#services.store.openCall(newCall)
@@ -76,13 +77,25 @@ export class Calls {
       throw new NodeLeavingError()
     }
     const { requests, idempotencyKey } = request
-    const call = this.#own({ scope, id, requests, first: opened.id, idempotencyKey })
+    const { requestKeys } = newCall
+    const keepKey = idempotencyKey !== undefined
+    const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey })
     return { status: 'opened', call, first: opened.id, admission: opened.admission }
   }
 
   /** Opening the call failed, and it is not opened again. */
   takeBack(request: CallRequest & { id: string }) {
     void this.#takeBack(this.#newCall(request))
+  }
+
+  /** Resolves when this node owns no call. */
+  async allEnded() {
+    while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
+  }
+
+  #ended(call: Call) {
+    this.#owned.delete(call)
+    if (this.#owned.size === 0) this.#onEnded()
   }
 
   /** No call is opened any more. */
@@ -92,21 +105,28 @@ export class Calls {
 
   /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
   async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
-    const history = new History(await readAll(this.#services.store, scope, `call:${callId}`, signal))
+    const history = new History(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
     // A node that is leaving runs nothing; the next one finds the call.
     if (history.ended || this.#isClosed) return undefined
-    const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, signal)
+    const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, { signal })
     const { messages: requests, idempotencyKey } = history.request
     return {
-      call: this.#own({ scope, id: callId, requests, first, idempotencyKey, past: { history, inbox } }),
+      call: this.#own({
+        scope,
+        id: callId,
+        requests,
+        first,
+        requestKeys: keysOf(requests, idempotencyKey),
+        keepKey: idempotencyKey !== undefined,
+        past: { history, inbox },
+      }),
       request: history.request,
     }
   }
 
-  #own(start: CallStart): Call {
-    const call = new Call(this.#services, start)
+  #own(start: Omit<CallStart, 'onEnded'>): Call {
+    const call: Call = new Call(this.#services, { ...start, onEnded: () => this.#ended(call) })
     this.#owned.add(call)
-    void call.ended.then(() => this.#owned.delete(call))
     return call
   }
 
@@ -122,7 +142,7 @@ export class Calls {
       callId: id,
       owner: node,
       principal,
-      requestKeys: requests.map((one) => requestKey(one, idempotencyKey)),
+      requestKeys: keysOf(requests, idempotencyKey),
       data: encodeRecord({
         kind: 'request',
         request: {
@@ -146,9 +166,9 @@ export class Calls {
   async #takeBack(newCall: NewCall) {
     const { scope, callId } = newCall
     try {
-      const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed.signal)
+      const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed)
       if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id))) return
-      await whileStoreFails(() => this.#ownership.hold(scope), this.#closed.signal)
+      await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
       this.#run({ scope, callId, first: opened.id })
     } catch {
       // This node is leaving. Whoever takes its calls over finds this one too.
@@ -163,11 +183,14 @@ export class Calls {
     const close = { requestKeys, retainMs: resumeWindow, unlessJoined: true }
     const discarded = await whileStoreFails(
       () => store.appendCall(scope, callId, [entry], close),
-      this.#closed.signal,
+      this.#closed,
     )
     return discarded !== 'conflict'
   }
 }
+
+const keysOf = (requests: readonly JsonRpcRequest[], idempotencyKey: string | undefined) =>
+  requests.map((request) => requestKey(request, idempotencyKey))
 
 /** Whether the journal may exist, or yet come to be. */
 export const isUnknown = (error: unknown) => error instanceof StoreError && error.code === 'store-timeout'

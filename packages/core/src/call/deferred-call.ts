@@ -1,4 +1,4 @@
-import { randomId, requestKey } from '../ids.js'
+import { randomId, requestKeyPrefix } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { EntryId } from '../store/store.js'
 import { dispatchId } from './call.js'
@@ -95,7 +95,7 @@ export class DeferredCall implements DispatchTarget {
   cancel(keyPrefix: string, reason: string) {
     if (this.#journaled) return
     for (const [dispatched, request] of this.pending()) {
-      if (!requestKey(request).startsWith(keyPrefix) || !this.#unanswered.delete(dispatched)) continue
+      if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.delete(dispatched)) continue
       this.#cancelled++
       this.#host.cancel(dispatched, reason)
     }

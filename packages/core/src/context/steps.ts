@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { digest } from '../ids.js'
 import { runAttempt } from './attempt.js'
 import type { CallLog, Effect, StepRecord } from './call-log.js'
@@ -6,6 +5,7 @@ import { decodeValue, encodeValue } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
+import { currentScope, runInScope } from './async-scope.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
 import type { StepBody, StepKey } from './step-options.js'
@@ -24,7 +24,8 @@ export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
-const inside = new AsyncLocalStorage<{ owner: Steps; step: Step }>()
+type Inside = { owner: Steps; step: Step }
+const currentStep = () => currentScope().step as Inside | undefined
 
 /**
  * The steps of one run of a call, by name.
@@ -45,7 +46,7 @@ export class Steps {
 
   /** The step of this call in whose body the code runs. */
   get current(): string | undefined {
-    const current = inside.getStore()
+    const current = currentStep()
     return current?.owner === this ? current.step.id : undefined
   }
 
@@ -77,17 +78,25 @@ export class Steps {
   /** Throws when the call is over, or when the code runs in the body of a step. */
   guard(name: string) {
     this.signal.throwIfAborted()
-    const current = inside.getStore()
+    const current = currentStep()
     if (current?.owner === this) throw new NestedStepError(name, current.step.name)
   }
 
   /** Runs the body once. */
   async attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): Promise<Outcome> {
-    const idempotencyKey = digest(`${this.#log.callId}\n${step.id}`)
+    const { callId } = this.#log
     const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
     try {
       const value = await runAttempt(this.signal, timeout, (signal) =>
-        this.within(step, () => body({ idempotencyKey, signal, attempt })),
+        this.within(step, () =>
+          body({
+            get idempotencyKey() {
+              return digest(`${callId}\n${step.id}`)
+            },
+            signal,
+            attempt,
+          }),
+        ),
       )
       return await this.outcome(step, value)
     } catch (error) {
@@ -97,7 +106,8 @@ export class Steps {
 
   /** Runs code as the body of a step, in which no other step may begin. */
   within<T>(step: Step, body: () => T | Promise<T>): Promise<T> {
-    return inside.run({ owner: this, step }, async () => body())
+    const inside: Inside = { owner: this, step }
+    return runInScope({ ...currentScope(), step: inside }, async () => body())
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */

@@ -12,7 +12,7 @@ import { refuse } from './replies.js'
 const PAGE = 64
 
 /** GET: opens the standalone stream, or resumes any stream of the session from `Last-Event-ID`. */
-export async function openStream({ services, request, principal, disconnect }: Exchange): Promise<Response> {
+export async function openStream({ services, request, principal, outgoing }: Exchange): Promise<Response> {
   guardAccept(request, 'text/event-stream')
   const sessionId = sessionIdOf(request)
   guardProtocolVersion(request)
@@ -29,7 +29,7 @@ export async function openStream({ services, request, principal, disconnect }: E
     log: from.log,
     after: from.after,
     preamble: preambleFor(from, admission, services.settings.retry),
-    disconnect,
+    outgoing,
   }
   const stream =
     from.log === 'out' ? await services.streams.openStandalone(start) : services.streams.open(start)

@@ -9,7 +9,7 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
-import { whileStoreFails } from '../store/retry.js'
+import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
@@ -182,7 +182,7 @@ export class Sessions {
     const data = JSON.stringify(message)
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
-      AbortSignal.timeout(SEND_WITHIN_MS),
+      within(SEND_WITHIN_MS),
     )
     return id !== undefined
   }
@@ -207,9 +207,12 @@ export class Sessions {
     host: Host,
     extra: MessageExtra,
   ) {
-    const filter = (request: JsonRpcRequest, response: JsonRpcResponse) =>
+    const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
-    for (const [dispatched, request] of pending) host.dispatch(dispatched, { request, target, filter }, extra)
+    for (const [dispatched, request] of pending) {
+      const filter = stateKey(request) === undefined ? undefined : keepState
+      host.dispatch(dispatched, { request, target, filter }, extra)
+    }
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
@@ -229,7 +232,7 @@ export class Sessions {
     request: JsonRpcRequest,
     response: JsonRpcResponse,
   ): Promise<JsonRpcResponse> {
-    if (stateKey(request) === undefined || !('result' in response)) return response
+    if (!('result' in response)) return response
     try {
       const version = await this.#putState(sessionId, request)
       if (typeof version !== 'number') {

@@ -186,7 +186,7 @@ class MemoryStore extends MemoryMaps implements Store {
       if (close.keepKey && first !== undefined)
         session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
     }
-    this.#wake(scope, name, last.id)
+    if (!entries.every(({ quiet }) => quiet)) this.#wake(scope, name, last.id)
     return 'appended'
   }
 

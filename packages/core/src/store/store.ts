@@ -98,13 +98,14 @@ export interface Store extends OwnershipStore, ContextStore {
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
    * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another
    * version than the effect expects.
+   * Watchers are woken unless all entries are quiet.
    * With `close.unlessJoined`, `conflict` if `openCall` has answered `attached` with the call while it was open;
    * nothing is appended or closed then.
    */
   appendCall(
     scope: string,
     callId: string,
-    entries: readonly Entry[],
+    entries: readonly NewEntry[],
     close?: CloseCall,
     effect?: ValueChange,
   ): Promise<'appended' | 'fenced' | 'gone' | 'conflict'>
@@ -189,6 +190,8 @@ export type ValueChange = {
   /** `undefined` deletes it. */
   data: string | undefined
 }
+/** `quiet`: no reader of the journal waits for it. */
+export type NewEntry = Entry & { quiet?: boolean }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number
