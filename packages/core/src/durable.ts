@@ -8,12 +8,15 @@ import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { consoleLogger, shortId } from './logger.js'
+import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
 import { outcomeUnknown } from './session/recovery.js'
 import { Sessions } from './session/sessions.js'
 import { memoryStore } from './store/memory.js'
+import { whileStoreFails } from './store/retry.js'
+import type { Store } from './store/store.js'
 import { Watcher } from './store/watcher.js'
 
 export type Notification = { method: string; params?: { [key: string]: unknown } }
@@ -99,6 +102,7 @@ class Node implements Durable {
       every(sessionTtl / 4, () => this.#keepAlive()),
     ]
     this.#ownership.start()
+    void this.#warnOfRisks(store, logger)
   }
 
   async fetch(request: Request, options: FetchOptions = {}): Promise<Response> {
@@ -143,6 +147,13 @@ class Node implements Durable {
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     await store.close()
+  }
+
+  /** Once, when the store is there. What can't be found out is no reason not to serve. */
+  async #warnOfRisks(store: Store, logger: Logger) {
+    const look = () => (this.#left.signal.aborted ? Promise.resolve([]) : store.findRisks())
+    const risks = await whileStoreFails(look, this.#left, 0).catch(() => [])
+    for (const risk of risks) logger.warn({}, risk)
   }
 
   /** Nobody shares the store of this process: its calls end with it. */

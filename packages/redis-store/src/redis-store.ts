@@ -197,10 +197,20 @@ class RedisStore extends Ownership implements Store {
     await this.client.run(scripts.publish, [this.keys.session(scope)], [`${topic} ${value}`])
   }
 
+  /** Asks one server; of a Cluster, that is any of its masters. */
+  async findRisks() {
+    const policy = await this.client.run(scripts.findRisks, [this.keys.nodes()], [])
+    return policy === '' || policy === 'noeviction' ? [] : [evictionRisk(String(policy))]
+  }
+
   async close() {
     this.#subscriber.close()
   }
 }
+
+const evictionRisk = (policy: string) =>
+  `Redis has maxmemory-policy ${policy}: when its memory is full it deletes sessions and running calls. ` +
+  'Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.'
 
 /** Redis takes whole milliseconds, and 0 would delete at once. */
 function expiry(ms: number) {

@@ -63,7 +63,7 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '3ff733b5f28e750d274290415257ac75c334dcf4',
+  sha: '2d4f1f897caabecd96d9e7a8d3a346f878827c73',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -109,10 +109,15 @@ end
 if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
--- Only the first entry can be refused, so a batch is never half written.
+-- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
+-- written, so each says how many ms that was after the beginning of its epoch.
 local repeated = false
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for i = 1, count do
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[2 + 2 * i], 'd', ARGV[3 + 2 * i])
+  local id = ARGV[2 + 2 * i]
+  local after = string.format('%.0f', now - tonumber(string.match(id, '^%d+')))
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', id, 'd', ARGV[3 + 2 * i], 't', after)
   if added.err then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
@@ -148,11 +153,12 @@ return 'appended'
 }
 
 export const beat: Script = {
-  keys: 1,
-  sha: '1224cf57861d1a04b2bfde7c546320fba95d2834',
+  keys: 2,
+  sha: 'c862c17da869a88a77251ec6cbf02988f8213739',
   lua: `-- Says that a node lives.
--- KEYS  nodes
--- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves
+-- KEYS  nodes, what they say about themselves
+-- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
+--       what the node says about itself or ''
 -- Returns 1 when the node was known, and nobody has disowned it.
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local known = beat and tonumber(beat) > 0 and 1 or 0
@@ -163,15 +169,19 @@ end
 local clock = redis.call('TIME')
 redis.call('ZADD', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
 return known
 `,
 }
 
 export const bury: Script = {
-  keys: 2,
-  sha: '1a000c32fb5355b56b4fa6dae7b22e238dc8ab08',
+  keys: 3,
+  sha: '3ac6cf9cabf8d7e379b6c7be6f0ca2de431d69ef',
   lua: `-- Forgets a node that is late and holds nothing any more.
--- KEYS  nodes, scopes of the node
+-- KEYS  nodes, scopes of the node, what nodes say about themselves
 -- ARGV  node, ms it must be late
 -- Returns 1 when it was forgotten.
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -180,6 +190,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if not beat or redis.call('SCARD', KEYS[2]) > 0 or now - tonumber(beat) < tonumber(ARGV[2]) then
   return 0
 end
+redis.call('HDEL', KEYS[3], ARGV[1])
 return redis.call('ZREM', KEYS[1], ARGV[1])
 `,
 }
@@ -247,18 +258,23 @@ return id
 
 export const createSession: Script = {
   keys: 1,
-  sha: 'b42fa06f788dc200d7f778113b6a763f5e227cc5',
+  sha: 'd5839f15da20133e082e4be600a5229cf17cdd4d',
   lua: `-- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
 -- ARGV  principal, label, state key, state data, ttl in ms
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -286,8 +302,9 @@ local principal = redis.call('HGET', KEYS[1], 'p')
 if principal then
   return principal == ARGV[1] and 'exists' or 'foreign'
 end
-redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0',
-  's:' .. ARGV[3], encode_state(1, '', ARGV[4]))
+local now = state_clock()
+redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
+  's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 'created'
 `,
@@ -369,6 +386,16 @@ for i = 1, #open, 2 do
   end
 end
 return found
+`,
+}
+
+export const findRisks: Script = {
+  keys: 1,
+  sha: '20232286d004b98ffffdb97cc79735c6900da913',
+  lua: `-- Looks for what in the server's set-up may lose data that was acknowledged.
+-- KEYS  any key of the server
+-- Returns the maxmemory-policy.
+return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''
 `,
 }
 
@@ -626,18 +653,23 @@ return redis.call('SPUBLISH', KEYS[1], ARGV[1])
 
 export const putState: Script = {
   keys: 2,
-  sha: '33bdb11421caa370a7aa8d5e4db2077fc03d67bc',
+  sha: '497c741cbe07dd15d149ffd6361e04549a4ccccf',
   lua: `-- Replaces a state entry and gives it the next version.
 -- KEYS  session, once
 -- ARGV  key, data, nonce, most entries, ms to remember the nonce
 -- Returns the version, 'unknown' or 'limit'.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -687,7 +719,7 @@ else
   end
 end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
-redis.call('HSET', KEYS[1], field, encode_state(version, ARGV[3], ARGV[2]))
+redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
 redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
 return version
@@ -766,17 +798,22 @@ return reply
 
 export const readSession: Script = {
   keys: 1,
-  sha: '4cb73ae146d9c32f69cdb9e50b2b5db69a8764df',
+  sha: 'ad538e075ec0462ca809fa2de27d65f36bccbd43',
   lua: `-- Reads a whole session.
 -- KEYS  session
 -- Returns nil, or { principal, label, version, delivered, then key, version, data of each state entry }.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -810,18 +847,23 @@ return collect_state(KEYS[1], 0, session)
 
 export const readState: Script = {
   keys: 1,
-  sha: '96d84cc063f1c7802482174762584a0cd7954e9a',
+  sha: 'ce6a95b3bd263ad676ab77457288cd9cabbc7324',
   lua: `-- Reads the state entries above a version, lowest first.
 -- KEYS  session
 -- ARGV  version
 -- Returns { key, version, data, ... }.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 

@@ -5,6 +5,7 @@ import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
 import { whileStoreFails } from '../store/retry.js'
+import { encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
 export type Lease = {
@@ -28,7 +29,8 @@ const SETTLE_MS = 5_000
 const RELEASE_AFTER_MS = 60_000
 const PAGE = 100
 const NODES = 'nodes'
-const channelOf = (node: string) => `node:${node}`
+/** What a node listens on while it lives. */
+export const channelOf = (node: string) => `node:${node}`
 
 /**
  * This node among the others: it beats, holds scopes, and claims the calls of nodes that died.
@@ -46,7 +48,8 @@ export class Ownership {
   readonly #held = new Map<string, number | Promise<void>>()
   readonly #stopped = new AbortController()
   #settledAt = 0
-  #beatAt = Date.now()
+  readonly #startedAt = Date.now()
+  #beatAt = this.#startedAt
   #beating: Promise<void> | undefined
   /** When the last beat was sent after which the store knew this node and all that it holds. */
   #knownAt = 0
@@ -155,7 +158,7 @@ export class Ownership {
     this.#beatAt = began
     const wasKnown = !this.#isUnsure
     this.#isUnsure = true
-    const isKnown = await this.#store.beat(this.node)
+    const isKnown = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
     if (Date.now() - began > this.#lateMs) this.#settledAt = Date.now() + SETTLE_MS
     // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
     if (!(wasKnown && isKnown) && this.#held.size > 0)

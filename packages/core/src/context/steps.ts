@@ -12,7 +12,14 @@ import type { StepBody, StepKey } from './step-options.js'
 import { untilAborted } from './timers.js'
 
 /** A step under way. */
-export type Step = { id: string; name: string; check: Check; classes: readonly ErrorClass[] }
+export type Step = {
+  id: string
+  name: string
+  check: Check
+  classes: readonly ErrorClass[]
+  /** By `performance.now()`. */
+  beganAt: number
+}
 export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
@@ -116,19 +123,20 @@ export class Steps {
   /** Records an end, and gives it out. */
   async end(step: Step, outcome: Outcome): Promise<unknown> {
     if ('error' in outcome) return this.fail(step, outcome.error)
-    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded })
+    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded, ms: sinceBegun(step) })
     return outcome.value
   }
 
   /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
-  async apply({ id }: Step, encoded: string, effect: Effect): Promise<boolean> {
-    return (await this.#log.record({ id, phase: 'done', value: encoded }, effect)) === 'recorded'
+  async apply(step: Step, encoded: string, effect: Effect): Promise<boolean> {
+    const done = { id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) } as const
+    return (await this.#log.record(done, effect)) === 'recorded'
   }
 
   /** Records what was thrown, and throws it in its recorded form; its stack is the original's while there is one. */
   async fail(step: Step, thrown: unknown): Promise<never> {
     const error = encodeError(thrown)
-    await this.#log.record({ id: step.id, phase: 'failed', error })
+    await this.#log.record({ id: step.id, phase: 'failed', error, ms: sinceBegun(step) })
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
     throw decoded
@@ -145,7 +153,7 @@ export class Steps {
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title)
     this.#used.add(id)
-    return { id, name: title, check, classes }
+    return { id, name: title, check, classes, beganAt: performance.now() }
   }
 
   async #replay(step: Step, encoded: string): Promise<unknown> {
@@ -154,6 +162,8 @@ export class Steps {
     return checked.value
   }
 }
+
+const sinceBegun = ({ beganAt }: Step) => Math.round(performance.now() - beganAt)
 
 function encodeStep({ name }: Step, value: unknown): string {
   try {

@@ -280,6 +280,8 @@ class MemoryStore extends MemoryMaps implements Store {
 
   publish: Store['publish'] = async (scope, topic, value) => this.#wake(scope, topic, value)
 
+  findRisks: Store['findRisks'] = async () => []
+
   /** Watches go on: others in this process may share the store. */
   close: Store['close'] = async () => clearInterval(this.#sweeper)
 

@@ -123,6 +123,12 @@ export interface Store extends OwnershipStore, ContextStore {
   /** Wakes the watchers of the scope with a topic of the caller's own: a word without spaces. */
   publish(scope: string, topic: string, value: string): Promise<void>
 
+  /**
+   * What is set up in a way that may lose what the store has acknowledged: a sentence for the log for each. `[]` when
+   * nothing is known of; a store that can't tell, or has nothing to set up, answers that.
+   */
+  findRisks(): Promise<string[]>
+
   /** Ends watches and connections the store made itself. Connections handed to it stay open. */
   close(): Promise<void>
 }

@@ -21,6 +21,13 @@ export function ownershipContract(create: CreateStores) {
     expect(await lateness()).toBeLessThan(10_000)
   })
 
+  test('a node may say something about itself, and is no other node for it', async () => {
+    expect(await stores.store.beat(node, '{"host":"a"}')).toBe(false)
+    expect(await stores.store.beat(node, '{"host":"b"}')).toBe(true)
+    expect(await stores.store.beat(node)).toBe(true)
+    expect((await stores.peer.listNodes()).filter((beat) => beat.node === node)).toHaveLength(1)
+  })
+
   test('a node gets late until it beats again', async () => {
     await stores.store.beat(node)
     await waitFor('late', async () => ((await lateness()) ?? 0) >= 30)

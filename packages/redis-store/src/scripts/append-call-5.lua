@@ -28,10 +28,15 @@ end
 if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
--- Only the first entry can be refused, so a batch is never half written.
+-- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
+-- written, so each says how many ms that was after the beginning of its epoch.
 local repeated = false
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for i = 1, count do
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[2 + 2 * i], 'd', ARGV[3 + 2 * i])
+  local id = ARGV[2 + 2 * i]
+  local after = string.format('%.0f', now - tonumber(string.match(id, '^%d+')))
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', id, 'd', ARGV[3 + 2 * i], 't', after)
   if added.err then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
