@@ -64,7 +64,7 @@ describe.each(majors)('server objects of SDK %i.x', (sdk) => {
     await victim.kill('SIGKILL')
 
     await expect(paying).rejects.toThrow(/The tool effect was interrupted.* outcome is unknown/)
-    expect(await system.ledger('effect', name)).toEqual([])
+    expect(await system.ledger('effect', name)).toHaveLength(1)
   })
 
   test.each(majors)('client %i.x: [C-17] a call whose stream never began has run nothing', async (major) => {
