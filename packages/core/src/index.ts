@@ -1,7 +1,8 @@
 // The middleware
 export { durable } from './durable.js'
 export type { Durable, Notification } from './durable.js'
-export type { AuthInfo, DurableOptions } from './options.js'
+export type { AuthInfo, CommonOptions, DurableOptions, Served } from './options.js'
+export type { FetchHandler } from './inner/local-backend.js'
 export type { Settings } from './settings.js'
 export type { FetchOptions } from './http/exchange.js'
 export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'

@@ -22,6 +22,7 @@ export type CallRequest = {
   idempotencyKey?: string | undefined
   /** What may be stored of the caller's authorization. */
   authInfo: Record<string, unknown> | undefined
+  url?: string
 }
 export type CallOutcome =
   | { status: 'opened'; call: Call; first: EntryId; admission: Admission }
@@ -29,7 +30,7 @@ export type CallOutcome =
   | { status: 'unknown' }
   | { status: 'limit' }
 
-export type TakenOver = { call: Call; request: RecordedRequest }
+export type TakenOver = { call: Call; request: RecordedRequest; history: History }
 
 /** The calls this node owns. */
 export class Calls {
@@ -55,7 +56,7 @@ export class Calls {
 
   /** Writes the request into a new journal. Nothing may run before this has resolved. */
   async open(request: CallRequest): Promise<CallOutcome> {
-    const { scope, principal, requests, batch, protocol, authInfo, idempotencyKey } = request
+    const { scope, principal, requests, batch, protocol, authInfo, idempotencyKey, url } = request
     const id = request.id ?? randomId()
     const { node } = this.#ownership
     if (this.#closed) throw new NodeLeavingError()
@@ -75,6 +76,7 @@ export class Calls {
           node,
           ...(idempotencyKey !== undefined && { idempotencyKey }),
           ...(authInfo && { authInfo }),
+          ...(url !== undefined && { url }),
         },
       }),
       ttlMs: this.#limits.sessionTtl,
@@ -111,6 +113,7 @@ export class Calls {
     return {
       call: this.#own({ scope, id: callId, requests, first, idempotencyKey, past: { history, inbox } }),
       request: history.request,
+      history,
     }
   }
 

@@ -8,6 +8,7 @@ import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { InnerServers } from '../inner/inner-servers.js'
 import type { Settings } from '../settings.js'
 import { whileStoreFails } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
@@ -30,6 +31,8 @@ export type SessionServices = {
   logger: Logger
   settings: Settings
   server: ServerFactory
+  /** Set if the server objects stand for a server behind HTTP. */
+  inner: InnerServers | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
@@ -95,6 +98,7 @@ export class Sessions {
       )
       if (created === 'limit') return await this.#refuse(host, { status: 'limit' })
       host.saw(1)
+      await host.settled()
       await this.hosts.adopt(sessionId, host)
       return { status: 'created', sessionId, response }
     } catch (error) {
@@ -110,17 +114,27 @@ export class Sessions {
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. */
-  async recover({ call, request }: TakenOver) {
+  async recover({ call, request, history }: TakenOver) {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
       return call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
     }
     const session = await call.whileStoreFails(() => this.#store.readSession(call.scope))
     if (!session) return call.abandon('The session does not exist any more.')
-    const extra = { authInfo: request.authInfo, ...this.#closersOf(call, session.label) }
+    const { authInfo, url } = request
+    const extra: MessageExtra = {
+      authInfo,
+      ...this.#closersOf(call, session.label),
+      recovered: true,
+      ...(url !== undefined && { url }),
+    }
     const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
     for (const [dispatched, interrupted] of call.runOn(host)) {
-      if (!(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+      const resume = this.#services.inner?.shared ? history.resume : undefined
+      if (resume && call.requests.length === 1) {
+        call.resumes(resume.sent)
+        this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, { ...extra, resume })
+      } else if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
       } else this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
     }
@@ -170,9 +184,19 @@ export class Sessions {
   }
 
   async delete(sessionId: string, principal: string | undefined): Promise<boolean> {
+    const upstream = await this.#services.inner?.linkedTo(sessionId)
     const deleted = await this.#store.deleteSession(sessionId, principal)
     if (deleted) await this.hosts.drop(sessionId)
+    if (deleted && upstream) void this.#services.inner?.end(upstream)
     return deleted
+  }
+
+  /** The client has opened a standalone stream here; the function that is returned says that it is closed. */
+  clientListens(sessionId: string, version: number, extra: MessageExtra): () => void {
+    if (!this.#services.inner?.shared) return () => undefined
+    // A server object that can't be made now is made with the next request.
+    this.hosts.get(sessionId, version, extra).catch(() => undefined)
+    return this.hosts.listen(sessionId)
   }
 
   /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
@@ -208,7 +232,10 @@ export class Sessions {
   ) {
     const filter = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
-    for (const [dispatched, request] of pending) host.dispatch(dispatched, { request, target, filter }, extra)
+    const mayRunAgain = (request: JsonRpcRequest) =>
+      this.#mayRunAgain(host, request, 'attempt' in target ? Number(target.attempt) + 1 : 2, extra)
+    for (const [dispatched, request] of pending)
+      host.dispatch(dispatched, { request, target, filter, mayRunAgain }, extra)
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
