@@ -15,6 +15,10 @@ export type * from './store/store.js'
 export type * from './store/ownership.js'
 export type * from './context/context-store.js'
 
+// For servers that keep the SDK's transport
+export { eventStore, UnknownEventError } from './adapters/event-store.js'
+export type { EventStoreOptions, SessionEventStore } from './adapters/event-store.js'
+
 // Durable handlers
 export { durablePrompt, durableResource, durableTool } from './context/durable-handlers.js'
 export type { HandlerExtra, NoArgs } from './context/durable-handlers.js'

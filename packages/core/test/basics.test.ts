@@ -8,7 +8,14 @@ import type { StoreKind } from './support/stores.js'
 import type { HostKind } from './support/wrapped.js'
 import { waitFor } from '../../../test-support/index.js'
 
-type Case = { adapter: Adapter; server: Sdk; client: Sdk; store: StoreKind; parsed?: boolean; host?: HostKind }
+type Case = {
+  adapter: Adapter
+  server: Sdk
+  client: Sdk
+  store: StoreKind
+  parsed?: boolean
+  host?: HostKind
+}
 
 const MATRIX: Case[] = [
   { adapter: 'fetch', server: 'v1', client: 'v1', store: 'memory' },

@@ -58,9 +58,10 @@ export const typeOf = (response: Response) =>
 export const isEventStream = (response: Response): response is Response & { body: ReadableStream } =>
   response.ok && response.body !== null && typeOf(response) === 'text/event-stream'
 
-/** A response without an id answers the one request there was. */
+/** An error without an id answers the one request there was. */
 export const answers = (message: JsonRpcMessage, id: RequestId): message is JsonRpcResponse =>
-  isResponse(message) && (message.id === id || message.id === undefined || message.id === null)
+  isResponse(message) &&
+  (message.id === id ? 'result' in message || 'error' in message : 'error' in message && message.id == null)
 
 function withStatus(response: JsonRpcError, answer: HttpAnswer): JsonRpcError {
   return Object.assign(response, { [HTTP_ANSWER]: answer })

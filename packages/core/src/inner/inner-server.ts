@@ -55,6 +55,7 @@ export class InnerServer implements InnerObject, Relay {
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
   #linked: Promise<unknown> = Promise.resolve()
+  #heard: { session: InnerSession; event: string } | undefined
   /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
   #extra: MessageExtra = {}
 
@@ -70,6 +71,11 @@ export class InnerServer implements InnerObject, Relay {
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
       deliver: (message, session) => this.#deliverStandalone(message, session),
+      heard: async (session) => {
+        const linked = await services.link?.read()
+        return linked && linked.session.id === session.id ? linked.heard : undefined
+      },
+      hear: (session, event) => this.#hear(session, event),
     })
   }
 
@@ -232,7 +238,10 @@ export class InnerServer implements InnerObject, Relay {
   async #beginAgain(stale: InnerSession, extra: MessageExtra): Promise<InnerSession> {
     const { link, logger } = this.#services
     const linked = await link?.read()
-    if (linked && linked.session.id !== stale.id) return this.#use(linked.session)
+    if (linked && linked.session.id !== stale.id) {
+      await this.#stream.reopen(linked.session)
+      return (this.#session = linked.session)
+    }
     let fresh = NO_SESSION
     let seen = 0
     for (const { data, version } of await this.#services.readState()) {
@@ -242,13 +251,17 @@ export class InnerServer implements InnerObject, Relay {
         const begun = await this.#begin(message, extra)
         if (!begun.session) throw new Error('The server did not begin a new session.')
         fresh = begun.session
+        await this.#stream.reopen(fresh)
       } else {
         const response = await this.#post(message, fresh, extra)
         await (isRequest(message) ? answerIn(response, message).catch(() => undefined) : drained(response))
       }
     }
     const kept = link ? await link.replace(stale, fresh, seen) : fresh
-    if (kept.id !== fresh.id) void this.channel.delete(fresh, extra).catch(() => undefined)
+    if (kept.id !== fresh.id) {
+      void this.channel.delete(fresh, extra).catch(() => undefined)
+      await this.#stream.reopen(kept)
+    }
     logger.info(
       { session: shortId(this.#transport.sessionId) },
       'the server had lost a session; it has a new one',
@@ -261,6 +274,7 @@ export class InnerServer implements InnerObject, Relay {
     if (session.id !== this.#session.id) {
       const mine = this.#session
       this.#session = session
+      void this.#stream.reopen(session)
       void this.channel.delete(mine, this.#extra).catch(() => undefined)
     }
     return session
@@ -316,12 +330,29 @@ export class InnerServer implements InnerObject, Relay {
 
   async #deliverStandalone(message: JsonRpcMessage, session: InnerSession) {
     if (isResponse(message)) return
-    const sent = isRequest(message)
-      ? this.#questions.outgoing(message, session)
-      : this.#withdrawn(message)
+    const sent = isRequest(message) ? this.#questions.outgoing(message, session) : this.#withdrawn(message)
     await this.#transport
       .send(sent)
       .catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
+  }
+
+  /** One write at a time; the newest counts. */
+  #hear(session: InnerSession, event: string) {
+    const { link } = this.#services
+    if (!link) return
+    const writing = this.#heard !== undefined
+    this.#heard = { session, event }
+    if (writing) return
+    const write = async () => {
+      for (let next = this.#heard; next;) {
+        await link.heard(next.session, next.event)
+        const newer = this.#heard
+        next = newer === next ? undefined : newer
+      }
+    }
+    void write()
+      .catch(() => undefined)
+      .finally(() => (this.#heard = undefined))
   }
 
   #withdrawn(message: JsonRpcNotification): JsonRpcNotification {

@@ -1,8 +1,12 @@
 import type { ContextStore } from '../context/context-store.js'
+import { NO_SESSION } from './channel.js'
 import type { InnerSession } from './channel.js'
 
-/** The one session of the upstream that all nodes use, and the version of the session's state that it has seen. */
-export type Linked = { session: InnerSession; seen: number }
+/**
+ * The one session of the upstream that all nodes use, the version of the session's state that it has seen, and the
+ * newest event of its standalone stream that was heard.
+ */
+export type Linked = { session: InnerSession; seen: number; heard?: string }
 
 const KEY = 'mcp-durable:upstream'
 
@@ -27,8 +31,15 @@ export class Link {
   saw(session: InnerSession, seen: number): Promise<InnerSession> {
     return this.#change((linked) => {
       if (!linked) return { session, seen }
-      return linked.session.id === session.id && linked.seen < seen ? { session, seen } : undefined
+      return linked.session.id === session.id && linked.seen < seen ? { ...linked, seen } : undefined
     })
+  }
+
+  /** An event of the standalone stream was heard: whoever opens it next goes on behind it. */
+  async heard(session: InnerSession, event: string) {
+    await this.#change((linked) =>
+      linked && linked.session.id === session.id ? { ...linked, heard: event } : undefined,
+    )
   }
 
   /** A new session in place of one that the upstream has lost. Resolves to the session to use from now on. */
@@ -42,7 +53,7 @@ export class Link {
     for (;;) {
       const { linked, version } = await this.#read()
       const changed = next(linked)
-      if (!changed) return linked!.session
+      if (!changed) return linked?.session ?? NO_SESSION
       const written = await this.#store.writeValue(this.#scope, KEY, version, JSON.stringify(changed))
       // A session that is gone needs no link.
       if (written !== 'conflict') return changed.session

@@ -57,7 +57,11 @@ export class LocalBackend implements Backend {
     } catch (error) {
       if (signal?.aborted) throw error
       this.#logger.error({ error }, 'the wrapped handler failed')
-      const failed = errorResponse(null, ErrorCode.internalError, 'Internal error: the wrapped handler failed')
+      const failed = errorResponse(
+        null,
+        ErrorCode.internalError,
+        'Internal error: the wrapped handler failed',
+      )
       return Response.json(failed, { status: 500 })
     }
   }

@@ -282,8 +282,7 @@ export class Host implements CallHost {
       if (isRequest(message)) throw new JournalClosedError()
       return
     }
-    if (isRequest(message))
-      return this.#sendQuestion(message, target ?? this.#current(), options?.origin)
+    if (isRequest(message)) return this.#sendQuestion(message, target ?? this.#current(), options?.origin)
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? this.#current())
     if (target) return sendWhileOpen(target, message, options?.origin)

@@ -3,7 +3,7 @@ import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
 import { decodeInboxItem, encodeInboxItem, INBOX_OPENED, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
-import { randomId, requestKeyPrefix } from '../ids.js'
+import { isRandomId, randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -216,7 +216,9 @@ export class Sessions {
     let cursor: string | undefined
     do {
       const page = await this.#store.listSessions(cursor, PAGE)
-      const outcomes = await Promise.all(page.ids.map((id) => this.notify(id, message)))
+      // The store may keep the events of other transports as well.
+      const ids = page.ids.filter(isRandomId)
+      const outcomes = await Promise.all(ids.map((id) => this.notify(id, message)))
       sent += outcomes.filter(Boolean).length
       cursor = page.cursor
     } while (cursor !== undefined)

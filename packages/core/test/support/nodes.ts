@@ -1,5 +1,5 @@
 import { durable } from '../../src/index.js'
-import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from "../../src/index.js"
+import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from '../../src/index.js'
 import { serve } from './serve.js'
 import type { Adapter, Endpoint } from './serve.js'
 import { serverV1 } from './server-v1.js'
@@ -78,7 +78,13 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
       host === 'server'
         ? durable({ ...common, server, ...settings })
         : upstream
-          ? durable({ ...common, upstream: upstream.url, passHeaders: ['authorization'], ...settings, server: undefined })
+          ? durable({
+              ...common,
+              upstream: upstream.url,
+              passHeaders: ['authorization'],
+              ...settings,
+              server: undefined,
+            })
           : durable({ ...common, handler: wrapped(name), ...settings, server: undefined })
     mcps.push(mcp)
     endpoints.push(await serve(adapter, mcp, parsed === undefined ? {} : { parsed }))

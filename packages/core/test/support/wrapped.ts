@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
-import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js'
 import { WebStandardStreamableHTTPServerTransport as TransportV1 } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { WebStandardStreamableHTTPServerTransport as TransportV2 } from '@modelcontextprotocol/server'
+import { eventStore, memoryStore } from '../../src/index.js'
 import type { AuthInfo, FetchHandler, ServerObject } from '../../src/index.js'
 import { authInfoOf } from './serve.js'
 
@@ -24,6 +24,7 @@ export class MapOfTransports {
   readonly sessions = new Map<string, TransportV1 | TransportV2>()
   readonly #make: () => ServerObject
   readonly #options: TransportOptions
+  readonly #events = memoryStore()
 
   constructor(make: () => ServerObject, options: TransportOptions) {
     this.#make = make
@@ -54,7 +55,7 @@ export class MapOfTransports {
       onsessionclosed: (id: string) => void this.sessions.delete(id),
       enableJsonResponse: json,
       retryInterval: 20,
-      ...(resumable && { eventStore: new InMemoryEventStore() as never }),
+      ...(resumable && { eventStore: eventStore(this.#events, randomUUID()) }),
     })
     await this.#make().connect(transport)
     return transport
