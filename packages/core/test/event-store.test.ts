@@ -79,7 +79,7 @@ describe.each(STORES)('events of an SDK transport, %s', (kind) => {
         const session = randomUUID()
         const events = eventStore(store, session)
         const transport = new Transport({ sessionIdGenerator: () => session, eventStore: events })
-        await make().connect(transport as never)
+        await make().connect(transport)
         const initialize = {
           jsonrpc: '2.0',
           id: 1,

@@ -379,7 +379,7 @@ const withNothingEnding = (outgoing: Outgoing | undefined): Outgoing | undefined
 /** What a server says before its answer to `initialize` belongs to nobody yet. */
 async function answerIn(response: Response, { id }: JsonRpcRequest): Promise<JsonRpcResponse | undefined> {
   if (!isEventStream(response))
-    return (await messagesOf(response)).find((message) => answers(message, id)) as JsonRpcResponse | undefined
+    return (await messagesOf(response)).find((message): message is JsonRpcResponse => answers(message, id))
   for await (const { data } of readEvents(response.body, () => undefined)) {
     const message = data === '' ? undefined : (JSON.parse(data) as JsonRpcMessage)
     if (message && answers(message, id)) return message

@@ -1,15 +1,10 @@
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
-import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { Readable } from 'node:stream'
-import { UnsentError } from './channel.js'
 import type { Backend, InnerRequest } from './channel.js'
+import { responseOf } from './node-http.js'
 
 /** Headers of the client that say something of the request itself, and nothing of the connection or of who sent it. */
 export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
-
-const CONNECT_WITHIN_MS = 10_000
-const NO_BODY = new Set([204, 205, 304])
 
 /**
  * A server behind a URL. Node's own `http` and not `fetch`, which gives up on a stream that says nothing for five
@@ -50,40 +45,4 @@ export class UpstreamBackend implements Backend {
   close() {
     this.#agent.destroy()
   }
-}
-
-function responseOf(outgoing: ClientRequest): Promise<Response> {
-  return new Promise((resolve, reject) => {
-    let connected = false
-    outgoing.once('socket', (socket) => {
-      connected = !socket.connecting
-      if (connected) return
-      const timer = setTimeout(
-        () => outgoing.destroy(new Error('The upstream did not accept a connection in time.')),
-        CONNECT_WITHIN_MS,
-      )
-      socket.once('connect', () => (connected = true))
-      for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
-    })
-    outgoing.once('response', (incoming) => resolve(toResponse(incoming)))
-    outgoing.on('error', (error) =>
-      reject(
-        connected
-          ? error
-          : new UnsentError(`The upstream cannot be reached: ${error.message}`, { cause: error }),
-      ),
-    )
-  })
-}
-
-function toResponse(incoming: IncomingMessage): Response {
-  const { statusCode: status = 502, headersDistinct } = incoming
-  const headers = new Headers()
-  for (const [name, values = []] of Object.entries(headersDistinct))
-    for (const value of values) headers.append(name, value)
-  if (NO_BODY.has(status)) {
-    incoming.resume()
-    return new Response(null, { status, headers })
-  }
-  return new Response(Readable.toWeb(incoming) as ReadableStream<Uint8Array>, { status, headers })
 }

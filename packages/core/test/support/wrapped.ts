@@ -31,9 +31,9 @@ export class MapOfTransports {
     this.#options = options
   }
 
-  readonly fetch: FetchHandler = async (request, { authInfo } = {}) => {
+  readonly fetch: FetchHandler = async (request, { authInfo }) => {
     const id = request.headers.get('mcp-session-id')
-    const auth = { ...(authInfo && { authInfo: authInfo as AuthInfo & never }) }
+    const auth = { ...(authInfo && { authInfo: authInfo as never }) }
     const known = id === null ? undefined : this.sessions.get(id)
     if (known) return known.handleRequest(request, auth)
     if (id !== null) return Response.json(REFUSED, { status: 404 })
