@@ -173,8 +173,10 @@ export class InnerCall {
         this.#cursor = id ?? this.#cursor
       }
     } catch {
-      if (this.#isStopped) return 'answered'
+      return this.#isStopped ? 'answered' : outcome
     }
+    // The server makes its client come back, on whichever node; so do we.
+    if (outcome === 'interrupted' && this.#cursor !== undefined) this.extra.closeSSEStream?.()
     return outcome
   }
 
