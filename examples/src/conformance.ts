@@ -16,7 +16,7 @@ const usage = `usage: npm run conformance [-- [--host H …] [--adapter A …] [
 
 Runs the official MCP conformance suites against the everything server on Redis: with each adapter, on one
 node and on two nodes behind the load balancer; as a server that exists, wrapped and behind proxies, on two
-nodes; and that server alone, to compare. Uses the Redis of REDIS_URL, or starts one of its own.
+nodes. That server alone, to compare, with --host alone. Uses the Redis of REDIS_URL, or starts one of its own.
 
   --host H          only ${hosts.join(', ')}
   --adapter A       only hono, express or node
@@ -25,7 +25,7 @@ nodes; and that server alone, to compare. Uses the Redis of REDIS_URL, or starts
 
 const { values } = readFlags(usage, {
   options: {
-    host: { type: 'string', multiple: true, default: [...hosts] },
+    host: { type: 'string', multiple: true, default: ['server', 'handler', 'upstream'] },
     adapter: { type: 'string', multiple: true, default: [...adapters] },
     nodes: { type: 'string', multiple: true, default: ['1', '2'] },
     suite: { type: 'string', multiple: true, default: versions },
