@@ -33,6 +33,7 @@ const RETRY_MS = 500
 const MOST_RETRY_MS = 5_000
 const MOST_REVIVALS = 2
 const LINGER_MS = 1000
+const SILENT_MS = 5_000
 /** Refusals of a GET that may pass. */
 const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
 
@@ -153,10 +154,11 @@ export class InnerCall {
   }
 
   /** Reads to the end, also past the answer: only then can the connection be used again. */
-  async #follow(body: ReadableStream<Uint8Array>): Promise<Outcome> {
+  async #follow(body: ReadableStream<Uint8Array>, onEvent?: () => void): Promise<Outcome> {
     let outcome: Outcome = 'interrupted'
     try {
       for await (const { id, data } of readEvents(body, (ms) => (this.#retry = ms))) {
+        onEvent?.()
         if (data === '') {
           this.#cursor = id ?? this.#cursor
           await this.#mark()
@@ -192,9 +194,12 @@ export class InnerCall {
     let until = Date.now() + this.#relay.graceMs
     let wait = this.#retry
     while (this.#cursor !== undefined && !this.#isStopped) {
-      const response = await this.#get().catch(() => undefined)
+      const silence = new Silence()
+      const response = await this.#get(silence.signal).catch(() => undefined)
       if (response && isEventStream(response)) {
-        if ((await this.#follow(response.body)) === 'answered') return true
+        const outcome = await this.#follow(response.body, () => silence.broken())
+        silence.end()
+        if (outcome === 'answered') return true
         until = Date.now() + this.#relay.graceMs
         wait = this.#retry
       } else {
@@ -208,8 +213,9 @@ export class InnerCall {
     return this.#isStopped
   }
 
-  #get() {
-    return this.#relay.channel.get(this.session, this.#cursor, this.extra, this.#stopped.signal)
+  #get(silent: AbortSignal) {
+    const signal = AbortSignal.any([this.#stopped.signal, silent])
+    return this.#relay.channel.get(this.session, this.#cursor, this.extra, signal)
   }
 
   /** Waits for the server to come back, as long as a call waits. */
@@ -237,5 +243,28 @@ export class InnerCall {
 
   get #isStopped() {
     return this.#stopped.signal.aborted
+  }
+}
+
+/** Some servers show a stream that is resumed what has happened, and never what happens then: it is asked for again. */
+class Silence {
+  readonly #controller = new AbortController()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor() {
+    this.broken()
+  }
+
+  get signal() {
+    return this.#controller.signal
+  }
+
+  broken() {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#controller.abort(), SILENT_MS)
+  }
+
+  end() {
+    clearTimeout(this.#timer)
   }
 }
