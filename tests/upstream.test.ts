@@ -12,7 +12,7 @@ const start = (sdk: Major, options = {}) =>
   System.start({ host: 'upstream', sdk, nodes: 2, options: { heartbeat: 100, sweep: 100, ...options } })
 
 describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
-  test.each(majors)('client %i.x: a node dies in a call; the upstream ends it, once', async (major) => {
+  test.each(majors)('client %i.x: [I-3] a node dies in a call; the upstream ends it, once', async (major) => {
     await using system = await start(sdk)
     const [victim, survivor] = system.abc
     const router = (await system.router(survivor)).route(victim, 'tools/call')
@@ -29,7 +29,7 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
     expect(client.timesSeen('paid')).toBe(1)
   })
 
-  test.each(majors)('client %i.x: the upstream dies in a call; nobody runs it twice', async (major) => {
+  test.each(majors)('client %i.x: [I-4] the upstream dies in a call; nobody runs it twice', async (major) => {
     await using system = await start(sdk)
     const client = await system.client(major, await system.router())
     const effect = client.call('effect', { name: 'paid', gate: 'g' })
@@ -45,7 +45,7 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
   })
 })
 
-test.each(['a node', 'the upstream', 'both'])('%s dies under load', async (who) => {
+test.each(['a node', 'the upstream', 'both'])('[I-3] [I-4] %s dies under load', async (who) => {
   await using system = await start(1, { upstreamGrace: 5000 })
   const [victim, survivor] = system.abc
   const router = await system.router()

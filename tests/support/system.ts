@@ -82,7 +82,7 @@ export class System implements AsyncDisposable {
   }
 
   get #host(): Host {
-    return this.#options.host ?? (process.env['MCP_TEST_HOST'] as Host) ?? 'server'
+    return this.#options.host ?? 'server'
   }
 
   /** The first three nodes, by the names that tests like to use. */

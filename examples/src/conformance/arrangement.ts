@@ -56,7 +56,8 @@ export async function startArrangement(
     const isBehind = host === 'upstream' || host === 'alone'
     const existing = isBehind ? await start('existing', ['--port', '0']) : ''
     const backends: string[] = []
-    for (let node = 0; node < nodes && host !== 'alone'; node++) backends.push(await startNode(existing))
+    const count = host === 'alone' ? 0 : nodes
+    for (let node = 0; node < count; node++) backends.push(await startNode(existing))
     const flags = backends.flatMap((backend) => ['--backend', backend])
     const front =
       backends.length > 1

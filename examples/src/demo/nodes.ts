@@ -62,11 +62,9 @@ async function asProcesses(
   started.push({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) })
   const file = join(folder, 'ledger')
   const nodes: DemoNode[] = []
+  const flags = ['--redis', redis.url, '--ledger', file, '--host', host, '--upstream', upstream]
   for (let count = 0; count < 2; count++) {
-    const node = await ProcessNode.start([
-      ...['--redis', redis.url, '--ledger', file],
-      ...['--host', host, '--upstream', upstream],
-    ])
+    const node = await ProcessNode.start(flags)
     started.push(node)
     nodes.push(node)
   }

@@ -70,6 +70,7 @@ class Node implements Durable {
   readonly #handling = new Set<Promise<Response>>()
   readonly #ownership: Ownership
   readonly #handsOver: boolean
+  readonly #inner: InnerServers | undefined
   readonly #left = new AbortController()
   #closing: Promise<void> | undefined
 
@@ -92,6 +93,7 @@ class Node implements Durable {
       (claimed) => void this.#takeOver(claimed),
     )
     const inner = innerServers(options, settings, { store, logger })
+    this.#inner = inner
     const streams = new Streams(store, watcher, settings)
     const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, { sessionTtl, maxOpenCalls })
     const sessions = new Sessions({
@@ -166,6 +168,7 @@ class Node implements Durable {
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
+    this.#inner?.close()
     await store.close()
   }
 

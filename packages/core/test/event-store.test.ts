@@ -21,7 +21,7 @@ async function replayed(events: SessionEventStore, after: string) {
   return { stream, sent }
 }
 
-describe.each(STORES)('events of an SDK transport, %s', (kind) => {
+describe.each(STORES)('[I-7] events of an SDK transport, %s', (kind) => {
   async function withStore(run: (store: Store) => Promise<void>) {
     const storage = openStorage(kind)
     try {

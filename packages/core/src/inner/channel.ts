@@ -8,6 +8,8 @@ export interface Backend {
    * anything else if it may have.
    */
   exchange(request: InnerRequest): Promise<Response>
+  /** Lets go of what is kept for the next request. */
+  close?(): void
   /** Its sessions outlive this node, and all nodes use the same one. */
   readonly shared: boolean
 }

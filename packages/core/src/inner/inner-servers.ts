@@ -1,4 +1,5 @@
 import type { Logger } from '../logger.js'
+import type { MessageExtra } from '../session/transport.js'
 import type { SessionInfo } from '../session/server-factory.js'
 import type { Store } from '../store/store.js'
 import { Channel } from './channel.js'
@@ -43,7 +44,11 @@ export class InnerServers {
   }
 
   /** The client has ended its session: so has the upstream. Its refusal, or its absence, is nobody's concern. */
-  async end(session: InnerSession) {
-    await new Channel(this.#options.backend).delete(session, {}).catch(() => undefined)
+  async end(session: InnerSession, extra: MessageExtra) {
+    await new Channel(this.#options.backend).delete(session, extra).catch(() => undefined)
+  }
+
+  close() {
+    this.#options.backend.close?.()
   }
 }

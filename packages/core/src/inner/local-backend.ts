@@ -2,6 +2,7 @@ import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { AuthInfo } from '../options.js'
 import type { Backend, InnerRequest } from './channel.js'
+import { keptHeader } from './kept-header.js'
 
 /** A web-standard handler. The second argument is what a framework passes on as its environment. */
 export type FetchHandler = (
@@ -45,10 +46,12 @@ export class LocalBackend implements Backend {
   async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
     const { request, authInfo } = extra
     if (request) this.#url = request.url
-    const passed = request ? [...request.headers].filter(([name]) => !NOT_PASSED.has(name)) : []
+    const authorization = keptHeader('authorization', authInfo)
+    const kept: Record<string, string> = authorization === undefined ? {} : { authorization }
+    const passed = request && [...request.headers].filter(([name]) => !NOT_PASSED.has(name))
     const inner = new Request(extra.url ?? request?.url ?? this.#url, {
       method,
-      headers: { ...Object.fromEntries(passed), ...headers },
+      headers: { ...(passed ? Object.fromEntries(passed) : kept), ...headers },
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
     })

@@ -1,10 +1,14 @@
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Backend, InnerRequest } from './channel.js'
+import type { MessageExtra } from '../session/transport.js'
+import { keptHeader } from './kept-header.js'
 import { responseOf } from './node-http.js'
 
 /** Headers of the client that say something of the request itself, and nothing of the connection or of who sent it. */
 export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
+
+const MOST_REDIRECTS = 3
 
 /**
  * A server behind a URL. Node's own `http` and not `fetch`, which gives up on a stream that says nothing for five
@@ -22,17 +26,23 @@ export class UpstreamBackend implements Backend {
     this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true })
   }
 
-  async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
-    const passed = this.#passed.flatMap((name) => {
-      const value = extra.request?.headers.get(name)
-      return value == null ? [] : [[name, value]]
-    })
-    const request = this.#url.protocol === 'https:' ? requestHttps : requestHttp
-    const outgoing = request(this.#url, {
+  async exchange(request: InnerRequest): Promise<Response> {
+    for (let url = this.#url, redirects = 0; ; redirects++) {
+      const response = await this.#send(url, request)
+      const target = redirects < MOST_REDIRECTS ? redirectOf(response, url) : undefined
+      if (!target) return response
+      await response.body?.cancel()
+      url = target
+    }
+  }
+
+  #send(url: URL, { method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
+    const request = url.protocol === 'https:' ? requestHttps : requestHttp
+    const outgoing = request(url, {
       method,
       agent: this.#agent,
       headers: {
-        ...Object.fromEntries(passed),
+        ...this.#passedFrom(extra),
         ...headers,
         ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
       },
@@ -42,7 +52,24 @@ export class UpstreamBackend implements Backend {
     return responseOf(outgoing)
   }
 
+  #passedFrom({ request, authInfo }: MessageExtra): Record<string, string> {
+    const passed = this.#passed.flatMap((name) => {
+      const value = request ? request.headers.get(name) : keptHeader(name, authInfo)
+      return value == null ? [] : [[name, value]]
+    })
+    return Object.fromEntries(passed) as Record<string, string>
+  }
+
   close() {
     this.#agent.destroy()
   }
+}
+
+/** Many servers send `/mcp` on to `/mcp/`. Only within the same origin: what is passed on is meant for that. */
+function redirectOf({ status, headers }: Response, from: URL): URL | undefined {
+  const location = headers.get('location')
+  if ((status !== 307 && status !== 308) || location === null || !URL.canParse(location, from.href))
+    return undefined
+  const target = new URL(location, from)
+  return target.origin === from.origin ? target : undefined
 }

@@ -183,11 +183,11 @@ export class Sessions {
     await this.#toAsker(sessionId, askerOf(message.id), message)
   }
 
-  async delete(sessionId: string, principal: string | undefined): Promise<boolean> {
+  async delete(sessionId: string, principal: string | undefined, extra: MessageExtra = {}): Promise<boolean> {
     const upstream = await this.#services.inner?.linkedTo(sessionId)
     const deleted = await this.#store.deleteSession(sessionId, principal)
     if (deleted) await this.hosts.drop(sessionId)
-    if (deleted && upstream) void this.#services.inner?.end(upstream)
+    if (deleted && upstream) void this.#services.inner?.end(upstream, extra)
     return deleted
   }
 
@@ -234,10 +234,10 @@ export class Sessions {
   ) {
     const filter = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
-    const mayRunAgain = (request: JsonRpcRequest) =>
+    const again = (request: JsonRpcRequest) =>
       this.#mayRunAgain(host, request, 'attempt' in target ? Number(target.attempt) + 1 : 2, extra)
     for (const [dispatched, request] of pending)
-      host.dispatch(dispatched, { request, target, filter, mayRunAgain }, extra)
+      host.dispatch(dispatched, { request, target, filter, mayRunAgain: again }, extra)
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */

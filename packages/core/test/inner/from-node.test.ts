@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
-import express5 from 'express'
+import express5, { type Request, type Response } from 'express'
 import { expect, test } from 'vitest'
 import { fromNode } from '../../src/adapters/express.js'
 import { durable, durableContext, memoryStore } from '../../src/index.js'
@@ -17,7 +17,7 @@ function app(framework: typeof express5) {
   const closed: string[] = []
   const server = framework()
   server.use(framework.json())
-  server.all('/mcp', async (req, res) => {
+  const serve = async (req: Request, res: Response) => {
     const id = req.header('mcp-session-id')
     let transport = id === undefined ? undefined : transports.get(id)
     if (!transport) {
@@ -37,7 +37,8 @@ function app(framework: typeof express5) {
     }
     res.once('close', () => closed.push(req.method))
     await transport.handleRequest(req, res, req.body)
-  })
+  }
+  server.all('/mcp', (req, res) => void serve(req, res))
   return { server, transports, closed }
 }
 
@@ -65,7 +66,7 @@ test.each([
   const mcp = durable({ store: memoryStore(), handler: fromNode(server as never) })
   const endpoint = {
     fetch: (init?: RequestInit) =>
-      mcp.fetch(new Request('http://127.0.0.1/mcp', init), { authInfo: { clientId: 'alice' } }),
+      mcp.fetch(new globalThis.Request('http://127.0.0.1/mcp', init), { authInfo: { clientId: 'alice' } }),
   }
   const nodes = { endpoint: () => endpoint }
   const session = await Session.begin(nodes as never)

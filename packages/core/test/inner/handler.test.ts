@@ -5,7 +5,7 @@ import { waitFor } from '../../../../test-support/index.js'
 
 const uri = 'test://static'
 
-describe('sessions of a wrapped handler', () => {
+describe('[I-1] sessions of a wrapped handler', () => {
   test('one for each node that has use for it; idle ones are deleted, and made again', async () => {
     await using nodes = await startNodes({ host: 'handler', settings: { hostIdle: 100 } })
     const session = await Session.begin(nodes)

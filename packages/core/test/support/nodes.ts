@@ -57,7 +57,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
   const endpoints: Endpoint[] = []
   const stores: Store[] = []
   const makeServer = sdk === 'v1' ? serverV1 : serverV2
-  const { host = (process.env['MCP_TEST_HOST'] as HostKind) ?? 'server' } = options
+  const { host = 'server' } = options
   const inner: MapOfTransports[] = []
   const wrapped = (name: string) => {
     const wrapping = new MapOfTransports(() => makeServer(name, world), { sdk })
