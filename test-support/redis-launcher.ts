@@ -1,6 +1,8 @@
 import { execFile, type ExecFileException } from 'node:child_process'
 import { promisify } from 'node:util'
 
+import { installPackage, works } from './install.js'
+
 const exec = promisify(execFile)
 const OLDEST_MAJOR = 7
 const DOCKER_IMAGE = 'redis:7'
@@ -33,7 +35,9 @@ export async function findRedis(): Promise<RedisLauncher | undefined> {
 export async function ensureRedis(): Promise<RedisLauncher> {
   const found = await findRedis()
   if (found && found !== dockerLauncher) return found
-  const failure = await install().catch((error: ExecFileException) => error)
+  const failure = await installPackage({ debian: 'redis-server', brew: 'redis' }).catch(
+    (error: ExecFileException) => error,
+  )
   const launcher = (await findRedis()) ?? found
   if (launcher) return launcher
   throw new Error(HOW_TO_GET_ONE, { cause: failure })
@@ -49,28 +53,8 @@ const dockerLauncher: RedisLauncher = {
   killServer: async (name) => void (await exec('docker', ['kill', '--signal', 'KILL', name])),
 }
 
-async function install(): Promise<void> {
-  if (process.getuid?.() === 0 && (await works('apt-get', '--version'))) {
-    console.log('Installing redis-server with apt-get …')
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    await exec('apt-get', ['update'], { env })
-    // The package may start a service; the tests don't use it.
-    await exec('apt-get', ['install', '--yes', '--no-install-recommends', 'redis-server'], { env })
-  } else if (await works('brew', '--version')) {
-    console.log('Installing redis with brew …')
-    await exec('brew', ['install', 'redis'])
-  }
-}
-
 /** 0 when there is none. */
 async function majorVersion(command: string): Promise<number> {
   const { stdout } = await exec(command, ['--version']).catch(() => ({ stdout: '' }))
   return Number(/v=(\d+)\./.exec(stdout)?.[1] ?? 0)
-}
-
-async function works(command: string, arg: string): Promise<boolean> {
-  return exec(command, [arg]).then(
-    () => true,
-    () => false,
-  )
 }

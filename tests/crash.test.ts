@@ -52,6 +52,21 @@ describe.each(majorsAndHosts)('SDK %i.x, %s', (sdk, host) => {
     expect(client.timesSeen(gate)).toBe(1)
   })
 
+  test.each(majors)('client %i.x: a call that may not be run again ends and says so', async (major) => {
+    const [survivor] = system.abc
+    const victim = await system.add()
+    const router = (await system.router(survivor)).route(victim, 'tools/call')
+    const client = await system.client(major, router)
+    const name = `unknown-${sdk}-${major}`
+
+    const paying = client.call('effect', { name, gate: name })
+    await client.primed()
+    await victim.kill('SIGKILL')
+
+    await expect(paying).rejects.toThrow(/The tool effect was interrupted.* outcome is unknown/)
+    expect(await system.ledger('effect', name)).toEqual([])
+  })
+
   test.each(majors)('client %i.x: [C-17] a call whose stream never began has run nothing', async (major) => {
     const { victim, client } = await clientOf(major, 'request-appended')
     const name = `never-${sdk}-${major}`

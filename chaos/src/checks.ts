@@ -6,20 +6,17 @@ import { callIdOf } from './observed-call.js'
 import type { ObservedCall } from './observed-call.js'
 
 /** What does not hold of a call that has ended, as its client, its journals and the ledger tell. */
-export function checkCall(call: ObservedCall, journals: readonly Journal[], ledger: Ledger): string[] {
+export function checkCall(call: ObservedCall, opened: readonly Journal[], ledger: Ledger): string[] {
+  const journals = opened.filter(({ wasTakenBack }) => !wasTakenBack)
   return [
+    ...opened.flatMap(checkJournal),
     ...(journals.length > 1 ? [`it was opened ${journals.length} times`] : []),
-    ...journals.flatMap((journal) => [...checkJournal(journal), ...checkQuestions(call, journal)]),
+    ...journals.flatMap((journal) => checkQuestions(call, journal)),
     ...checkOutcome(call, journals),
     ...checkEffects(call, journals, ledger),
     ...call.connections.flatMap((_, index) => checkConnection(call, index, journals)),
     ...checkProgress(call, journals),
   ]
-}
-
-/** Refused with an error that says so, while the store was away; and nothing has happened. */
-export function wasNotRun({ outcome }: ObservedCall): boolean {
-  return outcome !== undefined && 'failure' in outcome && outcome.failure.includes('The call was not run')
 }
 
 /** It ends exactly once; its epochs grow; a step ends once. */
@@ -58,8 +55,6 @@ function checkQuestions(call: ObservedCall, journal: Journal): string[] {
 
 function checkOutcome(call: ObservedCall, journals: readonly Journal[]): string[] {
   const { outcome } = call
-  if (wasNotRun(call))
-    return journals.some(({ steps }) => steps.length > 0) ? ['it was run all the same'] : []
   if (!outcome || 'failure' in outcome) return [`the client got no result: ${outcome?.failure}`]
   if (outcome.isError) return [`the result is an error: ${outcome.text}`]
   const texts = journals.map(({ response }) => response?.result?.content?.[0]?.text)

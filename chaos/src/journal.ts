@@ -45,6 +45,11 @@ export class Journal {
     return (JSON.parse(first.json) as Request).messages[0]?.params?.arguments?.id
   }
 
+  /** Opened without its node's knowledge, and closed by it: nothing was run, and no client ever heard of it. */
+  get wasTakenBack() {
+    return this.records.map(({ kind }) => kind).join() === 'request,cancelled'
+  }
+
   get terminals() {
     return this.records.filter(({ kind }) => kind === 'response' || kind === 'cancelled')
   }

@@ -35,6 +35,8 @@ export async function startNode({ settings, crash, env, ...flags }: NodeFlags): 
 export class NodePool implements AsyncDisposable {
   /** When each killed node died, by its id. */
   readonly killedAt = new Map<string, number>()
+  /** What happened to each node, by its id, with times. */
+  readonly fates = new Map<string, string[]>()
   /** Nodes that ended without being killed, with their last words. */
   readonly crashes: string[] = []
   kills = 0
@@ -70,6 +72,7 @@ export class NodePool implements AsyncDisposable {
     this.kills++
     this.#nodes.delete(node)
     this.killedAt.set(node.id, Date.now())
+    this.#note(node, `killed ${Date.now()}`)
     await node.process.kill('SIGKILL')
     const started = this.#add().catch(
       (error: unknown) => void this.crashes.push(`a node did not start: ${String(error)}`),
@@ -82,10 +85,12 @@ export class NodePool implements AsyncDisposable {
   async pause(node: PoolNode, ms: number): Promise<void> {
     this.pauses++
     node.paused = true
+    const from = Date.now()
     node.process.pause()
     await sleep(ms)
     node.process.resume()
     node.paused = false
+    this.#note(node, `paused ${from} to ${Date.now()}`)
   }
 
   /** Waits until every replacement has started. */
@@ -104,6 +109,10 @@ export class NodePool implements AsyncDisposable {
     this.#closed = true
     await this.settled()
     await Promise.all([...this.#nodes].map(({ process }) => process.kill('SIGKILL')))
+  }
+
+  #note({ id }: PoolNode, fate: string) {
+    this.fates.set(id, [...(this.fates.get(id) ?? []), fate])
   }
 
   async #add() {

@@ -64,10 +64,10 @@ function mutated(store: Store): Store {
 
 function telling(store: Store): Store {
   let told = false
-  const beat = (id: string) => {
+  const beat = (id: string, about?: string) => {
     if (!told) console.log(`node ${id}`)
     told = true
-    return store.beat(id)
+    return store.beat(id, about)
   }
   return new Proxy(store, {
     get(target, name) {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
 import type { FetchLike } from '@mcp-durable/core/client'
@@ -56,6 +57,8 @@ export class RawClient {
     const _meta = { progressToken: `progress of ${call.id}` }
     const params = { name: call.tool, arguments: call.args, _meta }
     const request = { id: this.#nextId++, method: 'tools/call', params }
+    // A stream that breaks before its first event leaves no cursor: the POST is sent again, and means the same call.
+    const key = { 'idempotency-key': randomUUID() }
     const stopped = new AbortController()
     const timer = setTimeout(() => stopped.abort(), GIVE_UP_MS)
     const eventIds: string[] = []
@@ -65,7 +68,7 @@ export class RawClient {
         const dropped = new AbortController()
         const signal = AbortSignal.any([dropped.signal, stopped.signal])
         const response = await (cursor === undefined
-          ? this.#post(request, signal)
+          ? this.#post(request, signal, key)
           : this.#resume(cursor, signal))
         if (!response.ok || response.status === 204) throw new Error(`answered ${response.status}`)
         const next = await this.#follow(call, response, eventIds).catch(() => undefined)
@@ -116,8 +119,8 @@ export class RawClient {
     if (error) call.outcome ??= { failure: error.message }
   }
 
-  #post(message: object, signal: AbortSignal | null = null) {
-    const headers = { ...HEADERS, ...(this.#sessionId && { 'mcp-session-id': this.#sessionId }) }
+  #post(message: object, signal: AbortSignal | null = null, key: Record<string, string> = {}) {
+    const headers = { ...HEADERS, ...key, ...(this.#sessionId && { 'mcp-session-id': this.#sessionId }) }
     const body = JSON.stringify({ jsonrpc: '2.0', ...message })
     return this.#options.fetch(this.#options.url, { method: 'POST', headers, body, signal })
   }

@@ -1,5 +1,5 @@
 import type { Backend } from './backend.js'
-import { checkCall, checkJournal, wasNotRun } from './checks.js'
+import { checkCall, checkJournal } from './checks.js'
 import { epochOf, Journal } from './journal.js'
 import { Ledger } from './ledger.js'
 import type { NodePool } from './node-pool.js'
@@ -11,8 +11,6 @@ const PRINTED = 20
 export type Verdict = {
   violations: number
   takeovers: number
-  /** Calls that ended with the error that they were not run, because the store was away; nothing of them was. */
-  notRun: number
   recoveryMsP50: number | null
   recoveryMsP99: number | null
 }
@@ -45,7 +43,6 @@ export class Referee {
   ended(call: ObservedCall) {
     this.#ended++
     if (!call.outcome || 'failure' in call.outcome) {
-      if (wasNotRun(call)) return
       this.#failed++
       this.#say(`${call.tool} ${call.id}: ${JSON.stringify(call.outcome)}`)
     }
@@ -72,7 +69,7 @@ export class Referee {
       const own = journals.get(call.id) ?? []
       journals.delete(call.id)
       for (const what of checkCall(call, own, ledger))
-        this.violation(`${call.tool} ${call.id}: ${what}`, tell(call, own))
+        this.violation(`${call.tool} ${call.id}: ${what}`, this.#tell(call, own))
       for (const { owners } of own) takeovers += Math.max(0, owners.length - 1)
       recoveries.push(...own.flatMap((journal) => this.#recoveries(call, journal)))
     }
@@ -86,7 +83,6 @@ export class Referee {
     return {
       violations: this.#violations,
       takeovers,
-      notRun: this.#calls.all.filter(wasNotRun).length,
       recoveryMsP50: percentile(recoveries, 0.5),
       recoveryMsP99: percentile(recoveries, 0.99),
     }
@@ -103,6 +99,25 @@ export class Referee {
     return journals
   }
 
+  #tell(call: ObservedCall, journals: readonly Journal[]): string {
+    const connections = call.connections.map(
+      ({ after, events }) =>
+        `    after ${after ?? 'nothing'}: ${events.map(({ id }) => id.split('.')[1]).join(' ')}`,
+    )
+    const owners = new Set(journals.flatMap((journal) => journal.owners.map(({ node }) => node)))
+    const fates = [...owners].map(
+      (node) => `    ${node}: ${this.#pool.fates.get(node)?.join(', ') ?? 'nothing'}`,
+    )
+    return [
+      `  arguments ${JSON.stringify(call.args)}, outcome ${JSON.stringify(call.outcome)}`,
+      '  connections',
+      ...connections,
+      '  what happened to its owners',
+      ...fates,
+      ...journals.map((journal) => journal.print()),
+    ].join('\n')
+  }
+
   /** For every owner that was killed: the time from then to the first that the client heard of the next one. */
   #recoveries(call: ObservedCall, { callId, owners }: Journal): number[] {
     return owners.slice(1).flatMap(({ epoch }, index) => {
@@ -117,19 +132,6 @@ export class Referee {
       return [Math.max(0, Math.min(...heard) - killedAt)]
     })
   }
-}
-
-function tell(call: ObservedCall, journals: readonly Journal[]): string {
-  const connections = call.connections.map(
-    ({ after, events }) =>
-      `    after ${after ?? 'nothing'}: ${events.map(({ id }) => id.split('.')[1]).join(' ')}`,
-  )
-  return [
-    `  arguments ${JSON.stringify(call.args)}, outcome ${JSON.stringify(call.outcome)}`,
-    '  connections',
-    ...connections,
-    ...journals.map((journal) => journal.print()),
-  ].join('\n')
 }
 
 function percentile(sorted: readonly number[], part: number): number | null {

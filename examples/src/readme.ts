@@ -1,10 +1,12 @@
 // The code of the README, as it compiles. A test compares the two.
 import { createServer } from 'node:http'
 import { durable, durableTool, type FetchHandler, type Store } from '@mcp-durable/core'
+import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
 import { node } from '@mcp-durable/core/node'
 import { redisStore } from '@mcp-durable/redis-store'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import type { Express } from 'express'
 import type { Hono } from 'hono'
@@ -62,4 +64,16 @@ export async function mountElsewhere(
   http.createServer(node(mcp)) // '@mcp-durable/core/node'
   const response = await mcp.fetch(request, { authInfo })
   return response
+}
+
+export function goOnByItself(url: URL) {
+  const transport = new StreamableHTTPClientTransport(url, { fetch: durableFetch() })
+  return transport
+}
+
+export async function goOnLater(url: URL, lastEventId: string) {
+  await using connection = await connect(url) // the official client over durableFetch
+  const { sessionId, protocolVersion } = connection // enough to go on later, in another process:
+  await using again = await reconnect(url, { sessionId, protocolVersion, lastEventId })
+  await again.resumed // the result of the call whose stream `lastEventId` was an event of
 }

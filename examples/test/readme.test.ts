@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
@@ -9,6 +9,12 @@ test('every line of code in the README stands in a file that compiles', () => {
   expect(blocks.length).toBeGreaterThan(2)
   const missing = blocks.flatMap(linesOf).filter((line) => !compiled.has(line) && !isShortImport(line))
   expect(missing).toEqual([])
+})
+
+test('every file that the README links to is there', () => {
+  const links = [...read('../../README.md').matchAll(/\]\(([^):#]+)\)/g)].map(([, path = '']) => path)
+  expect(links.length).toBeGreaterThan(10)
+  expect(links.filter((path) => !existsSync(new URL(`../../${path}`, import.meta.url)))).toEqual([])
 })
 
 /** The README imports only what matters; the file may import more from the same module. */

@@ -60,8 +60,12 @@ export class RawSession {
     this.token = token
   }
 
-  static async begin(node: Backend, protocolVersion = '2025-11-25'): Promise<RawSession> {
-    const params = { protocolVersion, capabilities: {}, clientInfo: { name: 'raw', version: '1' } }
+  static async begin(
+    node: Backend,
+    protocolVersion = '2025-11-25',
+    capabilities: object = {},
+  ): Promise<RawSession> {
+    const params = { protocolVersion, capabilities, clientInfo: { name: 'raw', version: '1' } }
     const request = { jsonrpc: '2.0', id: 0, method: 'initialize', params }
     const response = await fetch(`${node.url}/mcp`, {
       method: 'POST',

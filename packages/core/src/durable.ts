@@ -18,6 +18,7 @@ import type { Settings } from './settings.js'
 import { outcomeUnknown } from './session/recovery.js'
 import { Sessions } from './session/sessions.js'
 import { memoryStore } from './store/memory.js'
+import { whileStoreFails } from './store/retry.js'
 import type { Store } from './store/store.js'
 import { Watcher } from './store/watcher.js'
 
@@ -86,16 +87,13 @@ class Node implements Durable {
     const watcher = new Watcher(store)
     const { sessionTtl, maxOpenCalls, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
-    this.#ownership = new Ownership(
-      store,
-      { beatEvery, lease, sweepEvery },
-      logger,
-      (claimed) => void this.#takeOver(claimed),
-    )
     const inner = innerServers(options, settings, { store, logger })
     this.#inner = inner
+    const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
+    this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
     const streams = new Streams(store, watcher, settings)
-    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, { sessionTtl, maxOpenCalls })
+    const limits = { sessionTtl, maxOpenCalls }
+    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
     const sessions = new Sessions({
       store,
       watcher,
@@ -126,6 +124,7 @@ class Node implements Durable {
       every(sessionTtl / 4, () => this.#keepAlive()),
     ]
     this.#ownership.start()
+    void this.#warnOfRisks(store, logger)
   }
 
   async fetch(request: Request, options: FetchOptions = {}): Promise<Response> {
@@ -136,8 +135,11 @@ class Node implements Durable {
     }
     const handled = handle(this.#services, request, options)
     this.#handling.add(handled)
-    void handled.finally(() => this.#handling.delete(handled))
-    return handled
+    try {
+      return await handled
+    } finally {
+      this.#handling.delete(handled)
+    }
   }
 
   notify(sessionId: string, notification: Notification) {
@@ -155,9 +157,7 @@ class Node implements Durable {
 
   async #leave(graceMs: number) {
     const { calls, streams, sessions, store, logger } = this.#services
-    const quiet = Promise.all(this.#handling).then(() =>
-      Promise.all([...calls.owned].map(({ ended }) => ended)),
-    )
+    const quiet = Promise.all(this.#handling).then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
     calls.close()
@@ -170,6 +170,13 @@ class Node implements Durable {
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#inner?.close()
     await store.close()
+  }
+
+  /** Once, when the store is there. What can't be found out is no reason not to serve. */
+  async #warnOfRisks(store: Store, logger: Logger) {
+    const look = () => (this.#left.signal.aborted ? Promise.resolve([]) : store.findRisks())
+    const risks = await whileStoreFails(look, this.#left, 0).catch(() => [])
+    for (const risk of risks) logger.warn({}, risk)
   }
 
   /** Nobody shares the store of this process: its calls end with it. */

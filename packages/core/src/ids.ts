@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { JsonRpcRequest, RequestId } from './json-rpc.js'
 
 const ID_BYTES = 16
@@ -15,7 +15,7 @@ export function randomId() {
 
 export const isRandomId = (text: string) => /^[\w-]{22}$/.test(text)
 
-export const digest = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+export const digest = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
 
 /**
  * Names a request among the open calls of a session, by id and by content: a client that sends the same again
@@ -26,4 +26,4 @@ export const requestKey = ({ id, method, params }: JsonRpcRequest, idempotencyKe
   `${requestKeyPrefix(id)}${digest(JSON.stringify([method, params, idempotencyKey]))}`
 
 /** What the keys of all requests with this id begin with. `1` and `"1"` differ. */
-export const requestKeyPrefix = (id: RequestId) => `${digest(JSON.stringify(id))}:`
+export const requestKeyPrefix = (id: RequestId) => (typeof id === 'number' ? `${id}:` : `"${digest(id)}:`)

@@ -12,13 +12,19 @@ describe('a tail', () => {
       fc.nat(100),
       fc.boolean(),
       fc.boolean(),
-      async (steps, before, caughtUp, slow) => {
+      fc.boolean(),
+      async (steps, before, caughtUp, slow, eager) => {
         const log = new FakeLog()
         if (before > 0) log.appendElsewhere(before)
         const after = caughtUp ? log.last : BEGINNING
         const start = caughtUp ? before : 0
         const { sink, tail } = follow(log, { after, caughtUp })
         if (slow) sink.room = 1
+        if (eager) {
+          sink.onTaken = () => {
+            if (sink.room > 1) tail.resume()
+          }
+        }
         const expectPrefix = () => {
           const expected = log.entries.slice(start, start + sink.taken.length).map(({ id }) => id)
           expect(sink.taken).toEqual(expected)
@@ -106,6 +112,21 @@ describe('a tail', () => {
     expect(sink.taken).toEqual(['1-1', '1-2'])
     expect(log.reading).toBe(0)
     for (const each of [first, tail]) each.end()
+  })
+
+  test('a reader that asks for more in the middle of what this node appends gets it once', async () => {
+    const log = new FakeLog()
+    const { sink, tail } = follow(log, { caughtUp: true })
+    sink.onTaken = () => tail.resume()
+    log.activate()
+    await turn()
+    log.failRead()
+    await turn()
+    log.appendHere(3)
+    log.finishRead()
+    await turn()
+    expect(sink.taken).toEqual(['1-1', '1-2', '1-3'])
+    tail.end()
   })
 
   test('gives nothing more once it has ended, also of a read that is under way', async () => {

@@ -4,6 +4,8 @@ import { storeError } from './errors.js'
 import type { RedisLike } from './redis-like.js'
 import type { Script } from './scripts.generated.js'
 
+type KeysAndArgs = (string | number)[]
+
 /** Runs scripts on the application's client: at once or not at all, and never longer than the deadline. */
 export class Client {
   readonly #redis: RedisLike
@@ -25,29 +27,50 @@ export class Client {
     await this.#connection.ready(deadline)
   }
 
-  async run(script: Script, keys: string[], args: (string | number)[], deadline = this.deadline()) {
-    const connection = this.#connection
-    await connection.permit(deadline)
-    const { breaks } = connection
-    const sentAt = performance.now()
+  async run(script: Script, keys: string[], args: KeysAndArgs, deadline = this.deadline()): Promise<unknown> {
+    if (!this.#connection.isReady) await this.#connection.ready(deadline)
+    this.#connection.permit()
+    return this.#send(() => this.#evaluate(script, [...keys, ...args], deadline), deadline)
+  }
+
+  /** Adds an entry to a stream that exists; `null` if it does not, `refused` if its ids are beyond this one. */
+  async append(key: string, id: string, data: string): Promise<unknown> {
+    const deadline = this.deadline()
+    if (!this.#connection.isReady) await this.#connection.ready(deadline)
+    this.#connection.permit()
+    return this.#send(() => this.#xadd(key, id, data), deadline)
+  }
+
+  async #xadd(key: string, id: string, data: string) {
     try {
-      return await deadline.within(
-        connection.whileUnbroken(this.#evaluate(script, [...keys, ...args], deadline)),
-      )
+      return await this.#redis.xadd(key, 'NOMKSTREAM', id, 'd', data)
     } catch (error) {
-      connection.failed(error, sentAt)
-      throw storeError(error, breaks !== connection.breaks)
+      if (error instanceof Error && error.message.includes('equal or smaller')) return 'refused'
+      throw error
     }
   }
 
-  async #evaluate({ sha, keys, lua }: Script, keysAndArgs: (string | number)[], deadline: Deadline) {
-    try {
-      return await this.#redis.evalsha(sha, keys, ...keysAndArgs)
-    } catch (error) {
+  #send(command: () => Promise<unknown>, deadline: Deadline): Promise<unknown> {
+    const connection = this.#connection
+    const { breaks } = connection
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown) => reject(storeError(error, breaks !== connection.breaks))
+      const flight = connection.takeOff(deadline, fail)
+      const succeed = (reply: unknown) => {
+        connection.landed(flight)
+        resolve(reply)
+      }
+      command().then(succeed, (error: unknown) => {
+        connection.landed(flight)
+        fail(error)
+      })
+    })
+  }
+
+  #evaluate({ sha, keys, lua }: Script, keysAndArgs: KeysAndArgs, deadline: Deadline): Promise<unknown> {
+    return this.#redis.evalsha(sha, keys, ...keysAndArgs).catch((error: unknown) => {
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT') || deadline.passed) throw error
-      return await this.#redis.eval(lua, keys, ...keysAndArgs)
-    } finally {
-      this.#connection.settled()
-    }
+      return this.#redis.eval(lua, keys, ...keysAndArgs)
+    })
   }
 }

@@ -9,15 +9,21 @@ const PROBE_MS = 1000
 /** How long a broken connection may take to come back before what was sent on it is given up. */
 const RECONNECT_MS = 250
 
+/** A command that was sent and has not been answered. */
+type Flight = { deadline: Deadline; fail: (error: Error) => void; sentAt: number }
+
 const connections = new WeakMap<RedisLike, Connection>()
 
 /** What is known of an application's client; shared by all stores on it, so that many stores add few listeners. */
 export class Connection {
   readonly #redis: RedisLike
-  readonly #inFlight = new Set<(error: Error) => void>()
+  readonly #inFlight = new Set<Flight>()
   readonly #waiting = new Set<() => void>()
   #wasReady: boolean
   #stalled = false
+  #gathering = false
+  #alarm: NodeJS.Timeout | undefined
+  #alarmAt = Number.POSITIVE_INFINITY
   #settledAt = 0
   #probedAt = 0
   /** How often a connection broke. A command that saw it change may have been sent twice. */
@@ -45,26 +51,75 @@ export class Connection {
     if (redis.isCluster) redis.on('-node', () => void this.breaks++)
   }
 
-  /**
-   * Throws unless a command can be sent now. A client that is not connected would queue it; so would one whose
-   * server is connected but answers nothing, and its queue would grow until the server is found dead.
-   */
-  async permit(deadline: Deadline) {
-    await this.ready(deadline)
+  get isReady() {
+    return this.#redis.status === 'ready'
+  }
+
+  /** Throws if the server is connected but answers nothing: the client's queue would grow until it is found dead. */
+  permit() {
+    if (!this.#stalled) return
     const now = performance.now()
-    if (this.#stalled && now - this.#probedAt < PROBE_MS) throw unavailable('not answered')
+    if (now - this.#probedAt < PROBE_MS) throw unavailable('not answered')
     this.#probedAt = now
   }
 
   /**
-   * Settles as `work` does, or rejects once the connection has broken and does not come back at once. The client
-   * keeps the command and sends it again when it can, so its outcome is unknown until then.
+   * A command is sent now. `fail` is called if it has not landed at its deadline, or once the connection has broken and
+   * does not come back at once: the client keeps the command and sends it again when it can, so its outcome is unknown.
    */
-  whileUnbroken<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#inFlight.add(reject)
-      work.then(resolve, reject).finally(() => this.#inFlight.delete(reject))
+  takeOff(deadline: Deadline, fail: (error: Error) => void): Flight {
+    const flight = { deadline, fail, sentAt: performance.now() }
+    this.#inFlight.add(flight)
+    this.#wakeBy(deadline.at)
+    this.#gather()
+    return flight
+  }
+
+  landed(flight: Flight) {
+    this.#inFlight.delete(flight)
+    this.#settledAt = performance.now()
+    this.#stalled = false
+  }
+
+  /** What is sent in one turn of the event loop goes out in one write. */
+  #gather() {
+    const { stream } = this.#redis
+    if (!stream || this.#gathering) return
+    this.#gathering = true
+    stream.cork()
+    setImmediate(() => {
+      this.#gathering = false
+      stream.uncork()
     })
+  }
+
+  /** One timer for all commands: nearly all of them land long before. */
+  #wakeBy(at: number) {
+    if (at >= this.#alarmAt) return
+    clearTimeout(this.#alarm)
+    this.#alarmAt = at
+    // After a turn that took long, the answer may have arrived and not been read yet: let it be read first.
+    this.#alarm = setTimeout(() => setImmediate(() => this.#expire()), Math.max(0, at - performance.now()))
+    this.#alarm.unref()
+  }
+
+  #expire() {
+    this.#alarmAt = Number.POSITIVE_INFINITY
+    let next = Number.POSITIVE_INFINITY
+    for (const flight of this.#inFlight) {
+      if (flight.deadline.passed) this.#giveUp(flight)
+      else next = Math.min(next, flight.deadline.at)
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#wakeBy(next)
+  }
+
+  #giveUp(flight: Flight) {
+    this.#inFlight.delete(flight)
+    if (this.#settledAt < flight.sentAt) {
+      this.#stalled = true
+      this.#probedAt = performance.now()
+    }
+    flight.fail(flight.deadline.error())
   }
 
   #giveUpInFlight() {
@@ -73,22 +128,14 @@ export class Connection {
     const broken = [...this.#inFlight]
     setTimeout(() => {
       if (this.#redis.status === 'ready') return
-      for (const reject of broken) reject(new DeadlineError('the connection broke'))
+      for (const flight of broken)
+        if (this.#inFlight.delete(flight)) flight.fail(new DeadlineError('the connection broke'))
     }, RECONNECT_MS).unref()
   }
 
   /** Throws unless there is a connection; does not ask whether the server answers on it. */
   async ready(deadline: Deadline) {
     if (this.#redis.status !== 'ready') await this.#firstConnection(deadline)
-  }
-
-  settled() {
-    this.#settledAt = performance.now()
-    this.#stalled = false
-  }
-
-  failed(error: unknown, sentAt: number) {
-    if (error instanceof DeadlineError && this.#settledAt < sentAt) this.#stalled = true
   }
 
   /** An application may use the store before its client has connected for the first time; after that, nobody waits. */

@@ -6,14 +6,14 @@ import type { LogName } from '@mcp-durable/core'
  * and one script may touch all of it. Scripts derive the keys of other calls from the session's key.
  */
 export class Keys {
-  readonly #prefix: string
+  readonly prefix: string
 
   constructor(prefix: string) {
-    this.#prefix = prefix
+    this.prefix = prefix
   }
 
   session(scope: string) {
-    return `${this.#prefix}:{${tag(scope)}}`
+    return `${this.prefix}:{${tag(scope)}}`
   }
 
   log(scope: string, log: LogName) {
@@ -37,12 +37,12 @@ export class Keys {
 
   /** The keys of a map, its values, and the marks of changes it has seen. */
   map(name: string) {
-    const keys = `${this.#prefix}:map:{${tag(name)}}`
+    const keys = `${this.prefix}:map:{${tag(name)}}`
     return [keys, `${keys}:values`, `${keys}:marks`]
   }
 
   nodes() {
-    return `${this.#prefix}:{nodes}`
+    return `${this.prefix}:{nodes}`
   }
 
   /** The scopes that a node holds. */
@@ -50,14 +50,64 @@ export class Keys {
     return `${this.nodes()}:${tag(node)}`
   }
 
+  /** What nodes say about themselves. In the slot of `nodes`. */
+  about() {
+    return `${this.prefix}:about:{nodes}`
+  }
+
   sessions() {
-    return `${this.#prefix}:sessions`
+    return `${this.prefix}:sessions`
+  }
+
+  /** What a key of ours is for: the other way round. */
+  describe(key: string): KeyPlace {
+    const rest = key.slice(this.prefix.length + 1)
+    if (rest === 'sessions') return { kind: 'sessions' }
+    if (rest === 'about:{nodes}') return { kind: 'about' }
+    if (rest.startsWith('principal:')) return { kind: 'principal' }
+    const [, area = '', tagged = '', part = ''] = /^(map:)?\{([^{}]*)\}(.*)$/s.exec(rest) ?? []
+    if (area === 'map:') {
+      const kind = MAP_PARTS[part as keyof typeof MAP_PARTS]
+      return kind ? { kind, name: untag(tagged) } : { kind: 'unknown' }
+    }
+    if (tagged === '') return { kind: 'unknown' }
+    if (tagged === 'nodes')
+      return part === '' ? { kind: 'nodes' } : { kind: 'held', node: untag(part.slice(1)) }
+    return placeInScope(untag(tagged), part)
   }
 
   /** Hashed: a principal may be long, and is nobody's business who looks at key names. */
   principal(principal: string) {
-    return `${this.#prefix}:principal:${createHash('sha256').update(principal).digest('base64url')}`
+    return `${this.prefix}:principal:${createHash('sha256').update(principal).digest('base64url')}`
   }
+}
+
+/** What a key holds, and of what. `unknown`: no key of this version of the store. */
+export type KeyPlace =
+  | { kind: 'journal' | 'inbox'; scope: string; callId: string }
+  | { kind: 'session' | 'out' | 'open' | 'state' | 'once' | 'ended'; scope: string }
+  | { kind: 'map' | 'map-values' | 'map-marks'; name: string }
+  | { kind: 'held'; node: string }
+  | { kind: 'nodes' | 'about' | 'sessions' | 'principal' | 'unknown' }
+
+const MAP_PARTS = { '': 'map', ':values': 'map-values', ':marks': 'map-marks' } as const
+
+function placeInScope(scope: string, rest: string): KeyPlace {
+  if (rest === '') return { kind: 'session', scope }
+  const [, part = '', detail] = /^:(\w+)(?::(.*))?$/s.exec(rest) ?? []
+  if (part === 'call' && detail !== undefined) {
+    return detail.endsWith(':in')
+      ? { kind: 'inbox', scope, callId: detail.slice(0, -':in'.length) }
+      : { kind: 'journal', scope, callId: detail }
+  }
+  if (detail === undefined && (part === 'out' || part === 'open' || part === 'state')) {
+    return { kind: part, scope }
+  }
+  return part === 'once' || part === 'ended' ? { kind: part, scope } : { kind: 'unknown' }
+}
+
+function untag(tagged: string) {
+  return tagged.startsWith('~') ? Buffer.from(tagged.slice(1), 'base64url').toString() : tagged
 }
 
 /** Scopes come from the wire: one with a brace must not choose the slot. No plain scope begins with `~`. */

@@ -7,12 +7,13 @@ const FORGET_MS = 30 * 24 * 60 * 60_000
 
 /** Nodes and what they hold. All of it is in one slot of a Cluster; owners of calls are kept with their session. */
 export class Ownership extends ValuesAndMaps implements OwnershipStore {
-  async beat(node: string) {
-    return Number(await this.client.run(scripts.beat, [this.keys.nodes()], [node, FORGET_MS])) === 1
+  async beat(node: string, about = '') {
+    const keys = [this.keys.nodes(), this.keys.about()]
+    return Number(await this.client.run(scripts.beat, keys, [node, FORGET_MS, about])) === 1
   }
 
   async leave(node: string) {
-    await this.client.run(scripts.beat, [this.keys.nodes()], [node, 0])
+    await this.client.run(scripts.beat, [this.keys.nodes(), this.keys.about()], [node, 0, ''])
   }
 
   async listNodes(): Promise<NodeBeat[]> {
@@ -21,7 +22,7 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
   }
 
   async bury(node: string, lateMs: number) {
-    const keys = [this.keys.nodes(), this.keys.heldBy(node)]
+    const keys = [this.keys.nodes(), this.keys.heldBy(node), this.keys.about()]
     return Number(await this.client.run(scripts.bury, keys, [node, lateMs])) === 1
   }
 
@@ -31,6 +32,11 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
 
   async release(node: string, scopes: readonly string[]) {
     await this.client.run(scripts.release, [this.keys.heldBy(node)], [...scopes])
+  }
+
+  async disown(node: string, scopes: readonly string[], lateMs: number) {
+    const keys = [this.keys.nodes(), this.keys.heldBy(node)]
+    return Number(await this.client.run(scripts.disown, keys, [node, lateMs, ...scopes])) === 1
   }
 
   async heldScopes(node: string, limit: number) {

@@ -6,6 +6,7 @@ import type {
   EntryId,
   LogName,
   NewCall,
+  NewEntry,
   NewSession,
 } from '@mcp-durable/core'
 import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
@@ -146,10 +147,15 @@ class RedisStore extends Ownership implements Store {
   async appendCall(
     scope: string,
     callId: string,
-    entries: readonly Entry[],
+    entries: readonly NewEntry[],
     close?: CloseCall,
     effect?: ValueChange,
   ) {
+    const [only] = entries
+    if (only?.quiet && entries.length === 1 && !close && !effect) {
+      const appended = await this.#appendQuietly(scope, callId, only)
+      if (appended) return appended
+    }
     requireAscending(entries)
     const [session = '', , open = ''] = this.keys.core(scope)
     const journal = this.keys.log(scope, `call:${callId}`)
@@ -157,11 +163,22 @@ class RedisStore extends Ownership implements Store {
     for (const { id, data } of entries) args.push(id, data)
     const how = effect && (effect.data === undefined ? 'delete' : 'set')
     args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
-    args.push(close?.keepKey ? '1' : '')
+    const listens = this.#subscriber.listensTo(session)
+    args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
     if (close) args.push(...close.requestKeys)
     const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.client.run(scripts.appendCall, keys, args)
-    return reply as 'appended' | 'fenced' | 'gone' | 'conflict'
+    if (reply !== 'unheard') return reply as 'appended' | 'fenced' | 'gone' | 'conflict'
+    this.#subscriber.tell(session, `call:${callId}`, entries.at(-1)?.id ?? '')
+    return 'appended'
+  }
+
+  /** One plain command: the stream itself is the fence. `undefined`: it refused, and the script knows why. */
+  async #appendQuietly(scope: string, callId: string, { id, data }: NewEntry) {
+    const journal = this.keys.log(scope, `call:${callId}`)
+    const reply = await this.client.append(journal, id, data)
+    if (reply === 'refused') return undefined
+    return reply === null ? 'gone' : 'appended'
   }
 
   async findCalls(scope: string, prefix: string) {
@@ -180,10 +197,20 @@ class RedisStore extends Ownership implements Store {
     await this.client.run(scripts.publish, [this.keys.session(scope)], [`${topic} ${value}`])
   }
 
+  /** Asks one server; of a Cluster, that is any of its masters. */
+  async findRisks() {
+    const policy = await this.client.run(scripts.findRisks, [this.keys.nodes()], [])
+    return policy === '' || policy === 'noeviction' ? [] : [evictionRisk(String(policy))]
+  }
+
   async close() {
     this.#subscriber.close()
   }
 }
+
+const evictionRisk = (policy: string) =>
+  `Redis has maxmemory-policy ${policy}: when its memory is full it deletes sessions and running calls. ` +
+  'Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.'
 
 /** Redis takes whole milliseconds, and 0 would delete at once. */
 function expiry(ms: number) {

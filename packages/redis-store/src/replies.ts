@@ -36,6 +36,13 @@ export function decodeSession(reply: unknown): StoredSession | undefined {
   return { ...admission, principal: decodePrincipal(principal), state: decodeState(state) }
 }
 
+/** A field of the session's hash that holds a state entry: '<version>@<ms> <bytes of nonce> <nonce><data>'. */
+export function decodeStateField(value: string): { version: number; at: number; data: string } {
+  const [head = '', version, at, size] = /^(\d+)@?(\d*) (\d+) /.exec(value) ?? []
+  const rest = Buffer.from(value.slice(head.length))
+  return { version: Number(version), at: Number(at), data: rest.subarray(Number(size)).toString() }
+}
+
 export function decodeState(reply: unknown): StateEntry[] {
   return groups(reply as string[], 3).map(([key = '', version, data = '']) => ({
     key,

@@ -63,15 +63,17 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '04e7a08806888e3fee1a033b5cb02676446b2201',
+  sha: '2d4f1f897caabecd96d9e7a8d3a346f878827c73',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
+--       '1' when the caller's node listens itself,
 --       then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
@@ -104,10 +106,18 @@ if ARGV[change] ~= '' and not was_applied() then
     return 'conflict'
   end
 end
--- Only the first entry can be refused, so a batch is never half written.
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
+end
+-- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
+-- written, so each says how many ms that was after the beginning of its epoch.
 local repeated = false
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for i = 1, count do
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[2 + 2 * i], 'd', ARGV[3 + 2 * i])
+  local id = ARGV[2 + 2 * i]
+  local after = string.format('%.0f', now - tonumber(string.match(id, '^%d+')))
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', id, 'd', ARGV[3 + 2 * i], 't', after)
   if added.err then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
@@ -121,16 +131,19 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 5, #ARGV do
+  for i = change + 7, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+  return 'unheard'
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
@@ -140,13 +153,15 @@ return 'appended'
 }
 
 export const beat: Script = {
-  keys: 1,
-  sha: '037ea4aa36dc1a6e18afef376d2ef09297819864',
+  keys: 2,
+  sha: 'c862c17da869a88a77251ec6cbf02988f8213739',
   lua: `-- Says that a node lives.
--- KEYS  nodes
--- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves
--- Returns 1 when the node was known.
-local known = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+-- KEYS  nodes, what they say about themselves
+-- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
+--       what the node says about itself or ''
+-- Returns 1 when the node was known, and nobody has disowned it.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local known = beat and tonumber(beat) > 0 and 1 or 0
 if ARGV[2] == '0' then
   redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
   return known
@@ -154,15 +169,19 @@ end
 local clock = redis.call('TIME')
 redis.call('ZADD', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
 return known
 `,
 }
 
 export const bury: Script = {
-  keys: 2,
-  sha: '1a000c32fb5355b56b4fa6dae7b22e238dc8ab08',
+  keys: 3,
+  sha: '3ac6cf9cabf8d7e379b6c7be6f0ca2de431d69ef',
   lua: `-- Forgets a node that is late and holds nothing any more.
--- KEYS  nodes, scopes of the node
+-- KEYS  nodes, scopes of the node, what nodes say about themselves
 -- ARGV  node, ms it must be late
 -- Returns 1 when it was forgotten.
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -171,6 +190,7 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if not beat or redis.call('SCARD', KEYS[2]) > 0 or now - tonumber(beat) < tonumber(ARGV[2]) then
   return 0
 end
+redis.call('HDEL', KEYS[3], ARGV[1])
 return redis.call('ZREM', KEYS[1], ARGV[1])
 `,
 }
@@ -238,18 +258,23 @@ return id
 
 export const createSession: Script = {
   keys: 1,
-  sha: 'b42fa06f788dc200d7f778113b6a763f5e227cc5',
+  sha: 'd5839f15da20133e082e4be600a5229cf17cdd4d',
   lua: `-- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
 -- ARGV  principal, label, state key, state data, ttl in ms
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -277,8 +302,9 @@ local principal = redis.call('HGET', KEYS[1], 'p')
 if principal then
   return principal == ARGV[1] and 'exists' or 'foreign'
 end
-redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0',
-  's:' .. ARGV[3], encode_state(1, '', ARGV[4]))
+local now = state_clock()
+redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
+  's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 'created'
 `,
@@ -305,6 +331,27 @@ end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':state')
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
+return 1
+`,
+}
+
+export const disown: Script = {
+  keys: 2,
+  sha: '2d5fdf8d6e3a41e0ccef8a60aaba00ff8f497a7f',
+  lua: `-- Takes from the scopes of a node that is late. It counts as infinitely late from then on.
+-- KEYS  nodes, scopes of the node
+-- ARGV  node, ms it must be late, scopes...
+-- Returns 1, or 0 when it has beaten within that time.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if beat and now - tonumber(beat) < tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+for i = 3, #ARGV do
+  redis.call('SREM', KEYS[2], ARGV[i])
+end
 return 1
 `,
 }
@@ -339,6 +386,16 @@ for i = 1, #open, 2 do
   end
 end
 return found
+`,
+}
+
+export const findRisks: Script = {
+  keys: 1,
+  sha: '20232286d004b98ffffdb97cc79735c6900da913',
+  lua: `-- Looks for what in the server's set-up may lose data that was acknowledged.
+-- KEYS  any key of the server
+-- Returns the maxmemory-policy.
+return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''
 `,
 }
 
@@ -509,7 +566,7 @@ return reply
 
 export const openCall: Script = {
   keys: 4,
-  sha: 'c8b12752a1ecbac8d9b10286ecccb8275b9419a1',
+  sha: 'a7a3fd638afe2eef9e3c9f505bbbaba24a16b193',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, open, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -549,6 +606,7 @@ local function holds(call_id)
 end
 local first = redis.call('HGET', KEYS[3], ARGV[7])
 if first and holds(first) then
+  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
 local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
@@ -561,7 +619,7 @@ if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
   for i = 1, #open, 2 do
     if not holds(open[i + 1]) then
       redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1])
+      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
     end
   end
   if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
@@ -595,18 +653,23 @@ return redis.call('SPUBLISH', KEYS[1], ARGV[1])
 
 export const putState: Script = {
   keys: 2,
-  sha: '33bdb11421caa370a7aa8d5e4db2077fc03d67bc',
+  sha: '497c741cbe07dd15d149ffd6361e04549a4ccccf',
   lua: `-- Replaces a state entry and gives it the next version.
 -- KEYS  session, once
 -- ARGV  key, data, nonce, most entries, ms to remember the nonce
 -- Returns the version, 'unknown' or 'limit'.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -656,7 +719,7 @@ else
   end
 end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
-redis.call('HSET', KEYS[1], field, encode_state(version, ARGV[3], ARGV[2]))
+redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
 redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
 return version
@@ -735,17 +798,22 @@ return reply
 
 export const readSession: Script = {
   keys: 1,
-  sha: '4cb73ae146d9c32f69cdb9e50b2b5db69a8764df',
+  sha: 'ad538e075ec0462ca809fa2de27d65f36bccbd43',
   lua: `-- Reads a whole session.
 -- KEYS  session
 -- Returns nil, or { principal, label, version, delivered, then key, version, data of each state entry }.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 
@@ -779,18 +847,23 @@ return collect_state(KEYS[1], 0, session)
 
 export const readState: Script = {
   keys: 1,
-  sha: '96d84cc063f1c7802482174762584a0cd7954e9a',
+  sha: 'ce6a95b3bd263ad676ab77457288cd9cabbc7324',
   lua: `-- Reads the state entries above a version, lowest first.
 -- KEYS  session
 -- ARGV  version
 -- Returns { key, version, data, ... }.
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 

@@ -25,6 +25,7 @@ export class Subscriber {
   readonly #channels = new Map<string, Channel>()
   #connection: SubscriberLike | undefined
   #breaks = 0
+  readonly #untold: Array<{ name: string; topic: string; value: string }> = []
   #settling: NodeJS.Timeout | undefined
   #ready = new Gate()
   #closed = false
@@ -51,6 +52,20 @@ export class Subscriber {
       end()
       throw storeError(error, true)
     }
+  }
+
+  /** Whether the server has confirmed that this store listens. */
+  listensTo(key: string): boolean {
+    return this.#channels.get(this.#keyPrefix + key)?.active === true
+  }
+
+  /** Says to listeners here what nobody else listens to, so that it need not go over the server; in a later turn, as if it had. */
+  tell(key: string, topic: string, value: string) {
+    if (this.#untold.push({ name: this.#keyPrefix + key, topic, value }) > 1) return
+    setImmediate(() => {
+      for (const { name, topic: about, value: said } of this.#untold.splice(0))
+        this.#channels.get(name)?.emit(about, said)
+    })
   }
 
   close() {

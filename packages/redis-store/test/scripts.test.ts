@@ -62,6 +62,9 @@ test('every operation is one round trip', async () => {
   for (const [name, operation] of Object.entries(operations)) {
     expect({ name, trips: await trips(operation) }).toEqual({ name, trips: 1 })
   }
+  const other = newSession()
+  await store.createSession(other, LIMITS)
+  await store.deleteSession(other.id, 'alice')
   sent.length = 0
   await store.deleteSession(scope, 'alice')
   expect(sent.length, 'the session, and two indexes').toBe(3)

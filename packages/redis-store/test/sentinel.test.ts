@@ -1,44 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import { Child } from '../../../test-support/child.js'
-import { freePort, startRedis, waitFor } from '../../../test-support/index.js'
-import { findRedis } from '../../../test-support/redis-launcher.js'
+import { startRedis, startSentinel, waitFor } from '../../../test-support/index.js'
 import { LIMITS, newSession, once, waitForReplicas } from './support.js'
-
-async function startSentinel(masterPort: number) {
-  const launcher = await findRedis()
-  if (!launcher) throw new Error('no Redis server to start')
-  const port = await freePort()
-  const dir = await mkdtemp(join(tmpdir(), 'mcp-durable-sentinel-'))
-  const config = join(dir, 'sentinel.conf')
-  const settings = [
-    `bind 127.0.0.1`,
-    `port ${port}`,
-    `dir ${dir}`,
-    `sentinel monitor main 127.0.0.1 ${masterPort} 1`,
-    'sentinel down-after-milliseconds main 500',
-    'sentinel failover-timeout main 3000',
-  ]
-  await writeFile(config, settings.join('\n'))
-  const prefix = launcher.prefix(dir, `mcp-durable-${randomUUID()}`)
-  const child = await Child.spawn(launcher.command, [...prefix, config, '--sentinel'])
-  const admin = new Redis({ port, host: '127.0.0.1', retryStrategy: () => 50 })
-  admin.on('error', () => undefined)
-  return {
-    port,
-    admin,
-    async [Symbol.asyncDispose]() {
-      admin.disconnect()
-      await child[Symbol.asyncDispose]()
-      await rm(dir, { recursive: true, force: true })
-    },
-  }
-}
 
 test('a store on Sentinel follows the new master, and so do its wake-ups', async () => {
   await using master = await startRedis()

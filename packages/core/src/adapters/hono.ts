@@ -9,7 +9,7 @@ export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {
     const authInfo = context.get('auth') as AuthInfo | undefined
     // Present on @hono/node-server only.
     const { outgoing } = (context.env ?? {}) as { outgoing?: ServerResponse }
-    const options = { authInfo, disconnect: outgoing && (() => void outgoing.destroy()) }
+    const options = { authInfo, outgoing }
     const { raw } = context.req
     if (!raw.bodyUsed) return mcp.fetch(raw, options)
     // An earlier middleware has read the body; Hono has kept it.

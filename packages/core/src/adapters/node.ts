@@ -14,13 +14,9 @@ type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown }
 export function node(mcp: Pick<Durable, 'fetch'>) {
   return (incoming: Incoming, outgoing: ServerResponse): void => {
     const { auth: authInfo, body: parsedBody } = incoming
-    const disconnect = () => void outgoing.destroy()
-    const listener = getRequestListener(
-      (request) => mcp.fetch(request, { authInfo, parsedBody, disconnect }),
-      {
-        overrideGlobalObjects: false,
-      },
-    )
+    const listener = getRequestListener((request) => mcp.fetch(request, { authInfo, parsedBody, outgoing }), {
+      overrideGlobalObjects: false,
+    })
     // It answers failures itself.
     void listener(incoming, outgoing)
   }

@@ -1,7 +1,14 @@
 import type { Effect, StepRecord } from '../context/call-log.js'
-import { digest, randomId, requestKey } from '../ids.js'
+import { digest, randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import type {
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from '../json-rpc.js'
+import { LazyAbort } from '../lazy-abort.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
@@ -45,8 +52,8 @@ export interface DispatchTarget {
   journaled(): Promise<Call>
 }
 
-/** How long a call that can't begin waits for the store before it ends with an error. */
-const STORE_BACK_WITHIN_MS = 2500
+/** How long a call that can't begin repeats what the store refuses before it ends with an error. */
+const REFUSED_FOR_MS = 2500
 
 export type CallServices = { store: Store; watcher: Watcher; resumeWindow: number }
 export type CallStart = {
@@ -55,9 +62,13 @@ export type CallStart = {
   requests: readonly JsonRpcRequest[]
   /** This node's first record: the request, or the claim of a call that was another's. */
   first: EntryId
-  idempotencyKey?: string | undefined
+  requestKeys: readonly string[]
+  /** The first request key stands for the call also when that has ended. */
+  keepKey: boolean
   /** What earlier runs left: their records, and what has arrived in the inbox. */
   past?: { history: History; inbox: readonly Entry[] }
+  /** Called when nothing more will be appended by this node. */
+  onEnded: () => void
 }
 
 /**
@@ -71,8 +82,6 @@ export class Call implements DispatchTarget {
   readonly requests: readonly JsonRpcRequest[]
   /** 1 on the first run, one more with every takeover. */
   readonly attempt: number
-  /** Resolves when nothing more will be appended by this node. */
-  readonly ended: Promise<void>
   readonly #services: CallServices
   readonly #journal: Journal
   readonly #inbox: Tail
@@ -85,37 +94,35 @@ export class Call implements DispatchTarget {
   readonly #answers = new Map<string, JsonRpcResponse>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #host: CallHost | undefined
-  #markEnded!: () => void
-  readonly #abandoned = new AbortController()
+  readonly #onEnded: () => void
+  readonly #abandoned = new LazyAbort()
   #inboxOpened: Promise<unknown> | undefined
   #questions: number
 
-  constructor(services: CallServices, { scope, id, requests, first, past, idempotencyKey }: CallStart) {
+  constructor(
+    services: CallServices,
+    { scope, id, requests, first, past, requestKeys, keepKey, onEnded }: CallStart,
+  ) {
     const { store, watcher, resumeWindow } = services
     this.id = id
     this.scope = scope
     this.requests = requests
     this.attempt = past?.history.attempt ?? 1
     this.#services = services
+    this.#onEnded = onEnded
     this.#steps = past?.history.steps ?? new Map()
     this.#sent = past?.history.sent ?? new SentMessages()
     this.#questions = this.#sent.questionCount
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.history.hasAnswered(request.id)))
-    this.#close = {
-      requestKeys: requests.map((request) => requestKey(request, idempotencyKey)),
-      retainMs: resumeWindow,
-      keepKey: idempotencyKey !== undefined,
-    }
-    const abandoned = this.#abandoned.signal
+    this.#close = { requestKeys, retainMs: resumeWindow, keepKey }
     this.#journal = new Journal(store, watcher, {
       scope,
       callId: id,
       id: first,
       close: this.#close,
-      abandoned,
+      abandoned: this.#abandoned,
     })
-    this.ended = new Promise((resolve) => (this.#markEnded = resolve))
     this.#inbox = new Tail(
       store,
       watcher,
@@ -123,8 +130,9 @@ export class Call implements DispatchTarget {
       { write: (entry) => this.#received(decodeInboxItem(entry.data)), over: () => this.#lose() },
     )
     const [epoch] = splitId(first)
-    this.#endWatch = watcher.watch(scope, ({ topic, value }) => {
-      if (topic === `call:${id}` && splitId(value)[0] > epoch) this.#lose()
+    const log = `call:${id}`
+    this.#endWatch = watcher.watch(scope, log, ({ topic, value }) => {
+      if (topic === log && splitId(value)[0] > epoch) this.#lose()
     }).end
     for (const entry of past?.inbox ?? []) this.#received(decodeInboxItem(entry.data))
   }
@@ -133,9 +141,9 @@ export class Call implements DispatchTarget {
     return this.#journal.open
   }
 
-  /** Repeats an operation while the store is away for a moment: a call that is in its journal waits for it. */
+  /** Repeats an operation while the store is away: a call that is in its journal waits for it, and could not be ended before. */
   whileStoreFails<T>(operation: () => Promise<T>): Promise<T> {
-    return whileStoreFails(operation, this.#abandoned.signal, STORE_BACK_WITHIN_MS)
+    return whileStoreFails(operation, this.#abandoned, REFUSED_FOR_MS)
   }
 
   /** Says who runs the call, and what is left to run: a request may have been cancelled by now. */
@@ -209,16 +217,28 @@ export class Call implements DispatchTarget {
     if (answer) this.#host?.receive(answer)
   }
 
-  /** Asks under a name of the asker's own; resolves to the answer. Abandoned with the call. */
-  async askByName(name: string, question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>): Promise<JsonRpcResponse> {
+  /** Asks under a name of the asker's own, unless `signal` has fired; resolves to the answer. Abandoned with the call. */
+  async askByName(
+    name: string,
+    question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
     await this.#inboxIsOpen()
-    const id = `${this.id}.n${digest(name)}`
+    signal.throwIfAborted()
+    const id = this.#namedQuestion(name)
     const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
     const answer = this.#answers.get(id)
     if (answer) return answer
     if (!this.#sent.hasAsked(id))
       await this.#append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
     return answered
+  }
+
+  /** What tells the client that nobody waits for the answer to a named question any more; `undefined` if it was not asked. */
+  withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
+    const requestId = this.#namedQuestion(name)
+    if (!this.#asking.delete(requestId) && !this.#sent.hasAsked(requestId)) return undefined
+    return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
   }
 
   /** The newest record of a step. */
@@ -236,7 +256,7 @@ export class Call implements DispatchTarget {
 
   /** Everything in the journal so far. */
   readJournal(): Promise<Entry[]> {
-    return readAll(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned.signal)
+    return readAll(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned)
   }
 
   /** Answers with an error what this node was told to run and did not. The same request may come again, and runs then. */
@@ -257,13 +277,23 @@ export class Call implements DispatchTarget {
     this.#stop(reason)
   }
 
+  #namedQuestion(name: string) {
+    return `${this.id}.n${digest(name)}`
+  }
+
   #append(record: CallRecord, effect?: Effect) {
     const appended = this.#journal.append(record, effect)
-    appended.catch((error: unknown) => {
-      if (error instanceof JournalLostError) this.#lose()
-    })
-    if (!this.open) appended.then(this.#end, this.#end)
+    void this.#follow(appended, !this.open)
     return appended
+  }
+
+  async #follow(appended: Promise<unknown>, last: boolean) {
+    try {
+      await appended
+    } catch (error) {
+      if (error instanceof JournalLostError) this.#lose()
+    }
+    if (last) this.#end()
   }
 
   #received(item: InboxItem | undefined): boolean {
@@ -275,7 +305,7 @@ export class Call implements DispatchTarget {
   /** The terminal record goes first, so that a response that is already on its way to the journal wins or loses as a whole. */
   #cancel({ requestKey: key, reason }: InboxItem & { kind: 'cancelled' }) {
     for (const [dispatched, request] of this.#unanswered) {
-      if (!requestKey(request).startsWith(key)) continue
+      if (requestKeyPrefix(request.id) !== key) continue
       this.#unanswered.delete(dispatched)
       const recorded =
         this.#unanswered.size === 0 ? this.#append({ kind: 'cancelled', reason }) : Promise.resolve()
@@ -303,7 +333,7 @@ export class Call implements DispatchTarget {
     const options = { nonce: randomId(), maxLength: MAX_INBOX }
     this.#inboxOpened ??= whileStoreFails(
       () => this.#services.store.append(this.scope, `call:${this.id}:in`, INBOX_OPENED, options),
-      this.#abandoned.signal,
+      this.#abandoned,
     )
     return this.#inboxOpened
   }
@@ -322,7 +352,7 @@ export class Call implements DispatchTarget {
   readonly #end = () => {
     this.#inbox.end()
     this.#endWatch()
-    this.#markEnded()
+    this.#onEnded()
   }
 }
 

@@ -2,6 +2,7 @@ import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
+import { splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
@@ -10,10 +11,9 @@ import type { Claimed, Ownership } from './ownership.js'
 import { encodeRecord } from './record.js'
 import type { RecordedRequest } from './record.js'
 
-const UNDO_WITHIN_MS = 60_000
-
 export type CallRequest = {
   scope: string
+  /** Of whoever opens it again if that fails, and takes it back if not. */
   id?: string
   principal: string | undefined
   requests: readonly JsonRpcRequest[]
@@ -37,17 +37,22 @@ export class Calls {
   readonly #services: CallServices
   readonly #ownership: Ownership
   readonly #limits: { sessionTtl: number; maxOpenCalls: number }
+  readonly #run: (unrun: Claimed) => void
   readonly #owned = new Set<Call>()
-  #closed = false
+  readonly #closed = new AbortController()
+  #onEnded: () => void = () => undefined
 
+  /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
     services: CallServices,
     ownership: Ownership,
     limits: { sessionTtl: number; maxOpenCalls: number },
+    run: (unrun: Claimed) => void,
   ) {
     this.#services = services
     this.#ownership = ownership
     this.#limits = limits
+    this.#run = run
   }
 
   get owned(): ReadonlySet<Call> {
@@ -56,17 +61,91 @@ export class Calls {
 
   /** Writes the request into a new journal. Nothing may run before this has resolved. */
   async open(request: CallRequest): Promise<CallOutcome> {
-    const { scope, principal, requests, batch, protocol, authInfo, idempotencyKey, url } = request
-    const id = request.id ?? randomId()
+    const newCall = this.#newCall(request)
+    const { scope, callId: id } = newCall
+    if (this.#isClosed) throw new NodeLeavingError()
+    if (!this.#ownership.holds(scope)) await this.#ownership.hold(scope)
+    let opened: OpenedCall
+    try {
+      opened = await this.#services.store.openCall(newCall)
+    } catch (error) {
+      if (isUnknown(error) && request.id === undefined) void this.#takeBack(newCall)
+      throw error
+    }
+    if (opened.status !== 'opened') return opened
+    if (this.#isClosed) {
+      await this.#discard(newCall, opened.id)
+      throw new NodeLeavingError()
+    }
+    const { requests, idempotencyKey } = request
+    const { requestKeys } = newCall
+    const keepKey = idempotencyKey !== undefined
+    const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey })
+    return { status: 'opened', call, first: opened.id, admission: opened.admission }
+  }
+
+  /** Opening the call failed, and it is not opened again. */
+  takeBack(request: CallRequest & { id: string }) {
+    void this.#takeBack(this.#newCall(request))
+  }
+
+  /** Resolves when this node owns no call. */
+  async allEnded() {
+    while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
+  }
+
+  #ended(call: Call) {
+    this.#owned.delete(call)
+    if (this.#owned.size === 0) this.#onEnded()
+  }
+
+  /** No call is opened any more. */
+  close() {
+    this.#closed.abort()
+  }
+
+  /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
+  async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
+    const history = new History(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
+    // A node that is leaving runs nothing; the next one finds the call.
+    if (history.ended || this.#isClosed) return undefined
+    const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, { signal })
+    const { messages: requests, idempotencyKey } = history.request
+    return {
+      call: this.#own({
+        scope,
+        id: callId,
+        requests,
+        first,
+        requestKeys: keysOf(requests, idempotencyKey),
+        keepKey: idempotencyKey !== undefined,
+        past: { history, inbox },
+      }),
+      request: history.request,
+      history,
+    }
+  }
+
+  #own(start: Omit<CallStart, 'onEnded'>): Call {
+    const call: Call = new Call(this.#services, { ...start, onEnded: () => this.#ended(call) })
+    this.#owned.add(call)
+    return call
+  }
+
+  get #isClosed() {
+    return this.#closed.signal.aborted
+  }
+
+  #newCall(request: CallRequest): NewCall {
+    const { scope, id = randomId(), principal, requests, batch, protocol } = request
+    const { authInfo, idempotencyKey, url } = request
     const { node } = this.#ownership
-    if (this.#closed) throw new NodeLeavingError()
-    await this.#ownership.hold(scope)
-    const newCall: NewCall = {
+    return {
       scope,
       callId: id,
       owner: node,
       principal,
-      requestKeys: requests.map((one) => requestKey(one, idempotencyKey)),
+      requestKeys: keysOf(requests, idempotencyKey),
       data: encodeRecord({
         kind: 'request',
         request: {
@@ -82,61 +161,40 @@ export class Calls {
       ttlMs: this.#limits.sessionTtl,
       maxOpenCalls: this.#limits.maxOpenCalls,
     }
-    let opened: OpenedCall
-    try {
-      opened = await this.#services.store.openCall(newCall)
-    } catch (error) {
-      if (error instanceof StoreError && error.code === 'store-timeout')
-        void this.#closeUnrun(newCall, request)
-      throw error
-    }
-    if (opened.status !== 'opened') return opened
-    const call = this.#own({ scope, id, requests, first: opened.id, idempotencyKey })
-    if (this.#closed) {
-      await call.failUnrun('the server was shutting down. Send it again.')
-      throw new NodeLeavingError()
-    }
-    return { status: 'opened', call, first: opened.id, admission: opened.admission }
   }
 
-  /** No call is opened any more. */
-  close() {
-    this.#closed = true
-  }
-
-  /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
-  async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
-    const history = new History(await readAll(this.#services.store, scope, `call:${callId}`, signal))
-    if (history.ended) return undefined
-    const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, signal)
-    const { messages: requests, idempotencyKey } = history.request
-    return {
-      call: this.#own({ scope, id: callId, requests, first, idempotencyKey, past: { history, inbox } }),
-      request: history.request,
-      history,
-    }
-  }
-
-  #own(start: CallStart): Call {
-    const call = new Call(this.#services, start)
-    this.#owned.add(call)
-    void call.ended.then(() => this.#owned.delete(call))
-    return call
-  }
-
-  /** The journal may exist although opening it failed. Left open, it would catch the client's retry and never answer it. */
-  async #closeUnrun(newCall: NewCall, { requests, idempotencyKey }: CallRequest) {
+  /**
+   * The client was told that nothing was done, but the journal may exist, or yet come to be. It is closed, and the
+   * same request may come again; if it has come meanwhile and joined this call, the call is run for it.
+   */
+  async #takeBack(newCall: NewCall) {
     const { scope, callId } = newCall
     try {
-      const opened = await whileStoreFails(
-        () => this.#services.store.openCall(newCall),
-        AbortSignal.timeout(UNDO_WITHIN_MS),
-      )
-      if (opened.status !== 'opened') return
-      const call = this.#own({ scope, id: callId, requests, first: opened.id, idempotencyKey })
-      await call.failUnrun('its store was away. Send it again.')
+      const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed)
+      if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id))) return
+      await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
+      this.#run({ scope, callId, first: opened.id })
     } catch {
-      // The store stayed away; the journal, if there is one, expires with its session.
+      // This node is leaving. Whoever takes its calls over finds this one too.
     }
   }
+
+  /** Closes a call that nothing has run. False: another request waits for it. */
+  async #discard({ scope, callId, requestKeys }: NewCall, first: EntryId): Promise<boolean> {
+    const { store, resumeWindow } = this.#services
+    const data = encodeRecord({ kind: 'cancelled', reason: 'The client was told that it was not run.' })
+    const entry = { id: `${splitId(first)[0]}-2`, data }
+    const close = { requestKeys, retainMs: resumeWindow, unlessJoined: true }
+    const discarded = await whileStoreFails(
+      () => store.appendCall(scope, callId, [entry], close),
+      this.#closed,
+    )
+    return discarded !== 'conflict'
+  }
 }
+
+const keysOf = (requests: readonly JsonRpcRequest[], idempotencyKey: string | undefined) =>
+  requests.map((request) => requestKey(request, idempotencyKey))
+
+/** Whether the journal may exist, or yet come to be. */
+export const isUnknown = (error: unknown) => error instanceof StoreError && error.code === 'store-timeout'

@@ -1,10 +1,11 @@
-import { randomId, requestKey } from '../ids.js'
+import { randomId, requestKeyPrefix } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { EntryId } from '../store/store.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
 import type { Origin } from './record.js'
+import { isUnknown } from './calls.js'
 import type { CallOutcome, CallRequest, Calls } from './calls.js'
 
 /** How long a request may take before it is journaled. */
@@ -38,6 +39,8 @@ export class DeferredCall implements DispatchTarget {
   #timer: NodeJS.Timeout | undefined
   #journaled: Promise<Call> | undefined
   #settled = false
+  /** It was tried to journal the request, and nobody knows whether it is. */
+  #mayBeOpen = false
 
   constructor(calls: Calls, request: CallRequest, host: CallHost) {
     this.#calls = calls
@@ -49,6 +52,7 @@ export class DeferredCall implements DispatchTarget {
       this.#settle = (outcome) => {
         clearTimeout(this.#timer)
         this.#settled = true
+        if (this.#mayBeOpen) this.#calls.takeBack({ ...this.#request, id: this.id })
         resolve(outcome)
       }
     })
@@ -92,7 +96,7 @@ export class DeferredCall implements DispatchTarget {
   cancel(keyPrefix: string, reason: string) {
     if (this.#journaled) return
     for (const [dispatched, request] of this.pending()) {
-      if (!requestKey(request).startsWith(keyPrefix) || !this.#unanswered.delete(dispatched)) continue
+      if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.delete(dispatched)) continue
       this.#cancelled++
       this.#host.cancel(dispatched, reason)
     }
@@ -130,14 +134,16 @@ export class DeferredCall implements DispatchTarget {
     if (this.#journaled) return this.#journaled
     const journaled = this.#open()
     this.#journaled = journaled
-    journaled.catch(() => {
+    journaled.catch((error: unknown) => {
       if (this.#journaled === journaled) this.#journaled = undefined
+      this.#mayBeOpen ||= isUnknown(error)
     })
     return journaled
   }
 
   async #open(): Promise<Call> {
     const outcome = await this.#calls.open({ ...this.#request, id: this.id })
+    this.#mayBeOpen = false
     if (outcome.status !== 'opened') {
       for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, 'The request cannot go on.')
       this.#unanswered.clear()

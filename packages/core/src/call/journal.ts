@@ -1,10 +1,11 @@
 import type { Effect } from '../context/call-log.js'
 import { DurableError } from '../errors.js'
 import { whileStoreFails } from '../store/retry.js'
+import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
+import type { CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
-import { encodeRecord, isTerminal } from './record.js'
+import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord } from './record.js'
 
 /** This node may not append to the journal any more: another one took the call over, or the call is gone. */
@@ -30,11 +31,11 @@ export type JournalStart = {
   callId: string
   id: EntryId
   close: CloseCall
-  abandoned: AbortSignal
+  abandoned: Ending
 }
 
 type Waiting = {
-  entry: Entry
+  entry: NewEntry
   close: boolean
   effect: Effect | undefined
   resolve: (outcome: 'appended' | 'conflict') => void
@@ -81,7 +82,8 @@ export class Journal {
     if (!this.open) return Promise.reject(this.#lost ?? new JournalClosedError())
     const close = isTerminal(record.kind)
     if (close) this.#closed = true
-    const entry = { id: `${this.#epoch}-${++this.#seq}`, data: encodeRecord(record) }
+    const id = `${this.#epoch}-${++this.#seq}`
+    const entry = { id, data: encodeRecord(record), quiet: !isShown(record.kind) && !close }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, close, effect, resolve, reject })
       if (!this.#writing) void this.#write()
@@ -94,6 +96,8 @@ export class Journal {
       const batch = this.#nextBatch()
       try {
         const outcome = await this.#appendUntilKnown(batch)
+        if (outcome === 'fenced' || outcome === 'gone') throw new JournalLostError(outcome)
+        if (outcome === 'appended') this.#tell(batch)
         for (const { resolve } of batch) resolve(outcome)
       } catch (error) {
         this.#lost = error as Error
@@ -109,19 +113,21 @@ export class Journal {
     return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
   }
 
-  async #appendUntilKnown(batch: readonly Waiting[]) {
+  #appendUntilKnown(batch: readonly Waiting[]) {
     const entries = batch.map(({ entry }) => entry)
     const { scope, callId, close, abandoned } = this.#at
     const closing = batch.some((waiting) => waiting.close) ? close : undefined
-    const outcome = await whileStoreFails(
+    return whileStoreFails(
       () => this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect),
       abandoned,
     )
-    if (outcome === 'conflict') return outcome
-    if (outcome !== 'appended') throw new JournalLostError(outcome)
+  }
+
+  #tell(batch: readonly Waiting[]) {
+    const { scope, callId } = this.#at
+    const entries = batch.map(({ entry }) => entry)
     const previous = this.#last
     this.#last = entries.at(-1)?.id ?? previous
     this.#watcher.appended(scope, `call:${callId}`, { previous, entries })
-    return outcome
   }
 }

@@ -4,6 +4,8 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
+import { whileStoreFails } from '../store/retry.js'
+import { encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
 export type Lease = {
@@ -27,7 +29,8 @@ const SETTLE_MS = 5_000
 const RELEASE_AFTER_MS = 60_000
 const PAGE = 100
 const NODES = 'nodes'
-const channelOf = (node: string) => `node:${node}`
+/** What a node listens on while it lives. */
+export const channelOf = (node: string) => `node:${node}`
 
 /**
  * This node among the others: it beats, holds scopes, and claims the calls of nodes that died.
@@ -41,10 +44,17 @@ export class Ownership {
   readonly #lease: Lease
   readonly #logger: Logger
   readonly #takeOver: (claimed: Claimed) => void
-  readonly #held = new Map<string, { holding: Promise<void>; usedAt: number }>()
+  /** When a scope was last used, or that it is about to be held. A node may hold very many. */
+  readonly #held = new Map<string, number | Promise<void>>()
   readonly #stopped = new AbortController()
   #settledAt = 0
-  #beatAt = Date.now()
+  readonly #startedAt = Date.now()
+  #beatAt = this.#startedAt
+  #beating: Promise<void> | undefined
+  /** When the last beat was sent after which the store knew this node and all that it holds. */
+  #knownAt = 0
+  /** A beat has begun since, and may have been the one that was told that the node is not known. */
+  #isUnsure = true
   #onLeft: () => void = () => undefined
   #unwatch: Array<() => void> = []
 
@@ -59,7 +69,7 @@ export class Ownership {
     void this.#watch(channelOf(this.node), () => undefined)
     void this.#watch(NODES, () => this.#onLeft())
     void this.#repeat(
-      () => this.#beat(),
+      () => this.#beatOnce(),
       () => this.#pause(this.#lease.beatEvery),
     )
     void this.#repeat(
@@ -68,27 +78,46 @@ export class Ownership {
     )
   }
 
-  /** Resolves when others would find a call of this node in the scope. Free when it is held already. */
-  hold(scope: string): Promise<void> {
-    const held = this.#held.get(scope)
-    if (held) {
-      held.usedAt = Date.now()
-      return held.holding
-    }
+  /** True when others would find a call of this node in the scope; else `hold` sees to that. */
+  holds(scope: string): boolean {
+    // Others may have taken a node that stood still for dead, and what it held with it.
+    if (Date.now() - this.#knownAt >= this.#lateMs) return false
+    const isHeld = typeof this.#held.get(scope) === 'number'
+    if (isHeld) this.#held.set(scope, Date.now())
+    return isHeld
+  }
+
+  /** Resolves when others would find a call of this node in the scope. */
+  async hold(scope: string): Promise<void> {
+    if (Date.now() - this.#knownAt >= this.#lateMs) await this.#beatOnce()
+    if (!this.holds(scope)) await this.#holdNow(scope)
+  }
+
+  #holdNow(scope: string): Promise<void> {
+    const underWay = this.#held.get(scope)
+    if (typeof underWay === 'object') return underWay
     const holding = this.#store.hold(this.node, [scope])
-    this.#held.set(scope, { holding, usedAt: Date.now() })
-    holding.catch(() => {
-      if (this.#held.get(scope)?.holding === holding) this.#held.delete(scope)
-    })
+    this.#held.set(scope, holding)
+    const settle = (isHeld: boolean) => {
+      if (this.#held.get(scope) !== holding) return
+      if (isHeld) this.#held.set(scope, Date.now())
+      else this.#held.delete(scope)
+    }
+    holding.then(
+      () => settle(true),
+      () => settle(false),
+    )
     return holding
   }
 
   /** Lets go of scopes in which this node has nothing to run, and was not just about to. */
   releaseUnused(isUsed: (scope: string) => boolean) {
     const before = Date.now() - RELEASE_AFTER_MS
-    const unused = [...this.#held].filter(([scope, { usedAt }]) => usedAt < before && !isUsed(scope))
-    if (unused.length === 0) return
-    const scopes = unused.map(([scope]) => scope)
+    const scopes: string[] = []
+    for (const [scope, held] of this.#held) {
+      if (typeof held === 'number' && held < before && !isUsed(scope)) scopes.push(scope)
+    }
+    if (scopes.length === 0) return
     for (const scope of scopes) this.#held.delete(scope)
     // What stays held by mistake is found empty by whoever buries this node.
     this.#store.release(this.node, scopes).catch(() => undefined)
@@ -113,14 +142,29 @@ export class Ownership {
     }
   }
 
+  /** Before it is so late, nobody takes from a node what it holds. */
+  get #lateMs() {
+    return this.#lease.beatEvery * 2
+  }
+
+  #beatOnce(): Promise<void> {
+    this.#beating ??= this.#beat().finally(() => (this.#beating = undefined))
+    return this.#beating
+  }
+
   async #beat() {
     this.#noticePause()
     const began = Date.now()
     this.#beatAt = began
-    const known = await this.#store.beat(this.node)
-    if (Date.now() - began > this.#lease.beatEvery * 2) this.#settledAt = Date.now() + SETTLE_MS
-    // First beat, or buried alive: either way the store does not know what this node holds.
-    if (!known && this.#held.size > 0) await this.#store.hold(this.node, [...this.#held.keys()])
+    const wasKnown = !this.#isUnsure
+    this.#isUnsure = true
+    const isKnown = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
+    if (Date.now() - began > this.#lateMs) this.#settledAt = Date.now() + SETTLE_MS
+    // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
+    if (!(wasKnown && isKnown) && this.#held.size > 0)
+      await this.#store.hold(this.node, [...this.#held.keys()])
+    this.#isUnsure = false
+    this.#knownAt = began
   }
 
   async #sweep() {
@@ -138,32 +182,56 @@ export class Ownership {
 
   async #isDead({ node, lateMs }: NodeBeat) {
     if (lateMs >= this.#lease.lease) return true
-    if (lateMs < this.#lease.beatEvery * 2) return false
-    if (await this.#store.isWatched(channelOf(node))) return false
+    if (lateMs < this.#lateMs) return false
+    if (await this.#isHeard(node)) return false
     await this.#pause(SECOND_LOOK_MS)
-    return !(await this.#store.isWatched(channelOf(node)))
+    return !(await this.#isHeard(node))
   }
 
+  /** Where its channel can't be looked at now, the lease decides. */
+  #isHeard(node: string): Promise<boolean> {
+    return this.#store.isWatched(channelOf(node)).catch(() => true)
+  }
+
+  /** A part of the store may be away; the rest of the calls need not wait for it. */
   async #recover(dead: string) {
+    const failed = new Set<string>()
     for (;;) {
-      const scopes = await this.#store.heldScopes(dead, PAGE)
+      const held = await this.#store.heldScopes(dead, PAGE)
+      const scopes = shuffled(held.filter((scope) => !failed.has(scope)))
       if (scopes.length === 0 || this.#stopped.signal.aborted) break
-      for (const scope of shuffled(scopes)) {
-        const open = await this.#store.listOpenCalls(scope)
-        for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
-        await this.#store.release(dead, [scope])
+      const claimed = await Promise.allSettled(scopes.map((scope) => this.#claimAll(scope, dead)))
+      for (const [index, { status }] of claimed.entries()) {
+        if (status === 'rejected') failed.add(scopes[index]!)
       }
+      const done = scopes.filter((scope) => !failed.has(scope))
+      if (done.length > 0 && !(await this.#store.disown(dead, done, this.#lateMs))) return
     }
-    const buried = await this.#store.bury(dead, this.#lease.beatEvery * 2)
+    const buried = await this.#store.bury(dead, this.#lateMs)
     if (buried) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
+  }
+
+  async #claimAll(scope: string, dead: string) {
+    const open = await this.#store.listOpenCalls(scope)
+    for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
   }
 
   async #claim(scope: string, { callId, owner }: OpenCall) {
     if (this.#stopped.signal.aborted) return
     await this.hold(scope)
     const data = encodeRecord({ kind: 'claim', claim: { node: this.node, nonce: randomId() } })
-    const first = await this.#store.claimCall(scope, callId, { from: owner, to: this.node, data })
-    if (first !== undefined) this.#takeOver({ scope, callId, first })
+    const claim = { from: owner, to: this.node, data }
+    const attempt = async () => {
+      const first = await this.#store.claimCall(scope, callId, claim)
+      if (first !== undefined) this.#takeOver({ scope, callId, first })
+    }
+    try {
+      await attempt()
+    } catch (error) {
+      // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
+      whileStoreFails(attempt, this.#stopped).catch(() => undefined)
+      throw error
+    }
   }
 
   /** Repeats an action until this node leaves. An action that fails is tried again when its time comes. */

@@ -101,6 +101,9 @@ export function parseRecord(data: string): CallRecord {
   }
 }
 
+/** What the client gets to see. */
+export const isShown = (kind: RecordKind) => kind === 'message' || kind === 'response'
+
 /** The last record of a journal; nothing is appended after it. */
 export const isTerminal = (kind: RecordKind) => kind === 'response' || kind === 'cancelled'
 

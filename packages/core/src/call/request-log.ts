@@ -16,7 +16,7 @@ export class RequestLog implements CallLog {
   readonly scope: string
   readonly request: JsonRpcRequest
   readonly attempt: number
-  readonly #target: DispatchTarget
+  readonly target: DispatchTarget
   readonly #client: Client
   readonly #prefix: string
   #controller: AbortController | undefined
@@ -27,7 +27,7 @@ export class RequestLog implements CallLog {
     this.scope = scope
     this.request = request
     this.attempt = target instanceof Call ? target.attempt : 1
-    this.#target = target
+    this.target = target
     this.#client = client
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
   }
@@ -56,19 +56,19 @@ export class RequestLog implements CallLog {
   }
 
   step(id: string): StepRecord | undefined {
-    const step = this.#target instanceof Call ? this.#target.step(this.#prefix + id) : undefined
+    const step = this.target instanceof Call ? this.target.step(this.#prefix + id) : undefined
     return step && { ...step, id }
   }
 
   /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */
   async record(step: StepRecord, effect?: Effect) {
-    const call = await this.#target.journaled()
+    const call = await this.target.journaled()
     return call.recordStep({ ...step, id: this.#prefix + step.id }, effect)
   }
 
   async send(message: JsonRpcMessage, step?: string) {
     this.#guard()
-    await this.#target.send(message, step === undefined ? undefined : digest(this.#prefix + step))
+    await this.target.send(message, step === undefined ? undefined : digest(this.#prefix + step))
   }
 
   async ask(
@@ -77,9 +77,17 @@ export class RequestLog implements CallLog {
     signal: AbortSignal = this.signal,
   ): Promise<JsonRpcResponse> {
     this.#guard()
-    const call = await this.#target.journaled()
+    const call = await this.target.journaled()
     const stopped = AbortSignal.any([this.signal, signal])
-    return untilAborted(stopped, call.askByName(this.#prefix + name, question))
+    return untilAborted(stopped, call.askByName(this.#prefix + name, question, stopped))
+  }
+
+  /** As part of the step: a run that finds its end does not send it. */
+  async withdraw(name: string, reason: string) {
+    this.#guard()
+    const call = await this.target.journaled()
+    const cancelled = call.withdrawal(this.#prefix + name, reason)
+    if (cancelled) await this.send(cancelled, name)
   }
 
   #guard() {

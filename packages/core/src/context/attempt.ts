@@ -12,12 +12,12 @@ export async function runAttempt<T>(
   { ms, late }: Timeout,
   body: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  if (ms === undefined) return body(outer)
   const attempt = new AbortController()
   const stop = () => attempt.abort(outer.reason)
   outer.addEventListener('abort', stop, { once: true })
   let callOff: () => void = () => undefined
   const timedOut = new Promise<never>((_resolve, reject) => {
-    if (ms === undefined) return
     callOff = startTimer(Date.now() + ms, () => {
       // First the rejection: a body that obeys the signal throws something less telling.
       reject(late(ms))

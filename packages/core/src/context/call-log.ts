@@ -39,6 +39,8 @@ export interface CallLog {
     question: { method: string; params?: Record<string, unknown> },
     signal?: AbortSignal,
   ): Promise<JsonRpcResponse>
+  /** Tells the client that nobody waits for the answer to a question any more: once, and only if it was asked. */
+  withdraw(name: string, reason: string): Promise<void>
 }
 
 /** One entry in the life of a step. `id` is the step's name, with its `key` if it has one. */
@@ -46,8 +48,9 @@ export type StepRecord =
   | { id: string; phase: 'started' }
   /** An at-most-once body that failed in a way that may be tried again. */
   | { id: string; phase: 'cleared' }
-  | { id: string; phase: 'done'; value: string }
-  | { id: string; phase: 'failed'; error: string }
+  /** `ms`: how long the run that ended it was at it. */
+  | { id: string; phase: 'done'; value: string; ms?: number }
+  | { id: string; phase: 'failed'; error: string; ms?: number }
 
 /** A step that had not ended when the handler did; it does not end in the replay either. */
 export type PendingStep = { phase: 'pending' }

@@ -8,7 +8,7 @@ import type { StepKey } from './step-options.js'
 import type { Outcome, Step, Steps } from './steps.js'
 import { startTimer } from './timers.js'
 
-/** `timeoutMs` counts from when the question was first asked, over all nodes. Default: as long as the call lives. */
+/** `timeoutMs` counts from when the question was first asked, over all nodes; the client is told then. Default: as long as the call lives. */
 export type QuestionOptions = StepKey & { timeoutMs?: number }
 export type ElicitOptions<Schema extends StandardSchema | undefined = StandardSchema | undefined> =
   QuestionOptions & {
@@ -46,7 +46,7 @@ const LOOK_FOR_ANSWER_MS = 1000
 
 /**
  * Questions to the client. Each is a step: asked once and answered once, in whichever run; a refusal or a time-out is
- * recorded like what any step throws.
+ * recorded like what any step throws, and the client is told of a time-out by `notifications/cancelled`.
  */
 export class Questions {
   readonly #log: CallLog
@@ -103,7 +103,11 @@ export class Questions {
       if ('result' in answer) return await this.#steps.outcome(step, answer.result)
       return { error: new QuestionRefusedError(step.name, answer.error) }
     } catch (error) {
-      return { error: timeUp.signal.aborted ? timeUp.signal.reason : error }
+      if (!timeUp.signal.aborted) return { error }
+      // Before the time-out is recorded: a run that finds it there asks nothing, and takes nothing back.
+      const late = timeUp.signal.reason as StepTimeoutError
+      await this.#log.withdraw(step.id, late.message)
+      return { error: late }
     } finally {
       callOff()
     }

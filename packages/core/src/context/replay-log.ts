@@ -69,6 +69,10 @@ export class ReplayLog implements CallLog {
     return this.#diverge(name)
   }
 
+  async withdraw(name: string) {
+    this.#diverge(name)
+  }
+
   #diverge(id: string): never {
     this.newStep ??= id
     const error = new ReplayDivergedError()

@@ -1,9 +1,8 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { currentScope, runInScope } from './async-scope.js'
 import type { CallLog } from './call-log.js'
 import type { ContextStore } from './context-store.js'
 import { DurableContext } from './context.js'
 import { NoContextError } from './errors.js'
-import { ReplayLog } from './replay-log.js'
 import type { Ending } from './replay-log.js'
 
 /** What the layers below give to the handler of one dispatched request. */
@@ -28,22 +27,22 @@ export type HandledCall = {
 /** One context for the whole request, made when it is first asked for: most handlers never do. */
 type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?: boolean }
 
-const runs = new AsyncLocalStorage<Run>()
+const currentRun = () => currentScope().run as Run | undefined
 
 /** Runs `dispatch`, and the handler below it, as this call. */
 export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
-  return runs.run({ ...call }, dispatch)
+  const run: Run = { ...call }
+  return runInScope({ run }, dispatch)
 }
 
-/** The log of the replay that the code runs in, if it does. */
-export function currentReplay(): ReplayLog | undefined {
-  const log = runs.getStore()?.log
-  return log instanceof ReplayLog ? log : undefined
+/** The log of the call or replay that the code runs in, if it does. */
+export function currentLog(): CallLog | undefined {
+  return currentRun()?.log
 }
 
 /** The context of the handler that the code runs below, however deep. Throws `NoContextError` where there is none. */
 export function durableContext(): DurableContext {
-  const run = runs.getStore()
+  const run = currentRun()
   if (!run) {
     throw new NoContextError(
       'There is no durable context here. durableContext() works in a handler, and in what it calls and waits for, of a server that durable() serves.',
@@ -57,7 +56,7 @@ export async function withContext<T>(
   extra: unknown,
   handler: (context: DurableContext<never>) => T | Promise<T>,
 ): Promise<T> {
-  const run = runs.getStore()
+  const run = currentRun()
   if (!run) {
     throw new NoContextError(
       'A durable handler was called outside of durable(). Mount the server with durable({ server }), which gives such handlers their context.',

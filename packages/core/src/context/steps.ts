@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { digest } from '../ids.js'
 import { runAttempt } from './attempt.js'
 import type { CallLog, Effect, StepRecord } from './call-log.js'
@@ -6,18 +5,27 @@ import { decodeValue, encodeValue } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
+import { currentScope, runInScope } from './async-scope.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
 import type { StepBody, StepKey } from './step-options.js'
 import { untilAborted } from './timers.js'
 
 /** A step under way. */
-export type Step = { id: string; name: string; check: Check; classes: readonly ErrorClass[] }
+export type Step = {
+  id: string
+  name: string
+  check: Check
+  classes: readonly ErrorClass[]
+  /** By `performance.now()`. */
+  beganAt: number
+}
 export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
-const inside = new AsyncLocalStorage<{ owner: Steps; step: Step }>()
+type Inside = { owner: Steps; step: Step }
+const currentStep = () => currentScope().step as Inside | undefined
 
 /**
  * The steps of one run of a call, by name.
@@ -38,7 +46,7 @@ export class Steps {
 
   /** The step of this call in whose body the code runs. */
   get current(): string | undefined {
-    const current = inside.getStore()
+    const current = currentStep()
     return current?.owner === this ? current.step.id : undefined
   }
 
@@ -70,17 +78,25 @@ export class Steps {
   /** Throws when the call is over, or when the code runs in the body of a step. */
   guard(name: string) {
     this.signal.throwIfAborted()
-    const current = inside.getStore()
+    const current = currentStep()
     if (current?.owner === this) throw new NestedStepError(name, current.step.name)
   }
 
   /** Runs the body once. */
   async attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): Promise<Outcome> {
-    const idempotencyKey = digest(`${this.#log.callId}\n${step.id}`)
+    const { callId } = this.#log
     const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
     try {
       const value = await runAttempt(this.signal, timeout, (signal) =>
-        this.within(step, () => body({ idempotencyKey, signal, attempt })),
+        this.within(step, () =>
+          body({
+            get idempotencyKey() {
+              return digest(`${callId}\n${step.id}`)
+            },
+            signal,
+            attempt,
+          }),
+        ),
       )
       return await this.outcome(step, value)
     } catch (error) {
@@ -90,7 +106,8 @@ export class Steps {
 
   /** Runs code as the body of a step, in which no other step may begin. */
   within<T>(step: Step, body: () => T | Promise<T>): Promise<T> {
-    return inside.run({ owner: this, step }, async () => body())
+    const inside: Inside = { owner: this, step }
+    return runInScope({ ...currentScope(), step: inside }, async () => body())
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
@@ -106,19 +123,20 @@ export class Steps {
   /** Records an end, and gives it out. */
   async end(step: Step, outcome: Outcome): Promise<unknown> {
     if ('error' in outcome) return this.fail(step, outcome.error)
-    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded })
+    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded, ms: sinceBegun(step) })
     return outcome.value
   }
 
   /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
-  async apply({ id }: Step, encoded: string, effect: Effect): Promise<boolean> {
-    return (await this.#log.record({ id, phase: 'done', value: encoded }, effect)) === 'recorded'
+  async apply(step: Step, encoded: string, effect: Effect): Promise<boolean> {
+    const done = { id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) } as const
+    return (await this.#log.record(done, effect)) === 'recorded'
   }
 
   /** Records what was thrown, and throws it in its recorded form; its stack is the original's while there is one. */
   async fail(step: Step, thrown: unknown): Promise<never> {
     const error = encodeError(thrown)
-    await this.#log.record({ id: step.id, phase: 'failed', error })
+    await this.#log.record({ id: step.id, phase: 'failed', error, ms: sinceBegun(step) })
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
     throw decoded
@@ -135,7 +153,7 @@ export class Steps {
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title)
     this.#used.add(id)
-    return { id, name: title, check, classes }
+    return { id, name: title, check, classes, beganAt: performance.now() }
   }
 
   async #replay(step: Step, encoded: string): Promise<unknown> {
@@ -144,6 +162,8 @@ export class Steps {
     return checked.value
   }
 }
+
+const sinceBegun = ({ beganAt }: Step) => Math.round(performance.now() - beganAt)
 
 function encodeStep({ name }: Step, value: unknown): string {
   try {

@@ -27,7 +27,20 @@ export function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason as Error)
     if (signal.aborted) stop()
-    else signal.addEventListener('abort', stop, { once: true })
-    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+    const stops = stopsOf(signal)
+    stops.add(stop)
+    void work.then(resolve, reject).finally(() => stops.delete(stop))
   })
+}
+
+/** What is to be stopped when a signal fires. One listener for all: a call may take very many steps. */
+const stopsBySignal = new WeakMap<AbortSignal, Set<() => void>>()
+
+function stopsOf(signal: AbortSignal): Set<() => void> {
+  const known = stopsBySignal.get(signal)
+  if (known) return known
+  const stops = new Set<() => void>()
+  stopsBySignal.set(signal, stops)
+  signal.addEventListener('abort', () => stops.forEach((stop) => stop()), { once: true })
+  return stops
 }

@@ -31,8 +31,10 @@ export type Body = { messages: readonly JsonRpcMessage[]; batch: boolean }
 
 /** Reads and checks the body of a POST. `parsed`: what a body parser before us has already read. */
 export async function readBody(from: Request, maxBytes: number, parsed: unknown): Promise<Body> {
-  const body = parsed === undefined ? parseJson(await readText(from, maxBytes)) : parsed
-  if (nestsDeeperThan(MAX_DEPTH, body))
+  const text = parsed === undefined ? await readText(from, maxBytes) : undefined
+  const body = text === undefined ? parsed : parseJson(text)
+  const isShallow = text !== undefined && text.length <= 2 * MAX_DEPTH
+  if (!isShallow && nestsDeeperThan(MAX_DEPTH, body))
     throw refuse.invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`)
   if (!Array.isArray(body)) return { messages: [checked(body)], batch: false }
   if (body.length === 0) throw refuse.invalidRequest('a batch must not be empty')

@@ -2,6 +2,7 @@ import type { Store, Entry } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { TailStart } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
+import type { Outgoing } from './exchange.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
 
 /** Bytes a connection may hold; past it nothing more is read from the log until the client takes some. */
@@ -13,8 +14,8 @@ export type EventStreamStart = TailStart & {
   /** Told of every entry that went out. */
   onWritten?: (entry: Entry) => void
   onClosed: () => void
-  /** Breaks the connection under a client that takes nothing; a stream that has ended can't, while its last chunk waits. */
-  disconnect: (() => void) | undefined
+  /** Broken under a client that takes nothing; a stream that has ended can't be, while its last chunk waits. */
+  outgoing: Outgoing | undefined
 }
 
 /** One SSE connection: shows the entries of one log as events, from a cursor on, until the log's last one. */
@@ -27,6 +28,7 @@ export class EventStream {
   resumable: boolean
   #controller!: ReadableStreamDefaultController<Uint8Array>
   #tail: Tail
+  #unsent = ''
   #closed = false
   #quietSince = Date.now()
   #stalledSince: number | undefined
@@ -50,18 +52,23 @@ export class EventStream {
       },
       { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
     )
-    if (start.preamble !== '') this.#enqueue(start.preamble)
+    if (start.preamble !== '') {
+      this.#gather()
+      this.#enqueue(start.preamble)
+    }
     this.#tail = new Tail(store, watcher, start, {
       write: (entry) => {
         const { event, last } = encodeEvent(start.log, entry)
+        if (last) this.#gather()
         if (event !== undefined) {
           this.resumable = true
-          this.#enqueue(event)
+          this.#unsent += event
           start.onWritten?.(entry)
         }
         if (last) this.close()
         return !this.#closed && this.#hasRoom()
       },
+      flush: () => this.#flush(),
       over: () => this.close(),
     })
   }
@@ -73,6 +80,7 @@ export class EventStream {
   /** Ends the connection once the client has taken what it holds. */
   close() {
     if (this.#closed) return
+    this.#flush()
     this.#release()
     this.#controller.close()
   }
@@ -97,8 +105,16 @@ export class EventStream {
 
   #disconnect() {
     this.#release()
-    if (this.#start.disconnect) this.#start.disconnect()
+    if (this.#start.outgoing) this.#start.outgoing.destroy()
     else this.#controller.error(new Error('The client took no data for too long.'))
+  }
+
+  /** Head and first event go out in one write, and so do the last event and the end. */
+  #gather() {
+    const { outgoing } = this.#start
+    if (!outgoing?.cork) return
+    outgoing.cork()
+    setImmediate(() => outgoing.uncork?.())
   }
 
   #enqueue(text: string) {
@@ -106,8 +122,15 @@ export class EventStream {
     this.#controller.enqueue(Buffer.from(text))
   }
 
+  /** Events that come together go out together. */
+  #flush() {
+    const text = this.#unsent
+    this.#unsent = ''
+    if (text !== '' && !this.#closed) this.#enqueue(text)
+  }
+
   #hasRoom() {
-    return (this.#controller.desiredSize ?? 0) > 0
+    return (this.#controller.desiredSize ?? 0) > this.#unsent.length
   }
 
   #release() {

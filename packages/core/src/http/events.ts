@@ -1,4 +1,4 @@
-import { isTerminal, splitRecord } from '../call/record.js'
+import { isShown, isTerminal, splitRecord } from '../call/record.js'
 import { isRandomId } from '../ids.js'
 import type { Entry, EntryId, LogName } from '../store/store.js'
 
@@ -33,8 +33,7 @@ export function encodeEvent(log: LogName, { id, data }: Entry): { event: string 
   if (log === 'out') return { event: event(eventId(log, id), data), last: false }
   const { kind, json } = splitRecord(data)
   const last = isTerminal(kind)
-  const shown = kind === 'message' || kind === 'response'
-  return { event: shown ? event(eventId(log, id, last), json) : undefined, last }
+  return { event: isShown(kind) ? event(eventId(log, id, last), json) : undefined, last }
 }
 
 const event = (id: string, json: string) => `event: message\nid: ${id}\ndata: ${json}\n\n`

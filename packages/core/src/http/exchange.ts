@@ -7,13 +7,16 @@ import type { Settings } from '../settings.js'
 import type { Store } from '../store/store.js'
 import type { Streams } from './streams.js'
 
+/** What is used of a `ServerResponse`. */
+export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
+
 export type FetchOptions = {
   /** What an auth middleware found out about the caller. */
   authInfo?: AuthInfo
   /** The body, if a body parser has read it already. */
   parsedBody?: unknown
-  /** Breaks the connection of this request; called when its client takes no data for `stallTimeout`. */
-  disconnect?: () => void
+  /** The response of Node.js that ours is written to, where there is one: to write less often, and to break a connection that takes nothing. */
+  outgoing?: Outgoing | undefined
 }
 
 export type HttpServices = {
@@ -36,7 +39,7 @@ export type Exchange = {
   authInfo: AuthInfo | undefined
   principal: string | undefined
   parsedBody: unknown
-  disconnect: (() => void) | undefined
+  outgoing: Outgoing | undefined
   /** The JSON-RPC id to name in an error, once it is known. */
   requestId: RequestId | null
 }

@@ -13,7 +13,7 @@ const PAGE = 64
 
 /** GET: opens the standalone stream, or resumes any stream of the session from `Last-Event-ID`. */
 export async function openStream(exchange: Exchange): Promise<Response> {
-  const { services, request, principal, authInfo, disconnect } = exchange
+  const { services, request, principal, authInfo, outgoing } = exchange
   guardAccept(request, 'text/event-stream')
   const sessionId = sessionIdOf(request)
   guardProtocolVersion(request)
@@ -30,7 +30,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     log: from.log,
     after: from.after,
     preamble: preambleFor(from, admission, services.settings.retry),
-    disconnect,
+    outgoing,
   }
   if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start))
   const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })

@@ -10,14 +10,14 @@ export async function handle(
   request: Request,
   options: FetchOptions,
 ): Promise<Response> {
-  const { authInfo, parsedBody, disconnect } = options
+  const { authInfo, parsedBody, outgoing } = options
   const exchange: Exchange = {
     services,
     request,
     authInfo,
     principal: undefined,
     parsedBody,
-    disconnect,
+    outgoing,
     requestId: null,
   }
   try {
@@ -29,7 +29,7 @@ export async function handle(
   }
 }
 
-async function route(exchange: Exchange): Promise<Response> {
+function route(exchange: Exchange): Promise<Response> {
   switch (exchange.request.method) {
     case 'POST':
       return post(exchange)

@@ -98,7 +98,10 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   const { sessions, logger } = exchange.services
   const extra = extraOf(exchange)
   try {
-    const host = await call.whileStoreFails(() => sessions.hosts.get(call.scope, admission.version, extra))
+    const { scope } = call
+    const host =
+      sessions.hosts.ready(scope, admission.version) ??
+      (await call.whileStoreFails(() => sessions.hosts.get(scope, admission.version, extra)))
     sessions.run(call, host, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)
@@ -169,14 +172,14 @@ async function attach(
 }
 
 function streamCall(
-  { services, disconnect }: Exchange,
+  { services, outgoing }: Exchange,
   { scope, id }: { scope: string; id: string },
   from: { after: EntryId; caughtUp?: boolean },
   { label }: Admission,
 ): Response {
   const log = `call:${id}` as const
   const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
-  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, disconnect }))
+  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {

@@ -61,7 +61,7 @@ export class Streams {
   async openStandalone(start: StreamStart): Promise<EventStream> {
     const mine = randomId()
     let heardMine = false
-    const watch = this.#watcher.watch(start.scope, ({ topic, value }) => {
+    const watch = this.#watcher.watch(start.scope, OPENED, ({ topic, value }) => {
       if (topic !== OPENED) return
       if (heardMine && value !== mine) stream.close()
       heardMine ||= value === mine

@@ -79,8 +79,8 @@ export class InnerCall {
       this.#cursor = resume.event
       this.#marked = true
     }
-    const first = resume ? 'interrupted' : await this.#send()
-    if (first === 'unsent' && !this.extra.recovered) await this.#answer(unreachable(this.request.id))
+    const first = this.extra.recovered ? 'interrupted' : await this.#send()
+    if (first === 'unsent') await this.#answer(unreachable(this.request.id))
     else if (first !== 'answered') await this.#finish()
   }
 

@@ -1,11 +1,11 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Call } from '../call/call.js'
 import type { CallHost, DispatchTarget } from '../call/call.js'
 import type { ContextStore } from '../context/context-store.js'
 import { ReplayDivergedError } from '../context/errors.js'
-import type { ReplayLog } from '../context/replay-log.js'
-import { currentReplay, runInCall } from '../context/run-context.js'
+import { currentScope, runInScope } from '../context/async-scope.js'
+import { ReplayLog } from '../context/replay-log.js'
+import { currentLog, runInCall } from '../context/run-context.js'
 import { RequestLog } from '../call/request-log.js'
 import { isDurable } from '../context/durable-handlers.js'
 import { DeferredCall } from '../call/deferred-call.js'
@@ -43,21 +43,11 @@ type RegistersTools = {
   _registeredTools?: Record<string, { handler?: unknown; callback?: unknown } | undefined>
 }
 
-/**
- * In whose handler the code runs. A question asked in a call's handler belongs to that call, related or not;
- * notifications sent while old state is replayed were sent when it was new.
- */
-const context = new AsyncLocalStorage<DispatchTarget | Replay>()
-
-class Replay {
-  over = false
-}
-
 export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
 type Dispatch = {
   request: JsonRpcRequest
   target: DispatchTarget
-  filter: ResponseFilter
+  filter?: ResponseFilter | undefined
   /** Whether the request may be run again although it may have run. */
   mayRunAgain: (request: JsonRpcRequest) => Promise<boolean>
 }
@@ -83,6 +73,7 @@ export class Host implements CallHost {
   readonly #questions = new Questions()
   readonly #running = new Map<string, Running>()
   readonly #seenAhead = new Set<number>()
+  readonly #awaited = new Set<Promise<void>>()
   readonly #setup = new Map<string, (response: JsonRpcResponse) => void>()
   #asked = 0
   #receiving: Promise<unknown> = Promise.resolve()
@@ -111,7 +102,20 @@ export class Host implements CallHost {
   }
 
   get busy() {
-    return this.#running.size > 0 || this.#questions.pending > 0 || this.#setup.size > 0
+    return (
+      this.#running.size > 0 || this.#questions.pending > 0 || this.#setup.size > 0 || this.#awaited.size > 0
+    )
+  }
+
+  /** Somebody wants the host as soon as `ready` resolves; until then it counts as busy. */
+  async isWanted(ready: Promise<void>) {
+    this.#awaited.add(ready)
+    try {
+      await ready
+    } finally {
+      this.#awaited.delete(ready)
+      this.usedAt = Date.now()
+    }
   }
 
   /** It takes a server object to listen for what the client listens to. */
@@ -150,9 +154,7 @@ export class Host implements CallHost {
     const { store, logger, validateEffects } = this.#services
     const run = validateEffects ? validated({ log, store }, target, logger) : { log, store }
     const noted = this.#inner && target instanceof Call ? noting(run, target) : run
-    context.run(target, () =>
-      runInCall(noted, () => this.#transport.deliver({ ...request, id: dispatchId }, extra)),
-    )
+    runInCall(noted, () => this.#transport.deliver({ ...request, id: dispatchId }, extra))
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -176,8 +178,8 @@ export class Host implements CallHost {
 
   /** Brings the server object to a newer state of the session, without its notifications going out again. */
   async replay(entries: readonly StateEntry[], extra: MessageExtra) {
-    const replay = new Replay()
-    await context.run(replay, async () => {
+    const replay = { over: false }
+    await runInScope({ replay }, async () => {
       for (const { version, data } of entries) {
         const message = JSON.parse(data) as JsonRpcMessage
         if (version <= this.version) continue
@@ -272,8 +274,8 @@ export class Host implements CallHost {
 
   async #send(message: JsonRpcMessage, options?: SendOptions) {
     if (isResponse(message)) return this.#sendResponse(message)
-    const replay = currentReplay()
-    if (replay) return sendInReplay(replay, message)
+    const log = currentLog()
+    if (log instanceof ReplayLog) return sendInReplay(log, message)
     const related = options?.relatedRequestId
     // What belongs to a request of our own has no client to go to.
     if (related !== undefined && this.#setup.has(String(related)) && !isRequest(message)) return
@@ -286,15 +288,16 @@ export class Host implements CallHost {
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? this.#current())
     if (target) return sendWhileOpen(target, message, options?.origin)
-    const current = context.getStore()
-    if (current instanceof Replay && !current.over) return
+    // What is sent while old state is replayed was sent when it was new.
+    const { replay } = currentScope()
+    if (replay && !replay.over) return
     await this.#services.standalone.send(message)
   }
 
-  /** The call whose handler is running, if it can still send. */
+  /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */
   #current() {
-    const current = context.getStore()
-    return current && !(current instanceof Replay) && current.open ? current : undefined
+    const log = currentLog()
+    return log instanceof RequestLog && log.target.open ? log.target : undefined
   }
 
   async #sendResponse(response: JsonRpcResponse) {
@@ -308,7 +311,8 @@ export class Host implements CallHost {
     if (!running) return
     this.usedAt = Date.now()
     try {
-      await running.target.respond(id, await running.filter(running.request, response))
+      const { request, target, filter } = running
+      await target.respond(id, filter ? await filter(request, response) : response)
     } finally {
       this.#running.delete(id)
     }

@@ -37,7 +37,7 @@ export class HostsBusyError extends DurableError {
 /** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
 export const CANCELLED = 'cancelled'
 
-type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void }
+type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void; standing: boolean }
 
 /** The server objects on this node, at most one per session: made when needed, kept in step with the store, let go when idle. */
 export class Hosts {
@@ -95,6 +95,14 @@ export class Hosts {
     await hosted
   }
 
+  /** As `get`, if nothing has to be done for it. */
+  ready(sessionId: string, version: number): Host | undefined {
+    const hosted = this.#ready.get(sessionId)
+    if (this.#closed || !hosted?.standing || hosted.host.version < version) return undefined
+    hosted.host.usedAt = Date.now()
+    return hosted.host
+  }
+
   /** The session's server object, with everything up to `version` of the session's state. */
   async get(sessionId: string, version: number, extra: MessageExtra): Promise<Host> {
     if (this.#closed) throw new NodeLeavingError()
@@ -106,7 +114,7 @@ export class Hosts {
       hosted.synced = hosted.synced
         .catch(() => undefined)
         .then(() => this.#sync(sessionId, hosted.host, version, extra))
-      await hosted.synced
+      await hosted.host.isWanted(hosted.synced)
     }
     return hosted.host
   }
@@ -162,14 +170,15 @@ export class Hosts {
   }
 
   async #hold(sessionId: string, host: Host): Promise<Hosted> {
-    const watch = this.#services.watcher.watch(sessionId, (signal) => {
+    const watch = this.#services.watcher.watch(sessionId, CANCELLED, (signal) => {
       if (signal.topic === 'deleted') void this.drop(sessionId)
       if (signal.topic === CANCELLED) host.cancelDeferred(signal.value)
     })
-    const hosted = { host, synced: Promise.resolve(), unwatch: watch.end }
+    const hosted = { host, synced: Promise.resolve(), unwatch: watch.end, standing: watch.standing }
     this.#ready.set(sessionId, hosted)
     try {
-      await watch.active
+      await host.isWanted(watch.active)
+      hosted.standing = true
       host.clientListens(this.#listening.has(sessionId))
     } catch (error) {
       await this.drop(sessionId)

@@ -10,7 +10,7 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { InnerServers } from '../inner/inner-servers.js'
 import type { Settings } from '../settings.js'
-import { whileStoreFails } from '../store/retry.js'
+import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
@@ -113,7 +113,7 @@ export class Sessions {
     this.#dispatch(call, call.runOn(host), call.scope, host, all)
   }
 
-  /** Runs a call again whose node is gone, or ends it if that must not be. */
+  /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
   async recover({ call, request, history }: TakenOver) {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
@@ -125,16 +125,18 @@ export class Sessions {
     const extra: MessageExtra = {
       authInfo,
       ...this.#closersOf(call, session.label),
-      recovered: true,
       ...(url !== undefined && { url }),
     }
     const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
+    if (this.#services.inner?.shared && call.attempt > 1) {
+      // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
+      const { resume } = call.requests.length === 1 ? history : {}
+      if (resume) call.resumes(resume.sent)
+      const more = { ...extra, recovered: true, ...(resume && { resume }) }
+      return this.#dispatch(call, call.runOn(host), call.scope, host, more)
+    }
     for (const [dispatched, interrupted] of call.runOn(host)) {
-      const resume = this.#services.inner?.shared ? history.resume : undefined
-      if (resume && call.requests.length === 1) {
-        call.resumes(resume.sent)
-        this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, { ...extra, resume })
-      } else if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+      if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
       } else this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
     }
@@ -142,6 +144,7 @@ export class Sessions {
   }
 
   async #mayRunAgain(host: Host, { method, params }: JsonRpcRequest, attempt: number, extra: MessageExtra) {
+    if (attempt === 1) return true
     const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
     const recovered = { method, params, tool, attempt }
     return this.#services.recover?.(recovered) ?? mayRunAgain(recovered)
@@ -205,7 +208,7 @@ export class Sessions {
     const data = JSON.stringify(message)
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
-      AbortSignal.timeout(SEND_WITHIN_MS),
+      within(SEND_WITHIN_MS),
     )
     return id !== undefined
   }
@@ -232,12 +235,14 @@ export class Sessions {
     host: Host,
     extra: MessageExtra,
   ) {
-    const filter = (request: JsonRpcRequest, response: JsonRpcResponse) =>
+    const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
     const again = (request: JsonRpcRequest) =>
       this.#mayRunAgain(host, request, 'attempt' in target ? Number(target.attempt) + 1 : 2, extra)
-    for (const [dispatched, request] of pending)
+    for (const [dispatched, request] of pending) {
+      const filter = stateKey(request) === undefined ? undefined : keepState
       host.dispatch(dispatched, { request, target, filter, mayRunAgain: again }, extra)
+    }
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
@@ -257,7 +262,7 @@ export class Sessions {
     request: JsonRpcRequest,
     response: JsonRpcResponse,
   ): Promise<JsonRpcResponse> {
-    if (stateKey(request) === undefined || !('result' in response)) return response
+    if (!('result' in response)) return response
     try {
       const version = await this.#putState(sessionId, request)
       if (typeof version !== 'number') {

@@ -23,6 +23,8 @@ type Session = StoredSession & {
   openCalls: Map<string, OpenCall>
   once: Map<string, { id: string; expiresAt: number }>
   ended: Map<string, { id: string; expiresAt: number }>
+  /** Open calls that another request has joined. */
+  joined: Set<string>
   values: Map<string, StoredValue>
   lastValueVersion: number
 }
@@ -51,6 +53,7 @@ class MemoryStore extends MemoryMaps implements Store {
       openCalls: new Map(),
       once: new Map(),
       ended: new Map(),
+      joined: new Set(),
       values: new Map(),
       lastValueVersion: 0,
     })
@@ -147,6 +150,7 @@ class MemoryStore extends MemoryMaps implements Store {
     if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
     const attached = session.openCalls.get(call.requestKeys[0] ?? '')
     const ended = session.ended.get(call.requestKeys[0] ?? '')
+    if (attached) session.joined.add(attached.callId)
     const existing = attached?.callId ?? (ended && ended.expiresAt > Date.now() ? ended.id : undefined)
     if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
     if (session.openCalls.size + call.requestKeys.length > call.maxOpenCalls) return { status: 'limit' }
@@ -166,6 +170,7 @@ class MemoryStore extends MemoryMaps implements Store {
     const last = entries.at(-1)
     if (!last) return 'appended'
     if (!log.has(last.id)) {
+      if (close?.unlessJoined && session.joined.has(callId)) return 'conflict'
       if (compareIds(entries[0]?.id ?? last.id, log.lastId) <= 0) return 'fenced'
       if (effect && changeValue(session, effect) === 'conflict') return 'conflict'
       log.insert(entries)
@@ -174,13 +179,14 @@ class MemoryStore extends MemoryMaps implements Store {
       for (const key of close.requestKeys) {
         if (session.openCalls.get(key)?.callId === callId) session.openCalls.delete(key)
       }
+      session.joined.delete(callId)
       session.logs.delete(`${name}:in`)
       log.expiresAt = Date.now() + close.retainMs
       const [first] = close.requestKeys
       if (close.keepKey && first !== undefined)
         session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
     }
-    this.#wake(scope, name, last.id)
+    if (!entries.every(({ quiet }) => quiet)) this.#wake(scope, name, last.id)
     return 'appended'
   }
 
@@ -220,7 +226,7 @@ class MemoryStore extends MemoryMaps implements Store {
   }
 
   beat: OwnershipStore['beat'] = async (node) => {
-    const known = this.#nodes.has(node)
+    const known = Number.isFinite(this.#nodes.get(node)?.beatAt)
     this.#nodes.set(node, { beatAt: Date.now(), scopes: this.#nodes.get(node)?.scopes ?? new Set() })
     return known
   }
@@ -248,6 +254,14 @@ class MemoryStore extends MemoryMaps implements Store {
     for (const scope of scopes) this.#nodes.get(node)?.scopes.delete(scope)
   }
 
+  disown: OwnershipStore['disown'] = async (node, scopes, lateMs) => {
+    const late = this.#nodes.get(node)
+    if (late && Date.now() - late.beatAt < lateMs) return false
+    if (late) late.beatAt = Number.NEGATIVE_INFINITY
+    for (const scope of scopes) late?.scopes.delete(scope)
+    return true
+  }
+
   heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>
     [...(this.#nodes.get(node)?.scopes ?? [])].slice(0, limit)
 
@@ -265,6 +279,8 @@ class MemoryStore extends MemoryMaps implements Store {
   }
 
   publish: Store['publish'] = async (scope, topic, value) => this.#wake(scope, topic, value)
+
+  findRisks: Store['findRisks'] = async () => []
 
   /** Watches go on: others in this process may share the store. */
   close: Store['close'] = async () => clearInterval(this.#sweeper)

@@ -7,8 +7,13 @@ import type { EntryId } from './entries.js'
  * opens or claims a call there, so whoever buries the node finds every call it left.
  */
 export interface OwnershipStore {
-  /** Says that the node lives. `false`: the store did not know it (first beat, or buried): hold again what is held. */
-  beat(node: string): Promise<boolean>
+  /**
+   * Says that the node lives. `false`: the store did not know it (first beat, disowned, or buried): hold
+   * again what is held.
+   * `about`: a line that the node says about itself, kept until it is buried. The library does not read it; it is for
+   * the tools that look into a store.
+   */
+  beat(node: string, about?: string): Promise<boolean>
   /** Every node that has beaten and was not buried, with the time since its last beat. A node that left is infinitely late. */
   listNodes(): Promise<NodeBeat[]>
   /** The node goes in an orderly way: it counts as infinitely late from now on. */
@@ -18,6 +23,11 @@ export interface OwnershipStore {
 
   hold(node: string, scopes: readonly string[]): Promise<void>
   release(node: string, scopes: readonly string[]): Promise<void>
+  /**
+   * Releases scopes of a dead node, which counts as infinitely late from then on, and unknown at its next beat.
+   * `false`: it lives and has beaten within `lateMs`; nothing was released.
+   */
+  disown(node: string, scopes: readonly string[], lateMs: number): Promise<boolean>
   /** Up to `limit` of the scopes a node holds, any of them. */
   heldScopes(node: string, limit: number): Promise<string[]>
 

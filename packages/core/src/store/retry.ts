@@ -7,34 +7,48 @@ const FIRST_MS = 50
 const MOST_MS = 1000
 const PAGE = 256
 
-/** Repeats a repeatable store operation while the store fails, until `signal` fires or `withinMs` are over; then throws its last error. */
+/** What ends a wait; its signal is asked for only when there is something to wait for. */
+export type Ending = { readonly signal: AbortSignal }
+
+/** An end to a wait that is to last for `ms` at most, from when it has begun. */
+export function within(ms: number): Ending {
+  let signal: AbortSignal | undefined
+  return {
+    get signal() {
+      return (signal ??= AbortSignal.timeout(ms))
+    },
+  }
+}
+
+/**
+ * Repeats a repeatable store operation while the store fails, until `ending` fires; then throws its last error. So it
+ * does with what the store, being there, has refused for `refusedForMs`.
+ */
 export async function whileStoreFails<T>(
   operation: () => Promise<T>,
-  signal: AbortSignal,
-  withinMs = Number.POSITIVE_INFINITY,
+  ending: Ending,
+  refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
-  const until = performance.now() + withinMs
+  let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
     try {
       return await operation()
     } catch (error) {
-      if (!(error instanceof StoreError) || signal.aborted || performance.now() >= until) throw error
+      const { signal } = ending
+      if (!(error instanceof StoreError) || signal.aborted) throw error
+      refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
+      if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
       await sleep(delay, undefined, { signal }).catch(() => undefined)
     }
   }
 }
 
 /** A whole log, page by page; `[]` if there is none. */
-export async function readAll(
-  store: Store,
-  scope: string,
-  log: LogName,
-  signal: AbortSignal,
-): Promise<Entry[]> {
+export async function readAll(store: Store, scope: string, log: LogName, ending: Ending): Promise<Entry[]> {
   const entries: Entry[] = []
   for (;;) {
     const after = entries.at(-1)?.id ?? BEGINNING
-    const page = await whileStoreFails(() => store.read(scope, log, after, PAGE), signal)
+    const page = await whileStoreFails(() => store.read(scope, log, after, PAGE), ending)
     entries.push(...(page ?? []))
     if (!page || page.length < PAGE) return entries
   }

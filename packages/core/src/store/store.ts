@@ -98,11 +98,14 @@ export interface Store extends OwnershipStore, ContextStore {
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
    * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another
    * version than the effect expects.
+   * Watchers are woken unless all entries are quiet.
+   * With `close.unlessJoined`, `conflict` if `openCall` has answered `attached` with the call while it was open;
+   * nothing is appended or closed then.
    */
   appendCall(
     scope: string,
     callId: string,
-    entries: readonly Entry[],
+    entries: readonly NewEntry[],
     close?: CloseCall,
     effect?: ValueChange,
   ): Promise<'appended' | 'fenced' | 'gone' | 'conflict'>
@@ -119,6 +122,12 @@ export interface Store extends OwnershipStore, ContextStore {
 
   /** Wakes the watchers of the scope with a topic of the caller's own: a word without spaces. */
   publish(scope: string, topic: string, value: string): Promise<void>
+
+  /**
+   * What is set up in a way that may lose what the store has acknowledged: a sentence for the log for each. `[]` when
+   * nothing is known of; a store that can't tell, or has nothing to set up, answers that.
+   */
+  findRisks(): Promise<string[]>
 
   /** Ends watches and connections the store made itself. Connections handed to it stay open. */
   close(): Promise<void>
@@ -181,11 +190,15 @@ export type ValueChange = {
   /** `undefined` deletes it. */
   data: string | undefined
 }
+/** `quiet`: no reader of the journal waits for it. */
+export type NewEntry = Entry & { quiet?: boolean }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number
   /** Go on answering `attached` to the first request key for `retainMs`: the same request will not come for another purpose. */
   keepKey?: boolean
+  /** Close it only if no other request has joined it. */
+  unlessJoined?: boolean
 }
 
 /** `topic` is a log's name (value: its newest id), `deleted`, `resync`, or a topic of `publish`. */

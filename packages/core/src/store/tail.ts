@@ -5,6 +5,8 @@ import type { Signal, Watch, Watcher } from './watcher.js'
 /** Where a tail delivers. `write` answers whether it wants more now; it says so later through `Tail.resume`. */
 export interface TailSink {
   write(entry: Entry): boolean
+  /** What was written together is complete. */
+  flush?(): void
   /** Nothing more follows. `lost`: entries after the cursor are not held any more. `deleted`: the scope was. */
   over(reason: 'lost' | 'deleted'): void
 }
@@ -12,7 +14,9 @@ export interface TailSink {
 /** `caughtUp`: whoever asks knows that nothing follows `after` yet, which saves the first read. */
 export type TailStart = { scope: string; log: LogName; after: EntryId; caughtUp?: boolean }
 
-const PAGE = 64
+const FIRST_PAGE = 64
+const MOST_PAGE = 1024
+const SMALL_PAGE_CHARS = 1 << 16
 const LARGE_PAGE_CHARS = 1 << 20
 
 /**
@@ -31,9 +35,9 @@ export class Tail {
   #behind: boolean
   #wanted = true
   #reading = false
-  #pumped: Promise<void> = Promise.resolve()
+  #pumped: Promise<void> | undefined
   #ended = false
-  #limit = PAGE
+  #limit = FIRST_PAGE
 
   constructor(store: Store, watcher: Watcher, from: TailStart, sink: TailSink) {
     this.#store = store
@@ -42,7 +46,7 @@ export class Tail {
     this.#cursor = from.after
     this.#behind = !from.caughtUp
     this.#sink = sink
-    this.#watch = watcher.watch(from.scope, (signal) => this.#heard(signal))
+    this.#watch = watcher.watch(from.scope, from.log, (signal) => this.#heard(signal))
     // What others append before the subscription stands wakes nobody, so the log is read once more then.
     // A subscription that failed is made again, and says so to all.
     if (!this.#watch.standing) {
@@ -51,7 +55,7 @@ export class Tail {
         () => undefined,
       )
     }
-    this.#pump()
+    if (this.#behind) this.#pump()
   }
 
   get cursor() {
@@ -65,8 +69,8 @@ export class Tail {
   }
 
   /** Resolves when what is known to be there was read, as far as the sink wants it. */
-  caughtUp(): Promise<void> {
-    return this.#pumped
+  async caughtUp(): Promise<void> {
+    await this.#pumped
   }
 
   end() {
@@ -80,8 +84,11 @@ export class Tail {
     if (signal.topic === 'deleted') return this.#sink.over('deleted')
     if (!concerns(signal, this.#log, this.#cursor)) return
     const { appended } = signal
-    if (appended && appended.previous === this.#cursor && this.#wanted && !this.#reading) {
+    // Not while it is behind: the sink may want more in the middle of this, and a read would bring the rest once more.
+    const isNext = appended?.previous === this.#cursor && !this.#behind
+    if (appended && isNext && this.#wanted && !this.#reading) {
       for (const entry of appended.entries) if (!this.#deliver(entry)) break
+      this.#sink.flush?.()
       if (this.#cursor !== appended.entries.at(-1)?.id) this.#behind = true
       return
     }
@@ -130,6 +137,9 @@ export class Tail {
       this.#behind = true
       break
     }
-    this.#limit = chars > LARGE_PAGE_CHARS ? 1 : PAGE
+    this.#sink.flush?.()
+    if (chars > LARGE_PAGE_CHARS) this.#limit = 1
+    else if (chars > SMALL_PAGE_CHARS || this.#limit < FIRST_PAGE) this.#limit = FIRST_PAGE
+    else this.#limit = Math.min(this.#limit * 4, MOST_PAGE)
   }
 }

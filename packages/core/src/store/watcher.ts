@@ -6,8 +6,16 @@ import type { Entry, EntryId, Store, Unwatch } from './store.js'
 export type Signal = { topic: string; value: string; appended?: Appended }
 /** Entries just acknowledged, and the id before them, so that a reader standing there needs no read. */
 export type Appended = { previous: EntryId; entries: readonly Entry[] }
+/** Topics that concern everything in a scope. */
+const FOR_ALL = new Set(['deleted', 'resync'])
+
 type Listener = (signal: Signal) => void
-type Scope = { listeners: Set<Listener>; active: Promise<void>; standing: boolean; end: () => void }
+type Scope = {
+  listeners: Map<string, Set<Listener>>
+  active: Promise<void>
+  standing: boolean
+  end: () => void
+}
 
 /** `active` resolves when the store's subscription stands: a read after that misses nothing; it rejects if the store is away now. `standing`: it does already. */
 export type Watch = { active: Promise<void>; standing: boolean; end: () => void }
@@ -21,15 +29,18 @@ export class Watcher {
     this.#store = store
   }
 
-  /** Listens from now on. */
-  watch(scope: string, listener: Listener): Watch {
+  /** Listens from now on to one topic, and to what concerns all: `deleted` and `resync`. */
+  watch(scope: string, topic: string, listener: Listener): Watch {
     const watched = this.#scopes.get(scope) ?? this.#begin(scope)
-    watched.listeners.add(listener)
+    const listeners = watched.listeners.get(topic) ?? new Set()
+    watched.listeners.set(topic, listeners.add(listener))
     return {
       active: watched.active,
       standing: watched.standing,
       end: () => {
-        if (!watched.listeners.delete(listener) || watched.listeners.size > 0) return
+        if (!listeners.delete(listener) || listeners.size > 0) return
+        if (watched.listeners.get(topic) === listeners) watched.listeners.delete(topic)
+        if (watched.listeners.size > 0) return
         watched.end()
         if (this.#scopes.get(scope) === watched) this.#scopes.delete(scope)
       },
@@ -52,16 +63,18 @@ export class Watcher {
     let late = false
     const subscribe = (): Promise<Unwatch> => {
       const unwatch = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
-      watched.active = unwatch.then(() => {
-        watched.standing = true
-      })
+      watched.active = stand(unwatch)
       watched.active.catch(() => {
         late = true
       })
       return unwatch
     }
+    const stand = async (unwatch: Promise<Unwatch>) => {
+      await unwatch
+      watched.standing = true
+    }
     const watched: Scope = {
-      listeners: new Set(),
+      listeners: new Map(),
       active: Promise.resolve(),
       standing: false,
       end: () => {
@@ -70,7 +83,7 @@ export class Watcher {
       },
     }
     this.#scopes.set(scope, watched)
-    const subscription = whileStoreFails(subscribe, ended.signal)
+    const subscription = whileStoreFails(subscribe, ended)
     const tellLate = () => {
       if (late) this.#emit(scope, { topic: 'resync', value: '' })
     }
@@ -79,7 +92,10 @@ export class Watcher {
   }
 
   #emit(scope: string, signal: Signal) {
-    for (const listener of this.#scopes.get(scope)?.listeners ?? []) listener(signal)
+    const listeners = this.#scopes.get(scope)?.listeners
+    if (!listeners) return
+    const concerned = FOR_ALL.has(signal.topic) ? listeners.values() : [listeners.get(signal.topic) ?? []]
+    for (const each of concerned) for (const listener of each) listener(signal)
   }
 }
 

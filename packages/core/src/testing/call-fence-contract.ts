@@ -136,6 +136,27 @@ export function callFenceContract(create: CreateStores) {
     expect((await peer.openCall(newCall(scope))).status).toBe('opened')
   })
 
+  test('a call is closed unless another request has joined it', async () => {
+    const { store, peer, scope, call, mine, close } = await start()
+    const unjoined = { ...close(), unlessJoined: true }
+    const again = newCall(scope, { requestKeys: call.requestKeys })
+    const same = { ...again, callId: call.callId }
+    expect((await peer.openCall(same)).status, 'its own opening repeated joins nothing').toBe('opened')
+    expect((await peer.openCall(again)).status).toBe('attached')
+    expect(await store.appendCall(scope, call.callId, [mine(2)], unjoined)).toBe('conflict')
+    expect(await contents(peer, scope, call.log)).toEqual(['request'])
+    expect((await peer.openCall(again)).status).toBe('attached')
+    expect(await store.appendCall(scope, call.callId, [mine(2)], close())).toBe('appended')
+
+    const next = await open(store, scope, { requestKeys: call.requestKeys })
+    const last = { id: `${next.epoch}-2`, data: 'last' }
+    for (const time of ['first', 'repeated']) {
+      expect(await store.appendCall(scope, next.callId, [last], unjoined), time).toBe('appended')
+      expect((await peer.openCall(newCall(scope, { requestKeys: [time] }))).status).toBe('opened')
+    }
+    expect((await peer.openCall(again)).status, 'who comes later opens it anew').toBe('opened')
+  })
+
   test('a kept key ends with the journal', async () => {
     const { store, peer, scope, call, mine, close } = await start()
     await store.appendCall(scope, call.callId, [mine(2)], { ...close(30), keepKey: true })

@@ -21,6 +21,13 @@ export function ownershipContract(create: CreateStores) {
     expect(await lateness()).toBeLessThan(10_000)
   })
 
+  test('a node may say something about itself, and is no other node for it', async () => {
+    expect(await stores.store.beat(node, '{"host":"a"}')).toBe(false)
+    expect(await stores.store.beat(node, '{"host":"b"}')).toBe(true)
+    expect(await stores.store.beat(node)).toBe(true)
+    expect((await stores.peer.listNodes()).filter((beat) => beat.node === node)).toHaveLength(1)
+  })
+
   test('a node gets late until it beats again', async () => {
     await stores.store.beat(node)
     await waitFor('late', async () => ((await lateness()) ?? 0) >= 30)
@@ -47,6 +54,23 @@ export function ownershipContract(create: CreateStores) {
     expect(await stores.peer.heldScopes(node, 2)).toHaveLength(2)
     await stores.peer.release(node, ['a', 'c', 'never held'])
     expect(await stores.store.heldScopes(node, 10)).toEqual(['b'])
+  })
+
+  test('a node is disowned only when it is late, and hears of it at its next beat', async () => {
+    const { store, peer } = stores
+    await store.beat(node)
+    await store.hold(node, ['a', 'b'])
+    expect(await peer.disown(node, ['a'], 60_000)).toBe(false)
+    expect(await peer.heldScopes(node, 10)).toHaveLength(2)
+    expect(await store.beat(node)).toBe(true)
+    expect(await peer.disown(node, ['a', 'never held'], 0)).toBe(true)
+    expect(await peer.heldScopes(node, 10)).toEqual(['b'])
+    expect(await lateness()).toBeGreaterThan(24 * 60 * 60_000)
+    expect(await peer.disown(node, ['b'], 60_000)).toBe(true)
+    expect(await store.beat(node)).toBe(false)
+    expect(await store.beat(node)).toBe(true)
+    expect(await peer.disown('unknown', ['a'], 0)).toBe(true)
+    expect((await peer.listNodes()).some((beat) => beat.node === 'unknown')).toBe(false)
   })
 
   test('a node is buried only when it is late and holds nothing', async () => {

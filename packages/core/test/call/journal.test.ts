@@ -40,9 +40,9 @@ function open() {
   } as Partial<Store> as Store
   const watcher = new Watcher(store)
   const heard: Signal[] = []
-  watcher.watch('scope', (signal) => void heard.push(signal))
+  watcher.watch('scope', 'call:call', (signal) => void heard.push(signal))
   const abandoned = new AbortController()
-  const at = { scope: 'scope', callId: 'call', id: '7-1', close: CLOSE, abandoned: abandoned.signal }
+  const at = { scope: 'scope', callId: 'call', id: '7-1', close: CLOSE, abandoned }
   const journal = new Journal(store, watcher, at)
   const acknowledged: number[] = []
   const append = (n: number) => {

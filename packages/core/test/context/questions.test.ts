@@ -11,6 +11,7 @@ import {
   StepValueError,
 } from '../../src/context/errors.js'
 import { TestCall, thrown } from './support.js'
+import type { TestNode } from './support.js'
 
 const form = {
   message: 'ship now?',
@@ -224,6 +225,34 @@ describe('time-outs', () => {
     call.answer('ship', yes)
     expect(await thrown(call.node().context.elicit('ship', form))).toBeInstanceOf(StepTimeoutError)
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test.each([
+    { at: 3, when: 'before' },
+    { at: 3, when: 'applied' },
+    { at: 4, when: 'before' },
+    { at: 4, when: 'applied' },
+    undefined,
+  ] as const)('the client is told once, whatever happens to the node: %o', async (crash) => {
+    fake()
+    const call = new TestCall()
+    const timeOut = async (node: TestNode) => {
+      const asked = thrown(node.context.elicit('ship', form, { timeoutMs: 60_000 }))
+      await turns()
+      await vi.advanceTimersByTimeAsync(60_000)
+      await turns()
+      return asked
+    }
+    const first = call.node({ crash })
+    const [ended] = [timeOut(first), await turns()]
+    if (crash) await first.died
+    else await ended
+    expect(await timeOut(call.node())).toBeInstanceOf(StepTimeoutError)
+    const params = { requestId: 'ship', reason: expect.stringContaining('60000 ms') }
+    expect(call.sent.map(({ message }) => message)).toEqual([
+      { jsonrpc: '2.0', method: 'notifications/cancelled', params },
+    ])
+    expect(call.phases('ship')).toEqual(['failed'])
   })
 
   test('the time counts from the first run', async () => {

@@ -172,6 +172,12 @@ export class TestNode implements CallLog {
     return Promise.race([rejection(stopped), this.#call.answered(name)])
   }
 
+  async withdraw(name: string, reason: string) {
+    if (!this.#call.questions.some((asked) => asked.name === name)) return
+    const params = { requestId: name, reason }
+    await this.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, name)
+  }
+
   /** Applied in this turn, acknowledged in a later one, as by a store. */
   async #operate<T>(apply: () => T): Promise<T> {
     if (this.#dead) return never

@@ -118,7 +118,7 @@ describe('[I-2] one session of the upstream', () => {
 
 /** A server that ends a stream before its response makes its client come back, and so do the nodes. */
 async function toTheEnd(session: Session, stream: EventReader) {
-  for (let current = stream; ; ) {
+  for (let current = stream; ;) {
     const messages = await current.messages()
     if (messages.length > 0) return messages
     current = await session.stream(current.seen.at(-1)?.id)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SDKS, startNodes } from '../support/nodes.js'
 import { dataOf, expectJson, expectRefused, initialize, Session } from '../support/session.js'
+import { slowStore } from '../support/slow-store.js'
 import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -133,3 +134,16 @@ describe.each(CASES)('server objects, $store, server $sdk', ({ store, sdk }) => 
     await nodes.world.happened.until('aborted g')
   })
 })
+
+test.each(['watch', 'readState'] as const)(
+  'one that idles while %s takes long is not used after it went',
+  async (operation) => {
+    const settings = { hostIdle: 50 }
+    await using nodes = await startNodes({ settings, wrap: (own) => slowStore(own, { [operation]: 300 }) })
+    const session = await Session.begin(nodes)
+    for (const node of [1, 0, 1]) {
+      expect(await session.result('echo', { text: 'ran' }, { node })).toBe('ran')
+      await session.request('logging/setLevel', { level: 'error' }, { node: 0 })
+    }
+  },
+)

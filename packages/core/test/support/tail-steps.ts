@@ -12,11 +12,14 @@ export class Sink {
   room = Infinity
   /** Entries that came although none was wanted. */
   unwanted = 0
+  /** Told of every entry while it is being taken: a client that reads along asks for more at once. */
+  onTaken: () => void = () => undefined
 
   readonly sink = {
     write: ({ id }: { id: string }) => {
       if (this.room <= 0) this.unwanted++
       this.taken.push(id)
+      this.onTaken()
       return --this.room > 0
     },
     over: (reason: string) => void this.over.push(reason),

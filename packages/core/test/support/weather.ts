@@ -1,8 +1,8 @@
 import { StoreError } from '../../src/index.js'
 import type { Store } from '../../src/index.js'
 
-/** `away`: not sent. `lost`: applied, and the answer never came. `stuck`: neither applied nor answered in time. */
-export type Failure = 'away' | 'lost' | 'stuck'
+/** `away`: not sent. `lost`: applied, and the answer never came. `stuck`: neither applied nor answered in time. `refused`: it said no. */
+export type Failure = 'away' | 'lost' | 'stuck' | 'refused'
 type Operation = Exclude<keyof Store, 'close'>
 type Rule = { failure: Failure; only: readonly string[] | undefined; times: number }
 
@@ -59,6 +59,10 @@ export class Weather {
     if (rule.failure === 'away') {
       tell()
       throw new StoreError('store-unavailable', 'The store is away.')
+    }
+    if (rule.failure === 'refused') {
+      tell()
+      throw new StoreError('store-failed', 'The store has refused it.')
     }
     if (rule.failure === 'lost') await run()
     else await new Promise((resolve) => setTimeout(resolve, DEADLINE_MS))

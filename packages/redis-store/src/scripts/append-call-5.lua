@@ -4,8 +4,10 @@
 --       id and data of each entry in ascending order,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
+--       '1' when the caller's node listens itself,
 --       then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- include: value
 if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
   return 'gone'
@@ -23,10 +25,18 @@ if ARGV[change] ~= '' and not was_applied() then
     return 'conflict'
   end
 end
--- Only the first entry can be refused, so a batch is never half written.
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
+end
+-- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
+-- written, so each says how many ms that was after the beginning of its epoch.
 local repeated = false
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for i = 1, count do
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[2 + 2 * i], 'd', ARGV[3 + 2 * i])
+  local id = ARGV[2 + 2 * i]
+  local after = string.format('%.0f', now - tonumber(string.match(id, '^%d+')))
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', id, 'd', ARGV[3 + 2 * i], 't', after)
   if added.err then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
@@ -40,16 +50,19 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 5], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
-  for i = change + 5, #ARGV do
+  for i = change + 7, #ARGV do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1])
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
   redis.call('UNLINK', KEYS[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+  return 'unheard'
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)

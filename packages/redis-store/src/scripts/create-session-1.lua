@@ -7,7 +7,8 @@ local principal = redis.call('HGET', KEYS[1], 'p')
 if principal then
   return principal == ARGV[1] and 'exists' or 'foreign'
 end
-redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0',
-  's:' .. ARGV[3], encode_state(1, '', ARGV[4]))
+local now = state_clock()
+redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
+  's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 'created'

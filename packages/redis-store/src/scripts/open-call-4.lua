@@ -25,6 +25,7 @@ local function holds(call_id)
 end
 local first = redis.call('HGET', KEYS[3], ARGV[7])
 if first and holds(first) then
+  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
 local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
@@ -37,7 +38,7 @@ if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
   for i = 1, #open, 2 do
     if not holds(open[i + 1]) then
       redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1])
+      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
     end
   end
   if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then

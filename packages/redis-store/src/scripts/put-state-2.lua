@@ -29,7 +29,7 @@ else
   end
 end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
-redis.call('HSET', KEYS[1], field, encode_state(version, ARGV[3], ARGV[2]))
+redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
 redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
 return version

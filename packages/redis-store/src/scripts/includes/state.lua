@@ -1,10 +1,15 @@
--- A state entry is the field 's:<key>' with '<version> <bytes of nonce> <nonce><data>'.
-local function encode_state(version, nonce, data)
-  return version .. ' ' .. #nonce .. ' ' .. nonce .. data
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 end
 
 local function decode_state(value)
-  local version, size, at = string.match(value, '^(%d+) (%d+) ()')
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
   return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
 end
 

@@ -1,0 +1,69 @@
+/** How long and how large everything is. */
+export type Effort = {
+  /** Contestants take turns, as often as this. */
+  rounds: number
+  roundMs: number
+  /** Of a new process, until its code is compiled: at least so long, and so many calls. */
+  warmUpMs: number
+  warmUpCalls: number
+  /** Each of the 256 calls of a round has as many. */
+  steps: number
+  replay: { events: number; rounds: number }
+  /** Notifications of a round, one every few ms. */
+  notifications: number
+  /** Idle sessions. `hostIdle` is only set where there is no time to wait for the default. */
+  idle: { sessions: number; warmUp: number; settings: { hostIdle?: number }; evictedAfterMs: number }
+  /** Idle streams. */
+  streams: { count: number; rounds: number }
+  rebuilds: number
+  growth: { calls: number; block: number; rounds: number }
+  kills: { count: number; clients: number }
+}
+
+/** `full` judges; `quick` shows that everything is measured, and about where it is; `smoke` only that it works. */
+export const efforts = {
+  full: {
+    rounds: 9,
+    roundMs: 2000,
+    warmUpMs: 3000,
+    warmUpCalls: 10_000,
+    steps: 100,
+    replay: { events: 10_000, rounds: 15 },
+    notifications: 400,
+    // The default of `hostIdle` is 60 s, looked at every quarter of it; a scope is let go 60 s after its last use.
+    idle: { sessions: 100_000, warmUp: 2000, settings: {}, evictedAfterMs: 95_000 },
+    streams: { count: 5000, rounds: 3 },
+    rebuilds: 100,
+    growth: { calls: 10_000, block: 200, rounds: 15 },
+    kills: { count: 12, clients: 8 },
+  },
+  quick: {
+    rounds: 3,
+    roundMs: 500,
+    warmUpMs: 700,
+    warmUpCalls: 1500,
+    steps: 40,
+    replay: { events: 10_000, rounds: 4 },
+    notifications: 100,
+    idle: { sessions: 1000, warmUp: 200, settings: { hostIdle: 1000 }, evictedAfterMs: 1600 },
+    streams: { count: 500, rounds: 1 },
+    rebuilds: 30,
+    growth: { calls: 1000, block: 100, rounds: 4 },
+    kills: { count: 2, clients: 4 },
+  },
+  smoke: {
+    rounds: 1,
+    roundMs: 200,
+    warmUpMs: 200,
+    warmUpCalls: 100,
+    steps: 5,
+    replay: { events: 300, rounds: 1 },
+    notifications: 20,
+    idle: { sessions: 100, warmUp: 32, settings: { hostIdle: 200 }, evictedAfterMs: 400 },
+    streams: { count: 50, rounds: 1 },
+    rebuilds: 5,
+    growth: { calls: 50, block: 10, rounds: 1 },
+    kills: { count: 1, clients: 2 },
+  },
+} as const satisfies Record<string, Effort>
+export type EffortName = keyof typeof efforts

@@ -1,0 +1,43 @@
+import { Redis } from 'ioredis'
+import { Stopwatch } from '../measure.js'
+import type { Latencies } from '../measure.js'
+import { Client } from './client.js'
+
+let stopwatch = new Stopwatch()
+let open: { client: Client; redis: Redis } | undefined
+
+/** Hears notifications on the standalone stream of a new session, and messages of a Redis channel. */
+export async function listen({
+  url,
+  redis: redisUrl,
+  channel,
+}: {
+  url: string
+  redis: string
+  channel: string
+}) {
+  const client = await Client.connect(new URL(url))
+  await client.listen(hear)
+  const redis = new Redis(redisUrl)
+  redis.on('message', (_channel, message: string) => hear(message))
+  await redis.subscribe(channel)
+  open = { client, redis }
+  return client.sessionId
+}
+
+/** How long those took that came since the last look. */
+export function heard(): Latencies {
+  const { latencies } = stopwatch
+  stopwatch = new Stopwatch()
+  return latencies
+}
+
+export function stopListening() {
+  open?.client.close()
+  open?.redis.disconnect()
+}
+
+function hear(text: string) {
+  const now = process.hrtime.bigint()
+  for (const [, sentAt] of text.matchAll(/sent at (\d+)/g)) stopwatch.add(now - BigInt(sentAt ?? 0))
+}

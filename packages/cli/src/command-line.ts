@@ -1,0 +1,107 @@
+import { parseArgs } from 'node:util'
+import type { Command, OptionSpec } from './command.js'
+import { messageOf, usageError } from './errors.js'
+
+/** What every command takes. */
+export const globalOptions = {
+  redis: {
+    type: 'string',
+    value: 'URL',
+    help: 'the Redis of the nodes (default: REDIS_URL, or redis://127.0.0.1:6379)',
+  },
+  prefix: { type: 'string', value: 'TEXT', help: 'what all keys begin with (default: mcp)' },
+  json: { type: 'boolean', help: 'JSON instead of text' },
+  'no-color': { type: 'boolean', help: 'plain text; so does the variable NO_COLOR' },
+  'show-payloads': {
+    type: 'boolean',
+    help: 'show what clients, tools and users have sent; masked without it',
+  },
+  'full-ids': { type: 'boolean', help: 'do not shorten ids' },
+  help: { type: 'boolean', short: 'h', help: 'this text' },
+} satisfies Record<string, OptionSpec>
+
+export type Values = Record<string, string | boolean | undefined>
+export type GlobalOptions = {
+  redis: string | undefined
+  prefix: string
+  json: boolean
+  color: boolean
+  showPayloads: boolean
+  fullIds: boolean
+}
+export type CommandLine =
+  | { what: 'version' }
+  | { what: 'help'; command: Command | undefined }
+  | { what: 'run'; command: Command; options: GlobalOptions; values: Values; args: string[] }
+
+export function readCommandLine(argv: readonly string[], commands: readonly Command[]): CommandLine {
+  const [first, ...rest] = argv
+  if (first === undefined || first === '--help' || first === '-h') return { what: 'help', command: undefined }
+  if (first === '--version' || first === '-v') return { what: 'version' }
+  const find = (name: string) => commands.find((candidate) => candidate.name === name)
+  if (first === 'help') return { what: 'help', command: find(rest[0] ?? '') }
+  const command = find(first)
+  if (!command) throw usageError(`there is no command '${first}'.`)
+  const { values, args } = parsed(command, rest)
+  if (values['help'] === true) return { what: 'help', command }
+  const [least, most] = command.arity
+  if (args.length < least)
+    throw usageError(`${command.name} needs ${command.args ?? 'an argument'}.`, command.name)
+  if (args.length > most) throw usageError(`'${args[most]}' is one argument too many.`, command.name)
+  return { what: 'run', command, options: globals(values), values, args }
+}
+
+function parsed(
+  { name, options = {} }: Command,
+  argv: readonly string[],
+): { values: Values; args: string[] } {
+  const all: Record<string, OptionSpec> = { ...globalOptions, ...options }
+  const config = Object.fromEntries(
+    Object.entries(all).map(([option, { type, short }]) => [
+      option,
+      { type, ...(short !== undefined && { short }) },
+    ]),
+  )
+  try {
+    const { values, positionals } = parseArgs({
+      args: idsLast(argv),
+      options: config,
+      allowPositionals: true,
+    })
+    return { values, args: positionals }
+  } catch (error) {
+    throw usageError(messageOf(error), name)
+  }
+}
+
+/** Ids are base64url, so one in 64 begins with a dash. No option of ours looks like that. */
+function idsLast(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--')
+  const before = end < 0 ? argv : argv.slice(0, end)
+  const isId = (arg: string) => /^-(?=[\w-]{5,22}…?$)(?!-[a-z]+(-[a-z]+)*$)/.test(arg)
+  const after = end < 0 ? [] : argv.slice(end + 1)
+  return [...before.filter((arg) => !isId(arg)), '--', ...before.filter(isId), ...after]
+}
+
+function globals(values: Values): GlobalOptions {
+  const text = (name: string) => (typeof values[name] === 'string' ? values[name] : undefined)
+  const plain = values['no-color'] === true || !!process.env['NO_COLOR']
+  const wanted = !!process.env['FORCE_COLOR'] || process.stdout.isTTY
+  return {
+    redis: text('redis') ?? process.env['REDIS_URL'],
+    prefix: text('prefix') ?? 'mcp',
+    json: values['json'] === true,
+    color: !plain && wanted,
+    showPayloads: values['show-payloads'] === true,
+    fullIds: values['full-ids'] === true,
+  }
+}
+
+/** The value of an option that is a whole number. */
+export function numberOption(values: Values, name: string, fallback: number, least = 0): number {
+  const text = values[name]
+  if (text === undefined) return fallback
+  const number = Number(text)
+  if (Number.isInteger(number) && number >= least) return number
+  throw usageError(`--${name} must be a whole number from ${least}, not '${String(text)}'.`)
+}

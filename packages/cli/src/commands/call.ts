@@ -1,0 +1,77 @@
+import type { CallEvent, CallTimeline } from '@mcp-durable/core/inspect'
+import type { Command } from '../command.js'
+import { CallLog } from '../look/call-log.js'
+import { readNodeNames } from '../look/node-names.js'
+import { resolveCall } from '../look/resolve.js'
+import { eventJson, stepName, tell } from '../show/call-events.js'
+import type { Showing } from '../show/session-events.js'
+import { count, padEnd, padStart, plain, span } from '../show/text.js'
+
+export const call: Command = {
+  name: 'call',
+  args: 'ID',
+  arity: [1, 1],
+  summary: 'the journal of a call as a timeline: runs, takeovers, steps, questions and answers',
+  details:
+    'Times are by the clock of Redis, so they compare across nodes. Answers are kept until the call has ended;\n' +
+    'after that, the end of the step that asked tells when it had its answer.',
+  async run(context) {
+    const { output, privacy } = context
+    const { inspect } = await context.connect()
+    const place = await resolveCall(inspect, context.arg(0), privacy)
+    const log = new CallLog(inspect, place)
+    const [events, nodeName, now] = await Promise.all([
+      log.read(),
+      readNodeNames(inspect, privacy),
+      inspect.nodes.clock(),
+    ])
+    const { timeline } = log
+    if (output.json) {
+      return output.document({
+        call: privacy.id(place.callId),
+        session: privacy.id(place.scope),
+        title: timeline.title,
+        status: timeline.status,
+        outcome: timeline.outcome,
+        openedAt: timeline.openedAt,
+        endedAt: timeline.endedAt,
+        ms: (timeline.endedAt ?? now) - timeline.openedAt,
+        attempts: timeline.attempts.map(({ node, at, epoch }) => ({ node: privacy.id(node), at, epoch })),
+        steps: [...timeline.steps.values()].map(({ key, ...step }) => ({
+          ...step,
+          key: key === undefined ? undefined : privacy.key(key),
+        })),
+        events: events.map((event) => eventJson(event, privacy)),
+      })
+    }
+    const { paint } = output
+    output.line(`call ${paint('bold', privacy.id(place.callId))}  ${paint('name', plain(timeline.title))}`)
+    output.line(`session ${privacy.id(place.scope)}`)
+    output.line(`${summary(timeline, now)}\n`)
+    const showing = { privacy, nodeName, paint }
+    for (const event of events) output.line(timelineLine(event, timeline.openedAt, showing))
+    const running = [...timeline.steps.values()].filter(({ phase }) => phase === 'started')
+    if (timeline.status !== 'open' || running.length + timeline.pendingQuestions.length === 0) return
+    output.line()
+    for (const step of running) output.line(`step ${stepName(step, privacy)} has begun and not ended`)
+    for (const title of timeline.pendingQuestions) output.line(`${plain(title)} waits for its answer`)
+  },
+}
+
+/** `open for 3.2 s, 2 runs` */
+function summary({ status, attempts, openedAt, endedAt, outcome }: CallTimeline, now: number): string {
+  const took = span((endedAt ?? now) - openedAt)
+  const runs = count(attempts.length, 'run')
+  if (status === 'open') return `open for ${took}, ${runs}`
+  return `${status === 'cancelled' ? 'cancelled' : `done with ${outcome}`} after ${took}, ${runs}`
+}
+
+function timelineLine(event: CallEvent, openedAt: number, showing: Showing): string {
+  const { privacy, paint } = showing
+  const { text, style } = tell(event, showing)
+  const isNewRun = event.kind === 'opened' || event.kind === 'taken-over'
+  const run = padEnd(isNewRun ? `run ${event.attempt}` : '', 7)
+  const payload = privacy.payload(event.payload)
+  const at = padStart(`+${span(event.at - openedAt)}`, 10)
+  return `${paint('dim', at)}  ${paint('bold', run)}${style ? paint(style, text) : text}${payload && `  ${paint('dim', payload)}`}`
+}

@@ -1,0 +1,37 @@
+import { decodeStored } from '@mcp-durable/core/inspect'
+import type { Command } from '../command.js'
+import { CliError } from '../errors.js'
+import { resolveSession } from '../look/resolve.js'
+import { SessionLog } from '../look/session-log.js'
+import { readSessionRows } from '../look/session-rows.js'
+import { sessionJson } from '../show/session-events.js'
+import { rowJson } from './sessions.js'
+
+export const exportSession: Command = {
+  name: 'export',
+  args: 'ID',
+  arity: [1, 1],
+  summary: 'everything that is kept of a session, as JSON Lines',
+  details:
+    'The session itself, then its events in order, then its state. Payloads are masked and ids shortened here too:\n' +
+    'a whole copy is mcp-durable export ID --show-payloads --full-ids > session.jsonl',
+  async run(context) {
+    const { output, privacy } = context
+    const { inspect } = await context.connect()
+    const id = await resolveSession(inspect, context.arg(0), privacy)
+    const log = new SessionLog(inspect, id)
+    await log.findCalls()
+    const [[row], events, values] = await Promise.all([
+      readSessionRows(inspect, [id]),
+      log.read(),
+      inspect.sessions.values(id),
+    ])
+    if (!row || !events) throw new CliError('the session has just ended.')
+    output.jsonLine({ source: 'session', ...rowJson(row, context) })
+    for (const event of events) output.jsonLine(sessionJson(event, privacy))
+    for (const { data, ...value } of values) {
+      output.jsonLine({ source: 'state', ...value, payload: privacy.payloadValue(decodeStored(data)) })
+    }
+    if (!privacy.showsPayloads) output.note('payloads are masked; --show-payloads exports them')
+  },
+}

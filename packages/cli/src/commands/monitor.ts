@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from '../command.js'
+import { numberOption } from '../command-line.js'
+import { untilInterrupted } from '../look/follow.js'
+import { MonitorModel } from '../monitor/model.js'
+import { Monitor } from '../monitor/monitor.js'
+import { PlainLines } from '../monitor/plain-lines.js'
+import { snapshotJson } from '../monitor/snapshot-json.js'
+import type { Snapshot } from '../monitor/snapshot.js'
+
+export const monitor: Command = {
+  name: 'monitor',
+  arity: [0, 0],
+  summary: 'a live view of nodes, open calls, sessions, rates and takeovers',
+  details:
+    'Keys: Tab goes to the next table, Enter opens a session or call and follows it, / filters, s sorts, c clears, q quits,\n' +
+    '? tells the rest. Where there is no terminal, a line for each change; with --json, a line of JSON for each look.',
+  options: {
+    interval: { type: 'string', value: 'MS', help: 'look again after so long (default: 1000)' },
+    sessions: { type: 'string', value: 'N', help: 'look at the N last used sessions (default: 200)' },
+    lease: { type: 'string', value: 'MS', help: 'the lease that the nodes are set to (default: 10000)' },
+    count: { type: 'string', value: 'N', help: 'without a terminal: end after N looks' },
+  },
+  async run(context) {
+    const { options, output, privacy, values } = context
+    const everyMs = numberOption(values, 'interval', 1000, 100)
+    const looks = numberOption(values, 'count', Number.MAX_SAFE_INTEGER, 1)
+    const connected = await context.connect({ patient: true })
+    const { inspect, where } = connected
+    const store = context.store(connected)
+    const model = new MonitorModel(inspect, store, {
+      where,
+      prefix: options.prefix,
+      privacy,
+      sessions: numberOption(values, 'sessions', 200, 1),
+      leaseMs: numberOption(values, 'lease', 10_000, 1),
+    })
+    const interrupted = untilInterrupted()
+    if (process.stdin.isTTY && process.stdout.isTTY && !output.json && values['count'] === undefined) {
+      const { paint } = output
+      const services = { inspect, store, model, privacy, paint, prefix: options.prefix, everyMs }
+      return new Monitor(services, process.stdin, process.stdout).run(interrupted)
+    }
+    const lines = new PlainLines(privacy, output.paint)
+    const print = (snapshot: Snapshot) => {
+      if (output.json) output.jsonLine(snapshotJson(snapshot, privacy))
+      else for (const line of lines.lines(snapshot)) output.line(line)
+    }
+    for (let look = 0; look < looks && !interrupted.aborted; look++) {
+      if (look > 0) await sleep(everyMs, undefined, { signal: interrupted }).catch(() => undefined)
+      if (!interrupted.aborted) print(await model.refresh())
+    }
+  },
+}

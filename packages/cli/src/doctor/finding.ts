@@ -1,0 +1,28 @@
+/**
+ * What the doctor found. `risk`: something may be lost or stop; `note`: worth knowing; `ok`: as it should be.
+ */
+export type Finding = {
+  level: 'ok' | 'note' | 'risk'
+  /** What was looked at. */
+  check: string
+  /** What was found. */
+  found: string
+  /** What may happen. */
+  risk?: string
+  /** A command that mends it. */
+  fix?: string
+}
+
+export const ok = (check: string, found: string): Finding => ({ level: 'ok', check, found })
+export const note = (check: string, found: string, more: { risk?: string; fix?: string } = {}): Finding => ({
+  level: 'note',
+  check,
+  found,
+  ...more,
+})
+export const risk = (check: string, found: string, more: { risk: string; fix: string }): Finding => ({
+  level: 'risk',
+  check,
+  found,
+  ...more,
+})

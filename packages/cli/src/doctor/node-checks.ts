@@ -1,0 +1,89 @@
+import { channelOf, decodeAbout } from '@mcp-durable/core/inspect'
+import type { InspectedNode, InspectedServer, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import { placeOf } from '../look/node-names.js'
+import type { Privacy } from '../show/privacy.js'
+import { count, span } from '../show/text.js'
+import { note, ok, risk } from './finding.js'
+import type { Finding } from './finding.js'
+
+/** Times across nodes (sleeps, deadlines of questions) are off by as much. */
+const MOST_SKEW_MS = 1000
+
+export type LookedAt = { nodes: readonly InspectedNode[]; leaseMs: number; privacy: Privacy }
+
+export const isAlive = ({ left, lateMs }: InspectedNode, leaseMs: number) => !left && lateMs < leaseMs
+
+export function checkNodes({ nodes, leaseMs, privacy }: LookedAt): Finding[] {
+  const alive = nodes.filter((node) => isAlive(node, leaseMs))
+  const late = nodes.filter((node) => !node.left && !isAlive(node, leaseMs))
+  const name = (node: InspectedNode) => `${placeOf(node.about) ?? 'node'} ${privacy.id(node.node)}`
+  const findings = [
+    alive.length > 0
+      ? ok('nodes', `${count(alive.length, 'node')} with a heartbeat`)
+      : note('nodes', 'no node has a heartbeat', {
+          risk: 'nobody serves, and nobody takes over what was left',
+        }),
+  ]
+  if (late.length > 0) {
+    const names = late.map((node) => `${name(node)}, silent for ${span(node.lateMs)}`)
+    findings.push(
+      risk('nodes without heartbeat', names.join('; '), {
+        risk: 'its calls wait until another node takes them over',
+        fix:
+          alive.length > 0
+            ? 'look at that process; the other nodes take its calls over after their lease'
+            : 'start a node: it takes the calls over within seconds',
+      }),
+    )
+  }
+  return findings
+}
+
+/** How far the nodes' clocks are from the one that heartbeats and journals are measured by. */
+export function checkClocks(
+  { nodes, leaseMs, privacy }: LookedAt,
+  servers: readonly InspectedServer[],
+): Finding[] {
+  const skews = nodes
+    .filter((node) => isAlive(node, leaseMs))
+    .flatMap((node) => {
+      const clock = node.about === undefined ? undefined : decodeAbout(node.about)?.clock
+      return clock === undefined ? [] : [{ node, ms: clock - node.beatAt }]
+    })
+  const off = skews.filter(({ ms }) => Math.abs(ms) > MOST_SKEW_MS)
+  const worst = Math.max(0, ...skews.map(({ ms }) => Math.abs(ms)))
+  const mine = servers.filter(({ clock }) => Math.abs(clock.aheadMs) - clock.uncertainMs > MOST_SKEW_MS)
+  return [
+    ...off.map(({ node, ms }) =>
+      risk(
+        'clock of a node',
+        `${placeOf(node.about)} ${privacy.id(node.node)} is ${span(Math.abs(ms))} ${ms > 0 ? 'ahead of' : 'behind'} Redis`,
+        {
+          risk: 'sleeps and deadlines that another node takes over end early or late by as much',
+          fix: 'timedatectl set-ntp true, on that machine',
+        },
+      ),
+    ),
+    ...mine.map(({ address, clock }) =>
+      note('clock of this machine', `${span(Math.abs(clock.aheadMs))} off from ${address}`),
+    ),
+    ...(off.length === 0 && skews.length > 0 ? [ok('clocks', `nodes within ${span(worst)} of Redis`)] : []),
+  ]
+}
+
+/** Every node that lives listens on its own channel, else the others find it dead at its first late heartbeat. */
+export async function checkChannels(
+  inspect: RedisInspection,
+  { nodes, leaseMs, privacy }: LookedAt,
+): Promise<Finding[]> {
+  const alive = nodes.filter((node) => isAlive(node, leaseMs))
+  const heard = await Promise.all(alive.map(({ node }) => inspect.nodes.isWatched(channelOf(node))))
+  const deaf = alive.filter((_node, i) => !heard[i])
+  if (deaf.length === 0) return []
+  const names = deaf.map((node) => `${placeOf(node.about) ?? 'node'} ${privacy.id(node.node)}`)
+  return [
+    note('wake-ups', `not listening: ${names.join('; ')}`, {
+      risk: 'it may be connecting again or just have died; a node that stays deaf hears answers and cancellations seconds late',
+    }),
+  ]
+}

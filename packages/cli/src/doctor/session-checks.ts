@@ -1,0 +1,75 @@
+import type { CallPlace, InspectedNode, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Privacy } from '../show/privacy.js'
+import { count } from '../show/text.js'
+import { note, ok, risk } from './finding.js'
+import type { Finding } from './finding.js'
+import { isAlive } from './node-checks.js'
+
+const PAGE = 200
+const LISTED = 5
+
+type OwnedCall = CallPlace & { owner: string; hasJournal: boolean }
+
+/** Goes through the sessions, at most so many, and looks for open calls whose owner is gone. */
+export async function checkCalls(
+  inspect: RedisInspection,
+  {
+    nodes,
+    leaseMs,
+    privacy,
+    most,
+  }: { nodes: readonly InspectedNode[]; leaseMs: number; privacy: Privacy; most: number },
+): Promise<Finding[]> {
+  const { calls, looked, total } = await openCalls(inspect, most)
+  const alive = new Set(nodes.filter((node) => isAlive(node, leaseMs)).map(({ node }) => node))
+  const orphans = calls.filter(({ owner, hasJournal }) => hasJournal && !alive.has(owner))
+  const part = looked < total ? `, in the last used ${looked} of ${total} sessions` : ''
+  const open = `${count(calls.length, 'open call')} in ${count(looked, 'session')}${looked < total ? ` of ${total}` : ''}`
+  if (orphans.length === 0) return [ok('open calls', open)]
+  const ids = orphans
+    .slice(0, LISTED)
+    .map(({ callId, owner }) => `${privacy.id(callId)} of ${privacy.id(owner)}`)
+  const more = orphans.length > LISTED ? ', …' : ''
+  const found = `${count(orphans.length, 'call')} of nodes that are gone${part}: ${ids.join(', ')}${more}`
+  const known = orphans.every(({ owner }) => nodes.some(({ node }) => node === owner))
+  if (alive.size > 0 && known) {
+    return [
+      ok('open calls', open),
+      note('orphaned calls', found, { risk: 'they are about to be taken over' }),
+    ]
+  }
+  return [
+    ok('open calls', open),
+    risk('orphaned calls', found, {
+      risk: 'their clients wait for a result that nobody works on',
+      fix:
+        alive.size > 0
+          ? 'mcp-durable clear SESSION ends them, with their session'
+          : 'start a node: it takes the calls over within seconds',
+    }),
+  ]
+}
+
+async function openCalls(inspect: RedisInspection, most: number) {
+  const total = await inspect.sessions.count()
+  const calls: OwnedCall[] = []
+  let looked = 0
+  while (looked < most) {
+    const ids = await inspect.sessions.newest(Math.min(PAGE, most - looked), looked)
+    if (ids.length === 0) break
+    looked += ids.length
+    const found = await Promise.all(ids.map((id) => callsOf(inspect, id)))
+    calls.push(...found.flat())
+  }
+  return { calls, looked, total: Math.max(total, looked) }
+}
+
+async function callsOf(inspect: RedisInspection, scope: string): Promise<OwnedCall[]> {
+  const open = await inspect.sessions.openCalls(scope)
+  return Promise.all(
+    open.map(async ({ callId, owner }) => {
+      const hasJournal = (await inspect.logs.size(scope, `call:${callId}`)) > 0
+      return { scope, callId, owner, hasJournal }
+    }),
+  )
+}

@@ -1,0 +1,40 @@
+import { StoreError } from '@mcp-durable/core'
+
+/** Something that a person can put right: what is wrong, and what to do next. */
+export class CliError extends Error {
+  readonly next: readonly string[]
+  readonly exitCode: number
+
+  constructor(
+    problem: string,
+    next: readonly string[] = [],
+    { exitCode = 1, cause }: { exitCode?: number; cause?: unknown } = {},
+  ) {
+    super(problem, { cause })
+    this.next = next
+    this.exitCode = exitCode
+  }
+
+  toText(): string {
+    return [`error: ${this.message}`, ...this.next.map((line) => `  ${line}`)].join('\n')
+  }
+}
+
+/** Errors that are no fault of this program; `undefined` for others. */
+export function asCliError(error: unknown): CliError | undefined {
+  if (error instanceof CliError) return error
+  if (!(error instanceof StoreError)) return undefined
+  const next = /NOPERM/.test(error.message)
+    ? 'This user of Redis may not do that. docs/operating.md says which rights are needed.'
+    : 'Try again; mcp-durable doctor looks at the server.'
+  return new CliError(error.message, [next], { cause: error })
+}
+
+/** The command line is wrong. */
+export function usageError(problem: string, command?: string): CliError {
+  return new CliError(problem, [`See: mcp-durable ${command === undefined ? '' : `${command} `}--help`], {
+    exitCode: 2,
+  })
+}
+
+export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,61 @@
+import type { CallPlace, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import { CliError } from '../errors.js'
+import type { Privacy } from '../show/privacy.js'
+
+const LISTED = 5
+
+/** The session that an id, or the beginning of one, names. */
+export async function resolveSession(
+  inspect: RedisInspection,
+  given: string,
+  privacy: Privacy,
+): Promise<string> {
+  const text = beginning(given)
+  if (await inspect.sessions.read(text)) return text
+  const found = await inspect.sessions.find(text)
+  const live = await Promise.all(found.map(async (id) => ((await inspect.sessions.read(id)) ? [id] : [])))
+  return onlyOne(live.flat(), {
+    what: 'session',
+    given,
+    show: (id) => longer(id, text, privacy),
+    next: [
+      'mcp-durable sessions lists those there are. A session ends when it is deleted or has not been used for long.',
+    ],
+  })
+}
+
+/** The call that an id, or the beginning of one, names. */
+export async function resolveCall(
+  inspect: RedisInspection,
+  given: string,
+  privacy: Privacy,
+): Promise<CallPlace> {
+  return onlyOne(await inspect.calls.find(beginning(given)), {
+    what: 'call',
+    given,
+    show: ({ callId }) => longer(callId, beginning(given), privacy),
+    next: [
+      'mcp-durable session ID lists the calls of a session. A journal is kept for a while after the response (resumeWindow).',
+    ],
+  })
+}
+
+/** Shortened ids are printed with an ellipsis, and may be copied with it. */
+const beginning = (given: string) => given.replace(/(…|\.\.\.)$/, '')
+
+/** Enough of an id to tell it from others that begin alike. */
+const longer = (id: string, given: string, privacy: Privacy) =>
+  privacy.id(id) === id ? id : `${id.slice(0, Math.max(6, given.length) + 4)}…`
+
+type Wanted<T> = { what: string; given: string; show: (found: T) => string; next: string[] }
+
+function onlyOne<T>(found: readonly T[], { what, given, show, next }: Wanted<T>): T {
+  const [first] = found
+  if (first === undefined) throw new CliError(`there is no ${what} '${given}' under this prefix.`, next)
+  if (found.length === 1) return first
+  const listed = found.slice(0, LISTED).map((one) => show(one))
+  const more = found.length > LISTED ? ', …' : ''
+  throw new CliError(`'${given}' may be any of ${found.length} ${what}s: ${listed.join(', ')}${more}`, [
+    'Give more of the id.',
+  ])
+}

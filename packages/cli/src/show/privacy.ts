@@ -1,0 +1,55 @@
+import { plain } from './text.js'
+
+const SHOWN = 6
+
+/** What of the users' data is shown: nothing of payloads and the beginning of ids, unless asked for. */
+export class Privacy {
+  readonly #showPayloads: boolean
+  readonly #fullIds: boolean
+
+  constructor({ showPayloads, fullIds }: { showPayloads: boolean; fullIds: boolean }) {
+    this.#showPayloads = showPayloads
+    this.#fullIds = fullIds
+  }
+
+  get showsPayloads() {
+    return this.#showPayloads
+  }
+
+  /** Whoever has the id of a session may use it; the beginning is enough to find it again. */
+  id(id: string): string {
+    return this.#fullIds || id.length <= SHOWN ? plain(id) : `${plain(id.slice(0, SHOWN))}…`
+  }
+
+  /** For text: the payload as JSON, or how large it is. `''` without one. */
+  payload(payload: unknown): string {
+    if (payload === undefined) return ''
+    const json = toJson(payload)
+    return this.#showPayloads ? plain(json) : `‹${Buffer.byteLength(json)} B›`
+  }
+
+  /** For JSON. */
+  payloadValue(payload: unknown): unknown {
+    if (payload === undefined) return undefined
+    const json = toJson(payload)
+    return this.#showPayloads ? (JSON.parse(json) as unknown) : { maskedBytes: Buffer.byteLength(json) }
+  }
+
+  /** A name that may hold the user's data. */
+  key(key: string): string {
+    return this.#showPayloads ? plain(key) : `‹${Buffer.byteLength(key)} B›`
+  }
+}
+
+/** JSON of what need not be JSON: recorded values may hold dates, maps, bytes and big ints. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, member: unknown) => jsonable(member)) ?? 'null'
+}
+
+function jsonable(value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`
+  if (value instanceof Map) return [...(value as Map<unknown, unknown>)]
+  if (value instanceof Set) return [...(value as Set<unknown>)]
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`
+  return value
+}

@@ -1,0 +1,58 @@
+import stringWidth from 'string-width'
+
+const segmenter = new Intl.Segmenter()
+/** Control characters, and those that turn the direction of writing: in a terminal, data must not act. */
+const ACTING = /[\p{Cc}\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/gu
+
+/** Data from elsewhere as text that does nothing to a terminal. */
+export const plain = (text: string) => text.replace(ACTING, (character) => (character === '\n' ? '⏎' : '·'))
+
+/** Columns that it takes. */
+export const width = (text: string) => stringWidth(text)
+
+/** Shortened to so many columns, with an ellipsis where something is missing. */
+export function clip(text: string, columns: number): string {
+  if (width(text) <= columns) return text
+  if (columns <= 0) return ''
+  let clipped = ''
+  let used = 0
+  for (const { segment } of segmenter.segment(text)) {
+    const next = width(segment)
+    if (used + next > columns - 1) break
+    clipped += segment
+    used += next
+  }
+  return `${clipped}…`
+}
+
+export const padEnd = (text: string, columns: number) => text + ' '.repeat(Math.max(0, columns - width(text)))
+export const padStart = (text: string, columns: number) =>
+  ' '.repeat(Math.max(0, columns - width(text))) + text
+
+/** A time span for people: `12 ms`, `3.2 s`, `5 m`, `3 h`, `2 d`. */
+export function span(ms: number): string {
+  const size = Math.abs(ms)
+  if (size < 1000) return `${Math.round(ms)} ms`
+  if (size < 59_950) return `${(ms / 1000).toFixed(1)} s`
+  if (size < 3_600_000) return `${Math.floor(ms / 60_000)} m ${Math.floor((size % 60_000) / 1000)} s`
+  if (size < 86_400_000) return `${Math.floor(ms / 3_600_000)} h ${Math.floor((size % 3_600_000) / 60_000)} m`
+  return `${Math.floor(ms / 86_400_000)} d ${Math.floor((size % 86_400_000) / 3_600_000)} h`
+}
+
+export function bytes(count: number): string {
+  if (count < 1024) return `${count} B`
+  if (count < 1024 ** 2) return `${(count / 1024).toFixed(1)} KiB`
+  if (count < 1024 ** 3) return `${(count / 1024 ** 2).toFixed(1)} MiB`
+  return `${(count / 1024 ** 3).toFixed(1)} GiB`
+}
+
+export const count = (number: number, one: string, many = `${one}s`) =>
+  `${number} ${number === 1 ? one : many}`
+
+/** Local time of day. */
+export function timeOfDay(ms: number): string {
+  const date = new Date(ms)
+  const part = (number: number, digits = 2) => String(number).padStart(digits, '0')
+  const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map((number) => part(number)).join(':')
+  return `${time}.${part(date.getMilliseconds(), 3)}`
+}

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { waitFor } from '../../../test-support/index.js'
+import { cli, json, out } from './support/cli.js'
+import { Demo, named } from './support/demo.js'
+
+test('clear deletes a session with its open calls, and asks before', async () => {
+  await using demo = await Demo.start()
+  const [a, b] = demo.nodes
+  const booking = await demo.book(a!)
+  const other = await demo.begin(a!)
+  const id = booking.session.id.slice(0, 6)
+
+  const refused = await cli(demo.url, 'clear', id)
+  expect(refused.code).toBe(1)
+  expect(refused.stderr).toContain('with 1 open call? Nobody is here to ask.\n  --yes answers for you.')
+  expect(await demo.store.readSession(booking.session.id)).toBeDefined()
+
+  expect(await out(demo.url, 'clear', id, '--yes')).toBe('deleted 1 session with 1 open call\n')
+  expect(await booking.stream.ended).toBeDefined()
+  expect((await booking.session.get(named(b!))).status).toBe(404)
+  expect(await demo.store.readSession(other.id)).toBeDefined()
+})
+
+test('clear --all deletes every session of the prefix, and no other prefix', async () => {
+  await using demo = await Demo.start({ nodes: 1 })
+  const [a] = demo.nodes
+  for (let i = 0; i < 3; i++) await demo.begin(a!)
+  await demo.client.set('other:{x}', 'stays')
+  expect((await cli(demo.url, 'clear')).code).toBe(2)
+  expect((await cli(demo.url, 'clear', 'x', '--all')).code).toBe(2)
+  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({ sessions: 3, openCalls: 0 })
+  await waitFor(async () => (await json<{ total: number }>(demo.url, 'sessions')).total === 0)
+  expect(await demo.client.get('other:{x}')).toBe('stays')
+  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({ sessions: 0, openCalls: 0 })
+})

@@ -1,0 +1,11 @@
+// For tools that look into a store: what logs and sessions hold, decoded. The shapes follow the library's version.
+export { CallTimeline } from './timeline.js'
+export type { Attempt, CallStatus, StepSummary, TimedEntry } from './timeline.js'
+export type { CallEvent, RequestSummary, StepName } from './call-event.js'
+export { describeSession, SESSION_STATE_KEYS } from './session-description.js'
+export type { SessionDescription } from './session-description.js'
+export { decodeMessage, titleOf } from './messages.js'
+export { decodeStored, decodeStoredBytes } from './stored-values.js'
+export { decodeAbout } from '../call/about-node.js'
+export type { AboutNode } from '../call/about-node.js'
+export { channelOf } from '../call/ownership.js'

@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest'
+import { StoreError } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
+import { startNodes } from '../support/nodes.js'
+import { Session, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { Weather } from '../support/weather.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+/** So many that seconds have passed. */
+const MANY = 8
+const FAILURES = ['away', 'lost', 'stuck'] as const
+const CASES = STORES.flatMap((store) => FAILURES.map((failure) => ({ store, failure })))
+
+async function start(store: (typeof STORES)[number]) {
+  const weather = new Weather()
+  const nodes = await startNodes({
+    store,
+    wrap: (own, node) => (node === 1 ? weather.wrap(own) : own),
+    settings: { recover: () => true },
+  })
+  const session = await Session.begin(nodes)
+  const stream = await session.call('wait', { gate: 'g' })
+  const priming = await stream.next()
+  await nodes.world.happened.until('started g')
+  const resume = () => session.stream(priming?.id, { node: 1 })
+  return { weather, nodes, resume, [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
+}
+
+describe.each(CASES)('a call is taken over while the store is $failure, $store', ({ store, failure }) => {
+  test('its claim is repeated', async () => {
+    await using scene = await start(store)
+    const { weather, nodes, resume } = scene
+    weather.set(failure, { only: ['claimCall'], times: 2 })
+    await nodes.mcp(0).close({ graceMs: 0 })
+    nodes.world.gates.open('g')
+    await using resumed = await resume()
+    expect((await resumed.messages()).map(textOf)).toEqual(['g on node-1'])
+    expect(weather.failed).toEqual(['claimCall', 'claimCall'])
+  })
+
+  test('it is not given up before the store is back', async () => {
+    await using scene = await start(store)
+    const { weather, nodes, resume } = scene
+    weather.set(failure, { only: ['readSession'] })
+    await nodes.mcp(0).close({ graceMs: 0 })
+    nodes.world.gates.open('g')
+    await using resumed = await resume()
+    await waitFor(() => weather.failed.length >= MANY)
+    weather.fine()
+    expect((await resumed.messages()).map(textOf)).toEqual(['g on node-1'])
+  })
+})
+
+/** As a Cluster one of whose masters is down: nothing is known of the open calls in these scopes. */
+function without(store: Store, lost: ReadonlySet<string>): Store {
+  const listOpenCalls: Store['listOpenCalls'] = async (scope) => {
+    if (lost.has(scope)) throw new StoreError('store-timeout', 'The store did not answer.')
+    return store.listOpenCalls(scope)
+  }
+  return new Proxy(store, {
+    get(target, name) {
+      if (name === 'listOpenCalls') return listOpenCalls
+      const member = Reflect.get(target, name, target) as unknown
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+test.each(STORES)('calls are taken over although those of other sessions can’t be, %s', async (store) => {
+  const lost = new Set<string>()
+  await using nodes = await startNodes({
+    store,
+    wrap: (own, node) => (node === 1 ? without(own, lost) : own),
+    settings: { recover: () => true },
+  })
+  for (let count = 0; count < 10; count++) {
+    const other = await Session.begin(nodes)
+    await (await other.call('wait', { gate: 'other' })).next()
+    lost.add(other.id)
+  }
+  const session = await Session.begin(nodes)
+  await using stream = await session.call('wait', { gate: 'g' })
+  const priming = await stream.next()
+  await nodes.mcp(0).close({ graceMs: 0 })
+  nodes.world.gates.open('g')
+  await using resumed = await session.stream(priming?.id, { node: 1 })
+  expect((await resumed.messages()).map(textOf)).toEqual(['g on node-1'])
+  lost.clear()
+  nodes.world.gates.open('other')
+  await nodes.world.happened.until('passed other', 10)
+})

@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { StoreError } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
+import { parseRecord } from '../../src/call/record.js'
+import { BEGINNING } from '../../src/store/store.js'
+import type { NewCall } from '../../src/store/store.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes } from '../support/nodes.js'
+import { expectRefused, Session } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import type { StoreKind } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+// A store that applies the opening of a call, and can't say so: the client is told that nothing was done. That stays true
+// unless the same request comes again and joins the call.
+
+/** Node 0 does not hear that its first call was opened, and can't ask before the store is back. */
+class Deaf {
+  opening: NewCall | undefined
+  #back = false
+
+  back() {
+    this.#back = true
+  }
+
+  wrap(store: Store): Store {
+    const openCall: Store['openCall'] = async (call) => {
+      if (this.#back) return store.openCall(call)
+      if (this.opening) throw new StoreError('store-unavailable', 'The store is away.')
+      this.opening = call
+      await store.openCall(call)
+      throw new StoreError('store-timeout', 'The store did not answer.')
+    }
+    return new Proxy(store, {
+      get(target, name) {
+        if (name === 'openCall') return openCall
+        const member = Reflect.get(target, name, target) as unknown
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+  }
+}
+
+type Scene = AsyncDisposable & { deaf: Deaf; nodes: Nodes; session: Session }
+
+async function start(store: StoreKind): Promise<Scene> {
+  const deaf = new Deaf()
+  const nodes = await startNodes({ store, wrap: (own, node) => (node === 0 ? deaf.wrap(own) : own) })
+  const session = await Session.begin(nodes)
+  return { deaf, nodes, session, [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
+}
+
+const params = { name: 'wait', arguments: { gate: 'g' } }
+const isOpen = async ({ nodes, session }: Scene) =>
+  (await nodes.stores[1]!.listOpenCalls(session.id)).length > 0
+
+async function kindsOf({ nodes, session, deaf }: Scene) {
+  const entries = await nodes.stores[1]!.read(session.id, `call:${deaf.opening!.callId}`, BEGINNING, 10)
+  return entries?.map(({ data }) => parseRecord(data).kind)
+}
+
+describe.each(STORES)('a call that was opened although its node does not know, %s', (store) => {
+  test('is closed, and has not run', async () => {
+    await using scene = await start(store)
+    const { deaf, nodes, session } = scene
+    await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
+    deaf.back()
+    await waitFor(async () => !(await isOpen(scene)))
+    expect(await kindsOf(scene)).toEqual(['request', 'cancelled'])
+    expect(nodes.world.happened.count('started g')).toBe(0)
+    nodes.world.gates.open('g')
+    expect(await session.result('wait', { gate: 'g' }, { id: 5 })).toBe('g on node-0')
+  })
+
+  test.each([undefined, 'a key'])(
+    'is run for the same request that has come again meanwhile, once (idempotency key: %s)',
+    async (key) => {
+      await using scene = await start(store)
+      const { deaf, nodes, session } = scene
+      const headers = key === undefined ? {} : { 'idempotency-key': key }
+      await expectRefused(await session.request('tools/call', params, { id: 5, headers }), 503)
+      await using again = await session.call('wait', { gate: 'g' }, { id: 5, node: 1, headers })
+      nodes.world.gates.open('g')
+      deaf.back()
+      expect(await again.messages()).toMatchObject([
+        { id: 5, result: { content: [{ text: 'g on node-0' }] } },
+      ])
+      expect(nodes.world.happened.count('started g')).toBe(1)
+      expect(await isOpen(scene)).toBe(false)
+    },
+  )
+
+  test('is not run if who has joined it has cancelled it', async () => {
+    await using scene = await start(store)
+    const { deaf, nodes, session } = scene
+    await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
+    await using again = await session.call('wait', { gate: 'g' }, { id: 5, node: 1 })
+    const cancelled = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 5 } } as const
+    await session.post(cancelled, { node: 1 })
+    deaf.back()
+    expect(await again.messages()).toEqual([])
+    expect(nodes.world.happened.count('started g')).toBe(0)
+  })
+
+  test('goes to another node when its own leaves', async () => {
+    await using scene = await start(store)
+    const { nodes, session } = scene
+    await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
+    await using again = await session.call('wait', { gate: 'g' }, { id: 5, node: 1 })
+    nodes.world.gates.open('g')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    expect(JSON.stringify(await again.messages())).toContain('its outcome is unknown')
+    expect(nodes.world.happened.count('started g')).toBe(0)
+  })
+})
+
+describe.each(STORES)('a request that was journaled although its node does not know, %s', (store) => {
+  test('runs once, and leaves nothing open', async () => {
+    await using scene = await start(store)
+    const { deaf, nodes, session } = scene
+    const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
+    await waitFor(() => deaf.opening)
+    nodes.world.gates.open('g')
+    expect(JSON.stringify(await (await asked).json())).toContain('g on node-0')
+    deaf.back()
+    await waitFor(async () => !(await isOpen(scene)))
+    expect(nodes.world.happened.count('started g')).toBe(1)
+  })
+
+  test('is journaled when the store is back', async () => {
+    await using scene = await start(store)
+    const { deaf, nodes, session } = scene
+    const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
+    await waitFor(() => deaf.opening)
+    deaf.back()
+    const response = await asked
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    nodes.world.gates.open('g')
+    expect(await response.text()).toContain('g on node-0')
+    expect(await kindsOf(scene)).toEqual(['request', 'response'])
+  })
+})

@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import { sortedMap } from '@mcp-durable/core'
+import { expect, test } from 'vitest'
+import { startRedis } from '../../../test-support/index.js'
+import { keysOf, LIMITS, newCall, newSession, once, openStore } from './support.js'
+
+/** The table in docs/operating.md, "Memory". Change both. */
+const DOCUMENTED = {
+  session: 1400,
+  'open call': 4800,
+  'record of 0.2 KB': 170,
+  'standalone stream': 4600,
+  inbox: 4400,
+  'ended call': 4400,
+  'session state': 430,
+  'map entry': 380,
+}
+
+const COUNT = 300
+const id = () => randomBytes(16).toString('base64url')
+const params = {
+  protocolVersion: '2025-11-25',
+  capabilities: { elicitation: {}, sampling: {}, roots: { listChanged: true } },
+  clientInfo: { name: 'a-client', version: '2.0.1' },
+}
+const initialize = JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params })
+const call = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'tools/call',
+  params: { name: 'order', arguments: { item: 'x'.repeat(100) } },
+}
+const request = `request ${JSON.stringify({ messages: [call], batch: false, protocol: '2025-11-25', node: id() })}`
+
+test(
+  'what things take in Redis is what the documentation says, within a third',
+  { timeout: 120_000 },
+  async () => {
+    await using server = await startRedis()
+    await using opened = openStore(server.url)
+    const { store, client, prefix } = opened
+    const used = async () => {
+      const nonces = (await keysOf(client, prefix)).filter((key) => key.includes(':once:'))
+      if (nonces.length > 0) await client.unlink(...nonces)
+      return Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1])
+    }
+    const begin = async (principal: string | undefined) => {
+      const session = newSession({
+        id: id(),
+        principal,
+        label: '2025-11-25',
+        state: { key: 'initialize', data: initialize },
+      })
+      await store.createSession(session, LIMITS)
+      const state = {
+        key: 'initialized',
+        data: '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+        nonce: id(),
+      }
+      await store.putState(session.id, state, { maxKeys: 9 })
+      return session.id
+    }
+    const open = async (scope: string) => {
+      const made = newCall(scope, {
+        callId: id(),
+        owner: id(),
+        principal: undefined,
+        requestKeys: [id() + id()],
+        data: request,
+      })
+      const started = await store.openCall(made)
+      if (started.status !== 'opened') throw new Error(started.status)
+      return { ...made, epoch: Number.parseInt(started.id, 10) }
+    }
+    const running = async () => open(await begin(undefined))
+    /** Bytes of what `work` writes, for each of the things that `setup` has made. */
+    const measure = async <T>(
+      setup: (i: number) => Promise<T>,
+      work: (thing: T) => Promise<unknown>,
+      each = 1,
+    ) => {
+      const things: T[] = []
+      for (let i = 0; i < COUNT; i++) things.push(await setup(i))
+      // The scripts are known to the server before it is measured.
+      await work(await setup(COUNT))
+      const before = await used()
+      for (const thing of things) await work(thing)
+      return ((await used()) - before) / COUNT / each
+    }
+    const step = `step {"id":"a step","phase":"done","value":"[{\\"id\\":1},\\"${'v'.repeat(100)}\\"]","ms":12}`
+    const message = 'm'.repeat(100)
+    const map = sortedMap(store, 'map')
+    const measured: typeof DOCUMENTED = {
+      session: await measure(async (i) => `user-${i}@example.com`, begin),
+      'open call': await measure(() => begin(undefined), open),
+      'record of 0.2 KB': await measure(
+        running,
+        async ({ scope, callId, epoch }) => {
+          for (let seq = 2; seq <= 51; seq++)
+            await store.appendCall(scope, callId, [{ id: `${epoch}-${seq}`, data: step }])
+        },
+        50,
+      ),
+      'standalone stream': await measure(
+        () => begin(undefined),
+        (scope) => store.append(scope, 'out', message, once()),
+      ),
+      inbox: await measure(running, ({ scope, callId }) =>
+        store.append(scope, `call:${callId}:in`, message, once()),
+      ),
+      'ended call': await measure(
+        () => begin(undefined),
+        async (scope) => {
+          const { callId, epoch, requestKeys } = await open(scope)
+          const end = { id: `${epoch}-2`, data: `response ${'r'.repeat(200)}` }
+          await store.appendCall(scope, callId, [end], { requestKeys, retainMs: 900_000 })
+        },
+      ),
+      'session state': await measure(
+        () => begin(undefined),
+        (scope) => store.writeValue(scope, 'default', 0, message),
+      ),
+      'map entry': await measure(
+        async (i) => `${id()}${i}`,
+        (key) => map.insert({ [key]: new Uint8Array(100) }),
+      ),
+    }
+    for (const [what, bytes] of Object.entries(DOCUMENTED)) {
+      const found = measured[what as keyof typeof DOCUMENTED]
+      const close = found > bytes * 0.67 && found < bytes * 1.33
+      expect({ what, documented: bytes, found: close ? bytes : found }).toEqual({
+        what,
+        documented: bytes,
+        found: bytes,
+      })
+    }
+  },
+)
