@@ -1,3 +1,4 @@
+import { waitFor } from '../test-support/index.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CrashPoint } from './src/crashing-store.js'
 import { majors, majorsAndHosts, type Major } from './support/client.js'
@@ -61,6 +62,7 @@ describe.each(majorsAndHosts)('SDK %i.x, %s', (sdk, host) => {
 
     const paying = client.call('effect', { name, gate: name })
     await client.primed()
+    await waitFor(async () => (await system.ledger('effect', name)).length === 1)
     await victim.kill('SIGKILL')
 
     await expect(paying).rejects.toThrow(/The tool effect was interrupted.* outcome is unknown/)
