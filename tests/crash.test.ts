@@ -1,5 +1,5 @@
-import { waitFor } from '../test-support/index.js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { waitFor } from '../test-support/index.js'
 import type { CrashPoint } from './src/crashing-store.js'
 import { majors, majorsAndHosts, type Major } from './support/client.js'
 import { RawSession } from './support/raw.js'
