@@ -183,5 +183,16 @@ export const requirements: Record<string, Requirement> = {
   'E-3': requirement('continue-session goes on with an existing session against any node', 'issue 2, part 7'),
   'E-4': requirement('resumability walks through a resumption', 'issue 2, part 7'),
   'E-5': requirement('everything serves through each of the three adapters', 'issue 2, part 7'),
+  'I-1': requirement('a handler of this process is served unchanged, on any node', 'issue 5'),
+  'I-2': requirement('a server behind a URL is served unchanged, with one session for all nodes', 'issue 5'),
+  'I-3': requirement('a node dies in a call of an upstream: the upstream ends it, once', 'issue 5'),
+  'I-4': requirement('an upstream that dies: its session comes back, its calls end by the policy', 'issue 5'),
+  'I-5': requirement(
+    'an upstream that can’t be reached: 502 for new requests, a grace for running ones',
+    'issue 5',
+  ),
+  'I-6': requirement('servers not written here work unchanged', 'issue 5'),
+  'I-7': requirement('the EventStore of the SDK: exact, ordered, isolated by session', 'issue 5'),
+
   'E-6': requirement('npm run demo exits 0 only if all held, with and without Redis', 'issue 2, part 8'),
 }

@@ -1,38 +1,43 @@
 import { expect, test } from 'vitest'
-import { majors } from './support/client.js'
+import { majorsAndHosts } from './support/client.js'
 import { System } from './support/system.js'
 
 // Nodes leave, by force or politely, and the session goes on.
 
-test.each(majors)('client %i.x: [S-13] [S-4] a session outlives all nodes', async (major) => {
-  await using system = await System.start({ sdk: major, nodes: 2 })
-  const before = system.abc.slice(0, 2)
-  const router = await system.router()
-  const client = await (await system.client(major, router)).listens()
-  await client.api.subscribe('test://greeting')
-  const back = router.hold('resume')
-  await client.call('announce', { text: 'before' })
-  await client.hears('before')
+test.each(majorsAndHosts)(
+  'client %i.x, %s: [S-13] [S-4] a session outlives all nodes',
+  async (major, host) => {
+    await using system = await System.start({ sdk: major, host, nodes: 2 })
+    const before = system.abc.slice(0, 2)
+    const router = await system.router()
+    const client = await (await system.client(major, router)).listens()
+    await client.api.subscribe('test://greeting')
+    const back = router.hold('resume')
+    await client.call('announce', { text: 'before' })
+    await client.hears('before')
 
-  await Promise.all(before.map((node) => node.kill('SIGKILL')))
-  const after = await Promise.all([system.add(), system.add()])
-  router.others(...after)
-  expect(await client.call('update-resource', { uri: 'test://greeting' })).toMatchObject({ text: 'updated' })
-  back()
-  const updated = await client.notifications.first(
-    ({ method }) => method === 'notifications/resources/updated',
-  )
-  await client.call('announce', { text: 'after' })
-  await client.hears('after')
+    await Promise.all(before.map((node) => node.kill('SIGKILL')))
+    const after = await Promise.all([system.add(), system.add()])
+    router.others(...after)
+    expect(await client.call('update-resource', { uri: 'test://greeting' })).toMatchObject({
+      text: 'updated',
+    })
+    back()
+    const updated = await client.notifications.first(
+      ({ method }) => method === 'notifications/resources/updated',
+    )
+    await client.call('announce', { text: 'after' })
+    await client.hears('after')
 
-  expect(updated.params).toEqual({ uri: 'test://greeting' })
-  expect(client.heard).toEqual(['before', 'after'])
-  expect(await client.api.listTools()).toContain('who')
-  expect(await client.api.readResource('test://greeting')).toContain('hello')
-})
+    expect(updated.params).toEqual({ uri: 'test://greeting' })
+    expect(client.heard).toEqual(['before', 'after'])
+    expect(await client.api.listTools()).toContain('who')
+    expect(await client.api.readResource('test://greeting')).toContain('hello')
+  },
+)
 
-test.each(majors)('client %i.x: [S-14] a rolling restart goes unnoticed', async (major) => {
-  await using system = await System.start({ sdk: major, nodes: 2 })
+test.each(majorsAndHosts)('client %i.x, %s: [S-14] a rolling restart goes unnoticed', async (major, host) => {
+  await using system = await System.start({ sdk: major, host, nodes: 2 })
   const router = await system.router()
   const client = await (await system.client(major, router)).listens()
   const load = system.load(client, ['effect'])
@@ -56,10 +61,10 @@ test.each(majors)('client %i.x: [S-14] a rolling restart goes unnoticed', async 
   await client.hears('still here')
 })
 
-test.each(majors)(
-  'client %i.x: [U-6] a call that outlasts the grace is answered with an error',
-  async (major) => {
-    await using system = await System.start({ sdk: major, nodes: 1 })
+test.each(majorsAndHosts)(
+  'client %i.x, %s: [U-6] a call that outlasts the grace is answered with an error',
+  async (major, host) => {
+    await using system = await System.start({ sdk: major, host, nodes: 1 })
     const [b] = system.abc
     const a = await system.add(['--grace-ms', '50'])
     const client = await system.client(major, (await system.router(b)).route(a, 'tools/call'))
@@ -74,8 +79,8 @@ test.each(majors)(
   },
 )
 
-test.each(majors)('client %i.x: [U-6] SIGTERM lets a running call end', async (major) => {
-  await using system = await System.start({ sdk: major, nodes: 2 })
+test.each(majorsAndHosts)('client %i.x, %s: [U-6] SIGTERM lets a running call end', async (major, host) => {
+  await using system = await System.start({ sdk: major, host, nodes: 2 })
   const [a, b] = system.abc
   const router = (await system.router(b)).route(a, 'tools/call', 'GET')
   const client = await (await system.client(major, router)).listens()

@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
 import { durable } from '@mcp-durable/core'
-import type { DurableOptions, Store } from '@mcp-durable/core'
+import type { CommonOptions, Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { createEverythingServer } from '@mcp-durable/examples/dist/everything-server.js'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -35,7 +35,7 @@ const redis = urls.length > 1 ? new Cluster(urls) : new Redis(values.redis)
 redis.on('error', () => undefined)
 
 const mcp = durable({
-  ...(JSON.parse(values.settings) as Partial<DurableOptions>),
+  ...(JSON.parse(values.settings) as Partial<CommonOptions>),
   store: telling(mutated(crashing(redisStore(redis, { prefix: values.prefix })))),
   server: () => {
     const server = createEverythingServer({ ledger: values.ledger })

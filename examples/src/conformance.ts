@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { choiceFlag, exitOnSignal, fail, messageOf, readFlags } from './cli.js'
-import { nameOf, startArrangement, type Arrangement } from './conformance/arrangement.js'
+import { arrangements, hosts, nameOf, startArrangement, type Arrangement } from './conformance/arrangement.js'
 import { report, showProgress, type Run } from './conformance/report.js'
 import { notRun, runSuite, type SuiteResult } from './conformance/run-suite.js'
 import { suites, type Suite } from './conformance/suites.js'
@@ -12,36 +12,40 @@ import { adapters } from './listen.js'
 import { findRedis } from './local-redis.js'
 
 const versions = suites.map(({ version }) => version)
-const usage = `usage: npm run conformance [-- [--adapter A …] [--nodes N …] [--suite VERSION …]]
+const usage = `usage: npm run conformance [-- [--host H …] [--adapter A …] [--nodes N …] [--suite VERSION …]]
 
 Runs the official MCP conformance suites against the everything server on Redis: with each adapter, on one
-node and on two nodes behind the load balancer. Uses the Redis of REDIS_URL, or starts one of its own.
+node and on two nodes behind the load balancer; as a server that exists, wrapped and behind proxies, on two
+nodes. That server alone, to compare, with --host alone. Uses the Redis of REDIS_URL, or starts one of its own.
 
+  --host H          only ${hosts.join(', ')}
   --adapter A       only hono, express or node
   --nodes N         only 1 or 2 nodes
   --suite VERSION   only ${versions.join(' or ')}`
 
 const { values } = readFlags(usage, {
   options: {
+    host: { type: 'string', multiple: true, default: ['server', 'handler', 'upstream'] },
     adapter: { type: 'string', multiple: true, default: [...adapters] },
     nodes: { type: 'string', multiple: true, default: ['1', '2'] },
     suite: { type: 'string', multiple: true, default: versions },
   },
 })
+const chosenHosts = values.host.map((text) => choiceFlag('host', text, hosts, usage))
 const chosenAdapters = values.adapter.map((text) => choiceFlag('adapter', text, adapters, usage))
 const chosenNodes = values.nodes.map((text) => Number(choiceFlag('nodes', text, ['1', '2'], usage)))
 const chosenVersions = values.suite.map((text) => choiceFlag('suite', text, versions, usage))
 
 exitOnSignal()
 try {
-  const arrangements = chosenAdapters.flatMap((adapter) => chosenNodes.map((nodes) => ({ adapter, nodes })))
+  const all = arrangements(chosenHosts, chosenAdapters, chosenNodes)
   const chosen = suites.filter(({ version }) => chosenVersions.includes(version))
-  process.exitCode = (await runAll(arrangements, chosen)) ? 0 : 1
+  process.exitCode = (await runAll(all, chosen)) ? 0 : 1
 } catch (error) {
   fail(messageOf(error))
 }
 
-async function runAll(arrangements: readonly Arrangement[], chosen: readonly Suite[]): Promise<boolean> {
+async function runAll(all: readonly Arrangement[], chosen: readonly Suite[]): Promise<boolean> {
   const toolbox = await openToolbox()
   await using redis = await findRedis({ install: true })
   console.log(`Redis: ${redis.origin}`)
@@ -49,7 +53,7 @@ async function runAll(arrangements: readonly Arrangement[], chosen: readonly Sui
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
   process.once('exit', removeFolder)
   const runs: Run[] = []
-  for (const arrangement of arrangements) {
+  for (const arrangement of all) {
     runs.push(...(await runArrangement(arrangement, chosen, { toolbox, redisUrl: redis.url, folder })))
   }
   const passed = report(runs, folder)
@@ -72,7 +76,10 @@ async function runArrangement(
       const progress = showProgress(`${nameOf(arrangement)} · ${suite.name}`)
       const result = await runSuite(suite, toolbox, {
         url: running.url,
-        folder: join(folder, `${arrangement.adapter}-${arrangement.nodes}-${suite.version}`),
+        folder: join(
+          folder,
+          `${arrangement.host}-${arrangement.adapter}-${arrangement.nodes}-${suite.version}`,
+        ),
         onScenario: progress.scenario,
       })
       progress.done(result)

@@ -1,29 +1,38 @@
-import { exitOnSignal, fail, messageOf, readFlags } from './cli.js'
+import { choiceFlag, exitOnSignal, fail, messageOf, readFlags } from './cli.js'
 import { startCluster } from './demo/nodes.js'
+import { hosts } from './demo/host.js'
 import { Story } from './demo/story.js'
 import { ObservedClient } from './demo/observed-client.js'
 import { bookingTable } from './demo/question-scene.js'
 import { play } from './demo/scenes.js'
 
-const usage = `usage: npm run demo [-- --in-memory]
+const usage = `usage: npm run demo [-- [--host H] [--in-memory]]
 
 Two nodes, one session: shows that any node serves it, that it survives the death of a node, and that so does a call
 that has asked the user something. Uses the Redis of REDIS_URL, or a redis-server that is installed, or none.
 Exits with 0 if all held.
 
+  --host H      what is made durable: server (objects of the SDK, the default), handler (a server that exists, with
+                the SDK's transports in a Map), or upstream (a server behind a URL)
   --in-memory   do without Redis even where there is one`
 
-const { values } = readFlags(usage, { options: { 'in-memory': { type: 'boolean', default: false } } })
+const { values } = readFlags(usage, {
+  options: {
+    host: { type: 'string', default: 'server' },
+    'in-memory': { type: 'boolean', default: false },
+  },
+})
+const host = choiceFlag('host', values.host, hosts, usage)
 
 exitOnSignal()
 try {
-  await using cluster = await startCluster({ inMemory: values['in-memory'] })
+  await using cluster = await startCluster({ inMemory: values['in-memory'], host })
   console.log(`${cluster.description}\n`)
   const client = new ObservedClient(cluster.endpoint)
   const story = new Story(45_000)
   try {
     const asked = await play(story, cluster, client)
-    console.log(`\n${bookingTable(await cluster.ledger(), asked)}`)
+    if (cluster.toolsRunOnNodes) console.log(`\n${bookingTable(await cluster.ledger(), asked)}`)
   } finally {
     await client.close()
   }

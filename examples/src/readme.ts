@@ -1,8 +1,8 @@
 // The code of the README, as it compiles. A test compares the two.
 import { createServer } from 'node:http'
-import { durable, durableTool } from '@mcp-durable/core'
+import { durable, durableTool, type FetchHandler, type Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
-import { express } from '@mcp-durable/core/express'
+import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
 import { node } from '@mcp-durable/core/node'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -36,6 +36,19 @@ export function mountInHono(app: Hono, url: string, createMyServer: () => McpSer
   const mcp = durable({ server: () => createMyServer(), store: redisStore(new Redis(url)) })
 
   app.use('/mcp', hono(mcp))
+  return mcp
+}
+
+export function wrapInHono(app: Hono, store: Store, existing: { fetch: FetchHandler }) {
+  app.use('/mcp', hono(durable({ store, handler: existing.fetch }))) // any (Request) => Response
+}
+
+export function wrapInExpress(app: Express, store: Store, existing: Express) {
+  app.use('/mcp', express(durable({ store, handler: fromNode(existing) }))) // an Express application, or any (req, res)
+}
+
+export function standBefore(store: Store) {
+  const mcp = durable({ store, upstream: 'http://localhost:4000/mcp' }) // a server in any language
   return mcp
 }
 

@@ -97,6 +97,14 @@ describe('[E-6] demo', () => {
     expect(code).toBe(0)
   })
 
+  test.each(['handler', 'upstream'])('holds with --host %s', async (host) => {
+    const { code, stdout } = await runProgram('demo', ['--host', host])
+    expect(stdout).toMatch(/killed with SIGKILL at message/)
+    expect(stdout).toMatch(/then killed with SIGKILL; (result by|the server behind it)/)
+    expect(stdout).toMatch(/all of it held/)
+    expect(code).toBe(0)
+  })
+
   test('holds without Redis, and says that it did without', async () => {
     const { code, stdout } = await runProgram('demo', [], noRedis)
     expect(stdout).toMatch(/^no Redis here: two nodes in this process/)

@@ -1,6 +1,9 @@
 import { parseArgs } from 'node:util'
 import { isCrashPoint, type CrashPoint } from './crashing-store.js'
 
+export const hosts = ['server', 'handler', 'upstream'] as const
+export type Host = (typeof hosts)[number]
+
 export interface Flags {
   port: number
   redis: string | undefined
@@ -10,6 +13,10 @@ export interface Flags {
   prefix: string
   /** Which major of the SDK the server objects are of. */
   sdk: 1 | 2
+  /** What `durable()` is given. */
+  host: Host
+  /** Where the server is that the nodes stand before; for the host `upstream`. */
+  upstream: string
   /** Where the nodes of one test keep their ledger and find their gates. */
   dir: string
   crashAt: CrashPoint | undefined
@@ -29,6 +36,8 @@ export function readFlags(argv: readonly string[]): Flags {
       cluster: { type: 'string', default: '' },
       prefix: { type: 'string', default: 'mcp' },
       sdk: { type: 'string', default: '1' },
+      host: { type: 'string', default: 'server' },
+      upstream: { type: 'string', default: '' },
       dir: { type: 'string', default: '.' },
       'crash-at': { type: 'string' },
       'grace-ms': { type: 'string', default: '5000' },
@@ -44,6 +53,8 @@ export function readFlags(argv: readonly string[]): Flags {
     cluster: values.cluster.split(',').filter(Boolean),
     prefix: values.prefix,
     sdk: values.sdk === '2' ? 2 : 1,
+    host: hosts.find((host) => host === values.host) ?? 'server',
+    upstream: values.upstream,
     dir: values.dir,
     crashAt,
     graceMs: Number(values['grace-ms']),

@@ -4,7 +4,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
-import { durable, type Notification } from '@mcp-durable/core'
+import { durable, type Notification, type Served } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Cluster, Redis } from 'ioredis'
@@ -14,6 +14,7 @@ import { createServer as createServer1 } from './server-sdk1.js'
 import { createServer as createServer2 } from './server-sdk2.js'
 import { SharedDir } from './shared-dir.js'
 import { tools } from './tools.js'
+import { mapOfTransports } from './wrapped.js'
 
 /** What `POST /control` takes; its answer is `{ result }`. */
 export type Command =
@@ -32,7 +33,8 @@ const crashing = new CrashingStore(
 )
 const dir = new SharedDir(flags.dir)
 const createMcpServer = { 1: createServer1, 2: createServer2 }[flags.sdk]
-const mcp = durable({ ...flags.options, server: () => createMcpServer(tools(dir)), store: crashing.store })
+const make = () => createMcpServer(tools(dir))
+const mcp = durable({ ...flags.options, ...served(), store: crashing.store })
 const serveMcp = node(mcp)
 
 const http = createServer((request, response) => {
@@ -49,6 +51,17 @@ process.once('SIGTERM', () => void leave())
 function authInfoOf({ headers }: IncomingMessage) {
   const token = headers.authorization?.replace('Bearer ', '')
   return token === undefined ? undefined : { token, clientId: token.slice(0, token.indexOf(':')), scopes: [] }
+}
+
+function served(): Served {
+  switch (flags.host) {
+    case 'server':
+      return { server: make }
+    case 'handler':
+      return { handler: mapOfTransports(flags.sdk, make) }
+    case 'upstream':
+      return { upstream: flags.upstream }
+  }
 }
 
 async function leave() {

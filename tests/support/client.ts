@@ -7,6 +7,10 @@ import { Tap } from './tap.js'
 /** Major of the official TypeScript client. */
 export type Major = 1 | 2
 export const majors: Major[] = [1, 2]
+/** Majors, for server objects and for a wrapped handler. */
+export const majorsAndHosts = (['server', 'handler'] as const).flatMap((host) =>
+  majors.map((major) => [major, host] as const),
+)
 
 export type Message = { method: string; params?: Record<string, unknown> | undefined }
 export type Content = { type: string; text?: string | undefined }

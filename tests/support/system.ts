@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnNode, waitFor, type NodeProcess } from '../../test-support/index.js'
+import type { Host } from '../src/flags.js'
 import type { Command } from '../src/node.js'
 import { TestClient, type Major } from './client.js'
 import { Load } from './load.js'
@@ -11,6 +12,8 @@ import { Router, type Backend } from './router.js'
 export interface SystemOptions {
   /** Major of the SDK of the server objects; default 1. */
   sdk?: Major
+  /** What the nodes are given; default server objects. With `upstream` there is a process behind them. */
+  host?: Host
   /** How many nodes; default 2. */
   nodes?: number
   /** Where Redis is; default the one of the test run. */
@@ -35,6 +38,8 @@ const QUICK = { retry: 20 }
 export class System implements AsyncDisposable {
   readonly nodes: Node[] = []
   readonly prefix = `test-${randomUUID()}`
+  #upstream: NodeProcess | undefined
+  #upstreamPort = 0
   readonly #dir: string
   readonly #options: SystemOptions
   readonly #routers: Router[] = []
@@ -49,12 +54,35 @@ export class System implements AsyncDisposable {
   static async start(options: SystemOptions = {}): Promise<System> {
     const system = new System(await mkdtemp(join(tmpdir(), 'mcp-durable-system-')), options)
     try {
+      if (system.#host === 'upstream') await system.startUpstream()
       await Promise.all(Array.from({ length: options.nodes ?? 2 }, () => system.add()))
       return system
     } catch (error) {
       await system[Symbol.asyncDispose]()
       throw error
     }
+  }
+
+  /** The server behind the nodes; with another host there is none. */
+  get upstream(): NodeProcess {
+    if (!this.#upstream) throw new Error('this system has no upstream')
+    return this.#upstream
+  }
+
+  /** Starts the server behind the nodes, where the last one was. */
+  async startUpstream(): Promise<NodeProcess> {
+    const { sdk = 1 } = this.#options
+    const flags = { port: String(this.#upstreamPort), sdk: String(sdk), dir: this.#dir }
+    this.#upstream = await spawnNode(
+      'tests/dist/upstream.js',
+      Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+    )
+    this.#upstreamPort = Number(new URL(this.#upstream.url).port)
+    return this.#upstream
+  }
+
+  get #host(): Host {
+    return this.#options.host ?? 'server'
   }
 
   /** The first three nodes, by the names that tests like to use. */
@@ -121,6 +149,7 @@ export class System implements AsyncDisposable {
     await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]().catch(() => undefined)))
     await Promise.all(this.#routers.map((router) => router[Symbol.asyncDispose]()))
     await Promise.all(this.nodes.map((node) => node.kill('SIGKILL')))
+    await this.#upstream?.kill('SIGKILL')
     await idle
     await rm(this.#dir, { recursive: true, force: true })
   }
@@ -131,6 +160,8 @@ export class System implements AsyncDisposable {
     const flags: Record<string, string> = {
       ...(nodes ? { cluster: nodes.join(',') } : { redis }),
       sdk: String(sdk),
+      host: this.#host,
+      ...(this.#upstream && { upstream: `${this.#upstream.url}/mcp` }),
       prefix: this.prefix,
       dir: this.#dir,
       options: JSON.stringify({ ...QUICK, ...options }),

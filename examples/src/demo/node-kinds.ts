@@ -1,13 +1,11 @@
 import { createServer } from 'node:http'
-import { durable, type Store } from '@mcp-durable/core'
+import { durable, type Served, type Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { listen } from '../listen.js'
 import { startProgram, type Program } from '../processes.js'
-import type { Ledger } from './booking-tool.js'
-import { createDemoServer } from './demo-server.js'
 
 export interface DemoNode extends AsyncDisposable {
-  /** What its `which_node` answers. */
+  /** What its `which_node` answers, if tools run on it. */
   readonly name: string
   readonly url: string
   kill(): Promise<void>
@@ -64,9 +62,9 @@ export class LocalNode implements DemoNode {
     this.#running = running
   }
 
-  static async start(name: string, store: Store, ledger: Ledger): Promise<LocalNode> {
+  static async start(name: string, store: Store, what: Served): Promise<LocalNode> {
     const run = async (port: number): Promise<Running> => {
-      const mcp = durable({ server: () => createDemoServer(name, ledger), store })
+      const mcp = durable({ ...what, store })
       const server = await listen(createServer(node(mcp)), '127.0.0.1', port)
       return { url: server.url, close: () => server.close(() => mcp.close({ graceMs: 0 })) }
     }

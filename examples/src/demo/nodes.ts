@@ -6,6 +6,7 @@ import { listen } from '../listen.js'
 import { createLoadBalancer } from '../load-balancer.js'
 import { findRedis } from '../local-redis.js'
 import { disposeAll, startProgram } from '../processes.js'
+import { served, type Host } from './host.js'
 import { LocalNode, ProcessNode, type DemoNode } from './node-kinds.js'
 
 /** A step that was really done, and the node that did it. */
@@ -16,6 +17,8 @@ export interface Done {
 
 export interface Cluster extends AsyncDisposable {
   nodes: readonly DemoNode[]
+  /** Tools run in the nodes, and not in a server behind them. */
+  toolsRunOnNodes: boolean
   /** The MCP endpoint of the load balancer. */
   endpoint: URL
   /** What the steps of all nodes really did, in order. */
@@ -26,14 +29,24 @@ export interface Cluster extends AsyncDisposable {
   killing: string
 }
 
+type What = { host: Host; upstream: string }
+const KINDS: Record<Host, string> = {
+  server: 'processes',
+  handler: 'processes that wrap a server with transports in a Map',
+  upstream: 'proxies before a server that knows nothing of them',
+}
+
 /** Two nodes as processes of their own where there is a Redis, else in this process over one in-memory store. */
-export async function startCluster({ inMemory }: { inMemory: boolean }): Promise<Cluster> {
+export async function startCluster({ inMemory, host }: { inMemory: boolean; host: Host }): Promise<Cluster> {
   const started: AsyncDisposable[] = []
   try {
     const redis = inMemory ? undefined : await findRedis({ install: false })
-    if (redis === undefined) return await inThisProcess(started)
+    const upstream = host === 'upstream' ? await startProgram('existing', ['--port', '0']) : undefined
+    if (upstream) started.push(upstream)
+    const what = { host, upstream: upstream ? `${upstream.url}/mcp` : '' }
+    if (redis === undefined) return await inThisProcess(started, what)
     started.push(redis)
-    return await asProcesses(started, redis)
+    return await asProcesses(started, redis, what)
   } catch (error) {
     await disposeAll(started)
     throw error
@@ -43,13 +56,15 @@ export async function startCluster({ inMemory }: { inMemory: boolean }): Promise
 async function asProcesses(
   started: AsyncDisposable[],
   redis: { url: string; origin: string },
+  { host, upstream }: What,
 ): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-durable-demo-'))
   started.push({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) })
   const file = join(folder, 'ledger')
   const nodes: DemoNode[] = []
+  const flags = ['--redis', redis.url, '--ledger', file, '--host', host, '--upstream', upstream]
   for (let count = 0; count < 2; count++) {
-    const node = await ProcessNode.start(['--redis', redis.url, '--ledger', file])
+    const node = await ProcessNode.start(flags)
     started.push(node)
     nodes.push(node)
   }
@@ -60,7 +75,8 @@ async function asProcesses(
     nodes,
     endpoint: new URL('/mcp', balancer.url),
     ledger: async () => readLedger(await readFile(file, 'utf8').catch(() => '')),
-    description: `two processes on Redis (${redis.origin}), behind a load balancer without sticky sessions`,
+    toolsRunOnNodes: host !== 'upstream',
+    description: `two ${KINDS[host]} on Redis (${redis.origin}), behind a load balancer without sticky sessions`,
     killing: 'killed with SIGKILL',
     [Symbol.asyncDispose]: () => disposeAll(started),
   }
@@ -74,12 +90,16 @@ function readLedger(text: string): Done[] {
   })
 }
 
-async function inThisProcess(started: AsyncDisposable[]): Promise<Cluster> {
+async function inThisProcess(started: AsyncDisposable[], { host, upstream }: What): Promise<Cluster> {
   const store = memoryStore()
   const done: Done[] = []
   const nodes: DemoNode[] = []
   for (const name of ['node A', 'node B']) {
-    const node = await LocalNode.start(name, store, (step) => void done.push({ step, node: name }))
+    const node = await LocalNode.start(
+      name,
+      store,
+      served(host, upstream, name, (step) => void done.push({ step, node: name })),
+    )
     started.push(node)
     nodes.push(node)
   }
@@ -90,6 +110,7 @@ async function inThisProcess(started: AsyncDisposable[]): Promise<Cluster> {
     nodes,
     endpoint: new URL('/mcp', front.url),
     ledger: () => Promise.resolve(done),
+    toolsRunOnNodes: host !== 'upstream',
     description: 'no Redis here: two nodes in this process over one in-memory store, behind a load balancer',
     killing: 'shut down at once (there is no process to kill)',
     [Symbol.asyncDispose]: () => disposeAll(started),

@@ -19,10 +19,15 @@ export async function playQuestionScene(
     victim = node.name
     await node.kill()
   })
-  const result = await client.call('book_table')
+  const asks = cluster.toolsRunOnNodes ? 'book_table' : 'test_elicitation'
+  const result = await client.call(asks, cluster.toolsRunOnNodes ? {} : { message: 'Who are you?' })
   stop()
 
   assert.equal(client.questions, asked + 1, 'the question came more than once')
+  if (!cluster.toolsRunOnNodes) {
+    assert.match(result, /"username":"ada"/)
+    return `sent by ${victim}, then ${cluster.killing}; the server behind it got the answer through the other`
+  }
   const done = await cluster.ledger()
   const steps = done.map(({ step }) => step)
   assert.deepEqual(steps, ['hold a table', 'charge the deposit', 'confirm'], 'a step was lost or repeated')

@@ -6,6 +6,9 @@ import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
+import { InnerServers } from './inner/inner-servers.js'
+import { LocalBackend } from './inner/local-backend.js'
+import { PASSED_HEADERS, UpstreamBackend } from './inner/upstream-backend.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { consoleLogger, shortId } from './logger.js'
 import type { Logger } from './logger.js'
@@ -42,10 +45,24 @@ const MAX_TICK_MS = 2 ** 31 - 1
 
 /** Makes an MCP server durable. See `DurableOptions` for what can be set. */
 export function durable(options: DurableOptions): Durable {
-  if (typeof options.server !== 'function') {
+  checkServed(options)
+  return new Node(options, parseSettings(options))
+}
+
+function checkServed({ server, handler, upstream }: DurableOptions) {
+  const given = [server, handler, upstream].filter((one) => one !== undefined)
+  if (given.length !== 1) {
+    throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
+  }
+  if (server !== undefined && typeof server !== 'function') {
     throw new TypeError('durable(): `server` must be a function that makes a new MCP server object.')
   }
-  return new Node(options, parseSettings(options))
+  if (handler !== undefined && typeof handler !== 'function') {
+    throw new TypeError('durable(): `handler` must be a function from a Request to a Response.')
+  }
+  if (upstream !== undefined && !isHttpUrl(String(upstream))) {
+    throw new TypeError('durable(): `upstream` must be an http: or https: URL.')
+  }
 }
 
 class Node implements Durable {
@@ -54,6 +71,7 @@ class Node implements Durable {
   readonly #handling = new Set<Promise<Response>>()
   readonly #ownership: Ownership
   readonly #handsOver: boolean
+  readonly #inner: InnerServers | undefined
   readonly #left = new AbortController()
   #closing: Promise<void> | undefined
 
@@ -69,6 +87,8 @@ class Node implements Durable {
     const watcher = new Watcher(store)
     const { sessionTtl, maxOpenCalls, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
+    const inner = innerServers(options, settings, { store, logger })
+    this.#inner = inner
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
     const streams = new Streams(store, watcher, settings)
@@ -80,7 +100,8 @@ class Node implements Durable {
       calls,
       logger,
       settings,
-      server: options.server,
+      server: options.server ?? ((session) => inner!.make(session)),
+      inner,
       recover: options.recover,
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
@@ -94,6 +115,7 @@ class Node implements Durable {
       logger,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
+      keepUrl: options.handler !== undefined,
     }
     this.#timers = [
       every(settings.keepAlive / 4, () => this.#services.streams.tick()),
@@ -146,6 +168,7 @@ class Node implements Durable {
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
+    this.#inner?.close()
     await store.close()
   }
 
@@ -195,6 +218,23 @@ class Node implements Durable {
       store.keepAlive(sessionId, callIds, settings.sessionTtl).catch(() => undefined)
     }
   }
+}
+
+const isHttpUrl = (text: string) => URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
+
+/** Undefined where server objects are made by the application. */
+function innerServers(
+  { handler, upstream, passHeaders }: DurableOptions,
+  { upstreamGrace, maxAttempts }: Settings,
+  services: { store: Store; logger: Logger },
+): InnerServers | undefined {
+  if (handler) {
+    const backend = new LocalBackend(handler, services.logger)
+    return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1 })
+  }
+  if (upstream === undefined) return undefined
+  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS)
+  return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts })
 }
 
 const SHUT_DOWN = 'The server was shut down while it ran the call. What the call had done so far is unknown.'

@@ -1,7 +1,8 @@
 // The middleware
 export { durable } from './durable.js'
 export type { Durable, Notification } from './durable.js'
-export type { AuthInfo, DurableOptions } from './options.js'
+export type { AuthInfo, CommonOptions, DurableOptions, Served } from './options.js'
+export type { FetchHandler } from './inner/local-backend.js'
 export type { Settings } from './settings.js'
 export type { FetchOptions } from './http/exchange.js'
 export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'
@@ -13,6 +14,10 @@ export { BEGINNING, compareIds, OLDEST } from './store/store.js'
 export type * from './store/store.js'
 export type * from './store/ownership.js'
 export type * from './context/context-store.js'
+
+// For servers that keep the SDK's transport
+export { eventStore, UnknownEventError } from './adapters/event-store.js'
+export type { EventStoreOptions, SessionEventStore } from './adapters/event-store.js'
 
 // Durable handlers
 export { durablePrompt, durableResource, durableTool } from './context/durable-handlers.js'

@@ -1,3 +1,4 @@
+import type { FetchHandler } from './inner/local-backend.js'
 import type { Logger } from './logger.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
@@ -7,9 +8,32 @@ import type { Store } from './store/store.js'
 /** Auth info as the SDK knows it; only `clientId` and `token` mean something here. */
 export type AuthInfo = { token?: string; clientId?: string; [key: string]: unknown }
 
-export type DurableOptions = {
-  /** Makes a fresh server object. Called once per session and node; must not share server objects. */
-  server: ServerFactory
+/** What is made durable: exactly one of three. */
+export type Served =
+  | {
+      /** Makes a fresh server object. Called once per session and node; must not share server objects. */
+      server: ServerFactory
+      handler?: never
+      upstream?: never
+    }
+  | {
+      /**
+       * Anything that serves MCP over Streamable HTTP in this process, unchanged. Its sessions are its own: each node makes
+       * one when it needs it, with the client's `initialize` and what else the client has told, and deletes it when idle.
+       */
+      handler: FetchHandler
+      server?: never
+      upstream?: never
+    }
+  | {
+      /** URL of a server in any language. All nodes use the same session of it for a session of theirs. */
+      upstream: string | URL
+      server?: never
+      handler?: never
+    }
+
+/** What can be set whatever is served. */
+export type CommonOptions = {
   /** Where sessions and journals live. Default: the memory of this process. */
   store?: Store
   /** Who a session belongs to; requests of anybody else find no such session. Default: the auth info's `clientId`. */
@@ -21,5 +45,12 @@ export type DurableOptions = {
    * says. Default: calls of durable tools, of tools annotated `idempotentHint` or `readOnlyHint`, and reads.
    */
   recover?: (call: RecoveredCall) => boolean | undefined
+  /**
+   * Names of the client's headers that go on to an `upstream`; name `authorization` to have it passed on. Default:
+   * `accept-language`, `baggage`, `traceparent`, `tracestate`, `user-agent`.
+   */
+  passHeaders?: readonly string[]
   logger?: Logger
 } & Partial<Settings>
+
+export type DurableOptions = Served & CommonOptions

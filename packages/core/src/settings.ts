@@ -37,6 +37,8 @@ const settings = z.object({
   reconcileEvery: ms.default(5_000),
   /** How often a call is begun, the first run included, before it is given up. */
   maxAttempts: count.default(5),
+  /** How long a running call waits for an upstream that can't be reached. */
+  upstreamGrace: ms.default(30_000),
   /** Time between heartbeats of this node. */
   heartbeat: ms.default(500),
   /** A node whose heartbeat is this late is dead. One that is also off its channel is dead sooner. */

@@ -5,9 +5,17 @@ import { startNodes } from './support/nodes.js'
 import type { Nodes, Sdk } from './support/nodes.js'
 import type { Adapter } from './support/serve.js'
 import type { StoreKind } from './support/stores.js'
+import type { HostKind } from './support/wrapped.js'
 import { waitFor } from '../../../test-support/index.js'
 
-type Case = { adapter: Adapter; server: Sdk; client: Sdk; store: StoreKind; parsed?: boolean }
+type Case = {
+  adapter: Adapter
+  server: Sdk
+  client: Sdk
+  store: StoreKind
+  parsed?: boolean
+  host?: HostKind
+}
 
 const MATRIX: Case[] = [
   { adapter: 'fetch', server: 'v1', client: 'v1', store: 'memory' },
@@ -24,18 +32,22 @@ const MATRIX: Case[] = [
   { adapter: 'express4', server: 'v1', client: 'v1', store: 'memory', parsed: true },
   { adapter: 'hono', server: 'v1', client: 'v1', store: 'memory' },
   { adapter: 'hono', server: 'v2', client: 'v2', store: 'redis', parsed: true },
+  { adapter: 'hono', server: 'v1', client: 'v2', store: 'memory', host: 'handler' },
+  { adapter: 'express5', server: 'v2', client: 'v1', store: 'redis', host: 'handler' },
+  { adapter: 'fetch', server: 'v1', client: 'v1', store: 'redis', host: 'upstream' },
+  { adapter: 'node', server: 'v2', client: 'v2', store: 'memory', host: 'upstream' },
 ]
 
 type Both = AsyncDisposable & { nodes: Nodes; client: OfficialClient }
 
 // Each request of the client goes to the next of two nodes.
 describe.each(MATRIX)(
-  '[U-1] [U-2] [U-3] [U-4] [U-5] [U-8] [U-9] $adapter, server $server, client $client, $store, parsed: $parsed',
+  '[U-1] [U-2] [U-3] [U-4] [U-5] [U-8] [U-9] $adapter, server $server, client $client, $store, parsed: $parsed, host: $host',
   (row) => {
-    const { adapter, server: sdk, client: clientSdk, store, parsed = false } = row
+    const { adapter, server: sdk, client: clientSdk, store, parsed = false, host = 'server' } = row
 
     async function start(options: ConnectOptions = {}): Promise<Both> {
-      const nodes = await startNodes({ adapter, sdk, store, parsed })
+      const nodes = await startNodes({ adapter, sdk, store, parsed, host })
       const client = await connect(clientSdk, nodes, options)
       return {
         nodes,
@@ -125,8 +137,8 @@ describe.each(MATRIX)(
       const { nodes, client } = both
       await client.callTool('echo', { text: '' })
       await client.callTool('echo', { text: '' })
-      const answers = ['node-0', 'node-1'].map((node) => nodes.world.speaker(node).ask('roots'))
-      expect(await Promise.all(answers)).toMatchObject([ANSWER.roots, ANSWER.roots])
+      const answers = [...new Set(nodes.servers)].map((node) => nodes.world.speaker(node).ask('roots'))
+      expect(await Promise.all(answers)).toMatchObject(answers.map(() => ANSWER.roots))
     })
 
     test('progress', async () => {
@@ -160,7 +172,7 @@ describe.each(MATRIX)(
         expect(who).toMatchObject({ authInfo: { clientId: 'alice', token: 'secret', scopes: ['all'] } })
         seen.add(who.node)
       }
-      expect(seen).toEqual(new Set(['node-0', 'node-1']))
+      expect(seen).toEqual(new Set(both.nodes.servers))
     })
 
     test('the session ends on all nodes', async () => {

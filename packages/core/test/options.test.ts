@@ -8,6 +8,10 @@ const server = () => serverV1('node', new World())
 
 const WRONG: [name: string, options: object][] = [
   ['no server', {}],
+  ['a server and a handler', { server, handler: () => new Response() }],
+  ['a server and an upstream', { server, upstream: 'http://localhost/mcp' }],
+  ['a handler that is no function', { handler: {} }],
+  ['an upstream that is no URL', { upstream: 'localhost:4000' }],
   ['a server that is no factory', { server: {} }],
   ['a time of zero', { server, sessionTtl: 0 }],
   ['a negative time', { server, hostIdle: -1 }],

@@ -5,6 +5,7 @@ import { doctor } from './doctor.js'
 import { exportSession } from './export.js'
 import { map } from './map.js'
 import { monitor } from './monitor.js'
+import { proxy } from './proxy.js'
 import { session } from './session.js'
 import { sessions } from './sessions.js'
 import { state } from './state.js'
@@ -22,4 +23,5 @@ export const commands: readonly Command[] = [
   exportSession,
   clear,
   doctor,
+  proxy,
 ]

@@ -3,6 +3,8 @@ import { getRequestListener } from '@hono/node-server'
 import type { Durable } from '../durable.js'
 import type { AuthInfo } from '../options.js'
 
+export { fromNode } from './from-node.js'
+
 type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown }
 
 /**

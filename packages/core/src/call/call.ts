@@ -14,17 +14,19 @@ import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
-import { SentMessages } from './history.js'
-import type { History } from './history.js'
+import { History, SentMessages } from './history.js'
 import { Journal, JournalLostError } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import type { CallRecord } from './record.js'
+import type { CallRecord, InnerRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
 export interface CallHost {
-  /** Aborts the handler of one dispatched request; it answers nothing any more. */
-  cancel(dispatchId: string, reason: string): void
+  /**
+   * Aborts the handler of one dispatched request; it answers nothing any more. `moved`: the call goes on elsewhere, so
+   * a server that outlives this node must not hear of it.
+   */
+  cancel(dispatchId: string, reason: string, moved?: boolean): void
   /** A client's answer to a question of this call, or its progress on one. */
   receive(message: JsonRpcMessage): void
 }
@@ -35,7 +37,7 @@ export interface DispatchTarget {
   readonly open: boolean
   readonly requests: readonly JsonRpcRequest[]
   /** Resolves when the message is in the journal. */
-  send(message: JsonRpcMessage, step?: string): Promise<void>
+  send(message: JsonRpcMessage, step?: string, origin?: Origin): Promise<void>
   /** Resolves when the response is where the client will find it. */
   respond(dispatchId: string, response: JsonRpcResponse): Promise<void>
   /** The host is going: nothing more is sent or answered by this node. */
@@ -44,7 +46,7 @@ export interface DispatchTarget {
    * Asks the client, once however often the call is run. `outgoing` makes the message for the id under which
    * the question goes out, and takes the answer for that id from then on. Resolves when the question is in the journal.
    */
-  ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest): Promise<void>
+  ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin): Promise<void>
   readonly isJournaled: boolean
   /** The call in its journal; a request that is not journaled yet is now. */
   journaled(): Promise<Call>
@@ -87,7 +89,7 @@ export class Call implements DispatchTarget {
   readonly #endWatch: () => void
   readonly #close: CloseCall
   readonly #steps: Map<string, StepRecord>
-  readonly #sent: SentMessages
+  #sent: SentMessages
   /** Answers by question, also those for questions that this run has not asked yet. */
   readonly #answers = new Map<string, JsonRpcResponse>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
@@ -161,9 +163,38 @@ export class Call implements DispatchTarget {
     return String(questionId).startsWith(`${this.id}.n`)
   }
 
-  async send(message: JsonRpcMessage, step?: string) {
-    if (this.#sent.takeNotification(message, step)) return
-    await this.#append({ kind: 'message', message, ...(step !== undefined && { step }) })
+  async send(message: JsonRpcMessage, step?: string, origin?: Origin) {
+    if (this.#sent.takeNotification(message, step)) {
+      if (origin) await this.record({ again: { message, origin } })
+      return
+    }
+    await this.#append({
+      kind: 'message',
+      message,
+      ...(step !== undefined && { step }),
+      ...(origin && { origin }),
+    })
+  }
+
+  /** Notes where the server behind this one stands with the call. */
+  async record(inner: InnerRecord) {
+    await this.#append({ kind: 'inner', inner })
+  }
+
+  /** The upstream goes on where its stream broke; only what stood behind that place may come again. */
+  resumes(sent: SentMessages) {
+    this.#sent = sent
+  }
+
+  /** The call is run once more on this node: what it has sent so far was sent by an earlier run. */
+  async startOver() {
+    const { sent } = new History(await this.readJournal())
+    this.#sent = sent
+  }
+
+  /** The client's answer to a question, if it has come. */
+  answerTo(question: string): JsonRpcResponse | undefined {
+    return this.#answers.get(question)
   }
 
   async respond(dispatched: string, response: JsonRpcResponse) {
@@ -175,11 +206,13 @@ export class Call implements DispatchTarget {
     await this.#append(last ? { kind: 'response', message } : { kind: 'message', message })
   }
 
-  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest) {
+  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
     await this.#inboxIsOpen()
     const asked = this.#sent.takeQuestion(question)
     const message = outgoing(asked ?? `${this.id}.${++this.#questions}`)
-    if (asked === undefined) return void (await this.#append({ kind: 'message', message }))
+    if (asked === undefined)
+      return void (await this.#append({ kind: 'message', message, ...(origin && { origin }) }))
+    if (origin) await this.record({ again: { message: question, origin, question: asked } })
     const answer = this.#answers.get(asked)
     if (answer) this.#host?.receive(answer)
   }
@@ -311,7 +344,7 @@ export class Call implements DispatchTarget {
 
   #stop(reason: string) {
     this.#abandoned.abort()
-    for (const dispatched of this.#unanswered.keys()) this.#host?.cancel(dispatched, reason)
+    for (const dispatched of this.#unanswered.keys()) this.#host?.cancel(dispatched, reason, true)
     this.#unanswered.clear()
     this.#end()
   }

@@ -22,6 +22,7 @@ export type CallRequest = {
   idempotencyKey?: string | undefined
   /** What may be stored of the caller's authorization. */
   authInfo: Record<string, unknown> | undefined
+  url?: string
 }
 export type CallOutcome =
   | { status: 'opened'; call: Call; first: EntryId; admission: Admission }
@@ -29,7 +30,7 @@ export type CallOutcome =
   | { status: 'unknown' }
   | { status: 'limit' }
 
-export type TakenOver = { call: Call; request: RecordedRequest }
+export type TakenOver = { call: Call; request: RecordedRequest; history: History }
 
 /** The calls this node owns. */
 export class Calls {
@@ -121,6 +122,7 @@ export class Calls {
         past: { history, inbox },
       }),
       request: history.request,
+      history,
     }
   }
 
@@ -135,7 +137,8 @@ export class Calls {
   }
 
   #newCall(request: CallRequest): NewCall {
-    const { scope, id = randomId(), principal, requests, batch, protocol, authInfo, idempotencyKey } = request
+    const { scope, id = randomId(), principal, requests, batch, protocol } = request
+    const { authInfo, idempotencyKey, url } = request
     const { node } = this.#ownership
     return {
       scope,
@@ -152,6 +155,7 @@ export class Calls {
           node,
           ...(idempotencyKey !== undefined && { idempotencyKey }),
           ...(authInfo && { authInfo }),
+          ...(url !== undefined && { url }),
         },
       }),
       ttlMs: this.#limits.sessionTtl,

@@ -4,6 +4,7 @@ import type { EntryId } from '../store/store.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
+import type { Origin } from './record.js'
 import { isUnknown } from './calls.js'
 import type { CallOutcome, CallRequest, Calls } from './calls.js'
 
@@ -70,12 +71,12 @@ export class DeferredCall implements DispatchTarget {
     return !this.#settled || this.#journaled !== undefined
   }
 
-  async send(message: JsonRpcMessage, step?: string) {
-    await (await this.journaled()).send(message, step)
+  async send(message: JsonRpcMessage, step?: string, origin?: Origin) {
+    await (await this.journaled()).send(message, step, origin)
   }
 
-  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest) {
-    return (await this.journaled()).ask(question, outgoing)
+  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
+    return (await this.journaled()).ask(question, outgoing, origin)
   }
 
   async journaled() {

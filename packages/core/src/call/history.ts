@@ -3,7 +3,7 @@ import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
 import type { Entry } from '../store/store.js'
 import { isTerminal, parseRecord } from './record.js'
-import type { RecordedRequest } from './record.js'
+import type { InnerRecord, Origin, RecordedRequest, ResumePoint } from './record.js'
 
 /** What a journal says about the runs of a call so far. */
 export class History {
@@ -13,7 +13,12 @@ export class History {
   readonly ended: boolean
   readonly steps = new Map<string, StepRecord>()
   readonly sent = new SentMessages()
+  /** Its handler is durable, although nothing else says so. */
+  durable = false
+  /** From where an upstream may be asked to go on, and which of the messages it may send again then. */
+  resume: (ResumePoint & { sent: SentMessages }) | undefined
   readonly #answered = new Set<string>()
+  #begun: Begun | undefined
 
   constructor(entries: readonly Entry[]) {
     let request: RecordedRequest | undefined
@@ -24,13 +29,15 @@ export class History {
       if (record.kind === 'request') request = record.request
       if (record.kind === 'claim') claims++
       if (record.kind === 'step') this.steps.set(record.step.id, record.step)
-      if (record.kind === 'message') this.#sentMessage(record.message, record.step)
+      if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
+      if (record.kind === 'inner') this.#inner(record.inner)
       ended ||= isTerminal(record.kind)
     }
     if (!request) throw new Error('The journal does not begin with a request.')
     this.request = request
     this.attempt = 1 + claims
     this.ended = ended
+    if (this.#begun?.event !== undefined) this.resume = { ...this.#begun, event: this.#begun.event }
   }
 
   /** A member of a batch that has its response already. */
@@ -38,10 +45,38 @@ export class History {
     return this.#answered.has(JSON.stringify(id))
   }
 
-  #sentMessage(message: JsonRpcMessage, step: string | undefined) {
+  #sentMessage(message: JsonRpcMessage, step: string | undefined, origin: Origin | undefined) {
     if (isResponse(message)) this.#answered.add(JSON.stringify(message.id))
     else this.sent.add(message, step)
+    if (!origin || !this.#begun) return
+    this.#begun.event = origin.event
+    if (isRequest(message)) this.#asked(String(message.id), origin)
+    this.#begun.sent.noteQuestion(message)
   }
+
+  #inner(record: InnerRecord) {
+    if ('durable' in record) this.durable = true
+    else if ('begun' in record) {
+      this.#begun = { ...record.begun, event: record.begun.event, asked: new Map(), sent: this.sent.copy() }
+    } else if (this.#begun) {
+      const { message, origin, question } = record.again
+      this.#begun.event = origin.event
+      if (isRequest(message)) this.#begun.sent.takeQuestion(message)
+      else this.#begun.sent.takeNotification(message)
+      if (question !== undefined) this.#asked(question, origin)
+    }
+  }
+
+  #asked(question: string, { id, token }: Origin) {
+    if (id !== undefined) this.#begun?.asked.set(question, { id, ...(token !== undefined && { token }) })
+  }
+}
+
+/** A run of an upstream, as far as its stream was read. */
+type Begun = Omit<ResumePoint, 'event' | 'asked'> & {
+  event: string | undefined
+  asked: Map<string, { id: RequestId; token?: RequestId }>
+  sent: SentMessages
 }
 
 /**
@@ -82,6 +117,20 @@ export class SentMessages {
   /** The id under which an earlier run has asked this; each one counts once. */
   takeQuestion(question: JsonRpcRequest): string | undefined {
     return this.#questions.get(questionKey(question))?.shift()
+  }
+
+  /** A question of this very run: it counts, and is not expected again. */
+  noteQuestion(message: JsonRpcMessage) {
+    if (isRequest(message)) this.#ids.add(String(message.id))
+  }
+
+  copy(): SentMessages {
+    const copy = new SentMessages()
+    for (const [key, count] of this.#notifications) copy.#notifications.set(key, count)
+    for (const [key, value] of this.#progress) copy.#progress.set(key, value)
+    for (const [key, ids] of this.#questions) copy.#questions.set(key, [...ids])
+    for (const id of this.#ids) copy.#ids.add(id)
+    return copy
   }
 
   hasAsked(id: string) {

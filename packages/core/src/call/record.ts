@@ -1,5 +1,5 @@
 import type { StepRecord } from '../context/call-log.js'
-import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 
 /**
  * One entry of a journal, written as `<kind> <json>`: readable in the store, and the JSON of a
@@ -10,7 +10,9 @@ export type CallRecord =
   | { kind: 'claim'; claim: { node: string; nonce: string } }
   | { kind: 'step'; step: StepRecord }
   /** `step`: a digest of the step in whose body it was sent; written `message@<step> <json>`. */
-  | { kind: 'message'; message: JsonRpcMessage; step?: string }
+  | { kind: 'message'; message: JsonRpcMessage; step?: string; origin?: Origin }
+  /** Where the server behind this one stands with the call. Not for the client. */
+  | { kind: 'inner'; inner: InnerRecord }
   | { kind: 'response'; message: JsonRpcResponse }
   | { kind: 'cancelled'; reason: string }
 
@@ -23,28 +25,58 @@ export type RecordedRequest = {
   /** Header of the request: a client that repeats it means the same call, also when that has ended. */
   idempotencyKey?: string
   authInfo?: Record<string, unknown>
+  /** Where it was sent; only kept for a wrapped handler, which may look at it. */
+  url?: string
+}
+
+/** Where a message stood in the stream of an upstream; for a question also how the upstream knows it. */
+export type Origin = { event: string; id?: RequestId; token?: RequestId }
+
+export type InnerRecord =
+  /** The request was sent to the upstream, as `wireId`; `event`: the first place in its stream. */
+  | { begun: { session: UpstreamSession; wireId: RequestId; event?: string } }
+  /** The upstream has sent again what an earlier run had sent; `question`: the id that it has at the client. */
+  | { again: { message: JsonRpcMessage; origin: Origin; question?: string } }
+  /** The handler is durable. */
+  | { durable: true }
+
+export type UpstreamSession = { id: string | undefined; protocol: string | undefined }
+
+/** From where an upstream can be asked for the rest of a call that it runs. */
+export type ResumePoint = {
+  session: UpstreamSession
+  wireId: RequestId
+  event: string
+  /** Questions of the upstream by the ids they have at the client. */
+  asked: ReadonlyMap<string, { id: RequestId; token?: RequestId }>
 }
 
 export type RecordKind = CallRecord['kind']
 
+/** `<kind>@<step>#<origin> <json>`, step and origin where there are any. */
 export function encodeRecord(record: CallRecord): string {
   const step = record.kind === 'message' && record.step !== undefined ? `@${record.step}` : ''
-  return `${record.kind}${step} ${JSON.stringify(bodyOf(record))}`
+  const origin = record.kind === 'message' && record.origin ? `#${encodeOrigin(record.origin)}` : ''
+  return `${record.kind}${step}${origin} ${JSON.stringify(bodyOf(record))}`
 }
 
-export function splitRecord(data: string): { kind: RecordKind; step: string | undefined; json: string } {
+export function splitRecord(data: string): {
+  kind: RecordKind
+  step: string | undefined
+  origin: string | undefined
+  json: string
+} {
   const space = data.indexOf(' ')
-  const at = data.indexOf('@')
-  const hasStep = at >= 0 && at < space
-  return {
-    kind: data.slice(0, hasStep ? at : space) as RecordKind,
-    step: hasStep ? data.slice(at + 1, space) : undefined,
-    json: data.slice(space + 1),
-  }
+  const [named = '', origin] = data.slice(0, space).split('#', 2)
+  const [kind, step] = named.split('@', 2)
+  return { kind: kind as RecordKind, step, origin, json: data.slice(space + 1) }
 }
+
+const encodeOrigin = (origin: Origin) => encodeURIComponent(JSON.stringify(origin))
+const decodeOrigin = (text: string) => JSON.parse(decodeURIComponent(text)) as Origin
 
 export function parseRecord(data: string): CallRecord {
-  const { kind, step, json } = splitRecord(data)
+  const { kind, step, origin, json } = splitRecord(data)
   const body = JSON.parse(json) as never
   switch (kind) {
     case 'request':
@@ -54,7 +86,14 @@ export function parseRecord(data: string): CallRecord {
     case 'step':
       return { kind, step: body }
     case 'message':
-      return { kind, message: body, ...(step !== undefined && { step }) }
+      return {
+        kind,
+        message: body,
+        ...(step !== undefined && { step }),
+        ...(origin !== undefined && { origin: decodeOrigin(origin) }),
+      }
+    case 'inner':
+      return { kind, inner: body }
     case 'response':
       return { kind, message: body }
     case 'cancelled':
@@ -76,6 +115,8 @@ function bodyOf(record: CallRecord): unknown {
       return record.claim
     case 'step':
       return record.step
+    case 'inner':
+      return record.inner
     case 'message':
     case 'response':
       return record.message

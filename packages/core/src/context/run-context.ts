@@ -9,6 +9,8 @@ import type { Ending } from './replay-log.js'
 export type RunningCall = {
   log: CallLog
   store: ContextStore
+  /** Told when a wrapped handler is about to begin, which waits for it. */
+  onBegin?: () => Promise<void>
   /** Told when a wrapped handler has ended, before the SDK hears of it. */
   onHandled?: (handled: HandledCall) => void
 }
@@ -65,6 +67,7 @@ export async function withContext<T>(
   if (run.handling) return handler(context as DurableContext<never>)
   run.handling = true
   run.extra = extra
+  if (run.onBegin) await run.onBegin()
   const ending = await endingOf(() => handler(context as DurableContext<never>))
   const begun = context.end()
   const rerun = (call: RunningCall) => runInCall(call, () => withContext(extra, handler))

@@ -25,7 +25,12 @@ const failure = z.strictObject({
   id: id.nullish(),
   error: z.looseObject({ code: z.int(), message: z.string() }),
 })
-const message = z.union([request, notification, result, failure])
+
+/** The shapes have no member in common that would make two of them fit. */
+function shapeOf(candidate: object) {
+  if ('method' in candidate) return 'id' in candidate ? request : notification
+  return 'result' in candidate ? result : failure
+}
 
 export type Body = { messages: readonly JsonRpcMessage[]; batch: boolean }
 
@@ -43,7 +48,9 @@ export async function readBody(from: Request, maxBytes: number, parsed: unknown)
 }
 
 function checked(candidate: unknown): JsonRpcMessage {
-  if (!message.safeParse(candidate).success) throw refuse.invalidRequest('not a JSON-RPC 2.0 message of MCP')
+  const isMessage =
+    typeof candidate === 'object' && candidate !== null && shapeOf(candidate).safeParse(candidate).success
+  if (!isMessage) throw refuse.invalidRequest('not a JSON-RPC 2.0 message of MCP')
   // The message itself goes on, not zod's copy: unknown members belong to handlers.
   return candidate as JsonRpcMessage
 }

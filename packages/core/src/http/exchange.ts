@@ -28,6 +28,8 @@ export type HttpServices = {
   logger: Logger
   principal: NonNullable<DurableOptions['principal']>
   keepToken: boolean
+  /** Keep in journals where a call was sent. */
+  keepUrl: boolean
 }
 
 /** One HTTP request on its way through the layers. */

@@ -12,7 +12,8 @@ import { refuse } from './replies.js'
 const PAGE = 64
 
 /** GET: opens the standalone stream, or resumes any stream of the session from `Last-Event-ID`. */
-export async function openStream({ services, request, principal, outgoing }: Exchange): Promise<Response> {
+export async function openStream(exchange: Exchange): Promise<Response> {
+  const { services, request, principal, authInfo, outgoing } = exchange
   guardAccept(request, 'text/event-stream')
   const sessionId = sessionIdOf(request)
   guardProtocolVersion(request)
@@ -31,9 +32,9 @@ export async function openStream({ services, request, principal, outgoing }: Exc
     preamble: preambleFor(from, admission, services.settings.retry),
     outgoing,
   }
-  const stream =
-    from.log === 'out' ? await services.streams.openStandalone(start) : services.streams.open(start)
-  return eventStreamResponse(sessionId, stream)
+  if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start))
+  const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
+  return eventStreamResponse(sessionId, await services.streams.openStandalone({ ...start, onClosed }))
 }
 
 /**

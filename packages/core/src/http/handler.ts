@@ -42,9 +42,10 @@ function route(exchange: Exchange): Promise<Response> {
   }
 }
 
-async function endSession({ services, request, principal }: Exchange): Promise<Response> {
+async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {
   const sessionId = sessionIdOf(request)
   guardProtocolVersion(request)
-  if (!(await services.sessions.delete(sessionId, principal))) throw refuse.sessionNotFound()
+  if (!(await services.sessions.delete(sessionId, principal, { request, authInfo })))
+    throw refuse.sessionNotFound()
   return new Response(null, { status: 200 })
 }

@@ -1,7 +1,8 @@
 import type { Call } from '../call/call.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
+import { httpAnswerOf } from '../inner/answer.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { AuthInfo } from '../options.js'
 import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
 import type { MessageExtra } from '../session/transport.js'
@@ -51,7 +52,7 @@ async function beginSession(
   if (JSON.stringify(initialize).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
   if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may')
-  if (outcome.status === 'refused') return json(outcome.response)
+  if (outcome.status === 'refused') return answered(outcome.response)
   return json(outcome.response, 200, { 'mcp-session-id': outcome.sessionId })
 }
 
@@ -130,7 +131,7 @@ async function answerDeferred(
 ): Promise<Response> {
   switch (outcome.status) {
     case 'answered':
-      return json(batch ? outcome.responses : outcome.responses[0], 200, { 'mcp-session-id': sessionId })
+      return answered(batch ? outcome.responses : outcome.responses[0], { 'mcp-session-id': sessionId })
     case 'journaled':
       return streamCall(exchange, outcome.call, { after: outcome.first }, admission)
     case 'attached':
@@ -146,6 +147,15 @@ async function answerDeferred(
     case 'limit':
       throw refuse.tooMany('this session has as many open calls as it may')
   }
+}
+
+/** Plain JSON; a server behind this one may have had more to say than that. */
+function answered(
+  response: JsonRpcResponse | readonly JsonRpcResponse[] | undefined,
+  headers: Record<string, string> = {},
+) {
+  const http = Array.isArray(response) ? undefined : httpAnswerOf(response as JsonRpcResponse)
+  return json(response, http?.status, { ...headers, ...http?.headers })
 }
 
 /** The same request again, while it still runs: its stream from the beginning. */
@@ -196,6 +206,7 @@ function callRequest(exchange: Exchange, scope: string, requests: readonly JsonR
     protocol: request.headers.get('mcp-protocol-version') ?? '',
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
+    ...(services.keepUrl && { url: request.url }),
   }
 }
 

@@ -66,7 +66,11 @@ export class Streams {
       if (heardMine && value !== mine) stream.close()
       heardMine ||= value === mine
     })
-    const stream = this.open({ ...start, onWritten: this.#keepDelivered(start), onClosed: watch.end })
+    const onClosed = () => {
+      watch.end()
+      start.onClosed?.()
+    }
+    const stream = this.open({ ...start, onWritten: this.#keepDelivered(start), onClosed })
     try {
       await watch.active
       await this.#store.publish(start.scope, OPENED, mine)

@@ -63,10 +63,11 @@ export class CallTimeline {
       .map((asked) => asked.title)
   }
 
-  /** The next entry of the journal. `undefined`: not an entry that this version knows. */
+  /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. */
   add(entry: TimedEntry): CallEvent | undefined {
     const record = parsed(entry)
-    return record && this.#event(entry, this.#record(record, entry))
+    if (!record || record.kind === 'inner') return undefined
+    return this.#event(entry, this.#record(record, entry))
   }
 
   /** An entry of the inbox. */
@@ -86,7 +87,7 @@ export class CallTimeline {
     return { id, at, attempt, ...bare }
   }
 
-  #record(record: CallRecord, { id, at }: TimedEntry): Bare {
+  #record(record: Exclude<CallRecord, { kind: 'inner' }>, { id, at }: TimedEntry): Bare {
     switch (record.kind) {
       case 'request': {
         const { node, protocol, messages } = record.request

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Call } from '../call/call.js'
 import type { CallHost, DispatchTarget } from '../call/call.js'
 import type { ContextStore } from '../context/context-store.js'
 import { ReplayDivergedError } from '../context/errors.js'
@@ -9,6 +10,8 @@ import { RequestLog } from '../call/request-log.js'
 import { isDurable } from '../context/durable-handlers.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import { JournalClosedError, JournalLostError } from '../call/journal.js'
+import type { Origin } from '../call/record.js'
+import type { RunningCall } from '../context/run-context.js'
 import { DurableError } from '../errors.js'
 import { randomId } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
@@ -18,7 +21,8 @@ import { validated } from './validation.js'
 import { ClientView } from './client-view.js'
 import type { StateEntry } from '../store/store.js'
 import { Questions } from './questions.js'
-import type { ServerObject } from './server-factory.js'
+import { isInner } from './server-factory.js'
+import type { InnerObject, ServerObject } from './server-factory.js'
 import type { RecoveredTool } from './recovery.js'
 import { HostTransport } from './transport.js'
 import type { MessageExtra, SendOptions } from './transport.js'
@@ -40,7 +44,13 @@ type RegistersTools = {
 }
 
 export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
-type Dispatch = { request: JsonRpcRequest; target: DispatchTarget; filter?: ResponseFilter | undefined }
+type Dispatch = {
+  request: JsonRpcRequest
+  target: DispatchTarget
+  filter?: ResponseFilter | undefined
+  /** Whether the request may be run again although it may have run. */
+  mayRunAgain: (request: JsonRpcRequest) => Promise<boolean>
+}
 type Running = Dispatch & { log: RequestLog }
 export type HostServices = {
   standalone: Standalone
@@ -56,6 +66,7 @@ export class Host implements CallHost {
   version = 0
   usedAt = Date.now()
   readonly #server: ServerObject
+  readonly #inner: InnerObject | undefined
   readonly #transport: HostTransport
   readonly #services: HostServices
   readonly #client = new ClientView()
@@ -71,8 +82,17 @@ export class Host implements CallHost {
 
   private constructor(server: ServerObject, sessionId: string, services: HostServices) {
     this.#server = server
+    this.#inner = isInner(server) ? server : undefined
     this.#services = services
-    this.#transport = new HostTransport(sessionId, (message, options) => this.#send(message, options))
+    this.#transport = new HostTransport(sessionId, (message, options) => this.#send(message, options), {
+      record: async (id, record) => {
+        const target = this.#running.get(id)?.target
+        if (target instanceof Call) await target.record(record)
+        else if (target?.isJournaled) await (await target.journaled()).record(record)
+      },
+      startOver: (id) => this.#startOver(id),
+      recall: (id, question, here) => this.#recall(id, question, here),
+    })
   }
 
   static async connect(server: ServerObject, sessionId: string, services: HostServices): Promise<Host> {
@@ -98,6 +118,21 @@ export class Host implements CallHost {
     }
   }
 
+  /** It takes a server object to listen for what the client listens to. */
+  get listens() {
+    return this.#inner !== undefined
+  }
+
+  /** The client has a standalone stream on this node, or has none any more. */
+  clientListens(open: boolean) {
+    this.#inner?.listen(open || !this.#inner.shared)
+  }
+
+  /** Resolves when another node could go on with the session as the server object knows it. */
+  async settled() {
+    await this.#inner?.settled()
+  }
+
   get closed() {
     return this.#closed
   }
@@ -118,7 +153,8 @@ export class Host implements CallHost {
     this.#running.set(dispatchId, { ...dispatch, log })
     const { store, logger, validateEffects } = this.#services
     const run = validateEffects ? validated({ log, store }, target, logger) : { log, store }
-    runInCall(run, () => this.#transport.deliver({ ...request, id: dispatchId }, extra))
+    const noted = this.#inner && target instanceof Call ? noting(run, target) : run
+    runInCall(noted, () => this.#transport.deliver({ ...request, id: dispatchId }, extra))
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -146,8 +182,11 @@ export class Host implements CallHost {
     await runInScope({ replay }, async () => {
       for (const { version, data } of entries) {
         const message = JSON.parse(data) as JsonRpcMessage
+        if (version <= this.version) continue
         if (this.#seenAhead.has(version)) this.#seenAhead.delete(version)
-        else if (isRequest(message)) await this.ask(message, extra)
+        else if (await this.#inner?.hasSeen(version)) {
+          if (isRequest(message)) this.#client.observe(message)
+        } else if (isRequest(message)) await this.ask(message, extra)
         else this.#transport.deliver(message, extra)
         this.version = Math.max(this.version, version)
       }
@@ -155,12 +194,14 @@ export class Host implements CallHost {
       await nextTurn()
     })
     replay.over = true
+    this.#inner?.saw(this.version)
   }
 
   /** The server object has seen this state already, when it was new. */
   saw(version: number) {
     this.#seenAhead.add(version)
     while (this.#seenAhead.delete(this.version + 1)) this.version++
+    this.#inner?.saw(this.version)
   }
 
   /** What the server lists of a tool, and whether its handler is durable. */
@@ -189,11 +230,12 @@ export class Host implements CallHost {
     this.#transport.deliver(message, extra)
   }
 
-  cancel(dispatchId: string, reason: string) {
+  cancel(dispatchId: string, reason: string, moved = false) {
     const running = this.#running.get(dispatchId)
     if (!running) return
     this.#running.delete(dispatchId)
     running.log.stop(reason)
+    if (moved && this.#inner?.shared) return this.#inner.letGo(dispatchId)
     const params = { requestId: dispatchId, reason }
     this.#transport.deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
   }
@@ -242,10 +284,10 @@ export class Host implements CallHost {
       if (isRequest(message)) throw new JournalClosedError()
       return
     }
-    if (isRequest(message)) return this.#sendQuestion(message, target ?? this.#current())
+    if (isRequest(message)) return this.#sendQuestion(message, target ?? this.#current(), options?.origin)
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? this.#current())
-    if (target) return sendWhileOpen(target, message)
+    if (target) return sendWhileOpen(target, message, options?.origin)
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
@@ -276,17 +318,38 @@ export class Host implements CallHost {
     }
   }
 
-  async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined) {
-    if (target) return target.ask(request, (id) => this.#questions.outgoing(request, id))
+  async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined, origin?: Origin) {
+    if (target) return target.ask(request, (id) => this.#questions.outgoing(request, id), origin)
     this.#inbox ??= this.#services.standalone.openInbox(this.id, this)
     await this.#inbox
     await this.#services.standalone.send(this.#questions.outgoing(request, `${this.id}.${++this.#asked}`))
+  }
+
+  async #startOver(id: string) {
+    const running = this.#running.get(id)
+    if (!running || !(await running.mayRunAgain(running.request)) || !this.#running.has(id)) return false
+    if (running.target.isJournaled) await (await running.target.journaled()).startOver()
+    return true
+  }
+
+  /** The answer may have come before this node knew of the question. */
+  #recall(id: string, question: string, here: string) {
+    const target = this.#running.get(id)?.target
+    if (!(target instanceof Call)) return
+    this.#questions.recall(question, here)
+    const answer = target.answerTo(question)
+    if (answer) this.receive(answer)
   }
 
   async #sendWithdrawal(message: JsonRpcNotification, target: DispatchTarget | undefined) {
     const params = this.#questions.withdrawn(message.params)
     if (params) await (target ?? this.#services.standalone).send({ ...message, params })
   }
+}
+
+/** Which handler a wrapped server runs is not to be seen from here: one that is durable says so in the journal before it begins. */
+function noting(run: RunningCall, call: Call): RunningCall {
+  return { ...run, onBegin: () => call.record({ durable: true }) }
 }
 
 /** What a handler sends with the SDK itself while it is replayed for comparison goes nowhere. */
@@ -296,9 +359,9 @@ async function sendInReplay(replay: ReplayLog, message: JsonRpcMessage) {
 }
 
 /** What a handler says after its call has ended goes nowhere. It must not fail either: nobody may be waiting for it, and that would end the process. */
-async function sendWhileOpen(target: DispatchTarget, message: JsonRpcMessage) {
+async function sendWhileOpen(target: DispatchTarget, message: JsonRpcMessage, origin?: Origin) {
   try {
-    await target.send(message)
+    await target.send(message, undefined, origin)
   } catch (error) {
     if (!(error instanceof JournalClosedError || error instanceof JournalLostError)) throw error
   }

@@ -45,6 +45,8 @@ export class Hosts {
   readonly #hosted = new Map<string, Promise<Hosted>>()
   #closed = false
   readonly #ready = new Map<string, Hosted>()
+  /** How many standalone streams the client of a session has here. */
+  readonly #listening = new Map<string, number>()
 
   constructor(services: HostServices) {
     this.#services = services
@@ -57,6 +59,18 @@ export class Hosts {
 
   peek(sessionId: string): Host | undefined {
     return this.#ready.get(sessionId)?.host
+  }
+
+  /** The client has opened a standalone stream here; `end`: it is closed. */
+  listen(sessionId: string): () => void {
+    this.#listening.set(sessionId, (this.#listening.get(sessionId) ?? 0) + 1)
+    this.peek(sessionId)?.clientListens(true)
+    return () => {
+      const left = (this.#listening.get(sessionId) ?? 0) - 1
+      if (left > 0) return void this.#listening.set(sessionId, left)
+      this.#listening.delete(sessionId)
+      this.peek(sessionId)?.clientListens(false)
+    }
   }
 
   /** Before a server object is made: throws if there may be no more. */
@@ -118,7 +132,7 @@ export class Hosts {
   evictIdle() {
     const before = Date.now() - this.#services.hostIdle
     for (const [sessionId, { host }] of this.#ready) {
-      if (!host.busy && host.usedAt <= before) void this.drop(sessionId)
+      if (!host.busy && !this.#listening.has(sessionId) && host.usedAt <= before) void this.drop(sessionId)
     }
   }
 
@@ -165,6 +179,7 @@ export class Hosts {
     try {
       await host.isWanted(watch.active)
       hosted.standing = true
+      host.clientListens(this.#listening.has(sessionId))
     } catch (error) {
       await this.drop(sessionId)
       throw error

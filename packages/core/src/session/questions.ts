@@ -34,6 +34,12 @@ export class Questions {
     }
   }
 
+  /** A question that was asked through another node is known to the server object as `id`. */
+  recall(wireId: string, id: RequestId) {
+    this.#toSdk.set(wireId, id)
+    this.#toWire.set(id, wireId)
+  }
+
   /** The server object gives a question up; `undefined` if it had been answered. */
   withdrawn(params: Params | undefined): Params | undefined {
     const wireId = this.#toWire.get(params?.['requestId'] as RequestId)

@@ -13,5 +13,23 @@ export interface ServerObject {
   close(): Promise<void>
 }
 
+/** A server object that stands for a server behind HTTP: what its host tells it, and it the host, beside messages. */
+export interface InnerObject extends ServerObject {
+  /** The server's session is used by all nodes, and outlives this one. */
+  readonly shared: boolean
+  /** Whether to listen to the server's standalone messages. */
+  listen(open: boolean): void
+  /** Whether the server has seen this state of the session already, through another node. */
+  hasSeen(version: number): Promise<boolean>
+  /** The server has seen all state up to this version. */
+  saw(version: number): void
+  /** Resolves when other nodes can know all that they must of the server's session. */
+  settled(): Promise<void>
+  /** Stops waiting for a request that goes on elsewhere, if the server outlives this node. */
+  letGo(requestId: string): void
+}
+
+export const isInner = (server: ServerObject): server is InnerObject => 'letGo' in server
+
 /** Makes a fresh server object for a session. */
 export type ServerFactory = (session: SessionInfo) => ServerObject | Promise<ServerObject>

@@ -3,11 +3,12 @@ import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
 import { decodeInboxItem, encodeInboxItem, INBOX_OPENED, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
-import { randomId, requestKeyPrefix } from '../ids.js'
+import { isRandomId, randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { InnerServers } from '../inner/inner-servers.js'
 import type { Settings } from '../settings.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
@@ -30,6 +31,8 @@ export type SessionServices = {
   logger: Logger
   settings: Settings
   server: ServerFactory
+  /** Set if the server objects stand for a server behind HTTP. */
+  inner: InnerServers | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
@@ -95,6 +98,7 @@ export class Sessions {
       )
       if (created === 'limit') return await this.#refuse(host, { status: 'limit' })
       host.saw(1)
+      await host.settled()
       await this.hosts.adopt(sessionId, host)
       return { status: 'created', sessionId, response }
     } catch (error) {
@@ -110,17 +114,29 @@ export class Sessions {
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
-  async recover({ call, request }: TakenOver) {
+  async recover({ call, request, history }: TakenOver) {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
       return call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
     }
     const session = await call.whileStoreFails(() => this.#store.readSession(call.scope))
     if (!session) return call.abandon('The session does not exist any more.')
-    const extra = { authInfo: request.authInfo, ...this.#closersOf(call, session.label) }
+    const { authInfo, url } = request
+    const extra: MessageExtra = {
+      authInfo,
+      ...this.#closersOf(call, session.label),
+      ...(url !== undefined && { url }),
+    }
     const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
+    if (this.#services.inner?.shared && call.attempt > 1) {
+      // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
+      const { resume } = call.requests.length === 1 ? history : {}
+      if (resume) call.resumes(resume.sent)
+      const more = { ...extra, recovered: true, ...(resume && { resume }) }
+      return this.#dispatch(call, call.runOn(host), call.scope, host, more)
+    }
     for (const [dispatched, interrupted] of call.runOn(host)) {
-      if (!(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+      if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
       } else this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
     }
@@ -170,10 +186,20 @@ export class Sessions {
     await this.#toAsker(sessionId, askerOf(message.id), message)
   }
 
-  async delete(sessionId: string, principal: string | undefined): Promise<boolean> {
+  async delete(sessionId: string, principal: string | undefined, extra: MessageExtra = {}): Promise<boolean> {
+    const upstream = await this.#services.inner?.linkedTo(sessionId)
     const deleted = await this.#store.deleteSession(sessionId, principal)
     if (deleted) await this.hosts.drop(sessionId)
+    if (deleted && upstream) void this.#services.inner?.end(upstream, extra)
     return deleted
+  }
+
+  /** The client has opened a standalone stream here; the function that is returned says that it is closed. */
+  clientListens(sessionId: string, version: number, extra: MessageExtra): () => void {
+    if (!this.#services.inner?.shared) return () => undefined
+    // A server object that can't be made now is made with the next request.
+    this.hosts.get(sessionId, version, extra).catch(() => undefined)
+    return this.hosts.listen(sessionId)
   }
 
   /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
@@ -193,7 +219,9 @@ export class Sessions {
     let cursor: string | undefined
     do {
       const page = await this.#store.listSessions(cursor, PAGE)
-      const outcomes = await Promise.all(page.ids.map((id) => this.notify(id, message)))
+      // The store may keep the events of other transports as well.
+      const ids = page.ids.filter(isRandomId)
+      const outcomes = await Promise.all(ids.map((id) => this.notify(id, message)))
       sent += outcomes.filter(Boolean).length
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -209,9 +237,11 @@ export class Sessions {
   ) {
     const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
+    const again = (request: JsonRpcRequest) =>
+      this.#mayRunAgain(host, request, 'attempt' in target ? Number(target.attempt) + 1 : 2, extra)
     for (const [dispatched, request] of pending) {
       const filter = stateKey(request) === undefined ? undefined : keepState
-      host.dispatch(dispatched, { request, target, filter }, extra)
+      host.dispatch(dispatched, { request, target, filter, mayRunAgain: again }, extra)
     }
   }
 

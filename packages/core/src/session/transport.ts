@@ -1,3 +1,4 @@
+import type { InnerRecord, Origin, ResumePoint } from '../call/record.js'
 import type { JsonRpcMessage, RequestId } from '../json-rpc.js'
 
 /** What comes with a message into a server object; the union of what both majors of the SDK read. */
@@ -7,8 +8,24 @@ export type MessageExtra = {
   request?: Request
   closeSSEStream?: () => void
   closeStandaloneSSEStream?: () => void
+  /** Where the request was sent, when the request itself is not at hand any more. */
+  url?: string
+  /** An earlier run of the request was interrupted. */
+  recovered?: boolean
+  /** From where an upstream may go on with it. */
+  resume?: ResumePoint
 }
-export type SendOptions = { relatedRequestId?: RequestId }
+export type SendOptions = { relatedRequestId?: RequestId; origin?: Origin }
+
+/** What a server object that stands for a server behind HTTP asks of its host, beside sending messages. */
+export interface CallKeeper {
+  /** Notes in the journal of a request where the server stands with it. */
+  record(requestId: string, record: InnerRecord): Promise<void>
+  /** Whether a request may be run once more; if so, what it has sent so far counts as an earlier run's. */
+  startOver(requestId: string): Promise<boolean>
+  /** A question that was asked through another node has an id of the server object here. */
+  recall(requestId: string, question: string, here: string): void
+}
 
 /**
  * The SDK's `Transport`, on the inside of a host. Loosely typed on purpose: server objects of
@@ -21,9 +38,16 @@ export class HostTransport {
   readonly sessionId: string
   readonly #send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>
 
-  constructor(sessionId: string, send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>) {
+  readonly #keeper: CallKeeper
+
+  constructor(
+    sessionId: string,
+    send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>,
+    keeper: CallKeeper,
+  ) {
     this.sessionId = sessionId
     this.#send = send
+    this.#keeper = keeper
   }
 
   async start() {
@@ -36,6 +60,18 @@ export class HostTransport {
 
   async close() {
     this.onclose?.()
+  }
+
+  record(requestId: string, record: InnerRecord) {
+    return this.#keeper.record(requestId, record)
+  }
+
+  startOver(requestId: string) {
+    return this.#keeper.startOver(requestId)
+  }
+
+  recall(requestId: string, question: string, here: string) {
+    this.#keeper.recall(requestId, question, here)
   }
 
   deliver(message: JsonRpcMessage, extra?: MessageExtra) {

@@ -1,5 +1,5 @@
 import { durable } from '../../src/index.js'
-import type { Durable, DurableOptions, Logger, SessionInfo, Store } from '../../src/index.js'
+import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from '../../src/index.js'
 import { serve } from './serve.js'
 import type { Adapter, Endpoint } from './serve.js'
 import { serverV1 } from './server-v1.js'
@@ -7,6 +7,8 @@ import { serverV2 } from './server-v2.js'
 import { openStorage } from './stores.js'
 import type { StoreKind } from './stores.js'
 import { World } from './world.js'
+import { MapOfTransports, Upstream } from './wrapped.js'
+import type { HostKind } from './wrapped.js'
 
 export const SDKS = ['v1', 'v2'] as const
 export type Sdk = (typeof SDKS)[number]
@@ -20,7 +22,9 @@ export type NodesOptions = {
   adapter?: Adapter
   parsed?: boolean
   sdk?: Sdk
-  settings?: Partial<DurableOptions>
+  /** What the nodes are given; default server objects. */
+  host?: HostKind
+  settings?: Partial<CommonOptions & { server: ServerFactory }>
 }
 
 export type LogLine = { level: string; fields: object; message: string }
@@ -34,6 +38,11 @@ export interface Nodes extends AsyncDisposable {
   /** Every call of the server factory. */
   readonly made: { node: string; session: SessionInfo }[]
   readonly logs: LogLine[]
+  /** The server behind the nodes, for the host `upstream`. */
+  readonly upstream: Upstream | undefined
+  readonly inner: readonly MapOfTransports[]
+  /** By which names the world knows the servers that tools run in, one for each node. */
+  readonly servers: readonly string[]
   endpoint(node: number): Endpoint
   mcp(node: number): Durable
 }
@@ -48,19 +57,35 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
   const endpoints: Endpoint[] = []
   const stores: Store[] = []
   const makeServer = sdk === 'v1' ? serverV1 : serverV2
+  const { host = 'server' } = options
+  const inner: MapOfTransports[] = []
+  const wrapped = (name: string) => {
+    const wrapping = new MapOfTransports(() => makeServer(name, world), { sdk })
+    inner.push(wrapping)
+    return wrapping.fetch
+  }
+  const upstream = host === 'upstream' ? await Upstream.start(wrapped(UPSTREAM)) : undefined
   for (let index = 0; index < count; index++) {
     const name = nodeName(index)
     const own = wrap ? wrap(storage.forNode(), index) : storage.forNode()
     stores.push(own)
-    const mcp = durable({
-      store: own,
-      logger: capture(logs),
-      server: (session) => {
-        made.push({ node: name, session })
-        return makeServer(name, world)
-      },
-      ...settings,
-    })
+    const server = (session: SessionInfo) => {
+      made.push({ node: name, session })
+      return makeServer(name, world)
+    }
+    const common = { store: own, logger: capture(logs) }
+    const mcp =
+      host === 'server'
+        ? durable({ ...common, server, ...settings })
+        : upstream
+          ? durable({
+              ...common,
+              upstream: upstream.url,
+              passHeaders: ['authorization'],
+              ...settings,
+              server: undefined,
+            })
+          : durable({ ...common, handler: wrapped(name), ...settings, server: undefined })
     mcps.push(mcp)
     endpoints.push(await serve(adapter, mcp, parsed === undefined ? {} : { parsed }))
   }
@@ -71,16 +96,21 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     stores,
     made,
     logs,
+    upstream,
+    inner,
+    servers: mcps.map((_, index) => (upstream ? UPSTREAM : nodeName(index))),
     endpoint: (node) => at(endpoints, node),
     mcp: (node) => at(mcps, node),
     async [Symbol.asyncDispose]() {
       await Promise.all(mcps.map((mcp) => mcp.close({ graceMs: 0 })))
       await Promise.all(endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
+      await upstream?.[Symbol.asyncDispose]()
       await storage[Symbol.asyncDispose]()
     },
   }
 }
 
+const UPSTREAM = 'upstream'
 export const nodeName = (index: number) => `node-${index}`
 
 function at<T>(list: readonly T[], index: number): T {

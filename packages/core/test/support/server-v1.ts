@@ -38,8 +38,8 @@ export function serverV1(node: string, world: World): McpServer {
     closeStream: extra.closeSSEStream,
     closeStandaloneStream: extra.closeStandaloneSSEStream,
   })
-  for (const [name, { input, run }] of Object.entries(tools)) {
-    server.registerTool(name, { inputSchema: input }, async (args, extra) => ({
+  for (const [name, { input, annotations = {}, run }] of Object.entries(tools)) {
+    server.registerTool(name, { inputSchema: input, annotations }, async (args, extra) => ({
       content: [{ type: 'text', text: await run(args, contextOf(extra)) }],
     }))
   }

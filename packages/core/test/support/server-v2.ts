@@ -28,8 +28,8 @@ export function serverV2(node: string, world: World): McpServer {
     closeStream: http?.closeSSE,
     closeStandaloneStream: http?.closeStandaloneSSE,
   })
-  for (const [name, { input, run }] of Object.entries(tools)) {
-    server.registerTool(name, { inputSchema: input }, async (args, context) => ({
+  for (const [name, { input, annotations = {}, run }] of Object.entries(tools)) {
+    server.registerTool(name, { inputSchema: input, annotations }, async (args, context) => ({
       content: [{ type: 'text', text: await run(args, contextOf(context)) }],
     }))
   }

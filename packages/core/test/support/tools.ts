@@ -20,6 +20,7 @@ export type ToolContext = {
 
 export type Tool = {
   input: z.ZodObject
+  annotations?: { readOnlyHint?: boolean; idempotentHint?: boolean }
   run: (args: Record<string, unknown>, context: ToolContext) => Promise<string>
 }
 
@@ -63,6 +64,23 @@ export const tools: Record<string, Tool> = {
   wait: tool({ gate: z.string() }, async ({ gate }, context) => {
     await waitAt(gate, context)
     return `${gate} on ${context.node}`
+  }),
+  /** The same, and may be run again. */
+  look: {
+    ...tool({ gate: z.string() }, async ({ gate }, context) => {
+      await say(2, context)
+      await waitAt(gate, context)
+      return `${gate} on ${context.node}`
+    }),
+    annotations: { readOnlyHint: true },
+  },
+  /** Says the same again and again, with a gate before each time. */
+  chant: tool({ count: z.number() }, async ({ count }, context) => {
+    for (let n = 1; n <= count; n++) {
+      await waitAt(`verse ${n}`, context)
+      await context.notify('notifications/message', { level: 'info', data: 'amen' })
+    }
+    return `chanted ${count}`
   }),
   /** Sends messages on its own stream, then runs until its gate is open. */
   say: tool({ count: z.number(), gate: z.string().optional() }, async ({ count, gate }, context) => {

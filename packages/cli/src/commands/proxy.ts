@@ -1,0 +1,76 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { durable } from '@mcp-durable/core'
+import { node } from '@mcp-durable/core/node'
+import type { Command } from '../command.js'
+import { numberOption } from '../command-line.js'
+import type { Context } from '../context.js'
+import { CliError, messageOf, usageError } from '../errors.js'
+
+const GRACE_MS = 10_000
+
+export const proxy: Command = {
+  name: 'proxy',
+  arity: [0, 0],
+  summary: 'stand before an MCP server in any language, and make it durable',
+  details:
+    'Serves at every path. Start as many as you like on one Redis, behind any load balancer. The server behind them\n' +
+    'should give its events ids; without them, a call that is interrupted may have to end without its result.',
+  options: {
+    upstream: { type: 'string', value: 'URL', help: 'the MCP endpoint of the server' },
+    port: { type: 'string', value: 'N', help: 'port to listen on; 0 takes a free one (default: 3000)' },
+    host: { type: 'string', value: 'ADDRESS', help: 'address to bind (default: 127.0.0.1)' },
+    'pass-headers': {
+      type: 'string',
+      value: 'NAMES',
+      help: 'headers of the client that the server gets, with commas between them, such as authorization',
+    },
+  },
+  async run(context) {
+    const port = numberOption(context.values, 'port', 3000)
+    const upstream = upstreamOf(context)
+    const names = textOption(context, 'pass-headers')?.split(',')
+    const connected = await context.connect({ patient: true })
+    const mcp = durable({
+      store: context.store(connected),
+      upstream,
+      ...(names && { passHeaders: names.map((name) => name.trim()) }),
+    })
+    const http = createServer(node(mcp))
+    await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
+    const { address, family, port: taken } = http.address() as AddressInfo
+    const name = family === 'IPv6' ? `[${address}]` : address
+    context.output.line(`listening on http://${name}:${taken}, before ${upstream}`)
+    await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
+    http.close()
+    await mcp.close({ graceMs: GRACE_MS })
+    http.closeAllConnections()
+  },
+}
+
+function upstreamOf(context: Context): string {
+  const text = textOption(context, 'upstream')
+  if (text === undefined) throw usageError('proxy needs --upstream URL.', 'proxy')
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
+  throw usageError(`--upstream must be a URL like http://HOST:PORT/mcp, not '${text}'.`, 'proxy')
+}
+
+function textOption({ values }: Context, name: string): string | undefined {
+  const value = values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+async function listening(http: Server, port: number, host: string) {
+  try {
+    http.listen(port, host)
+    await once(http, 'listening')
+  } catch (error) {
+    throw new CliError(
+      `cannot listen on ${host}:${port} (${messageOf(error)}).`,
+      ['Choose another --port; 0 takes a free one'],
+      { cause: error },
+    )
+  }
+}

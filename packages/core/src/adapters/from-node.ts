@@ -1,0 +1,83 @@
+import { createServer, request as requestHttp } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Duplex } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import type { FetchHandler } from '../inner/local-backend.js'
+import { responseOf } from '../inner/node-http.js'
+import type { AuthInfo } from '../options.js'
+
+type Incoming = IncomingMessage & { auth?: AuthInfo }
+
+/**
+ * An Express application or any other `(req, res)` handler as what `durable({ handler })` takes. Each request goes to it
+ * over a connection of its own in memory: it gets the real request and response objects of Node.js, streams as they
+ * come, and runs in the async context of the call. Auth info is `req.auth`.
+ */
+export function fromNode(handler: (req: never, res: ServerResponse<never>) => unknown): FetchHandler {
+  const authInfos = new WeakMap<Duplex, AuthInfo>()
+  const server = createServer((incoming: Incoming, outgoing) => {
+    const authInfo = authInfos.get(incoming.socket)
+    if (authInfo) incoming.auth = authInfo
+    void handler(incoming as never, outgoing as never)
+  })
+  return async (request, { authInfo }) => {
+    const body = request.body && (await buffer(request.body))
+    const [near, far] = connection()
+    if (authInfo) authInfos.set(far, authInfo)
+    server.emit('connection', far)
+    const { pathname, search, host } = new URL(request.url)
+    const outgoing = requestHttp({
+      method: request.method,
+      path: pathname + search,
+      headers: {
+        host,
+        ...Object.fromEntries(request.headers),
+        connection: 'close',
+        ...(body && { 'content-length': body.byteLength }),
+      },
+      createConnection: () => near,
+      signal: request.signal,
+    })
+    outgoing.end(body)
+    return responseOf(outgoing)
+  }
+}
+
+/** Two ends of one connection: what is written to one is read from the other, no faster than it is read. */
+function connection(): [End, End] {
+  const [near, far] = [new End(), new End()]
+  near.other = far
+  far.other = near
+  return [near, far]
+}
+
+class End extends Duplex {
+  other!: End
+  #onRead: (() => void) | undefined
+
+  override _read() {
+    const onRead = this.#onRead
+    this.#onRead = undefined
+    onRead?.()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void) {
+    this.other.#take(chunk, done)
+  }
+
+  override _final(done: () => void) {
+    if (!this.other.destroyed) this.other.push(null)
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void) {
+    done(error)
+    // The other end of a socket finds it closed a moment later.
+    process.nextTick(() => this.other.destroy())
+  }
+
+  #take(chunk: Buffer, taken: () => void) {
+    if (this.destroyed || this.push(chunk)) taken()
+    else this.#onRead = taken
+  }
+}

@@ -1,0 +1,388 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ResumePoint } from '../call/record.js'
+import { isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { InnerObject } from '../session/server-factory.js'
+import type { HostTransport, MessageExtra } from '../session/transport.js'
+import type { StateEntry } from '../store/store.js'
+import { answers, broken, isEventStream, messagesOf, refusalOf, unreachable } from './answer.js'
+import { Channel, drained, NO_SESSION, UnsentError } from './channel.js'
+import type { Backend, InnerSession } from './channel.js'
+import { readEvents } from './events.js'
+import { InnerCall } from './inner-call.js'
+import type { Relay } from './inner-call.js'
+import { InnerQuestions } from './inner-questions.js'
+import type { Link } from './link.js'
+import { outside } from './outside.js'
+import { StandaloneStream } from './standalone-stream.js'
+
+export type InnerServices = {
+  backend: Backend
+  /** Where nodes agree on the session to use; only for a backend that is shared. */
+  link: Link | undefined
+  /** What the session's client has told, for a server that has lost it. */
+  readState: () => Promise<readonly StateEntry[]>
+  logger: Logger
+  graceMs: number
+  maxRuns: number
+}
+
+/** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
+const TAKEN_WITHIN_MS = 20_000
+const RETRY_MS = 500
+
+/**
+ * The server object of a session whose server is behind HTTP: a client of it, on the inside of a host.
+ *
+ * It keeps no promises of its own. Ids, journals, takeovers and what was sent before are the host's and the call's;
+ * it carries their messages there and back, and finds the server's session again when one side has lost it.
+ */
+export class InnerServer implements InnerObject, Relay {
+  readonly shared: boolean
+  readonly channel: Channel
+  readonly graceMs: number
+  readonly maxRuns: number
+  readonly #services: InnerServices
+  readonly #calls = new Map<string, InnerCall>()
+  readonly #questions = new InnerQuestions()
+  readonly #stream: StandaloneStream
+  readonly #closed = new AbortController()
+  #transport!: HostTransport
+  #session = NO_SESSION
+  #reviving: Promise<InnerSession> | undefined
+  /** The one-way messages so far were taken; whatever comes later may build on them. */
+  #taken: Promise<unknown> = Promise.resolve()
+  #linked: Promise<unknown> = Promise.resolve()
+  #heard: { session: InnerSession; event: string } | undefined
+  /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
+  #extra: MessageExtra = {}
+
+  constructor(services: InnerServices) {
+    this.#services = services
+    this.channel = new Channel(services.backend)
+    this.graceMs = services.graceMs
+    this.maxRuns = services.maxRuns
+    this.shared = services.backend.shared
+    this.#stream = new StandaloneStream({
+      channel: this.channel,
+      session: () => this.#session,
+      revive: (stale) => this.revive(stale, this.#extra),
+      extra: () => this.#extra,
+      deliver: (message, session) => this.#deliverStandalone(message, session),
+      heard: async (session) => {
+        const linked = await services.link?.read()
+        return linked && linked.session.id === session.id ? linked.heard : undefined
+      },
+      hear: (session, event) => this.#hear(session, event),
+    })
+  }
+
+  get session() {
+    return this.#session
+  }
+
+  async connect(transport: HostTransport) {
+    this.#transport = transport
+    transport.onmessage = (message: JsonRpcMessage, extra: MessageExtra = {}) => this.#take(message, extra)
+  }
+
+  async close() {
+    this.#closed.abort()
+    this.#stream.close()
+    for (const call of this.#calls.values()) call.stop()
+    // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
+    if (this.shared) return
+    await this.#taken
+    await outside(() => this.channel.delete(this.#session, this.#extra)).catch(() => undefined)
+  }
+
+  listen(open: boolean) {
+    if (open) this.#stream.open()
+    else this.#stream.close()
+  }
+
+  letGo(requestId: string) {
+    this.#calls.get(requestId)?.stop()
+  }
+
+  async hasSeen(version: number): Promise<boolean> {
+    const linked = await this.#services.link?.read()
+    if (!linked) return false
+    this.#session = linked.session
+    return linked.seen >= version
+  }
+
+  saw(version: number) {
+    const { link } = this.#services
+    if (!link || version === 0) return
+    this.#linked = this.#linked
+      .catch(() => undefined)
+      .then(async () => this.#use(await link.saw(this.#session, version)))
+    this.#linked.catch((error: unknown) => this.#warn(error, 'the session of the upstream was not stored'))
+  }
+
+  async settled() {
+    await this.#linked
+  }
+
+  revive(stale: InnerSession, extra: MessageExtra): Promise<InnerSession> {
+    if (this.#session.id !== stale.id) return Promise.resolve(this.#session)
+    this.#reviving ??= outside(() => this.#beginAgain(stale, extra)).finally(
+      () => (this.#reviving = undefined),
+    )
+    return this.#reviving
+  }
+
+  async deliver(message: JsonRpcMessage, call: InnerCall, event: string | undefined) {
+    if (isResponse(message)) return
+    const relatedRequestId = call.request.id
+    const place = event !== undefined && this.shared ? { event } : undefined
+    try {
+      if (isRequest(message)) {
+        const token = message.params?._meta?.['progressToken'] as string | number | undefined
+        const origin = place && { ...place, id: message.id, ...(token !== undefined && { token }) }
+        const question = this.#questions.outgoing(message, call.session)
+        await this.#transport.send(question, { relatedRequestId, ...(origin && { origin }) })
+      } else {
+        const sent = this.#withdrawn(message)
+        await this.#transport.send(sent, { relatedRequestId, ...(place && { origin: place }) })
+      }
+    } catch {
+      // The call has ended, or moved on: nobody waits for the rest.
+      call.stop()
+    }
+  }
+
+  async respond(call: InnerCall, response: JsonRpcResponse) {
+    await this.#transport.send(response).catch(() => undefined)
+    call.end()
+  }
+
+  async mark({ request, session, wireId }: InnerCall, event: string | undefined) {
+    if (!this.shared) return
+    const begun = { session, wireId, ...(event !== undefined && { event }) }
+    await this.#transport.record(String(request.id), { begun }).catch(() => undefined)
+  }
+
+  async startOver(call: InnerCall) {
+    const { request, wireId, session, extra } = call
+    if (!(await this.#transport.startOver(String(request.id)).catch(() => false))) return false
+    // It may run still; then it runs in vain.
+    const params = { requestId: wireId, reason: 'The request is sent again.' }
+    void this.#post({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, session, extra).catch(
+      () => undefined,
+    )
+    return true
+  }
+
+  #take(message: JsonRpcMessage, extra: MessageExtra) {
+    if (extra.request || extra.url !== undefined) this.#extra = extra
+    if (isRequest(message)) {
+      this.#ask(message, extra).catch((error: unknown) => this.#fail(message, error))
+      return
+    }
+    const outgoing = this.#outgoing(message)
+    if (!outgoing) return
+    const sent = this.#taken.then(() => this.#sendOneWay(outgoing.message, outgoing.session, extra))
+    this.#taken = sent.catch((error: unknown) => this.#warn(error, 'the server did not take a message'))
+    if (outgoing.ends) void this.#taken.then(() => outgoing.ends?.stop())
+  }
+
+  async #ask(request: JsonRpcRequest, extra: MessageExtra) {
+    const call = new InnerCall(this, request, extra)
+    this.#calls.set(String(request.id), call)
+    try {
+      await this.#taken
+      if (this.#closed.signal.aborted) return
+      if (request.method === 'initialize') return await this.#initialize(request, extra)
+      if (extra.resume) this.#recall(request, extra.resume)
+      await call.run()
+    } finally {
+      this.#calls.delete(String(request.id))
+    }
+  }
+
+  /** Answers to what was asked through another node find the server's question again. */
+  #recall(request: JsonRpcRequest, { asked, session }: ResumePoint) {
+    for (const [wireId, question] of asked) {
+      const here = this.#questions.restore({ ...question, session })
+      this.#transport.recall(String(request.id), wireId, here)
+    }
+  }
+
+  async #initialize(request: JsonRpcRequest, extra: MessageExtra) {
+    const { session, response } = await this.#begin(request, extra)
+    if (session) this.#session = session
+    await this.#transport.send(response)
+  }
+
+  async #begin(request: JsonRpcRequest, extra: MessageExtra) {
+    let response: Response
+    try {
+      response = await this.#post(request, NO_SESSION, extra)
+    } catch (error) {
+      if (error instanceof UnsentError) return { response: unreachable(request.id) }
+      return { response: broken(request.id, 'broke off') }
+    }
+    if (!response.ok) return { response: await refusalOf(request.id, response) }
+    const answer = await answerIn(response, request).catch(() => undefined)
+    if (!answer) return { response: broken(request.id, 'gave no answer to initialize') }
+    if (!('result' in answer)) return { response: answer }
+    const id = response.headers.get('mcp-session-id') ?? undefined
+    return { response: answer, session: { id, protocol: String(answer.result['protocolVersion']) } }
+  }
+
+  /** A session of the server in place of one it has lost, brought to where the client thinks it is. */
+  async #beginAgain(stale: InnerSession, extra: MessageExtra): Promise<InnerSession> {
+    const { link, logger } = this.#services
+    const linked = await link?.read()
+    if (linked && linked.session.id !== stale.id) {
+      await this.#stream.reopen(linked.session)
+      return (this.#session = linked.session)
+    }
+    let fresh = NO_SESSION
+    let seen = 0
+    for (const { data, version } of await this.#services.readState()) {
+      const message = JSON.parse(data) as JsonRpcMessage
+      seen = version
+      if (isRequest(message) && message.method === 'initialize') {
+        const begun = await this.#begin(message, extra)
+        if (!begun.session) throw new Error('The server did not begin a new session.')
+        fresh = begun.session
+        await this.#stream.reopen(fresh)
+      } else {
+        const response = await this.#post(message, fresh, extra)
+        await (isRequest(message) ? answerIn(response, message).catch(() => undefined) : drained(response))
+      }
+    }
+    const kept = link ? await link.replace(stale, fresh, seen) : fresh
+    if (kept.id !== fresh.id) {
+      void this.channel.delete(fresh, extra).catch(() => undefined)
+      await this.#stream.reopen(kept)
+    }
+    logger.info(
+      { session: shortId(this.#transport.sessionId) },
+      'the server had lost a session; it has a new one',
+    )
+    return (this.#session = kept)
+  }
+
+  /** The session that the nodes have agreed on; if it is not the one begun here, that one is of no use. */
+  #use(session: InnerSession): InnerSession {
+    if (session.id !== this.#session.id) {
+      const mine = this.#session
+      this.#session = session
+      void this.#stream.reopen(session)
+      void this.channel.delete(mine, this.#extra).catch(() => undefined)
+    }
+    return session
+  }
+
+  /** A one-way message in the server's terms; `ends`: the request that it cancels. `undefined`: nobody waits for it. */
+  #outgoing(message: JsonRpcNotification | JsonRpcResponse) {
+    if (isResponse(message)) return withNothingEnding(this.#questions.incoming(message))
+    if (message.method === 'notifications/cancelled') {
+      const ends = this.#calls.get(String(message.params?.['requestId']))
+      const params = { ...message.params, requestId: ends?.wireId }
+      return ends && { message: { ...message, params }, session: ends.session, ends }
+    }
+    const progress =
+      message.method === 'notifications/progress' ? this.#questions.incoming(message) : undefined
+    return withNothingEnding(progress ?? { message, session: undefined })
+  }
+
+  /** `session`: the one it belongs to, if not to any. What the server does not take at once is repeated while a call would wait. */
+  async #sendOneWay(message: JsonRpcMessage, session: InnerSession | undefined, extra: MessageExtra) {
+    const until = Date.now() + this.graceMs
+    try {
+      await this.#sendOnce(message, session, extra)
+    } catch (error) {
+      if (!this.shared) throw error
+      void this.#repeat(() => this.#sendOnce(message, session, extra), until)
+    }
+  }
+
+  async #sendOnce(message: JsonRpcMessage, session: InnerSession | undefined, extra: MessageExtra) {
+    const current = session ?? this.#session
+    const response = await this.#post(message, current, extra)
+    await drained(response)
+    if (response.status !== 404 || session || current.id === undefined) return
+    await drained(await this.#post(message, await this.revive(current, extra), extra))
+  }
+
+  async #repeat(send: () => Promise<void>, until: number) {
+    while (!this.#closed.signal.aborted && Date.now() < until) {
+      await sleep(RETRY_MS, undefined, { ref: false })
+      try {
+        return await send()
+      } catch {
+        // Not yet.
+      }
+    }
+  }
+
+  #post(message: JsonRpcMessage, session: InnerSession, extra: MessageExtra) {
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(TAKEN_WITHIN_MS)])
+    return this.channel.post(session, message, extra, signal)
+  }
+
+  async #deliverStandalone(message: JsonRpcMessage, session: InnerSession) {
+    if (isResponse(message)) return
+    const sent = isRequest(message) ? this.#questions.outgoing(message, session) : this.#withdrawn(message)
+    await this.#transport
+      .send(sent)
+      .catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
+  }
+
+  /** One write at a time; the newest counts. */
+  #hear(session: InnerSession, event: string) {
+    const { link } = this.#services
+    if (!link) return
+    const writing = this.#heard !== undefined
+    this.#heard = { session, event }
+    if (writing) return
+    const write = async () => {
+      for (let next = this.#heard; next;) {
+        await link.heard(next.session, next.event)
+        const newer = this.#heard
+        next = newer === next ? undefined : newer
+      }
+    }
+    void write()
+      .catch(() => undefined)
+      .finally(() => (this.#heard = undefined))
+  }
+
+  #withdrawn(message: JsonRpcNotification): JsonRpcNotification {
+    if (message.method !== 'notifications/cancelled') return message
+    return { ...message, params: this.#questions.withdrawn(message.params) }
+  }
+
+  #fail(request: JsonRpcRequest, error: unknown) {
+    this.#warn(error, 'a request to the server failed')
+    const response = broken(request.id, 'could not be asked')
+    this.#transport.send(response).catch(() => undefined)
+  }
+
+  #warn(error: unknown, message: string) {
+    if (this.#closed.signal.aborted) return
+    this.#services.logger.warn({ error, session: shortId(this.#transport.sessionId) }, message)
+  }
+}
+
+type Outgoing = { message: JsonRpcMessage; session: InnerSession | undefined; ends?: InnerCall | undefined }
+
+const withNothingEnding = (outgoing: Outgoing | undefined): Outgoing | undefined => outgoing
+
+/** What a server says before its answer to `initialize` belongs to nobody yet. */
+async function answerIn(response: Response, { id }: JsonRpcRequest): Promise<JsonRpcResponse | undefined> {
+  if (!isEventStream(response))
+    return (await messagesOf(response)).find((message): message is JsonRpcResponse => answers(message, id))
+  for await (const { data } of readEvents(response.body, () => undefined)) {
+    const message = data === '' ? undefined : (JSON.parse(data) as JsonRpcMessage)
+    if (message && answers(message, id)) return message
+  }
+  return undefined
+}

@@ -1,0 +1,71 @@
+import { ErrorCode, errorResponse } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import type { AuthInfo } from '../options.js'
+import type { Backend, InnerRequest } from './channel.js'
+import { keptHeader } from './kept-header.js'
+
+/** A web-standard handler. The second argument is what a framework passes on as its environment. */
+export type FetchHandler = (
+  request: Request,
+  options: { authInfo?: AuthInfo },
+) => Response | Promise<Response>
+
+const ANY_URL = 'http://localhost/mcp'
+/** Headers that say something of the connection, or of a body or a session that is another one on the inside. */
+const NOT_PASSED = new Set([
+  'accept',
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'idempotency-key',
+  'keep-alive',
+  'last-event-id',
+  'mcp-protocol-version',
+  'mcp-session-id',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** A handler of this process. It is called in the context of the dispatch, so `durableContext()` works below it. */
+export class LocalBackend implements Backend {
+  readonly shared = false
+  readonly #handler: FetchHandler
+  readonly #logger: Logger
+  #url = ANY_URL
+
+  constructor(handler: FetchHandler, logger: Logger) {
+    this.#handler = handler
+    this.#logger = logger
+  }
+
+  async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
+    const { request, authInfo } = extra
+    if (request) this.#url = request.url
+    const authorization = keptHeader('authorization', authInfo)
+    const kept: Record<string, string> = authorization === undefined ? {} : { authorization }
+    const passed = request && [...request.headers].filter(([name]) => !NOT_PASSED.has(name))
+    const inner = new Request(extra.url ?? request?.url ?? this.#url, {
+      method,
+      headers: { ...(passed ? Object.fromEntries(passed) : kept), ...headers },
+      ...(body !== undefined && { body }),
+      ...(signal && { signal }),
+    })
+    try {
+      return await this.#handler(inner, authInfo === undefined ? {} : { authInfo: authInfo as AuthInfo })
+    } catch (error) {
+      if (signal?.aborted) throw error
+      this.#logger.error({ error }, 'the wrapped handler failed')
+      const failed = errorResponse(
+        null,
+        ErrorCode.internalError,
+        'Internal error: the wrapped handler failed',
+      )
+      return Response.json(failed, { status: 500 })
+    }
+  }
+}

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JsonRpcMessage } from '../json-rpc.js'
+import type { MessageExtra } from '../session/transport.js'
+import { isEventStream } from './answer.js'
+import { drained } from './channel.js'
+import type { Channel, InnerSession } from './channel.js'
+import { readEvents } from './events.js'
+import { outside } from './outside.js'
+
+export type StandaloneServices = {
+  channel: Channel
+  session: () => InnerSession
+  extra: () => MessageExtra
+  /** The server does not know its session any more; resolves to the one to go on with. */
+  revive: (stale: InnerSession) => Promise<InnerSession>
+  deliver: (message: JsonRpcMessage, session: InnerSession) => Promise<void>
+  /** How far the stream was read, on whichever node. */
+  heard: (session: InnerSession) => Promise<string | undefined>
+  hear: (session: InnerSession, event: string) => void
+}
+
+/** After a stream that the server has ended, unless it says something else. */
+const RETRY_MS = 1000
+/** After a refusal that may pass, and when the server can't be reached; twice as long each time. */
+const SOON_MS = 50
+const MOST_RETRY_MS = 5_000
+/** How long others wait for the stream to open. */
+const OPEN_WITHIN_MS = 1000
+/** Another stream is open still, or the server is overloaded or starting. */
+const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
+
+type Reading = { retry: number; cursor: string | undefined; session: InnerSession }
+
+/** The server's standalone stream, kept open; it belongs to no call. */
+export class StandaloneStream {
+  readonly #services: StandaloneServices
+  #stopped: AbortController | undefined
+  #opened: Promise<void> = Promise.resolve()
+
+  constructor(services: StandaloneServices) {
+    this.#services = services
+  }
+
+  open(session = this.#services.session()) {
+    if (this.#stopped) return
+    const stopped = new AbortController()
+    this.#stopped = stopped
+    let markOpened: () => void = () => undefined
+    this.#opened = new Promise((resolve) => (markOpened = resolve))
+    void outside(() => this.#listen(session, stopped.signal, markOpened)).finally(() => {
+      markOpened()
+      if (this.#stopped === stopped) this.#stopped = undefined
+    })
+  }
+
+  close() {
+    this.#stopped?.abort()
+    this.#stopped = undefined
+  }
+
+  /** The server has a new session: what it says there should not be missed. Resolves when it is heard, or can't be soon. */
+  async reopen(session: InnerSession) {
+    if (!this.#stopped) return
+    this.close()
+    this.open(session)
+    await Promise.race([this.#opened, sleep(OPEN_WITHIN_MS, undefined, { ref: false })])
+  }
+
+  async #listen(session: InnerSession, signal: AbortSignal, onOpened: () => void) {
+    const cursor = await this.#services.heard(session).catch(() => undefined)
+    const reading: Reading = { retry: RETRY_MS, cursor, session }
+    for (let failures = 0; !signal.aborted;) {
+      const outcome = await this.#read(reading, signal, onOpened).catch(() => 'refused' as const)
+      if (outcome === 'none') return
+      failures = outcome === 'ended' ? 0 : failures + 1
+      const wait =
+        outcome === 'ended' ? reading.retry : Math.min(SOON_MS * 2 ** (failures - 1), MOST_RETRY_MS)
+      await sleep(wait, undefined, { signal, ref: false }).catch(() => undefined)
+    }
+  }
+
+  async #read(
+    reading: Reading,
+    signal: AbortSignal,
+    onOpened: () => void,
+  ): Promise<'ended' | 'refused' | 'none'> {
+    const { channel, extra, deliver, hear } = this.#services
+    const { session } = reading
+    const response = await channel.get(session, reading.cursor, extra(), signal)
+    if (!isEventStream(response)) {
+      await drained(response)
+      return this.#refused(reading, response)
+    }
+    onOpened()
+    try {
+      for await (const { id, data } of readEvents(response.body, (ms) => (reading.retry = ms))) {
+        const message = data === '' ? undefined : parsed(data)
+        if (message) await deliver(message, session)
+        if (id === undefined) continue
+        reading.cursor = id
+        hear(session, id)
+      }
+    } catch {
+      // Broken off, which is an end as well.
+    }
+    return 'ended'
+  }
+
+  async #refused(reading: Reading, { status }: Response): Promise<'refused' | 'none'> {
+    if (TRANSIENT.has(status)) return 'refused'
+    if (status === 404 && reading.session.id !== undefined) {
+      // Whoever begins the new session opens this stream anew.
+      await this.#services.revive(reading.session)
+      return 'none'
+    }
+    if (reading.cursor === undefined) return 'none'
+    // The place is lost; the stream need not be.
+    reading.cursor = undefined
+    return 'refused'
+  }
+}
+
+function parsed(data: string): JsonRpcMessage | undefined {
+  try {
+    return JSON.parse(data) as JsonRpcMessage
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,75 @@
+import { Agent as HttpAgent, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import type { Backend, InnerRequest } from './channel.js'
+import type { MessageExtra } from '../session/transport.js'
+import { keptHeader } from './kept-header.js'
+import { responseOf } from './node-http.js'
+
+/** Headers of the client that say something of the request itself, and nothing of the connection or of who sent it. */
+export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
+
+const MOST_REDIRECTS = 3
+
+/**
+ * A server behind a URL. Node's own `http` and not `fetch`, which gives up on a stream that says nothing for five
+ * minutes, and does not tell a request that was never sent from one that was.
+ */
+export class UpstreamBackend implements Backend {
+  readonly shared = true
+  readonly #url: URL
+  readonly #passed: readonly string[]
+  readonly #agent: HttpAgent
+
+  constructor(url: string | URL, passedHeaders: readonly string[]) {
+    this.#url = new URL(url)
+    this.#passed = passedHeaders
+    this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true })
+  }
+
+  async exchange(request: InnerRequest): Promise<Response> {
+    for (let url = this.#url, redirects = 0; ; redirects++) {
+      const response = await this.#send(url, request)
+      const target = redirects < MOST_REDIRECTS ? redirectOf(response, url) : undefined
+      if (!target) return response
+      await response.body?.cancel()
+      url = target
+    }
+  }
+
+  #send(url: URL, { method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
+    const request = url.protocol === 'https:' ? requestHttps : requestHttp
+    const outgoing = request(url, {
+      method,
+      agent: this.#agent,
+      headers: {
+        ...this.#passedFrom(extra),
+        ...headers,
+        ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
+      },
+      ...(signal && { signal }),
+    })
+    outgoing.end(body)
+    return responseOf(outgoing)
+  }
+
+  #passedFrom({ request, authInfo }: MessageExtra): Record<string, string> {
+    const passed = this.#passed.flatMap((name) => {
+      const value = request ? request.headers.get(name) : keptHeader(name, authInfo)
+      return value == null ? [] : [[name, value]]
+    })
+    return Object.fromEntries(passed) as Record<string, string>
+  }
+
+  close() {
+    this.#agent.destroy()
+  }
+}
+
+/** Many servers send `/mcp` on to `/mcp/`. Only within the same origin: what is passed on is meant for that. */
+function redirectOf({ status, headers }: Response, from: URL): URL | undefined {
+  const location = headers.get('location')
+  if ((status !== 307 && status !== 308) || location === null || !URL.canParse(location, from.href))
+    return undefined
+  const target = new URL(location, from)
+  return target.origin === from.origin ? target : undefined
+}

@@ -1,0 +1,44 @@
+import { describe, expect, test } from 'vitest'
+import { startNodes } from '../support/nodes.js'
+import { expectJson, Session } from '../support/session.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+const uri = 'test://static'
+
+describe('[I-1] sessions of a wrapped handler', () => {
+  test('one for each node that has use for it; idle ones are deleted, and made again', async () => {
+    await using nodes = await startNodes({ host: 'handler', settings: { hostIdle: 100 } })
+    const session = await Session.begin(nodes)
+    await session.request('resources/subscribe', { uri })
+    expect(await session.result('touch', { uri }, { node: 1 })).toBe('updated')
+    const sizes = () => nodes.inner.map(({ sessions }) => sessions.size)
+    expect(sizes()).toEqual([1, 1])
+    await waitFor(() => sizes().every((size) => size === 0))
+    expect(await session.result('touch', { uri }, { node: 1 })).toBe('updated')
+    expect(sizes()).toEqual([0, 1])
+    await session.delete()
+    await waitFor(() => sizes().every((size) => size === 0))
+  })
+
+  test('one that the handler has lost is made again', async () => {
+    await using nodes = await startNodes({ host: 'handler' })
+    const session = await Session.begin(nodes)
+    await session.request('resources/subscribe', { uri })
+    nodes.inner[0]?.forget()
+    expect(await session.result('touch', { uri })).toBe('updated')
+    expect(nodes.inner[0]?.sessions.size).toBe(1)
+  })
+
+  test('a handler that throws is an error, and no more', async () => {
+    await using nodes = await startNodes({ host: 'handler' })
+    const session = await Session.begin(nodes)
+    const { sessions } = nodes.inner[0]!
+    const [transport] = sessions.values()
+    const { handleRequest } = transport!
+    transport!.handleRequest = () => Promise.reject(new Error('broken'))
+    const failed = await expectJson(await session.request('ping'), 500)
+    expect(failed).toMatchObject({ error: { message: expect.stringMatching(/handler failed/) } })
+    transport!.handleRequest = handleRequest
+    expect(await session.result('echo', { text: 'fine' })).toBe('fine')
+  })
+})

@@ -1,0 +1,164 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { expect, describe, test } from 'vitest'
+import { durable, durableTool } from '../../src/index.js'
+import { startNodes } from '../support/nodes.js'
+import { dataOf, Session, textOf } from '../support/session.js'
+import { openStorage, STORES } from '../support/stores.js'
+import { MapOfTransports } from '../support/wrapped.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+const AT_ONCE = { graceMs: 0 }
+const QUICK = { heartbeat: 50, sweep: 50, lease: 2000 }
+
+// A node leaves in the middle of a call; the other one goes on.
+
+describe.each(STORES)('a wrapped handler, %s', (store) => {
+  test('a tool that lists itself as read-only is run again, and says nothing twice', async () => {
+    await using nodes = await startNodes({ store, host: 'handler', settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('look', { gate: 'g' })
+    const priming = await call.next()
+    for (const data of ['say 1', 'say 2']) expect(dataOf((await call.nextMessage()).message)).toBe(data)
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await nodes.world.happened.until('started g', 2)
+    await nodes.world.happened.until('aborted g')
+    nodes.world.gates.open('g')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const messages = await resumed.messages()
+    expect(messages.slice(0, -1).map(dataOf)).toEqual(['say 1', 'say 2'])
+    expect(textOf(messages.at(-1))).toBe('g on node-1')
+  })
+
+  test('any other tool ends with the word that its outcome is unknown', async () => {
+    await using nodes = await startNodes({ store, host: 'handler', settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'g' })
+    const priming = await call.next()
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
+    expect(nodes.world.happened.count('started g')).toBe(1)
+  })
+
+  test('a question that was asked is answered at the other node, and not asked again', async () => {
+    const settings = { ...QUICK, recover: () => true }
+    await using nodes = await startNodes({ store, host: 'handler', settings })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('ask', { question: 'roots', related: true })
+    const priming = await call.next()
+    const asked = await call.nextMessage()
+    await nodes.mcp(0).close(AT_ONCE)
+    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const [question, result, ...more] = await resumed.messages()
+    expect(question).toEqual(asked.message)
+    expect(textOf(result)).toBe('{"roots":[]}')
+    expect(more).toEqual([])
+  })
+
+  test('a durable tool is run again without saying so in its annotations; its steps are not', async () => {
+    const storage = openStorage(store)
+    const steps: string[] = []
+    const runs: string[] = []
+    let release: () => void = () => undefined
+    const released = new Promise<void>((resolve) => (release = resolve))
+    const make = (name: string) => {
+      const server = new McpServer({ name: 'durable', version: '1' })
+      const handler = durableTool(async (_args, ctx) => {
+        runs.push(name)
+        const made = await ctx.atMostOnce('make', () => (steps.push(name), `made on ${name}`))
+        if (runs.length === 1) await new Promise(() => undefined)
+        await released
+        return { content: [{ type: 'text' as const, text: made }] }
+      })
+      server.registerTool('make', {}, handler)
+      return server
+    }
+    const mcps = ['a', 'b'].map((name) => {
+      const { fetch } = new MapOfTransports(() => make(name), { sdk: 'v1' })
+      return durable({ store: storage.forNode(), handler: fetch, validateEffects: false, ...QUICK })
+    })
+    const nodes = { endpoint: (n: number) => ({ fetch: (init?: RequestInit) => send(mcps[n]!, init) }) }
+    const session = await Session.begin(nodes as never)
+    await using call = await session.call('make')
+    const priming = await call.next()
+    await waitFor(() => steps.length === 1)
+    await mcps[0]!.close(AT_ONCE)
+    await waitFor(() => runs.length === 2)
+    release()
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf)).toEqual(['made on a'])
+    expect([runs, steps]).toEqual([['a', 'b'], ['a']])
+    await mcps[1]!.close(AT_ONCE)
+    await storage[Symbol.asyncDispose]()
+  })
+})
+
+function send(mcp: ReturnType<typeof durable>, init?: RequestInit) {
+  return mcp.fetch(new Request('http://127.0.0.1/mcp', init))
+}
+
+describe.each(STORES)('an upstream that lives on, %s', (store) => {
+  test('goes on with any tool: nothing is run, lost or said again', async () => {
+    await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('chant', { count: 3 })
+    const priming = await call.next()
+    nodes.world.gates.open('verse 1')
+    expect(dataOf((await call.nextMessage()).message)).toBe('amen')
+    await nodes.world.happened.until('started verse 2')
+    await nodes.mcp(0).close(AT_ONCE)
+    nodes.world.gates.open('verse 2')
+    nodes.world.gates.open('verse 3')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const messages = await resumed.messages()
+    expect(messages.slice(0, -1).map(dataOf)).toEqual(['amen', 'amen', 'amen'])
+    expect(textOf(messages.at(-1))).toBe('chanted 3')
+    expect(nodes.world.happened.count('started verse 1')).toBe(1)
+    expect(nodes.inner[0]?.sessions.size).toBe(1)
+  })
+
+  test('its question is answered at the other node', async () => {
+    await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('ask', { question: 'roots', related: true })
+    const priming = await call.next()
+    const asked = await call.nextMessage()
+    await nodes.mcp(0).close(AT_ONCE)
+    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const [question, result, ...more] = await resumed.messages()
+    expect(question).toEqual(asked.message)
+    expect(textOf(result)).toBe('{"roots":[]}')
+    expect(more).toEqual([])
+  })
+
+  test('an answer that came while no node ran the call is given to it', async () => {
+    const settings = { ...QUICK, sweep: 400 }
+    await using nodes = await startNodes({ store, host: 'upstream', settings })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('ask', { question: 'roots', related: true })
+    const priming = await call.next()
+    const asked = await call.nextMessage()
+    const left = nodes.mcp(0).close(AT_ONCE)
+    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    await left
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toBe('{"roots":[]}')
+  })
+
+  test('a client cancels at the other node, and the upstream hears of it', async () => {
+    await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('say', { count: 1, gate: 'g' }, { id: 'c' })
+    await call.nextMessage()
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await waitFor(() => nodes.upstream?.requests.some(({ headers }) => headers.has('last-event-id')))
+    expect(nodes.world.happened.count('aborted g')).toBe(0)
+    await session.notify('notifications/cancelled', { requestId: 'c' }, { node: 1 })
+    await nodes.world.happened.until('aborted g')
+  })
+})

@@ -1,0 +1,20 @@
+// The server behind the nodes, a process of its own that knows nothing of them. Prints `listening on URL`; MCP is at /mcp.
+
+import { createAdaptorServer } from '@hono/node-server'
+import type { AddressInfo } from 'node:net'
+import { readFlags } from './flags.js'
+import { createServer as createServer1 } from './server-sdk1.js'
+import { createServer as createServer2 } from './server-sdk2.js'
+import { SharedDir } from './shared-dir.js'
+import { tools } from './tools.js'
+import { mapOfTransports } from './wrapped.js'
+
+const flags = readFlags(process.argv.slice(2))
+const dir = new SharedDir(flags.dir)
+const createMcpServer = { 1: createServer1, 2: createServer2 }[flags.sdk]
+const serve = mapOfTransports(flags.sdk, () => createMcpServer(tools(dir)))
+
+const http = createAdaptorServer({ fetch: (request) => serve(request, {}) })
+http.listen(flags.port, '127.0.0.1', () => {
+  console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)
+})

@@ -1,0 +1,89 @@
+import { Redis } from 'ioredis'
+import { describe, expect, test } from 'vitest'
+import { waitFor } from '../test-support/index.js'
+import { majors, type Major } from './support/client.js'
+import { SessionKeys } from './support/journals.js'
+import type { Load } from './support/load.js'
+import { System } from './support/system.js'
+
+// Proxies before a server that knows nothing of them: either side dies, or both.
+
+const start = (sdk: Major, options = {}) =>
+  System.start({ host: 'upstream', sdk, nodes: 2, options: { heartbeat: 100, sweep: 100, ...options } })
+
+describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
+  test.each(majors)('client %i.x: [I-3] a node dies in a call; the upstream ends it, once', async (major) => {
+    await using system = await start(sdk)
+    const [victim, survivor] = system.abc
+    const router = (await system.router(survivor)).route(victim, 'tools/call')
+    const client = await system.client(major, router)
+    const effect = client.call('effect', { name: 'paid', gate: 'g' })
+    await client.primed()
+    await system.recorded('effect', 'paid')
+    await hasPlace(system, client.sessionId)
+    await victim.kill('SIGKILL')
+    await system.openGate('g')
+
+    expect(await effect).toEqual({ text: 'paid', pid: system.upstream.pid })
+    expect(await system.ledger('effect')).toHaveLength(1)
+    expect(client.timesSeen('paid')).toBe(1)
+  })
+
+  test.each(majors)('client %i.x: [I-4] the upstream dies in a call; nobody runs it twice', async (major) => {
+    await using system = await start(sdk)
+    const client = await system.client(major, await system.router())
+    const effect = client.call('effect', { name: 'paid', gate: 'g' })
+    await system.recorded('effect', 'paid')
+    await system.upstream.kill('SIGKILL')
+    await system.startUpstream()
+    await system.openGate('g')
+
+    await expect(effect).rejects.toThrow(/outcome is unknown/)
+    expect(await system.ledger('effect')).toHaveLength(1)
+    // Its sessions are gone with it; ours is not.
+    expect(await client.call('add', { a: 1, b: 2 })).toEqual({ text: '3', pid: system.upstream.pid })
+  })
+})
+
+test.each(['a node', 'the upstream', 'both'])('[I-3] [I-4] %s dies under load', async (who) => {
+  await using system = await start(1, { upstreamGrace: 5000 })
+  const [victim, survivor] = system.abc
+  const router = await system.router()
+  const client = await (await system.client(1, router)).listens()
+  const load = system.load(client, ['effect', 'say'])
+  await load.progress(20)
+  const deaths = [
+    ...(who === 'the upstream' ? [] : [victim.kill('SIGKILL')]),
+    ...(who === 'a node' ? [] : [system.upstream.kill('SIGKILL')]),
+  ]
+  if (who !== 'the upstream') router.others(survivor)
+  await Promise.all(deaths)
+  if (who !== 'a node') await system.startUpstream()
+  if (who !== 'the upstream') router.others(survivor, await system.add())
+  await load.progress(20)
+  await load.stop()
+
+  await expectHonest(system, load)
+  if (who === 'the upstream')
+    expect(load.failed.filter(({ error }) => /fetch failed/.test(error ?? ''))).toEqual([])
+})
+
+/** Waits until the journal of the session's call says where the upstream's stream can be resumed. */
+async function hasPlace(system: System, sessionId: string) {
+  const redis = new Redis(process.env['REDIS_URL'] ?? '')
+  try {
+    const keys = new SessionKeys(redis, system.prefix, sessionId)
+    const records = async () => [...(await keys.journals()).values()].flat()
+    await waitFor(async () => (await records()).some(({ kind }) => kind === 'inner'))
+  } finally {
+    redis.disconnect()
+  }
+}
+
+/** No effect happened twice, each success happened, and whoever failed was told why. */
+async function expectHonest(system: System, { succeeded, failed }: Load) {
+  const effects = (await system.ledger('effect')).map(({ detail }) => detail)
+  expect(new Set(effects).size).toBe(effects.length)
+  for (const { tool, name } of succeeded) if (tool === 'effect') expect(effects).toContain(name)
+  for (const { error } of failed) expect(error).toMatch(/fetch failed|unknown|Bad Gateway|terminated/)
+}
