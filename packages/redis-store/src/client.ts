@@ -34,16 +34,16 @@ export class Client {
   }
 
   /** Adds an entry to a stream that exists; `null` if it does not, `refused` if its ids are beyond this one. */
-  async append(key: string, id: string, data: string): Promise<unknown> {
+  async append(key: string, id: string, fields: (string | number)[]): Promise<unknown> {
     const deadline = this.deadline()
     if (!this.#connection.isReady) await this.#connection.ready(deadline)
     this.#connection.permit()
-    return this.#send(() => this.#xadd(key, id, data), deadline)
+    return this.#send(() => this.#xadd(key, id, fields), deadline)
   }
 
-  async #xadd(key: string, id: string, data: string) {
+  async #xadd(key: string, id: string, fields: (string | number)[]) {
     try {
-      return await this.#redis.xadd(key, 'NOMKSTREAM', id, 'd', data)
+      return await this.#redis.xadd(key, 'NOMKSTREAM', id, ...fields)
     } catch (error) {
       if (error instanceof Error && error.message.includes('equal or smaller')) return 'refused'
       throw error

@@ -10,7 +10,7 @@ export interface RedisLike {
   readonly options: { keyPrefix?: string | undefined }
   connect(): Promise<void>
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
-  xadd(key: string, nomkstream: 'NOMKSTREAM', id: string, field: string, data: string): Promise<unknown>
+  xadd(key: string, nomkstream: 'NOMKSTREAM', id: string, ...fields: (string | number)[]): Promise<unknown>
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
   on(event: string, listener: (...args: unknown[]) => void): unknown
   /** Makes the one connection that the store owns, which hears wake-ups. */

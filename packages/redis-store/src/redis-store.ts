@@ -160,7 +160,7 @@ class RedisStore extends Ownership implements Store {
     const [session = '', , open = ''] = this.keys.core(scope)
     const journal = this.keys.log(scope, `call:${callId}`)
     const args = [callId, close ? expiry(close.retainMs) : '', entries.length]
-    for (const { id, data } of entries) args.push(id, data)
+    for (const { id, data, after = 0 } of entries) args.push(id, data, after)
     const how = effect && (effect.data === undefined ? 'delete' : 'set')
     args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
     const listens = this.#subscriber.listensTo(session)
@@ -174,9 +174,9 @@ class RedisStore extends Ownership implements Store {
   }
 
   /** One plain command: the stream itself is the fence. `undefined`: it refused, and the script knows why. */
-  async #appendQuietly(scope: string, callId: string, { id, data }: NewEntry) {
+  async #appendQuietly(scope: string, callId: string, { id, data, after = 0 }: NewEntry) {
     const journal = this.keys.log(scope, `call:${callId}`)
-    const reply = await this.client.append(journal, id, data)
+    const reply = await this.client.append(journal, id, ['d', data, 't', after])
     if (reply === 'refused') return undefined
     return reply === null ? 'gone' : 'appended'
   }

@@ -13,7 +13,7 @@ export const call: Command = {
   arity: [1, 1],
   summary: 'the journal of a call as a timeline: runs, takeovers, steps, questions and answers',
   details:
-    'Times are by the clock of Redis, so they compare across nodes. Answers are kept until the call has ended;\n' +
+    'A run begins by the clock of Redis, so times compare across nodes. Answers are kept until the call has ended;\n' +
     'after that, the end of the step that asked tells when it had its answer.',
   async run(context) {
     const { output, privacy } = context

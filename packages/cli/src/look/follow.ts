@@ -1,10 +1,10 @@
 import type { Store } from '@mcp-durable/core'
 
-const RECONCILE_MS = 2000
+const RECONCILE_MS = 1000
 
 /**
  * Calls `look` whenever something may have happened in a scope, one look at a time, until it answers `false` or the
- * signal fires. `heard` gets the topics of wake-ups, which may get lost; so there is a look every other second anyway.
+ * signal fires. `heard` gets the topics of wake-ups, which may get lost; and steps wake nobody; so there is a look every second anyway.
  */
 export async function follow(
   store: Store,

@@ -5,7 +5,8 @@ import { tell } from '../show/call-events.js'
 import type { Privacy } from '../show/privacy.js'
 import type { CallRow, Takeover } from './snapshot.js'
 
-const REREAD_MS = 3000
+/** Steps wake nobody, so journals are looked at again and again. */
+const REREAD_MS = 1000
 
 type Followed = { log: CallLog; last: CallEvent | undefined; readAt: number; stale: boolean }
 export type OwnedCall = { scope: string; callId: string; owner: string }

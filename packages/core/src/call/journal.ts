@@ -55,6 +55,7 @@ export class Journal {
   readonly #watcher: Watcher
   readonly #at: JournalStart
   readonly #epoch: number
+  readonly #beganAt = performance.now()
   #seq: number
   #last: EntryId
   #waiting: Waiting[] = []
@@ -83,7 +84,8 @@ export class Journal {
     const close = isTerminal(record.kind)
     if (close) this.#closed = true
     const id = `${this.#epoch}-${++this.#seq}`
-    const entry = { id, data: encodeRecord(record), quiet: !isShown(record.kind) && !close }
+    const after = Math.round(performance.now() - this.#beganAt)
+    const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ entry, close, effect, resolve, reject })
       if (!this.#writing) void this.#write()

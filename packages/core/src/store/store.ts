@@ -190,8 +190,11 @@ export type ValueChange = {
   /** `undefined` deletes it. */
   data: string | undefined
 }
-/** `quiet`: no reader of the journal waits for it. */
-export type NewEntry = Entry & { quiet?: boolean }
+/**
+ * `quiet`: no reader of the journal waits for it. `after`: how many ms after the time in its id it was written, by the
+ * writer's own measure; kept for the tools that look into a store, and not read by the library.
+ */
+export type NewEntry = Entry & { quiet?: boolean; after?: number }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number

@@ -1,7 +1,7 @@
 -- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
---       id and data of each entry in ascending order,
+--       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
@@ -13,13 +13,13 @@ if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
   return 'gone'
 end
 local count = tonumber(ARGV[3])
-local last = count > 0 and ARGV[2 + 2 * count]
+local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
 local function was_applied()
   return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
 end
 
-local change = 4 + 2 * count
+local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
@@ -28,15 +28,11 @@ end
 if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
--- Only the first entry can be refused, so a batch is never half written. Ids don't tell when an entry was
--- written, so each says how many ms that was after the beginning of its epoch.
+-- Only the first entry can be refused, so a batch is never half written.
 local repeated = false
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 for i = 1, count do
-  local id = ARGV[2 + 2 * i]
-  local after = string.format('%.0f', now - tonumber(string.match(id, '^%d+')))
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', id, 'd', ARGV[3 + 2 * i], 't', after)
+  local at = 1 + 3 * i
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
   if added.err then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
