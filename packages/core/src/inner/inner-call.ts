@@ -26,7 +26,7 @@ export interface Relay {
   startOver(call: InnerCall): Promise<boolean>
 }
 
-/** `interrupted`: it may have run, and its answer has not come. `lost`: nor will it. */
+/** `interrupted`: it may have run, and its answer has not come. `unsent`: it has certainly not run. */
 type Outcome = 'answered' | 'unsent' | 'interrupted'
 
 const RETRY_MS = 500

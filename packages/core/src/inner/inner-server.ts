@@ -55,7 +55,6 @@ export class InnerServer implements InnerObject, Relay {
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
   #linked: Promise<unknown> = Promise.resolve()
-  #heard: { session: InnerSession; event: string } | undefined
   /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
   #extra: MessageExtra = {}
 
@@ -71,11 +70,8 @@ export class InnerServer implements InnerObject, Relay {
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
       deliver: (message, session) => this.#deliverStandalone(message, session),
-      heard: async (session) => {
-        const linked = await services.link?.read()
-        return linked && linked.session.id === session.id ? linked.heard : undefined
-      },
-      hear: (session, event) => this.#hear(session, event),
+      heard: async (session) => services.link?.heard(session),
+      hear: (session, event) => services.link?.hear(session, event),
     })
   }
 
@@ -281,8 +277,8 @@ export class InnerServer implements InnerObject, Relay {
   }
 
   /** A one-way message in the server's terms; `ends`: the request that it cancels. `undefined`: nobody waits for it. */
-  #outgoing(message: JsonRpcNotification | JsonRpcResponse) {
-    if (isResponse(message)) return withNothingEnding(this.#questions.incoming(message))
+  #outgoing(message: JsonRpcNotification | JsonRpcResponse): Outgoing | undefined {
+    if (isResponse(message)) return this.#questions.incoming(message)
     if (message.method === 'notifications/cancelled') {
       const ends = this.#calls.get(String(message.params?.['requestId']))
       const params = { ...message.params, requestId: ends?.wireId }
@@ -290,7 +286,7 @@ export class InnerServer implements InnerObject, Relay {
     }
     const progress =
       message.method === 'notifications/progress' ? this.#questions.incoming(message) : undefined
-    return withNothingEnding(progress ?? { message, session: undefined })
+    return progress ?? { message, session: undefined }
   }
 
   /** `session`: the one it belongs to, if not to any. What the server does not take at once is repeated while a call would wait. */
@@ -336,25 +332,6 @@ export class InnerServer implements InnerObject, Relay {
       .catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
   }
 
-  /** One write at a time; the newest counts. */
-  #hear(session: InnerSession, event: string) {
-    const { link } = this.#services
-    if (!link) return
-    const writing = this.#heard !== undefined
-    this.#heard = { session, event }
-    if (writing) return
-    const write = async () => {
-      for (let next = this.#heard; next;) {
-        await link.heard(next.session, next.event)
-        const newer = this.#heard
-        next = newer === next ? undefined : newer
-      }
-    }
-    void write()
-      .catch(() => undefined)
-      .finally(() => (this.#heard = undefined))
-  }
-
   #withdrawn(message: JsonRpcNotification): JsonRpcNotification {
     if (message.method !== 'notifications/cancelled') return message
     return { ...message, params: this.#questions.withdrawn(message.params) }
@@ -373,8 +350,6 @@ export class InnerServer implements InnerObject, Relay {
 }
 
 type Outgoing = { message: JsonRpcMessage; session: InnerSession | undefined; ends?: InnerCall | undefined }
-
-const withNothingEnding = (outgoing: Outgoing | undefined): Outgoing | undefined => outgoing
 
 /** What a server says before its answer to `initialize` belongs to nobody yet. */
 async function answerIn(response: Response, { id }: JsonRpcRequest): Promise<JsonRpcResponse | undefined> {

@@ -17,6 +17,7 @@ const KEY = 'mcp-durable:upstream'
 export class Link {
   readonly #store: ContextStore
   readonly #scope: string
+  #hearing: { session: InnerSession; event: string } | undefined
 
   constructor(store: ContextStore, scope: string) {
     this.#store = store
@@ -35,11 +36,31 @@ export class Link {
     })
   }
 
-  /** An event of the standalone stream was heard: whoever opens it next goes on behind it. */
-  async heard(session: InnerSession, event: string) {
-    await this.#change((linked) =>
-      linked && linked.session.id === session.id ? { ...linked, heard: event } : undefined,
-    )
+  /** The newest event of the session's standalone stream that was heard, on whichever node. */
+  async heard(session: InnerSession): Promise<string | undefined> {
+    const linked = await this.read()
+    return linked && linked.session.id === session.id ? linked.heard : undefined
+  }
+
+  /**
+   * An event of the standalone stream was heard: whoever opens it next goes on behind it. One write at a time, and only
+   * the newest counts; if one gets lost, the next reader hears some messages again.
+   */
+  hear(session: InnerSession, event: string) {
+    const isWriting = this.#hearing !== undefined
+    this.#hearing = { session, event }
+    if (!isWriting) void this.#writeHeard().catch(() => (this.#hearing = undefined))
+  }
+
+  async #writeHeard() {
+    for (let next = this.#hearing; next;) {
+      const { session, event } = next
+      await this.#change((linked) =>
+        linked && linked.session.id === session.id ? { ...linked, heard: event } : undefined,
+      )
+      next = this.#hearing === next ? undefined : this.#hearing
+    }
+    this.#hearing = undefined
   }
 
   /** A new session in place of one that the upstream has lost. Resolves to the session to use from now on. */

@@ -118,11 +118,6 @@ export class Host implements CallHost {
     }
   }
 
-  /** It takes a server object to listen for what the client listens to. */
-  get listens() {
-    return this.#inner !== undefined
-  }
-
   /** The client has a standalone stream on this node, or has none any more. */
   clientListens(open: boolean) {
     this.#inner?.listen(open || !this.#inner.shared)
