@@ -51,6 +51,7 @@ export class Ownership {
   readonly #startedAt = Date.now()
   #beatAt = this.#startedAt
   #beating: Promise<void> | undefined
+  #beatsFail = false
   /** When the last beat was sent after which the store knew this node and all that it holds. */
   #knownAt = 0
   /** A beat has begun since, and may have been the one that was told that the node is not known. */
@@ -80,8 +81,11 @@ export class Ownership {
 
   /** True when others would find a call of this node in the scope; else `hold` sees to that. */
   holds(scope: string): boolean {
-    // Others may have taken a node that stood still for dead, and what it held with it.
-    if (Date.now() - this.#knownAt >= this.#lateMs) return false
+    const late = Date.now() - this.#knownAt
+    // Others may have taken a node that stood still for dead, and what it held with it. While its beats reach nobody,
+    // though it is awake, theirs don't either, and nobody is judged; a master of a Cluster may be away alone.
+    const isSure = late < this.#lateMs || (this.#beatsFail && late < this.#lease.lease)
+    if (!isSure) return false
     const isHeld = typeof this.#held.get(scope) === 'number'
     if (isHeld) this.#held.set(scope, Date.now())
     return isHeld
@@ -89,7 +93,12 @@ export class Ownership {
 
   /** Resolves when others would find a call of this node in the scope. */
   async hold(scope: string): Promise<void> {
-    if (Date.now() - this.#knownAt >= this.#lateMs) await this.#beatOnce()
+    try {
+      if (Date.now() - this.#knownAt >= this.#lateMs) await this.#beatOnce()
+    } catch (error) {
+      if (this.holds(scope)) return
+      throw error
+    }
     if (!this.holds(scope)) await this.#holdNow(scope)
   }
 
@@ -148,8 +157,18 @@ export class Ownership {
   }
 
   #beatOnce(): Promise<void> {
-    this.#beating ??= this.#beat().finally(() => (this.#beating = undefined))
+    this.#beating ??= this.#beatAndTell().finally(() => (this.#beating = undefined))
     return this.#beating
+  }
+
+  async #beatAndTell() {
+    try {
+      await this.#beat()
+      this.#beatsFail = false
+    } catch (error) {
+      this.#beatsFail = true
+      throw error
+    }
   }
 
   async #beat() {
