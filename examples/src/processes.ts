@@ -31,9 +31,19 @@ function killChildren(): void {
 }
 
 /** Starts one of the example servers as a process of its own, and waits until it listens. */
-export async function startProgram(name: string, args: readonly string[]): Promise<Program> {
+export function startProgram(name: string, args: readonly string[]): Promise<Program> {
   // The same path from src and from dist: what runs is always the compiled program.
-  const file = fileURLToPath(new URL(`../dist/${name}.js`, import.meta.url))
+  return start(name, new URL(`../dist/${name}.js`, import.meta.url), args)
+}
+
+/** Starts the command `mcp-durable proxy`. */
+export function startProxy(args: readonly string[]): Promise<Program> {
+  const main = new URL('dist/main.js', import.meta.resolve('@mcp-durable/cli/package.json'))
+  return start('mcp-durable proxy', main, ['proxy', ...args])
+}
+
+async function start(name: string, program: URL, args: readonly string[]): Promise<Program> {
+  const file = fileURLToPath(program)
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   own(child)
 
@@ -41,7 +51,7 @@ export async function startProgram(name: string, args: readonly string[]): Promi
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-4000)
   })
-  const url = await firstLine(child, /^listening on (.+)$/).catch((error: unknown) => {
+  const url = await firstLine(child, /^listening on (http:[^\s,]+)/).catch((error: unknown) => {
     child.kill('SIGKILL')
     throw new Error(`${name} did not start: ${errors.trim() || String(error)}`)
   })

@@ -1,5 +1,5 @@
 import type { Adapter } from '../listen.js'
-import { disposeAll, startProgram, type Program } from '../processes.js'
+import { disposeAll, startProgram, startProxy, type Program } from '../processes.js'
 
 /** `server`: server objects. `handler`: a server that exists, wrapped. `upstream`: one behind proxies. `alone`: the same, on its own. */
 export const hosts = ['server', 'handler', 'upstream', 'alone'] as const
@@ -37,14 +37,15 @@ export async function startArrangement(
   redisUrl: string,
 ): Promise<AsyncDisposable & { url: string }> {
   const started: Program[] = []
-  const start = async (name: string, args: string[]): Promise<string> => {
-    const program = await startProgram(name, [...args])
+  const own = async (starting: Promise<Program>): Promise<string> => {
+    const program = await starting
     started.push(program)
     return program.url
   }
+  const start = (name: string, args: string[]): Promise<string> => own(startProgram(name, args))
   const startNode = (upstream: string): Promise<string> => {
     const common = ['--port', '0', '--redis', redisUrl]
-    if (host === 'upstream') return start('proxy', [...common, '--upstream', `${upstream}/mcp`])
+    if (host === 'upstream') return own(startProxy([...common, '--upstream', `${upstream}/mcp`]))
     return start('everything', [
       ...common,
       '--adapter',

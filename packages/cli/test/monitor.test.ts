@@ -178,7 +178,7 @@ test('as JSON Lines', LONG, async () => {
   })
 })
 
-test.runIf(process.env['SCREENS'])('screens of other commands', LONG, async () => {
+test('other commands on a screen', LONG, async () => {
   await using demo = await Demo.start({ config: { 'maxmemory-policy': 'allkeys-lru' } })
   const [a, b] = demo.nodes
   const booking = await demo.book(a!)
@@ -190,9 +190,9 @@ test.runIf(process.env['SCREENS'])('screens of other commands', LONG, async () =
   await waitFor(async () => (await demo.store.listOpenCalls(booking.session.id)).length === 0, {
     timeoutMs: 30_000,
   })
-  for (const [name, args, rows] of [
-    ['call', ['call', short(booking.callId)], 17],
-    ['doctor', ['doctor'], 30],
+  for (const [name, args, rows, shown] of [
+    ['call', ['call', short(booking.callId)], 17, 'taken over'],
+    ['doctor', ['doctor'], 30, 'noeviction'],
   ] as const) {
     const env = { REDIS_URL: demo.url, FORCE_COLOR: '1' }
     await using terminal = await Terminal.start([process.execPath, MAIN, ...args], {
@@ -200,6 +200,7 @@ test.runIf(process.env['SCREENS'])('screens of other commands', LONG, async () =
       rows,
       env,
     })
+    await terminal.shows(shown)
     await terminal.shows('ended with')
     await keepScreen(name, terminal, { columns: 130, rows })
   }

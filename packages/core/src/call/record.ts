@@ -34,17 +34,18 @@ export type Origin = { event: string; id?: RequestId; token?: RequestId }
 
 export type InnerRecord =
   /** The request was sent to the upstream, as `wireId`; `event`: the first place in its stream. */
-  | { begun: { session: UpstreamSession; wireId: RequestId; event?: string } }
+  | { begun: { session: InnerSession; wireId: RequestId; event?: string } }
   /** The upstream has sent again what an earlier run had sent; `question`: the id that it has at the client. */
   | { again: { message: JsonRpcMessage; origin: Origin; question?: string } }
   /** The handler is durable. */
   | { durable: true }
 
-export type UpstreamSession = { id: string | undefined; protocol: string | undefined }
+/** How a session is known to the server behind this one. No id: the server keeps no sessions. */
+export type InnerSession = { id: string | undefined; protocol: string | undefined }
 
 /** From where an upstream can be asked for the rest of a call that it runs. */
 export type ResumePoint = {
-  session: UpstreamSession
+  session: InnerSession
   wireId: RequestId
   event: string
   /** Questions of the upstream by the ids they have at the client. */

@@ -3,6 +3,7 @@ import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
 import { digest } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '../json-rpc.js'
+import { LazyAbort } from '../lazy-abort.js'
 import { Call } from './call.js'
 import type { DispatchTarget } from './call.js'
 
@@ -19,7 +20,7 @@ export class RequestLog implements CallLog {
   readonly target: DispatchTarget
   readonly #client: Client
   readonly #prefix: string
-  #controller: AbortController | undefined
+  readonly #stop = new LazyAbort()
   #stopped: string | undefined
 
   constructor({ id, scope, request, target }: Dispatched, client: Client) {
@@ -32,13 +33,8 @@ export class RequestLog implements CallLog {
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
   }
 
-  /** Made when it is first asked for: most handlers never do. */
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController()
-      if (this.#stopped !== undefined) this.#controller.abort(new Error(this.#stopped))
-    }
-    return this.#controller.signal
+    return this.#stop.signal
   }
 
   get clientCapabilities() {
@@ -52,7 +48,7 @@ export class RequestLog implements CallLog {
   /** The request was cancelled, or the call has left this node. */
   stop(reason: string) {
     this.#stopped ??= reason
-    this.#controller?.abort(new Error(reason))
+    this.#stop.abort(new Error(reason))
   }
 
   step(id: string): StepRecord | undefined {

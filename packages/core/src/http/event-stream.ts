@@ -2,11 +2,13 @@ import type { Store, Entry } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { TailStart } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
-import type { Outgoing } from './exchange.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
 
 /** Bytes a connection may hold; past it nothing more is read from the log until the client takes some. */
 const HIGH_WATER_BYTES = 64 * 1024
+
+/** What is used of a `ServerResponse`. */
+export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
 
 export type EventStreamStart = TailStart & {
   /** Sent before the first entry, such as a priming event. */

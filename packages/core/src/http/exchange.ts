@@ -5,10 +5,8 @@ import type { AuthInfo, DurableOptions } from '../options.js'
 import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
 import type { Store } from '../store/store.js'
+import type { Outgoing } from './event-stream.js'
 import type { Streams } from './streams.js'
-
-/** What is used of a `ServerResponse`. */
-export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
 
 export type FetchOptions = {
   /** What an auth middleware found out about the caller. */

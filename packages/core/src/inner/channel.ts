@@ -1,3 +1,4 @@
+import type { InnerSession } from '../call/record.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
 
@@ -26,9 +27,6 @@ export type InnerRequest = {
 export class UnsentError extends Error {}
 
 const ACCEPT = 'application/json, text/event-stream'
-
-/** How a session is known to the server behind this one. No id: the server keeps no sessions. */
-export type InnerSession = { id: string | undefined; protocol: string | undefined }
 
 export const NO_SESSION: InnerSession = { id: undefined, protocol: undefined }
 

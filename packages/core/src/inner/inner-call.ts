@@ -1,3 +1,4 @@
+import type { InnerSession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
@@ -5,7 +6,7 @@ import { outcomeUnknown } from '../session/recovery.js'
 import type { MessageExtra } from '../session/transport.js'
 import { answers, broken, isEventStream, messagesOf, refusalOf, typeOf, unreachable } from './answer.js'
 import { drained, UnsentError } from './channel.js'
-import type { Channel, InnerSession } from './channel.js'
+import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
 
 /** What a request on its way needs of the server object that it was given to. */

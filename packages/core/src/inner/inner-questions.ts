@@ -1,5 +1,5 @@
+import type { InnerSession } from '../call/record.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params, RequestId } from '../json-rpc.js'
-import type { InnerSession } from './channel.js'
 
 /** A question as the server behind this one knows it. */
 export type AskedQuestion = { id: RequestId; token?: RequestId; session: InnerSession }

@@ -1,9 +1,10 @@
+import type { InnerSession } from '../call/record.js'
 import type { Logger } from '../logger.js'
 import type { MessageExtra } from '../session/transport.js'
-import type { SessionInfo } from '../session/server-factory.js'
+import type { InnerOrigin, SessionInfo } from '../session/server-factory.js'
 import type { Store } from '../store/store.js'
 import { Channel } from './channel.js'
-import type { Backend, InnerSession } from './channel.js'
+import type { Backend } from './channel.js'
 import { InnerServer } from './inner-server.js'
 import { Link } from './link.js'
 
@@ -16,7 +17,7 @@ export type InnerServersOptions = {
 }
 
 /** Makes the server objects of a server behind HTTP. */
-export class InnerServers {
+export class InnerServers implements InnerOrigin {
   readonly #options: InnerServersOptions
 
   constructor(options: InnerServersOptions) {
@@ -36,14 +37,12 @@ export class InnerServers {
     })
   }
 
-  /** The upstream's session that all nodes use for a session of ours. */
   async linkedTo(sessionId: string): Promise<InnerSession | undefined> {
     if (!this.shared) return undefined
     const linked = await new Link(this.#options.store, sessionId).read()
     return linked?.session
   }
 
-  /** The client has ended its session: so has the upstream. Its refusal, or its absence, is nobody's concern. */
   async end(session: InnerSession, extra: MessageExtra) {
     await new Channel(this.#options.backend).delete(session, extra).catch(() => undefined)
   }

@@ -1,6 +1,6 @@
+import type { InnerSession } from '../call/record.js'
 import type { ContextStore } from '../context/context-store.js'
 import { NO_SESSION } from './channel.js'
-import type { InnerSession } from './channel.js'
 
 /**
  * The one session of the upstream that all nodes use, the version of the session's state that it has seen, and the

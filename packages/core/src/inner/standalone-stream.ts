@@ -1,9 +1,10 @@
+import type { InnerSession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
 import { isEventStream } from './answer.js'
 import { drained } from './channel.js'
-import type { Channel, InnerSession } from './channel.js'
+import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
 import { outside } from './outside.js'
 

@@ -1,3 +1,6 @@
+import type { InnerSession } from '../call/record.js'
+import type { MessageExtra } from './transport.js'
+
 /** What a server factory is told about the session it serves. */
 export type SessionInfo = {
   sessionId: string
@@ -27,6 +30,15 @@ export interface InnerObject extends ServerObject {
   settled(): Promise<void>
   /** Stops waiting for a request that goes on elsewhere, if the server outlives this node. */
   letGo(requestId: string): void
+}
+
+/** All servers behind HTTP of this node, beside the server objects that stand for them. */
+export interface InnerOrigin {
+  readonly shared: boolean
+  /** The server's session that all nodes use for a session of ours. */
+  linkedTo(sessionId: string): Promise<InnerSession | undefined>
+  /** The client has ended its session: so has the server. Its refusal, or its absence, is nobody's concern. */
+  end(session: InnerSession, extra: MessageExtra): Promise<void>
 }
 
 export const isInner = (server: ServerObject): server is InnerObject => 'letGo' in server

@@ -8,7 +8,6 @@ import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
-import type { InnerServers } from '../inner/inner-servers.js'
 import type { Settings } from '../settings.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
@@ -20,7 +19,7 @@ import { CANCELLED, Hosts } from './hosts.js'
 import { askerOf } from './questions.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
-import type { ServerFactory, SessionInfo } from './server-factory.js'
+import type { InnerOrigin, ServerFactory, SessionInfo } from './server-factory.js'
 import { canPrime, MAX_STATE_CHARS, stateKey } from './state.js'
 import type { MessageExtra } from './transport.js'
 
@@ -32,7 +31,7 @@ export type SessionServices = {
   settings: Settings
   server: ServerFactory
   /** Set if the server objects stand for a server behind HTTP. */
-  inner: InnerServers | undefined
+  inner: InnerOrigin | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void

@@ -51,6 +51,21 @@ export function callFenceContract(create: CreateStores) {
     expect(await store.findCalls(scope, ''), 'a fenced close closes nothing').toEqual([call.callId])
   })
 
+  test('a quiet entry is fenced, repeated and refused like any other', async () => {
+    const { store, peer, scope, call, mine, theirs } = await start()
+    const quietly = (owner: typeof store, entry: ReturnType<typeof mine>) =>
+      owner.appendCall(scope, call.callId, [{ ...entry, quiet: true }])
+    expect(await quietly(store, mine(2))).toBe('appended')
+    expect(await quietly(store, mine(2)), 'once more').toBe('appended')
+    expect(await quietly(peer, theirs(1))).toBe('appended')
+    expect(await quietly(store, mine(3))).toBe('fenced')
+    expect(await quietly(store, mine(2)), 'was there before').toBe('appended')
+    expect(await contents(store, scope, call.log)).toEqual(['request', '0:2', '1:1'])
+    await peer.dropLog(scope, call.log)
+    expect(await quietly(peer, theirs(2))).toBe('gone')
+    expect(await store.read(scope, call.log, BEGINNING, 10)).toEqual([])
+  })
+
   test('a batch that is fenced at its beginning is refused as a whole', async () => {
     const { store, peer, scope, call, mine, theirs } = await start()
     await peer.appendCall(scope, call.callId, [theirs(1)])

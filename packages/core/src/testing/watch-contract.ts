@@ -32,6 +32,36 @@ export function watchContract(create: CreateStores) {
     }
   })
 
+  test('a quiet entry wakes nobody, and is read with the next one that does', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const call = await open(store, scope)
+    const [here, there] = [await listen(store, scope), await listen(peer, scope)]
+    const [quiet, loud] = [`${call.epoch}-2`, `${call.epoch}-3`]
+    await store.appendCall(scope, call.callId, [{ id: quiet, data: 'step', quiet: true }])
+    await store.appendCall(scope, call.callId, [{ id: loud, data: 'message' }])
+    for (const ears of [here, there]) {
+      await ears.until(call.log, loud)
+      expect(ears.heard).toEqual([[call.log, loud]])
+    }
+    expect(await contents(peer, scope, call.log)).toEqual(['request', 'step', 'message'])
+  })
+
+  test('who listens alone hears the appends of its own node', async () => {
+    const { store } = stores
+    const scope = await begin(store)
+    const call = await open(store, scope)
+    const ears = await listen(store, scope)
+    const [first, second] = [`${call.epoch}-2`, `${call.epoch}-3`]
+    await store.appendCall(scope, call.callId, [{ id: first, data: 'a' }])
+    await store.appendCall(scope, call.callId, [{ id: second, data: 'b' }])
+    await ears.until(call.log, second)
+    expect(ears.heard).toEqual([
+      [call.log, first],
+      [call.log, second],
+    ])
+  })
+
   test('what a wake-up tells of can be read', async () => {
     const { store, peer } = stores
     const scope = await begin(store)

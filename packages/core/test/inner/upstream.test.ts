@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { EventReader } from '../support/event-reader.js'
 import { startNodes } from '../support/nodes.js'
 import { dataOf, expectJson, initialize, Session, textOf } from '../support/session.js'
+import type { Store } from '../../src/store/store.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const uri = 'test://static'
@@ -82,12 +83,24 @@ describe('[I-4] an upstream that was restarted', () => {
 
 describe('[I-2] one session of the upstream', () => {
   test('is used by all nodes, told each thing once, and deleted with ours', async () => {
-    await using nodes = await startNodes({ count: 3, host: 'upstream', settings: { hostIdle: 100 } })
+    const watching: string[] = []
+    const wrap = (own: Store): Store =>
+      Object.assign(Object.create(own) as Store, {
+        watch: async (...args: Parameters<Store['watch']>) => {
+          watching.push(args[0])
+          const unwatch = await own.watch(...args)
+          return () => {
+            watching.splice(watching.indexOf(args[0]), 1)
+            unwatch()
+          }
+        },
+      })
+    await using nodes = await startNodes({ count: 3, host: 'upstream', wrap, settings: { hostIdle: 100 } })
     const session = await Session.begin(nodes)
     await session.request('resources/subscribe', { uri }, { node: 1 })
     for (const node of [0, 1, 2]) expect(await session.result('touch', { uri }, { node })).toBe('updated')
-    // Server objects leave memory and come back; the upstream's session stays.
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    // Server objects leave memory, and with them all subscriptions; they come back. The upstream's session stays.
+    await waitFor(() => !watching.includes(session.id))
     for (const node of [2, 1, 0]) expect(await session.result('touch', { uri }, { node })).toBe('updated')
     const sent = (method: string) =>
       nodes.upstream?.requests.filter(({ body }) => body.includes(`"${method}"`))
