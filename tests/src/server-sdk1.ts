@@ -19,8 +19,8 @@ type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>
 export function createServer(tools: readonly Tool[]): McpServer {
   const mcp = new McpServer({ name: 'system-test', version: '1' }, { capabilities })
   const server = facade(mcp)
-  for (const { name, input, run } of tools) {
-    mcp.registerTool(name, { inputSchema: input }, async (args, extra) => {
+  for (const { name, input, annotations, run } of tools) {
+    mcp.registerTool(name, { inputSchema: input, annotations }, async (args, extra) => {
       return resultOf(await run(args, callFacade(server, extra)))
     })
   }

@@ -6,8 +6,8 @@ import { nothingSeen, type CallFacade, type OnProgress, type ServerFacade, type 
 export function createServer(tools: readonly Tool[]): McpServer {
   const mcp = new McpServer({ name: 'system-test', version: '1' }, { capabilities })
   const server = facade(mcp)
-  for (const { name, input, run } of tools) {
-    mcp.registerTool(name, { inputSchema: input }, async (args, context) => {
+  for (const { name, input, annotations, run } of tools) {
+    mcp.registerTool(name, { inputSchema: input, annotations }, async (args, context) => {
       return resultOf(await run(args, callFacade(server, context)))
     })
   }

@@ -44,6 +44,7 @@ export const nothingSeen = (): Seen => ({
 export type Tool = {
   name: string
   input: z.ZodObject
+  annotations: { readOnlyHint?: boolean }
   run: (args: Record<string, unknown>, call: CallFacade) => Promise<string>
 }
 
@@ -122,6 +123,17 @@ export function tools(dir: SharedDir): Tool[] {
       await dir.passGate(gate, signal)
       return gate
     }),
+    // May be run again when its node is gone.
+    tool(
+      'look',
+      z.object({ gate: optionalGate }),
+      async ({ gate }, { signal }) => {
+        dir.record('look', gate)
+        await dir.passGate(gate, signal)
+        return gate
+      },
+      { readOnlyHint: true },
+    ),
     tool('release', z.object({ gate: z.string() }), async ({ gate }) => {
       dir.openGate(gate)
       return gate
@@ -179,6 +191,7 @@ function tool<T extends z.ZodObject>(
   name: string,
   input: T,
   run: (args: z.infer<T>, call: CallFacade) => Promise<string>,
+  annotations: Tool['annotations'] = {},
 ): Tool {
-  return { name, input, run: (args, call) => run(args as z.infer<T>, call) }
+  return { name, input, annotations, run: (args, call) => run(args as z.infer<T>, call) }
 }

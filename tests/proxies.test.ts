@@ -1,0 +1,93 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { majors } from './support/client.js'
+import { commandOf, PROXY_TIMEOUT_MS, proxies, Proxy } from './support/proxy.js'
+import { RawSession } from './support/raw.js'
+import { System } from './support/system.js'
+
+// The load balancers of docs/deploying.md, with the files that it shows.
+
+const KEEP_ALIVE_MS = 200
+
+for (const kind of proxies) {
+  const command = await commandOf(kind)
+  describe.skipIf(command === undefined)(kind.name, () => {
+    let system: System
+    let proxy: Proxy
+    beforeAll(async () => {
+      system = await System.start({ options: { keepAlive: KEEP_ALIVE_MS } })
+      proxy = await Proxy.start(kind, command!, system.nodes)
+    })
+    afterAll(async () => {
+      await proxy?.[Symbol.asyncDispose]()
+      await system[Symbol.asyncDispose]()
+    })
+
+    test('requests of one session go to both nodes', async () => {
+      const session = await RawSession.begin(proxy)
+      const pids = new Set<string>()
+      for (let turn = 0; turn < 6; turn++) {
+        const stream = await session.call(proxy, 'who')
+        await stream.ended
+        pids.add(JSON.stringify(stream.messages.at(-1)?.result))
+      }
+      expect(pids.size).toBe(2)
+    })
+
+    test('events arrive while the call that sends them still runs', async () => {
+      const session = await RawSession.begin(proxy)
+      const gate = `${kind.name}-buffer`
+      const stream = await session.call(proxy, 'say-first', { texts: ['one', 'two'], gate })
+
+      await stream.events.first(({ data }) => data.includes('two'))
+      await system.openGate(gate)
+
+      expect(await stream.ended).toBe('graceful')
+    })
+
+    test('a stream that has nothing to say outlives the time-outs of the proxy', async () => {
+      const session = await RawSession.begin(proxy)
+      const gate = `${kind.name}-idle`
+      const args = { name: 'slow', arguments: { gate } }
+      const response = await session.post(proxy, { id: 1, method: 'tools/call', params: args })
+      const enough = (2 * PROXY_TIMEOUT_MS) / KEEP_ALIVE_MS
+      let text = ''
+      let opened = false
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+        text += chunk
+        if (opened || text.split(': keep-alive').length <= enough) continue
+        opened = true
+        await system.openGate(gate)
+      }
+      expect(text).toContain(`"text":"${gate}"`)
+    })
+
+    test('a body as large as nodes take', async () => {
+      const session = await RawSession.begin(proxy)
+      const texts = ['x'.repeat(3_900_000)]
+      const response = await session.post(proxy, {
+        id: 1,
+        method: 'tools/call',
+        params: { name: 'who', arguments: { texts } },
+      })
+      expect(response.status).toBe(200)
+      await response.body?.cancel()
+    })
+
+    test.each(majors)('client %i.x: the node that runs a call is killed', async (major) => {
+      const client = await system.client(major, await system.router(proxy))
+      const gate = `${kind.name}-kill-${major}`
+
+      const looking = client.call('look', { gate })
+      await client.primed()
+      const { pid } = await system.recorded('look', gate)
+      const victim = system.nodes.find((node) => node.pid === pid)!
+      await victim.kill('SIGKILL')
+      await system.openGate(gate)
+
+      const { text, pid: other } = await looking
+      expect(text).toBe(gate)
+      expect(other).not.toBe(pid)
+      await system.add(['--port', new URL(victim.url).port])
+    })
+  })
+}
