@@ -1,6 +1,6 @@
-// The code of the README, as it compiles. A test compares the two.
+// The code of the README and of docs/, as it compiles. A test compares them.
 import { createServer } from 'node:http'
-import { durable, durableTool, type FetchHandler, type Store } from '@mcp-durable/core'
+import { durable, durableTool, type AuthInfo, type FetchHandler, type Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
@@ -35,16 +35,16 @@ export function createShop({ create, charge }: Shop) {
 export function mountInHono(app: Hono, url: string, createMyServer: () => McpServer) {
   const mcp = durable({ server: () => createMyServer(), store: redisStore(new Redis(url)) })
 
-  app.use('/mcp', hono(mcp))
+  app.use('/mcp', hono(mcp)) // or express(mcp), node(mcp), mcp.fetch(request)
   return mcp
 }
 
 export function wrapInHono(app: Hono, store: Store, existing: { fetch: FetchHandler }) {
-  app.use('/mcp', hono(durable({ store, handler: existing.fetch }))) // any (Request) => Response
+  app.use('/mcp', hono(durable({ store, handler: existing.fetch }))) // any (Request) => Response: a Map in Hono, @hono/mcp
 }
 
 export function wrapInExpress(app: Express, store: Store, existing: Express) {
-  app.use('/mcp', express(durable({ store, handler: fromNode(existing) }))) // an Express application, or any (req, res)
+  app.all('/mcp', express(durable({ store, handler: fromNode(existing) }))) // an Express application, or any (req, res)
 }
 
 export function standBefore(store: Store) {
@@ -76,4 +76,10 @@ export async function goOnLater(url: URL, lastEventId: string) {
   const { sessionId, protocolVersion } = connection // enough to go on later, in another process:
   await using again = await reconnect(url, { sessionId, protocolVersion, lastEventId })
   await again.resumed // the result of the call whose stream `lastEventId` was an event of
+}
+
+export function belongToPeople(createMyServer: () => McpServer, store: Store) {
+  const userOf = (authInfo?: AuthInfo) => (authInfo?.['extra'] as { sub?: string } | undefined)?.sub
+  const mcp = durable({ server: createMyServer, store, principal: (_request, authInfo) => userOf(authInfo) })
+  return mcp
 }

@@ -1,28 +1,65 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
-const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const filesIn = (folder: string, extension: string) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(extension))
+    .map((name) => `${folder}/${name}`)
 
-test('every line of code in the README stands in a file that compiles', () => {
-  const compiled = new Set(linesOf(read('../src/readme.ts')))
-  const blocks = [...read('../../README.md').matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
-  expect(blocks.length).toBeGreaterThan(2)
-  const missing = blocks.flatMap(linesOf).filter((line) => !compiled.has(line) && !isShortImport(line))
-  expect(missing).toEqual([])
+const documents = ['README.md', 'examples/README.md', ...filesIn('docs', '.md')]
+const sources = [
+  'examples/src/readme.ts',
+  'examples/src/durable-context.ts',
+  ...filesIn('examples/src/migrating', '.ts'),
+]
+const compiled = new Set(sources.flatMap((path) => linesOf(read(path))))
+
+test('there is code in the README and in docs/', () => {
+  expect(documents.flatMap((path) => blocksOf(path, 'ts')).length).toBeGreaterThan(20)
 })
 
-test('every file that the README links to is there', () => {
-  const links = [...read('../../README.md').matchAll(/\]\(([^):#]+)\)/g)].map(([, path = '']) => path)
-  expect(links.length).toBeGreaterThan(10)
-  expect(links.filter((path) => !existsSync(new URL(`../../${path}`, import.meta.url)))).toEqual([])
+test.each(documents)('%s: every line of code stands in a file that compiles', (path) => {
+  const lines = blocksOf(path, 'ts').flatMap(linesOf)
+  expect(lines.filter((line) => !compiled.has(line) && !isShortImport(line))).toEqual([])
 })
 
-/** The README imports only what matters; the file may import more from the same module. */
+test.each(documents)('%s: every file that is linked to is there', (path) => {
+  const links = [...read(path).matchAll(/\]\(([^):#]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link)
+  const folder = join(root, dirname(path))
+  expect(links.filter((link) => !existsSync(join(folder, link)))).toEqual([])
+})
+
+test.each([
+  ['nginx', 'nginx.conf'],
+  ['caddyfile', 'Caddyfile'],
+])('the configuration of %s in docs/deploying.md is the file that is tested', (language, file) => {
+  expect(blocksOf('docs/deploying.md', language)).toEqual([read(`docs/deploying/${file}`)])
+})
+
+test('every setting is in docs/settings.md', () => {
+  const settings = read('packages/core/src/settings.ts')
+  const names = [...settings.matchAll(/^ {2}(\w+): /gm)].map(([, name = '']) => name)
+  const described = read('docs/settings.md')
+  expect(names.length).toBeGreaterThan(20)
+  expect(names.filter((name) => !described.includes(`\`${name}\``))).toEqual([])
+})
+
+/** The code blocks of a document in one language. */
+function blocksOf(path: string, language: string): string[] {
+  const blocks = read(path).matchAll(/^```(\w+)\n(.*?)^```$/gms)
+  return [...blocks].flatMap(([, name, code = '']) => (name === language ? [code] : []))
+}
+
+/** A document imports only what matters; the file may import more from the same module. */
 function isShortImport(line: string) {
   const [, names = '', module = ''] = /^import \{ (.+) \} from '(.+)'$/.exec(line) ?? []
-  const source = read('../src/readme.ts')
-  const imported = new RegExp(`import \\{ (.+) \\} from '${module}'`).exec(source)?.[1]?.split(', ') ?? []
-  return names !== '' && names.split(', ').every((name) => imported.includes(name))
+  const imported = new RegExp(`import \\{ (.+) \\} from '${module}'`).exec(read('examples/src/readme.ts'))
+  const all = imported?.[1]?.split(', ') ?? []
+  return names !== '' && names.split(', ').every((name) => all.includes(name))
 }
 
 function linesOf(code: string) {
