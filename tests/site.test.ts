@@ -1,0 +1,114 @@
+import { execFile } from 'node:child_process'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { findBrowser, Page } from './support/browser.js'
+
+// The site as it is built from docs/; the build itself fails on a dead link.
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const TYPES: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+}
+
+const browser = await findBrowser()
+let dir: string
+let url: string
+const server = createServer((request, response) => {
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost')
+  const file = pathname === '/' ? '/index.html' : pathname
+  const path = join(dir, extname(file) === '' ? `${file}.html` : file)
+  readFile(path).then(
+    (content) => response.writeHead(200, { 'content-type': TYPES[extname(path)] }).end(content),
+    () => response.writeHead(404).end(),
+  )
+})
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'mcp-durable-site-'))
+  const vitepress = join(ROOT, 'node_modules/vitepress/bin/vitepress.js')
+  await promisify(execFile)(process.execPath, [vitepress, 'build', 'docs', '--outDir', dir], { cwd: ROOT })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}, 180_000)
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  await rm(dir, { recursive: true, force: true })
+})
+
+test('every page of docs/ is in the navigation', async () => {
+  const index = await readFile(join(dir, 'index.html'), 'utf8')
+  const files = (await readdir(join(ROOT, 'docs'))).filter(
+    (name) => name.endsWith('.md') && name !== 'index.md',
+  )
+  expect(files.length).toBeGreaterThan(8)
+  expect(files.filter((name) => !index.includes(`href="/${name.replace('.md', '')}"`))).toEqual([])
+})
+
+test('every link to a heading finds it', async () => {
+  const names = (await readdir(dir)).filter((name) => name.endsWith('.html'))
+  const pages = new Map<string, string>()
+  for (const name of names) pages.set(name, await readFile(join(dir, name), 'utf8'))
+  const links = [...pages].flatMap(([name, html]) =>
+    [...html.matchAll(/<a[^>]* href="([^"#:]*)#([^"]+)"/g)].map(([, page = '', id = '']) => ({
+      name,
+      target: page === '' ? name : `${page.replace(/^\.?\//, '')}.html`,
+      id: decodeURIComponent(id),
+    })),
+  )
+  expect(links.length).toBeGreaterThan(50)
+  const dead = links.filter(({ target, id }) => !pages.get(target)?.includes(` id="${id}"`))
+  expect(dead).toEqual([])
+})
+
+test.skipIf(browser === undefined)(
+  'in a browser every page is reached by its link, and shows without an error',
+  async () => {
+    await using page = await Page.open(browser!)
+    await page.load(url)
+    const links = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('.VPSidebar a')].map((link) => link.getAttribute('href'))`,
+    )
+    expect(links.length).toBeGreaterThan(8)
+    for (const link of links) {
+      const shown = await page.evaluate<{ title: string; broken: string[]; text: number }>(visit(link))
+      expect(shown.title, link).not.toMatch(/^$|404/)
+      expect(shown.broken, link).toEqual([])
+      expect(shown.text, link).toBeGreaterThan(500)
+    }
+    expect(page.errors).toEqual([])
+    expect(
+      page.requests.filter((request) => !request.startsWith(url) && !request.startsWith('data:')),
+    ).toEqual([])
+  },
+)
+
+/** Clicks a link of the navigation, waits until its page stands there with all images, and says what it shows. */
+const visit = (link: string) => `(async () => {
+  const at = (path) => location.pathname === path && document.querySelector('.vp-doc h1')
+  const seen = document.querySelector('.vp-doc > div')
+  document.querySelector('.VPSidebar a[href="${link}"]').click()
+  await new Promise((resolve) => {
+    const look = () => at('${link}') && (seen !== document.querySelector('.vp-doc > div') || '${link}' === '/') && resolve()
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true })
+    look()
+  })
+  const images = [...document.querySelectorAll('.vp-doc img')]
+  await Promise.all(images.map((image) => image.decode().catch(() => undefined)))
+  return {
+    title: document.querySelector('.vp-doc h1').textContent,
+    broken: images.filter((image) => image.naturalWidth === 0).map((image) => image.src),
+    text: document.querySelector('.vp-doc').textContent.length,
+  }
+})()`
