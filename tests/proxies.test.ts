@@ -10,7 +10,7 @@ const KEEP_ALIVE_MS = 200
 
 for (const kind of proxies) {
   const command = await commandOf(kind)
-  describe.skipIf(command === undefined)(kind.name, () => {
+  describe.skipIf(command === undefined)(`behind ${kind.name}`, () => {
     let system: System
     let proxy: Proxy
     beforeAll(async () => {

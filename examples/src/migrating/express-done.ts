@@ -15,8 +15,10 @@ const http = app.listen(Number(process.env['PORT']), '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)
 })
 
-process.once('SIGTERM', async () => {
+process.once('SIGTERM', () => void leave())
+
+async function leave() {
   http.close()
   await mcp.close()
   process.exit()
-})
+}

@@ -18,8 +18,10 @@ const http = serve(
   },
 )
 
-process.once('SIGTERM', async () => {
+process.once('SIGTERM', () => void leave())
+
+async function leave() {
   http.close()
   await mcp.close()
   process.exit()
-})
+}
