@@ -35,9 +35,9 @@ export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Pr
         stops.delete(stop)
         resolve(value)
       },
-      (error: unknown) => {
+      (error: Error) => {
         stops.delete(stop)
-        reject(error as Error)
+        reject(error)
       },
     )
   })
