@@ -76,8 +76,9 @@ async function runJournaled(
   batch: boolean,
 ): Promise<Response> {
   const { services } = exchange
+  const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
   prepareHost(exchange, sessionId)
-  const outcome = await services.calls.open(callRequest(exchange, sessionId, requests, batch))
+  const outcome = await opening
   switch (outcome.status) {
     case 'unknown':
       throw refuse.sessionNotFound()
@@ -117,8 +118,9 @@ async function runDeferred(
   batch: boolean,
 ): Promise<Response> {
   const { sessions } = exchange.services
+  const admitting = admit(exchange, sessionId)
   prepareHost(exchange, sessionId)
-  const admission = await admit(exchange, sessionId)
+  const admission = await admitting
   const extra = extraOf(exchange)
   const host = await sessions.hosts.get(sessionId, admission.version, extra)
   const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -125,6 +126,8 @@ export class Hosts {
   async prepare(sessionId: string, principal: string | undefined, extra: MessageExtra) {
     if (this.#closed || this.#hosted.has(sessionId)) return
     const session = await this.#services.store.readSession(sessionId)
+    // Making a server object may take longer than all the rest: first goes out what the store is asked in this turn.
+    await nextTurn()
     if (session?.principal !== principal || this.#closed || this.#hosted.has(sessionId)) return
     if (session) await this.#rebuild(sessionId, session.version, extra, session)
   }
