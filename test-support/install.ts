@@ -32,11 +32,10 @@ export async function installPackage(name: { debian: string; brew: string }): Pr
  * A program that only some tests need: its path is found, or it is installed. `undefined` where that can't be: such a
  * test is skipped, with the reason on the console, but never in CI, where it is an error.
  */
-export async function ensureProgram(program: {
-  commands: readonly string[]
-  debian: string
-  brew: string
-}): Promise<string | undefined> {
+export async function ensureProgram(
+  program: { commands: readonly string[]; debian: string; brew: string },
+  { install = installPackage, isCI = Boolean(process.env['CI']) } = {},
+): Promise<string | undefined> {
   const { commands, debian } = program
   const find = async () => {
     const found = await Promise.all(commands.map((command) => works('which', command)))
@@ -44,11 +43,11 @@ export async function ensureProgram(program: {
   }
   const found = await find()
   if (found !== undefined) return found
-  const failure = await installPackage(program).catch((error: ExecFileException) => error)
+  const failure = await install(program).catch((error: ExecFileException) => error)
   const installed = await find()
   if (installed !== undefined) return installed
   const why = `None of ${commands.join(', ')} is here, and none could be installed (Debian: sudo apt-get install ${debian}).`
-  if (process.env['CI']) throw new Error(why, { cause: failure })
+  if (isCI) throw new Error(why, { cause: failure })
   console.warn(`${why} The tests that need it are skipped.`)
   return undefined
 }

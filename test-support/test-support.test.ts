@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-import { spawnNode, startRedis, startRedisCluster, waitFor } from './index.js'
+import { ensureProgram, spawnNode, startRedis, startRedisCluster, waitFor } from './index.js'
 
 test('the run has a Redis that answers', async () => {
   const redis = new Redis(process.env['REDIS_URL']!)
@@ -94,6 +94,23 @@ describe('spawnNode', () => {
   test('fails with the output of a process that ends early', async () => {
     const file = await script('broken.mjs', `console.error('no such thing'); process.exit(3)`)
     await expect(spawnNode(file)).rejects.toThrow(/it ended \(3\)[^]*no such thing/)
+  })
+})
+
+describe('ensureProgram', () => {
+  const program = { commands: ['no-such-program'], debian: 'none', brew: 'none' }
+
+  test('finds what is there, and installs nothing then', async () => {
+    const install = () => Promise.reject(new Error('installed'))
+    expect(await ensureProgram({ ...program, commands: ['no-such-program', 'node'] }, { install })).toBe(
+      'node',
+    )
+  })
+
+  test('what can’t be had skips its tests, but is an error in CI', async () => {
+    const install = () => Promise.resolve()
+    expect(await ensureProgram(program, { install, isCI: false })).toBeUndefined()
+    await expect(ensureProgram(program, { install, isCI: true })).rejects.toThrow(/no-such-program/)
   })
 })
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { constants, setPriority, tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -37,7 +37,12 @@ const server = createServer((request, response) => {
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'mcp-durable-site-'))
   const vitepress = join(ROOT, 'node_modules/vitepress/bin/vitepress.js')
-  await promisify(execFile)(process.execPath, [vitepress, 'build', 'docs', '--outDir', dir], { cwd: ROOT })
+  const built = promisify(execFile)(process.execPath, [vitepress, 'build', 'docs', '--outDir', dir], {
+    cwd: ROOT,
+  })
+  // Other tests run beside it, and some of them mind the time.
+  setPriority(built.child.pid!, constants.priority.PRIORITY_LOW)
+  await built
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }, 180_000)

@@ -48,6 +48,20 @@ test('every setting is in docs/settings.md', () => {
   expect(names.filter((name) => !described.includes(`\`${name}\``))).toEqual([])
 })
 
+test('the messages in docs/troubleshooting.md are those of the code', () => {
+  const files = readdirSync(join(root, 'packages/core/src'), { recursive: true, encoding: 'utf8' })
+  const code = files.filter((name) => name.endsWith('.ts')).map((name) => read(`packages/core/src/${name}`))
+  const all = code.join('\n')
+  const tables = read('docs/troubleshooting.md').split('\n\n')
+  const rows = tables.filter((text) => /^\| message /.test(text)).flatMap((text) => text.split('\n').slice(2))
+  const quoted = rows.flatMap((row) =>
+    [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, text = '']) => text),
+  )
+  expect(quoted.length).toBeGreaterThan(12)
+  const parts = quoted.flatMap((text) => text.split('…')).map((part) => part.trim())
+  expect(parts.filter((part) => !all.includes(part))).toEqual([])
+})
+
 /** The code blocks of a document in one language. */
 function blocksOf(path: string, language: string): string[] {
   const blocks = read(path).matchAll(/^```(\w+)\n(.*?)^```$/gms)
