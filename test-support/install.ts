@@ -16,13 +16,13 @@ export async function works(command: string, arg: string): Promise<boolean> {
 }
 
 /** Installs a package where that needs nobody's consent: as root on Debian, or with brew. Else it does nothing. */
-export async function installPackage(name: { debian: string; brew: string }): Promise<void> {
+export async function installPackage(name: { debian: string; brew?: string }): Promise<void> {
   if (process.getuid?.() === 0 && (await works('apt-get', '--version'))) {
     console.log(`Installing ${name.debian} with apt-get …`)
     await aptGet('update')
     // The package may start a service; the tests don't use it.
     await aptGet('install', '--yes', '--no-install-recommends', name.debian)
-  } else if (await works('brew', '--version')) {
+  } else if (name.brew !== undefined && (await works('brew', '--version'))) {
     console.log(`Installing ${name.brew} with brew …`)
     await exec('brew', ['install', name.brew])
   }
@@ -33,7 +33,7 @@ export async function installPackage(name: { debian: string; brew: string }): Pr
  * test is skipped, with the reason on the console, but never in CI, where it is an error.
  */
 export async function ensureProgram(
-  program: { commands: readonly string[]; debian: string; brew: string },
+  program: { commands: readonly string[]; debian: string; brew?: string },
   { install = installPackage, isCI = Boolean(process.env['CI']) } = {},
 ): Promise<string | undefined> {
   const { commands, debian } = program

@@ -12,9 +12,14 @@ const ANSWER_MS = 20_000
 /** The command of a Chromium, which is installed if it has to be; `undefined` where it can't be. */
 export const findBrowser = () =>
   ensureProgram({
-    commands: ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome'],
+    commands: [
+      'chromium-headless-shell',
+      'chromium',
+      'chromium-browser',
+      'google-chrome',
+      '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+    ],
     debian: 'chromium-headless-shell',
-    brew: 'chromium',
   })
 
 type Message = { id?: number; method?: string; params?: Params; result?: Params; error?: { message: string } }
