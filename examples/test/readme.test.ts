@@ -53,13 +53,24 @@ test('the messages in docs/troubleshooting.md are those of the code', () => {
   const code = files.filter((name) => name.endsWith('.ts')).map((name) => read(`packages/core/src/${name}`))
   const all = code.join('\n')
   const tables = read('docs/troubleshooting.md').split('\n\n')
-  const rows = tables.filter((text) => /^\| message /.test(text)).flatMap((text) => text.split('\n').slice(2))
+  const rows = tables
+    .filter((text) => text.startsWith('| message '))
+    .flatMap((text) => text.split('\n').slice(2))
   const quoted = rows.flatMap((row) =>
     [...(row.split('|')[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, text = '']) => text),
   )
   expect(quoted.length).toBeGreaterThan(12)
   const parts = quoted.flatMap((text) => text.split('…')).map((part) => part.trim())
   expect(parts.filter((part) => !all.includes(part))).toEqual([])
+})
+
+test('every command in the documents is there', () => {
+  const text = documents.map(read).join('\n')
+  const named = (pattern: RegExp) => new Set([...text.matchAll(pattern)].map(([, name = '']) => name))
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const commands = filesIn('packages/cli/src/commands', '.ts').map((path) => path.replace(/.*\/|\.ts$/g, ''))
+  expect([...named(/npm run ([\w:-]+)/g)].filter((name) => !(name in scripts))).toEqual([])
+  expect([...named(/`mcp-durable (\w+)/g)].filter((name) => !commands.includes(name))).toEqual([])
 })
 
 /** The code blocks of a document in one language. */
