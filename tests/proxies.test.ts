@@ -61,6 +61,18 @@ for (const kind of proxies) {
       expect(text).toContain(`"text":"${gate}"`)
     })
 
+    test('a page of the same host may come, one of another may not', async () => {
+      const session = await RawSession.begin(proxy)
+      const from = async (origin: string) => {
+        const headers = { accept: 'text/event-stream', 'mcp-session-id': session.id, origin }
+        const response = await fetch(`${proxy.url}/mcp`, { headers })
+        await response.body?.cancel()
+        return response.status
+      }
+      expect(await from(proxy.url)).toBe(200)
+      expect(await from('https://example.com')).toBe(403)
+    })
+
     test('a body as large as nodes take', async () => {
       const session = await RawSession.begin(proxy)
       const texts = ['x'.repeat(3_900_000)]
