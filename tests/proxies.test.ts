@@ -101,5 +101,29 @@ for (const kind of proxies) {
       expect(other).not.toBe(pid)
       await system.add(['--port', new URL(victim.url).port])
     })
+
+    test('a rolling restart: the session goes on, and no call is run twice', async () => {
+      const client = await (await system.client(1, await system.router(proxy))).listens()
+      const load = system.load(client, ['effect'])
+      // The last one at each address; those before were killed.
+      const alive = new Map(system.nodes.map((node) => [node.url, node])).values()
+      for (const old of [...alive]) {
+        await load.progress(20)
+        const exit = old.kill('SIGTERM')
+        await load.progress(20)
+        expect(await exit).toEqual({ code: 0, signal: null })
+        await system.add(['--port', new URL(old.url).port])
+      }
+      await load.progress(40)
+      await load.stop()
+
+      const names = load.outcomes.items.map(({ name }) => name)
+      const effects = (await system.ledger('effect'))
+        .map(({ detail }) => detail)
+        .filter((name) => names.includes(name))
+      expect(new Set(effects).size).toBe(effects.length)
+      expect(effects).toEqual(expect.arrayContaining(load.succeeded.map(({ name }) => name)))
+      if (kind.passesOn) expect(load.failed).toEqual([])
+    })
   })
 }

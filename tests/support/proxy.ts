@@ -12,6 +12,8 @@ export type ProxyKind = {
   /** The package, of Debian and of brew. */
   debian: string
   brew: string
+  /** Whether a request that one node could not take is given to the next one, whatever it is. */
+  passesOn: boolean
   /** What the file of the docs needs around it to run here: without root, with files of its own. */
   wrap: (file: string, dir: string) => string
   args: (config: string, dir: string) => string[]
@@ -28,6 +30,7 @@ export const proxies: ProxyKind[] = [
     commands: ['nginx', '/usr/sbin/nginx'],
     debian: 'nginx-light',
     brew: 'nginx',
+    passesOn: true,
     wrap: (file, dir) => `
       ${process.getuid?.() === 0 ? 'user root;' : ''}
       daemon off;
@@ -48,6 +51,7 @@ export const proxies: ProxyKind[] = [
     commands: ['caddy'],
     debian: 'caddy',
     brew: 'caddy',
+    passesOn: false,
     wrap: (file) => `{\n\tadmin off\n}\n${file}`,
     args: (config) => ['run', '--adapter', 'caddyfile', '--config', config],
   },
