@@ -89,6 +89,11 @@ export class Calls {
     void this.#takeBack(this.#newCall(request))
   }
 
+  /** Somebody waits for an open call of the scope. Most are run by another node; if there is none, this one does. */
+  rescue(scope: string) {
+    this.#ownership.rescue(scope).catch(() => undefined)
+  }
+
   /** Resolves when this node owns no call. */
   async allEnded() {
     while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))

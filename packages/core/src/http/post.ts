@@ -180,6 +180,7 @@ async function attach(
   const [first] = (await exchange.services.store.read(sessionId, `call:${callId}`, BEGINNING, 1)) ?? []
   exchange.services.streams.guardLimit(sessionId)
   if (!first) throw refuse.unavailable('the call has just ended. Send it again.')
+  exchange.services.calls.rescue(sessionId)
   return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
 }
 
