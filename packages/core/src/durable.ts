@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Calls } from './call/calls.js'
 import { Ownership } from './call/ownership.js'
 import type { Claimed } from './call/ownership.js'
+import type { TakenOver } from './call/calls.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
 import { refuse } from './http/replies.js'
@@ -15,8 +16,12 @@ import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
+import type { TakeoverOutcome } from './signals/events.js'
+import type { Holdings } from './signals/telemetry.js'
 import { outcomeUnknown } from './session/recovery.js'
 import { Sessions } from './session/sessions.js'
+import { signalsFor } from './signals/signals.js'
+import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
 import { whileStoreFails } from './store/retry.js'
 import type { Store } from './store/store.js'
@@ -73,11 +78,16 @@ class Node implements Durable {
   readonly #handsOver: boolean
   readonly #inner: InnerServers | undefined
   readonly #left = new AbortController()
+  readonly #signals: Signals
+  readonly #unobserve: (() => void) | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: DurableOptions, settings: Settings) {
     const logger = options.logger ?? consoleLogger
-    const store = options.store ?? memoryStore()
+    const signals = signalsFor({ on: options.on, telemetry: options.telemetry, logger })
+    this.#signals = signals
+    const given = options.store ?? memoryStore()
+    const store = signals.store?.(given) ?? given
     if (!options.store) {
       logger.warn(
         {},
@@ -91,7 +101,7 @@ class Node implements Durable {
     this.#inner = inner
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
-    const streams = new Streams(store, watcher, settings)
+    const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtl, maxOpenCalls }
     const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
     const sessions = new Sessions({
@@ -100,6 +110,7 @@ class Node implements Durable {
       calls,
       logger,
       settings,
+      signals,
       server: options.server ?? ((session) => inner!.make(session)),
       inner,
       recover: options.recover,
@@ -113,6 +124,7 @@ class Node implements Durable {
       streams,
       settings,
       logger,
+      signals,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
@@ -124,6 +136,7 @@ class Node implements Durable {
       every(sessionTtl / 4, () => this.#keepAlive()),
     ]
     this.#ownership.start()
+    this.#unobserve = options.telemetry?.observe(() => this.#holdings())
     void this.#warnOfRisks(store, logger)
   }
 
@@ -133,7 +146,9 @@ class Node implements Durable {
       leaving.headers.set('connection', 'close')
       return leaving
     }
-    const handled = handle(this.#services, request, options)
+    const handled = this.#signals.request
+      ? this.#handleObserved(request, options)
+      : handle(this.#services, request, options)
     this.#handling.add(handled)
     try {
       return await handled
@@ -169,6 +184,7 @@ class Node implements Durable {
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#inner?.close()
+    this.#unobserve?.()
     await store.close()
   }
 
@@ -189,16 +205,50 @@ class Node implements Durable {
 
   /** A call of a dead node is this node's now. It stays open until it has run, so it is not given up easily. */
   async #takeOver(claimed: Claimed) {
-    const { calls, sessions, logger } = this.#services
+    const { calls, logger } = this.#services
+    const beganAt = performance.now()
     try {
       const taken = await calls.takeOver(claimed, this.#left.signal)
       if (!taken) return
-      await sessions.recover(taken).catch(async (error: unknown) => {
-        logger.error({ error, session: shortId(claimed.scope) }, 'a call could not be run again')
-        await taken.call.end((request) => outcomeUnknown(request))
-      })
+      // A call that was opened here, and not begun, was nobody else's.
+      if (taken.call.attempt > 1 && this.#signals.takeover) await this.#recoverObserved(taken, beganAt)
+      else await this.#recover(taken)
     } catch (error) {
       logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
+    }
+  }
+
+  async #recover(taken: TakenOver): Promise<TakeoverOutcome> {
+    const { sessions, logger } = this.#services
+    try {
+      return await sessions.recover(taken)
+    } catch (error) {
+      logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
+      await taken.call.end((request) => outcomeUnknown(request))
+      return 'unknown'
+    }
+  }
+
+  async #recoverObserved(taken: TakenOver, beganAt: number) {
+    const { id: callId, scope: sessionId, attempt, requests } = taken.call
+    const { trace } = taken.request
+    const sinceMs = performance.now() - beganAt
+    const observed = this.#signals.takeover?.({ requests, trace, sinceMs })
+    const outcome = await observed?.run(() => this.#recover(taken))
+    if (outcome) observed?.end({ sessionId, callId, attempt, outcome })
+  }
+
+  #handleObserved(request: Request, options: FetchOptions) {
+    return this.#signals.request!(request, () => handle(this.#services, request, options))
+  }
+
+  #holdings(): Holdings {
+    const { calls, streams, sessions } = this.#services
+    return {
+      openCalls: calls.owned.size,
+      streams: streams.size,
+      sessions: this.#ownership.heldScopes,
+      hosts: sessions.hosts.size,
     }
   }
 

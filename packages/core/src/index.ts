@@ -8,6 +8,18 @@ export type { FetchOptions } from './http/exchange.js'
 export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'
 export type { Logger } from './logger.js'
 
+// What happens, for those who want to know
+export type {
+  CallOutcome,
+  Events,
+  Hooks,
+  Run,
+  StepOutcome,
+  Stream,
+  TakeoverOutcome,
+} from './signals/events.js'
+export type { Telemetry } from './signals/telemetry.js'
+
 // Stores
 export { memoryStore } from './store/memory.js'
 export { BEGINNING, compareIds, OLDEST } from './store/store.js'

@@ -3,6 +3,8 @@ import type { Logger } from './logger.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
 import type { RecoveredCall } from './session/recovery.js'
+import type { Hooks } from './signals/events.js'
+import type { Telemetry } from './signals/telemetry.js'
 import type { Store } from './store/store.js'
 
 /** Auth info as the SDK knows it; only `clientId` and `token` mean something here. */
@@ -51,6 +53,10 @@ export type CommonOptions = {
    */
   passHeaders?: readonly string[]
   logger?: Logger
+  /** Functions that are told what happens, by the name of the event. */
+  on?: Hooks
+  /** Spans and metrics of OpenTelemetry: `telemetry()` of `@mcp-durable/core/telemetry`. */
+  telemetry?: Telemetry
 } & Partial<Settings>
 
 export type DurableOptions = Served & CommonOptions

@@ -79,6 +79,11 @@ export class Ownership {
     )
   }
 
+  /** How many scopes are held. */
+  get heldScopes() {
+    return this.#held.size
+  }
+
   /** True when others would find a call of this node in the scope; else `hold` sees to that. */
   holds(scope: string): boolean {
     const late = Date.now() - this.#knownAt

@@ -24,6 +24,8 @@ export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
+/** Does a step; `earlier`: what an earlier run has recorded of it. */
+type Work = (step: Step, earlier: StepRecord | undefined) => Promise<unknown>
 type Inside = { owner: Steps; step: Step }
 const currentStep = () => currentScope().step as Inside | undefined
 
@@ -59,7 +61,7 @@ export class Steps {
   async run(
     name: string,
     spec: StepSpec,
-    work: (step: Step, earlier: StepRecord | undefined) => Promise<unknown>,
+    work: Work,
   ): Promise<unknown> {
     const step = this.#begin(name, spec)
     const earlier = this.#log.step(step.id)
@@ -71,6 +73,7 @@ export class Steps {
       case 'pending':
         return untilAborted(this.signal, new Promise(() => undefined))
       default:
+        if (this.#log.observeStep) return this.#observed(step, earlier, work)
         return untilAborted(this.signal, work(step, earlier))
     }
   }
@@ -144,6 +147,12 @@ export class Steps {
 
   async mark({ id }: Step, phase: 'started' | 'cleared') {
     await this.#log.record({ id, phase })
+  }
+
+  /** The key of a step may say more than its name should. */
+  #observed(step: Step, earlier: StepRecord | undefined, work: Work) {
+    const [name = ''] = step.id.split('\n', 1)
+    return this.#log.observeStep?.(name, () => untilAborted(this.signal, work(step, earlier)))
   }
 
   #begin(name: string, { key, check = accept, classes = [] }: StepSpec): Step {

@@ -207,6 +207,7 @@ function callRequest(exchange: Exchange, scope: string, requests: readonly JsonR
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
+    trace: services.signals.trace?.(),
   }
 }
 

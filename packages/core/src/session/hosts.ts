@@ -2,6 +2,7 @@ import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
@@ -15,6 +16,7 @@ export type HostServices = {
   logger: Logger
   server: ServerFactory
   standalone: (sessionId: string) => Standalone
+  signals: Signals
   validateEffects: boolean
   hostIdle: number
   maxHosts: number
@@ -57,6 +59,11 @@ export class Hosts {
     return this.#ready.keys()
   }
 
+  /** How many there are. */
+  get size() {
+    return this.#ready.size
+  }
+
   peek(sessionId: string): Host | undefined {
     return this.#ready.get(sessionId)?.host
   }
@@ -84,8 +91,8 @@ export class Hosts {
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
   async create(info: SessionInfo): Promise<Host> {
-    const { server, standalone, store, logger, validateEffects } = this.#services
-    const services = { standalone: standalone(info.sessionId), store, logger, validateEffects }
+    const { server, standalone, store, logger, signals, validateEffects } = this.#services
+    const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
     return Host.connect(await server(info), info.sessionId, services)
   }
 
@@ -143,7 +150,8 @@ export class Hosts {
 
   #rebuild(sessionId: string, version: number, extra: MessageExtra): Promise<Hosted> {
     this.makeRoom()
-    const hosted = this.#build(sessionId, version, extra)
+    const build = () => this.#build(sessionId, version, extra)
+    const hosted = this.#services.signals.rebuild?.(sessionId, build) ?? build()
     this.#hosted.set(sessionId, hosted)
     hosted.catch(() => {
       if (this.#hosted.get(sessionId) === hosted) this.#hosted.delete(sessionId)
