@@ -6,7 +6,11 @@ type Operation = (...args: unknown[]) => unknown
 type Tell<Name extends keyof Events> = ((event: Events[Name]) => void) | undefined
 
 /** The same store, watched: how long operations take, how they fail, and which appends are refused to this node. */
-export function observedStore(store: Store, operation: Tell<'storeOperation'>, fenced: Tell<'fenced'>): Store {
+export function observedStore(
+  store: Store,
+  operation: Tell<'storeOperation'>,
+  fenced: Tell<'fenced'>,
+): Store {
   const observed = new Map<string | symbol, Operation>()
   return new Proxy(store, {
     get(target, name) {

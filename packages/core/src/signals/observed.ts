@@ -1,7 +1,9 @@
 import type { Events } from './events.js'
 import type { Span } from './telemetry.js'
 
-type Timed = { [Name in keyof Events]: Events[Name] extends { durationMs: number } ? Name : never }[keyof Events]
+type Timed = {
+  [Name in keyof Events]: Events[Name] extends { durationMs: number } ? Name : never
+}[keyof Events]
 
 /** Something under way that somebody wants to know of; it ends once. */
 export class Observed<Name extends Timed> {
@@ -11,11 +13,7 @@ export class Observed<Name extends Timed> {
   #ended = false
 
   /** `sinceMs`: for how long it has been there already. */
-  constructor(
-    tell: ((event: Events[Name]) => void) | undefined,
-    span: Span<Name> | undefined,
-    sinceMs = 0,
-  ) {
+  constructor(tell: ((event: Events[Name]) => void) | undefined, span: Span<Name> | undefined, sinceMs = 0) {
     this.#tell = tell
     this.#span = span
     this.#beganAt = performance.now() - sinceMs
