@@ -5,6 +5,8 @@ import type { Claimed } from './call/ownership.js'
 import type { TakenOver } from './call/calls.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
+import { healthOf } from './health.js'
+import type { Health, HealthOptions } from './health.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import { InnerServers } from './inner/inner-servers.js'
@@ -37,6 +39,8 @@ export interface Durable {
   notify(sessionId: string, notification: Notification): Promise<boolean>
   /** Notifies every session; resolves to how many there were. */
   broadcast(notification: Notification): Promise<number>
+  /** How this node is, for a health check: it asks the store, and never rejects. */
+  health(options?: HealthOptions): Promise<Health>
   /**
    * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s), then hands the rest over to
    * the other nodes, ends every stream, and closes the store. Clients resume on another node.
@@ -81,6 +85,7 @@ class Node implements Durable {
   readonly #signals: Signals
   readonly #unobserve: (() => void) | undefined
   #closing: Promise<void> | undefined
+  #closed = false
 
   constructor(options: DurableOptions, settings: Settings) {
     const logger = options.logger ?? consoleLogger
@@ -165,8 +170,13 @@ class Node implements Durable {
     return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
   }
 
+  health(options: HealthOptions = {}) {
+    const closing = { leaving: this.#closing !== undefined, closed: this.#closed }
+    return healthOf(this.#ownership, closing, options)
+  }
+
   close({ graceMs = 10_000 } = {}) {
-    this.#closing ??= this.#leave(graceMs)
+    this.#closing ??= this.#leave(graceMs).finally(() => (this.#closed = true))
     return this.#closing
   }
 

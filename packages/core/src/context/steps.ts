@@ -58,11 +58,7 @@ export class Steps {
   }
 
   /** Replays a step that has ended before; else `work` does it and records its end. */
-  async run(
-    name: string,
-    spec: StepSpec,
-    work: Work,
-  ): Promise<unknown> {
+  async run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
     const step = this.#begin(name, spec)
     const earlier = this.#log.step(step.id)
     switch (earlier?.phase) {

@@ -355,7 +355,11 @@ export class Host implements CallHost {
   }
 }
 
-const endOf = ({ run }: RequestLog, outcome: CallOutcome, errorCode?: number) => ({ ...run, outcome, errorCode })
+const endOf = ({ run }: RequestLog, outcome: CallOutcome, errorCode?: number) => ({
+  ...run,
+  outcome,
+  errorCode,
+})
 
 function answeredBy(log: RequestLog, response: JsonRpcResponse) {
   if ('error' in response) return endOf(log, 'error', response.error.code)
