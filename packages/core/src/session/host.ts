@@ -153,7 +153,7 @@ export class Host implements CallHost {
     const { store, logger, signals, validateEffects } = this.#services
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed })
-    const run = validateEffects ? validated({ log, store }, target, logger) : { log, store }
+    const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
     const noted = this.#inner && target instanceof Call ? noting(run, target) : run
     const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, extra)
     if (observed) observed.run(runInCall, noted, deliver)

@@ -23,6 +23,8 @@ export type Signals = {
   readonly request?: ((request: Request, work: () => Promise<Response>) => Promise<Response>) | undefined
   /** What is to be kept of the current trace. */
   readonly trace?: (() => Trace | undefined) | undefined
+  /** Runs what shall leave no spans, not even those of the application. */
+  readonly untraced?: (<T>(work: () => T) => T) | undefined
   /** `received`: the request of HTTP, where there is one. */
   readonly call?: ((run: Run, message: JsonRpcRequest, received?: Request) => Observed<'call'>) | undefined
   readonly step?: (<T>(run: Run, step: ObservedStep, work: () => Promise<T>) => Promise<T>) | undefined
@@ -44,6 +46,7 @@ export function signalsFor({ on, telemetry, logger }: Listeners): Signals {
   return {
     ...requestsAndCalls(tell, spans),
     trace: spans && (() => spans.trace()),
+    untraced: spans && ((work) => spans.untraced(work)),
     step: steps(tell('step'), spans),
     takeover: takeovers(tell('takeover'), spans),
     rebuild: rebuilds(tell('rebuild'), spans),

@@ -19,6 +19,8 @@ export interface Spans {
   /** Goes on with the trace in which the call was begun, on whichever node. */
   takeover(requests: readonly JsonRpcRequest[], trace: Trace | undefined, sinceMs: number): Span<'takeover'>
   rebuild(): Span<'rebuild'>
+  /** Runs what shall leave no spans, not even those of the application. */
+  untraced<T>(work: () => T): T
   /** What is to be kept of the current trace, so that another node can go on with it. */
   trace(): Trace | undefined
 }

@@ -41,7 +41,10 @@ export function countingHooks(meter: Meter): Hooks {
     fenced: () => fenced.add(1),
     replayed: ({ events }) => replayed.add(events),
     storeOperation: ({ operation, error, durationMs }) =>
-      operations.record(durationMs / 1000, { operation, ...(error && { 'error.type': error }) }),
+      operations.record(durationMs / 1000, {
+        'mcp_durable.operation': operation,
+        ...(error && { 'error.type': error }),
+      }),
   }
 }
 

@@ -1,4 +1,4 @@
-import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, createContextKey, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import type {
   Attributes,
   Context,
@@ -99,6 +99,10 @@ export class OtelSpans implements Spans {
     }))
   }
 
+  untraced<T>(work: () => T): T {
+    return context.with(context.active().setValue(SUPPRESSED, true), work)
+  }
+
   trace() {
     const current = trace.getSpanContext(context.active())
     return current && traceOf(current)
@@ -113,6 +117,9 @@ export class OtelSpans implements Spans {
     return new TimedSpan<Name>(span, trace.setSpan(parent, span), startTime, end)
   }
 }
+
+/** What `suppressTracing` of `@opentelemetry/core` sets. */
+const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 
 const below = (remote: SpanContext | undefined) => remote && trace.setSpanContext(context.active(), remote)
 

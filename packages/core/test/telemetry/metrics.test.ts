@@ -97,9 +97,9 @@ describe.each(STORES)('metrics, %s', (store) => {
     weather.set('stuck', { only: ['openCall'], times: 1 })
     expect((await session.request('tools/call', { name: 'work', arguments: {} })).status).toBe(503)
     const operations = await otel.points('mcp_durable.store.operation.duration')
-    const failed = { operation: 'openCall', 'error.type': 'store-timeout' }
+    const failed = { 'mcp_durable.operation': 'openCall', 'error.type': 'store-timeout' }
     expect(operations).toContainEqual({ value: 1, attributes: failed })
-    expect(operations).toContainEqual({ value: 1, attributes: { operation: 'createSession' } })
+    expect(operations).toContainEqual({ value: 1, attributes: { 'mcp_durable.operation': 'createSession' } })
   })
 })
 
