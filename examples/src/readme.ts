@@ -1,13 +1,7 @@
 // The code of the README, as it compiles. A test compares the two.
 import { createServer } from 'node:http'
-import {
-  durable,
-  durableTool,
-  type FetchHandler,
-  type Hooks,
-  type Logger,
-  type Store,
-} from '@mcp-durable/core'
+import { durable, durableTool } from '@mcp-durable/core'
+import type { FetchHandler, Hooks, Logger, Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
