@@ -102,7 +102,7 @@ class Node implements Durable {
     const watcher = new Watcher(store)
     const { sessionTtl, maxOpenCalls, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
-    const inner = innerServers(options, settings, { store, logger })
+    const inner = innerServers(options, settings, { store, logger, signals })
     this.#inner = inner
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
@@ -286,14 +286,14 @@ const isHttpUrl = (text: string) => URL.canParse(text) && /^https?:/.test(new UR
 function innerServers(
   { handler, upstream, passHeaders }: DurableOptions,
   { upstreamGrace, maxAttempts }: Settings,
-  services: { store: Store; logger: Logger },
+  { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
 ): InnerServers | undefined {
   if (handler) {
     const backend = new LocalBackend(handler, services.logger)
     return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1 })
   }
   if (upstream === undefined) return undefined
-  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS)
+  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
   return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts })
 }
 

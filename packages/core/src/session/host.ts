@@ -23,6 +23,7 @@ import type { StateEntry } from '../store/store.js'
 import { Questions } from './questions.js'
 import { isInner } from './server-factory.js'
 import type { InnerObject, ServerObject } from './server-factory.js'
+import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
 import type { Signals } from '../signals/signals.js'
@@ -319,7 +320,7 @@ export class Host implements CallHost {
       const { request, target, filter } = running
       const answer = filter ? await filter(request, response) : response
       await target.respond(id, answer)
-      running.observed?.end(answeredBy(running.log, answer))
+      running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {
       this.#running.delete(id)
       running.observed?.end(endOf(running.log, 'moved'))
@@ -355,16 +356,7 @@ export class Host implements CallHost {
   }
 }
 
-const endOf = ({ run }: RequestLog, outcome: CallOutcome, errorCode?: number) => ({
-  ...run,
-  outcome,
-  errorCode,
-})
-
-function answeredBy(log: RequestLog, response: JsonRpcResponse) {
-  if ('error' in response) return endOf(log, 'error', response.error.code)
-  return endOf(log, response.result['isError'] === true ? 'tool-error' : 'ok')
-}
+const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
 
 /** Which handler a wrapped server runs is not to be seen from here: one that is durable says so in the journal before it begins. */
 function noting(run: RunningCall, call: Call): RunningCall {

@@ -9,7 +9,8 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
-import type { TakeoverOutcome } from '../signals/events.js'
+import { endingOf } from '../signals/events.js'
+import type { CallEnding, TakeoverOutcome } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
@@ -76,13 +77,34 @@ export class Sessions {
     return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtl)
   }
 
-  /** Lets a fresh server object answer `initialize`; the session exists once the store has it. */
   async initialize(
     request: JsonRpcRequest,
     principal: string | undefined,
     extra: MessageExtra,
   ): Promise<Initialized> {
     const sessionId = randomId()
+    const begin = () => this.#begin(sessionId, request, principal, extra)
+    const observe = this.#services.signals.call
+    if (!observe) return begin()
+    const run = { sessionId, callId: randomId(), method: request.method, name: undefined, attempt: 1 }
+    const observed = observe(run, request, extra.request)
+    let ending: CallEnding = { outcome: 'error', errorCode: undefined }
+    try {
+      const begun = await observed.run(begin)
+      if (begun.status !== 'limit') ending = endingOf(begun.response)
+      return begun
+    } finally {
+      observed.end({ ...run, ...ending })
+    }
+  }
+
+  /** Lets a fresh server object answer `initialize`; the session exists once the store has it. */
+  async #begin(
+    sessionId: string,
+    request: JsonRpcRequest,
+    principal: string | undefined,
+    extra: MessageExtra,
+  ): Promise<Initialized> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
     this.hosts.makeRoom()
     const host = await this.hosts.create({ sessionId, clientInfo, principal })

@@ -1,4 +1,5 @@
 import type { StoreErrorCode } from '../errors.js'
+import type { JsonRpcResponse } from '../json-rpc.js'
 
 /**
  * What can be listened to, by name. An event without `Begun` or `Opened` in its name comes when the thing is over.
@@ -62,6 +63,14 @@ export type Run = {
  * another node, or its session is gone.
  */
 export type CallOutcome = 'ok' | 'tool-error' | 'error' | 'cancelled' | 'moved'
+/** How a call came out. */
+export type CallEnding = Pick<Events['call'], 'outcome' | 'errorCode'>
+
+export function endingOf(response: JsonRpcResponse): CallEnding {
+  if ('error' in response) return { outcome: 'error', errorCode: response.error.code }
+  return { outcome: response.result['isError'] === true ? 'tool-error' : 'ok', errorCode: undefined }
+}
+
 /** `stopped`: its call was cancelled or has moved, and the step is not recorded. */
 export type StepOutcome = 'done' | 'failed' | 'stopped'
 /**

@@ -1,6 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
 import { shortId } from '../logger.js'
-import type { CallOutcome, Events, Run } from '../signals/events.js'
+import type { CallEnding, CallOutcome, Run } from '../signals/events.js'
 
 /** The methods that clients call; any other one is theirs to invent. */
 const METHODS = new Set([
@@ -59,15 +59,17 @@ export const runAttributes = ({
 })
 
 /** How a call came out; `error.type` as the conventions have it. */
-export function endAttributes({
-  outcome,
-  errorCode,
-}: Pick<Events['call'], 'outcome' | 'errorCode'>): Attributes {
+export function endAttributes({ outcome, errorCode }: CallEnding): Attributes {
   return {
     'mcp_durable.outcome': outcome,
     ...(errorCode !== undefined && { 'rpc.response.status_code': String(errorCode) }),
-    ...(isError(outcome) && { 'error.type': errorCode === undefined ? 'tool_error' : String(errorCode) }),
+    ...(isError(outcome) && { 'error.type': errorTypeOf(outcome, errorCode) }),
   }
+}
+
+function errorTypeOf(outcome: CallOutcome, errorCode: number | undefined) {
+  if (outcome === 'tool-error') return 'tool_error'
+  return errorCode === undefined ? OTHER : String(errorCode)
 }
 
 export const isError = (outcome: CallOutcome) => outcome === 'tool-error' || outcome === 'error'

@@ -21,7 +21,9 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     const { callId, durationMs, ...rest } = await heard.until('call', { name: 'echo' })
     expect(rest).toEqual(ok)
     expect(durationMs).toBeGreaterThan(0)
-    expect(heard.all('callBegun')).toEqual([{ ...run, callId, method: 'tools/call', name: 'echo' }])
+    const echo = { ...run, callId, method: 'tools/call', name: 'echo' }
+    expect(heard.all('callBegun')).toMatchObject([{ ...run, method: 'initialize' }, echo])
+    expect(heard.all('call')[0]).toMatchObject({ ...run, method: 'initialize', outcome: 'ok' })
     await session.result('fail', { message: 'no' })
     expect(await heard.until('call', { name: 'fail' })).toMatchObject({ ...run, outcome: 'tool-error' })
     await (await session.request('tools/list')).json()
@@ -164,6 +166,16 @@ describe.each(STORES)('hooks are told, %s', (store) => {
   })
 })
 
+test.each(['handler', 'upstream'] as const)('hooks are told of calls of a %s', async (host) => {
+  const heard = new Listener()
+  await using nodes = await startNodes({ count: 1, host, settings: { on: heard.on } })
+  const session = await Session.begin(nodes)
+  await session.result('echo', { text: 'hi' })
+  await session.result('fail', { message: 'no' })
+  expect(await heard.until('call', { name: 'echo' })).toMatchObject({ outcome: 'ok' })
+  expect(await heard.until('call', { name: 'fail' })).toMatchObject({ outcome: 'tool-error' })
+})
+
 test('a hook that throws, at once or later, is logged and hurts nothing', async () => {
   const on = {
     callBegun: () => {
@@ -175,7 +187,9 @@ test('a hook that throws, at once or later, is logged and hurts nothing', async 
   const session = await Session.begin(nodes)
   expect(await session.result('echo', { text: 'unhurt' })).toBe('unhurt')
   const logged = nodes.logs.filter(({ level }) => level === 'error')
-  expect(logged).toMatchObject([{ fields: { hook: 'callBegun' } }, { fields: { hook: 'call' } }])
+  // For initialize, and for the tool.
+  const twice = [{ fields: { hook: 'callBegun' } }, { fields: { hook: 'call' } }]
+  expect(logged).toMatchObject([...twice, ...twice])
 })
 
 test('what nobody listens to is not there, and costs nothing', () => {

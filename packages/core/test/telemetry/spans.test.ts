@@ -125,6 +125,17 @@ describe.each(STORES)('spans, %s', (store) => {
   })
 })
 
+test('an upstream is told of the call’s span', async () => {
+  await using otel = new OpenTelemetry()
+  const settings = { telemetry: otel.telemetry, recover: () => true }
+  await using nodes = await startNodes({ host: 'upstream', settings })
+  const session = await Session.begin(nodes)
+  expect(await session.result('echo', { text: 'hi' }, { headers })).toBe('hi')
+  const call = await otel.span('tools/call echo')
+  const told = nodes.upstream?.requests.find(({ body }) => body.includes('"echo"'))
+  expect(told?.headers.get('traceparent')).toBe(`00-${traceId}-${idOf(call)}-01`)
+})
+
 test('below the span of an instrumentation of HTTP, the request is internal', async () => {
   await using otel = new OpenTelemetry()
   await using nodes = await startNodes({ count: 1, settings: { telemetry: otel.telemetry } })
