@@ -90,4 +90,20 @@ export type Stream = {
  * Called at once, in the middle of the work: what takes long belongs elsewhere. What a hook throws is logged and changes
  * nothing; its promise is not waited for.
  */
-export type Hooks = { readonly [Name in keyof Events]?: (event: Events[Name]) => void | Promise<void> }
+export type Hooks = { readonly [Name in keyof Events]?: (event: Events[Name]) => unknown }
+
+export const EVENTS = Object.keys({
+  request: true,
+  sessionBegun: true,
+  sessionEnded: true,
+  callBegun: true,
+  call: true,
+  step: true,
+  takeover: true,
+  fenced: true,
+  rebuild: true,
+  streamOpened: true,
+  streamClosed: true,
+  replayed: true,
+  storeOperation: true,
+} satisfies Record<keyof Events, true>) as readonly (keyof Events)[]

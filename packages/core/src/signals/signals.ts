@@ -1,6 +1,7 @@
 import type { JsonRpcRequest } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { Store } from '../store/store.js'
+import { EVENTS } from './events.js'
 import type { Events, Hooks, Run, StepOutcome, Stream } from './events.js'
 import { Observed } from './observed.js'
 import { observedStore } from './observed-store.js'
@@ -40,7 +41,9 @@ export type Signals = {
 
 export type Listeners = { on?: Hooks | undefined; telemetry?: Telemetry | undefined; logger: Logger }
 
+/** Throws a `TypeError` for a hook that would never be called. */
 export function signalsFor({ on, telemetry, logger }: Listeners): Signals {
+  checkHooks(on)
   const tell: TellOf = (name) => tellAll(name, [telemetry?.on, on], logger)
   const spans = telemetry?.spans
   return {
@@ -58,6 +61,15 @@ export function signalsFor({ on, telemetry, logger }: Listeners): Signals {
   }
 }
 
+function checkHooks(on: Hooks = {}) {
+  for (const [name, hook] of Object.entries(on)) {
+    if (!EVENTS.some((event) => event === name))
+      throw new TypeError(`durable(): \`on\` has no event '${name}'. There are: ${EVENTS.join(', ')}.`)
+    if (hook !== undefined && typeof hook !== 'function')
+      throw new TypeError(`durable(): \`on.${name}\` must be a function.`)
+  }
+}
+
 /** `undefined`: nobody listens. What a hook throws is the log's, and nobody else's. */
 function tellAll<Name extends keyof Events>(
   name: Name,
@@ -70,7 +82,8 @@ function tellAll<Name extends keyof Events>(
   return (event) => {
     for (const hook of hooks) {
       try {
-        hook(event)?.catch(failed)
+        const pending = hook(event)
+        if (pending instanceof Promise) pending.catch(failed)
       } catch (error) {
         failed(error)
       }

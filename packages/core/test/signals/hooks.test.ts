@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { memoryStore } from '../../src/index.js'
+import { durable, memoryStore } from '../../src/index.js'
 import { signalsFor } from '../../src/signals/signals.js'
 import { durableServer } from '../support/durable-server.js'
 import { Listener } from '../support/heard.js'
@@ -201,6 +201,13 @@ test('what nobody listens to is not there, and costs nothing', () => {
   expect(there(signalsFor({ on: { takeover: hook }, logger }))).toEqual(['takeover'])
   expect(there(signalsFor({ on: { call: hook }, logger }))).toEqual(['request', 'call'])
   expect(there(signalsFor({ on: { fenced: hook }, logger }))).toEqual(['store'])
+})
+
+test('a hook that would never be called is refused', () => {
+  const server = () => durableServer(async () => '')
+  const start = (on: object) => () => durable({ server, logger, on })
+  expect(start({ calls: () => undefined })).toThrow(/no event 'calls'.*callBegun, call, step/)
+  expect(start({ call: 'log' })).toThrow(/`on.call` must be a function/)
 })
 
 test('an observed store does what the store does', async () => {

@@ -1,21 +1,6 @@
 import type { Events, Hooks } from '../../src/index.js'
+import { EVENTS } from '../../src/signals/events.js'
 import { within } from './within.js'
-
-const NAMES = Object.keys({
-  request: true,
-  sessionBegun: true,
-  sessionEnded: true,
-  callBegun: true,
-  call: true,
-  step: true,
-  takeover: true,
-  fenced: true,
-  rebuild: true,
-  streamOpened: true,
-  streamClosed: true,
-  replayed: true,
-  storeOperation: true,
-} satisfies Record<keyof Events, true>) as (keyof Events)[]
 
 type Heard = { [Name in keyof Events]: { name: Name; event: Events[Name] } }[keyof Events]
 
@@ -27,7 +12,7 @@ export class Listener {
 
   constructor() {
     const hook = (name: keyof Events) => (event: unknown) => this.#hear({ name, event } as Heard)
-    this.on = Object.fromEntries(NAMES.map((name) => [name, hook(name)]))
+    this.on = Object.fromEntries(EVENTS.map((name) => [name, hook(name)]))
   }
 
   /** The names of all events but those of the store, in order. */
