@@ -6,7 +6,7 @@ import type { Script } from './scripts.generated.js'
 
 type KeysAndArgs = (string | number)[]
 
-/** Runs scripts on the application's client: at once or not at all, and never longer than the deadline. */
+/** Runs commands on the application's client: at once or not at all, and never longer than the deadline. */
 export class Client {
   readonly #redis: RedisLike
   readonly #connection: Connection
@@ -27,50 +27,57 @@ export class Client {
     await this.#connection.ready(deadline)
   }
 
-  async run(script: Script, keys: string[], args: KeysAndArgs, deadline = this.deadline()): Promise<unknown> {
-    if (!this.#connection.isReady) await this.#connection.ready(deadline)
-    this.#connection.permit()
-    return this.#send(() => this.#evaluate(script, [...keys, ...args], deadline), deadline)
+  run(
+    { sha, keys: count, lua }: Script,
+    keys: string[],
+    args: KeysAndArgs,
+    deadline = this.deadline(),
+  ): Promise<unknown> {
+    const all = [...keys, ...args]
+    const evaluate = () => this.#redis.evalsha(sha, count, ...all)
+    return this.#send(evaluate, deadline, (error) =>
+      isAbout(error, 'NOSCRIPT') && !deadline.passed ? this.#redis.eval(lua, count, ...all) : undefined,
+    )
   }
 
-  /** Adds an entry to a stream that exists; `null` if it does not, `refused` if its ids are beyond this one. */
-  async append(key: string, id: string, fields: (string | number)[]): Promise<unknown> {
-    const deadline = this.deadline()
-    if (!this.#connection.isReady) await this.#connection.ready(deadline)
-    this.#connection.permit()
-    return this.#send(() => this.#xadd(key, id, fields), deadline)
+  /** Adds an entry to a stream; `null` if there is none, `refused` if its last id is not below this one. */
+  append(key: string, id: string, ...fields: KeysAndArgs): Promise<unknown> {
+    const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, ...fields)
+    return this.#send(add, this.deadline(), (error) =>
+      isAbout(error, 'equal or smaller') ? Promise.resolve('refused') : undefined,
+    )
   }
 
-  async #xadd(key: string, id: string, fields: (string | number)[]) {
-    try {
-      return await this.#redis.xadd(key, 'NOMKSTREAM', id, ...fields)
-    } catch (error) {
-      if (error instanceof Error && error.message.includes('equal or smaller')) return 'refused'
-      throw error
-    }
+  #send(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
+    if (this.#connection.isReady) return this.#sendNow(command, deadline, mend)
+    return this.#connection.ready(deadline).then(() => this.#sendNow(command, deadline, mend))
   }
 
-  #send(command: () => Promise<unknown>, deadline: Deadline): Promise<unknown> {
+  #sendNow(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
     const connection = this.#connection
     const { breaks } = connection
     return new Promise((resolve, reject) => {
+      connection.permit()
       const fail = (error: unknown) => reject(storeError(error, breaks !== connection.breaks))
       const flight = connection.takeOff(deadline, fail)
       const succeed = (reply: unknown) => {
         connection.landed(flight)
         resolve(reply)
       }
-      command().then(succeed, (error: unknown) => {
+      const giveUp = (error: unknown) => {
         connection.landed(flight)
         fail(error)
+      }
+      command().then(succeed, (error: unknown) => {
+        const instead = mend(error)
+        if (instead) instead.then(succeed, giveUp)
+        else giveUp(error)
       })
     })
   }
-
-  #evaluate({ sha, keys, lua }: Script, keysAndArgs: KeysAndArgs, deadline: Deadline): Promise<unknown> {
-    return this.#redis.evalsha(sha, keys, ...keysAndArgs).catch((error: unknown) => {
-      if (!(error instanceof Error) || !error.message.includes('NOSCRIPT') || deadline.passed) throw error
-      return this.#redis.eval(lua, keys, ...keysAndArgs)
-    })
-  }
 }
+
+/** What is waited for in place of a command that has failed; `undefined`: nothing, it has failed. */
+type Mend = (error: unknown) => Promise<unknown> | undefined
+
+const isAbout = (error: unknown, text: string) => error instanceof Error && error.message.includes(text)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type {
   AppendOptions,
+  CallAppended,
   CloseCall,
   Entry,
   EntryId,
@@ -144,18 +145,27 @@ class RedisStore extends Ownership implements Store {
     return opened
   }
 
-  async appendCall(
+  appendCall(
     scope: string,
     callId: string,
     entries: readonly NewEntry[],
     close?: CloseCall,
     effect?: ValueChange,
-  ) {
+  ): Promise<CallAppended> {
     const [only] = entries
     if (only?.quiet && entries.length === 1 && !close && !effect) {
-      const appended = await this.#appendQuietly(scope, callId, only)
-      if (appended) return appended
+      return this.#appendQuietly(scope, callId, only)
     }
+    return this.#appendByScript(scope, callId, entries, close, effect)
+  }
+
+  async #appendByScript(
+    scope: string,
+    callId: string,
+    entries: readonly NewEntry[],
+    close?: CloseCall,
+    effect?: ValueChange,
+  ): Promise<CallAppended> {
     requireAscending(entries)
     const [session = '', , open = ''] = this.keys.core(scope)
     const journal = this.keys.log(scope, `call:${callId}`)
@@ -168,16 +178,16 @@ class RedisStore extends Ownership implements Store {
     if (close) args.push(...close.requestKeys)
     const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.client.run(scripts.appendCall, keys, args)
-    if (reply !== 'unheard') return reply as 'appended' | 'fenced' | 'gone' | 'conflict'
+    if (reply !== 'unheard') return reply as CallAppended
     this.#subscriber.tell(session, `call:${callId}`, entries.at(-1)?.id ?? '')
     return 'appended'
   }
 
-  /** One plain command: the stream itself is the fence. `undefined`: it refused, and the script knows why. */
-  async #appendQuietly(scope: string, callId: string, { id, data, after = 0 }: NewEntry) {
+  /** One plain command: the stream itself is the fence. If it refuses, the script knows why. */
+  async #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
     const journal = this.keys.log(scope, `call:${callId}`)
-    const reply = await this.client.append(journal, id, ['d', data, 't', after])
-    if (reply === 'refused') return undefined
+    const reply = await this.client.append(journal, entry.id, 'd', entry.data, 't', entry.after ?? 0)
+    if (reply === 'refused') return this.#appendByScript(scope, callId, [entry])
     return reply === null ? 'gone' : 'appended'
   }
 

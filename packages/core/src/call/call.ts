@@ -15,7 +15,7 @@ import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
 import { History, SentMessages } from './history.js'
-import { Journal, JournalLostError } from './journal.js'
+import { Journal } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
 import type { CallRecord, InnerRecord, Origin } from './record.js'
@@ -122,6 +122,11 @@ export class Call implements DispatchTarget {
       id: first,
       close: this.#close,
       abandoned: this.#abandoned,
+      onRecorded: (record) => {
+        if (record.kind === 'step') this.#steps.set(record.step.id, record.step)
+      },
+      onLost: () => this.#lose(),
+      onClosed: () => this.#end(),
     })
     this.#inbox = new Tail(
       store,
@@ -168,7 +173,7 @@ export class Call implements DispatchTarget {
       if (origin) await this.record({ again: { message, origin } })
       return
     }
-    await this.#append({
+    await this.#journal.append({
       kind: 'message',
       message,
       ...(step !== undefined && { step }),
@@ -178,7 +183,7 @@ export class Call implements DispatchTarget {
 
   /** Notes where the server behind this one stands with the call. */
   async record(inner: InnerRecord) {
-    await this.#append({ kind: 'inner', inner })
+    await this.#journal.append({ kind: 'inner', inner })
   }
 
   /** The upstream goes on where its stream broke; only what stood behind that place may come again. */
@@ -203,7 +208,7 @@ export class Call implements DispatchTarget {
     this.#unanswered.delete(dispatched)
     const message = { ...response, id: request.id }
     const last = this.#unanswered.size === 0
-    await this.#append(last ? { kind: 'response', message } : { kind: 'message', message })
+    await this.#journal.append(last ? { kind: 'response', message } : { kind: 'message', message })
   }
 
   async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
@@ -211,7 +216,7 @@ export class Call implements DispatchTarget {
     const asked = this.#sent.takeQuestion(question)
     const message = outgoing(asked ?? `${this.id}.${++this.#questions}`)
     if (asked === undefined)
-      return void (await this.#append({ kind: 'message', message, ...(origin && { origin }) }))
+      return void (await this.#journal.append({ kind: 'message', message, ...(origin && { origin }) }))
     if (origin) await this.record({ again: { message: question, origin, question: asked } })
     const answer = this.#answers.get(asked)
     if (answer) this.#host?.receive(answer)
@@ -230,7 +235,7 @@ export class Call implements DispatchTarget {
     const answer = this.#answers.get(id)
     if (answer) return answer
     if (!this.#sent.hasAsked(id))
-      await this.#append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+      await this.#journal.append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
     return answered
   }
 
@@ -247,11 +252,8 @@ export class Call implements DispatchTarget {
   }
 
   /** Resolves when the record is acknowledged; `conflict`: its effect did not apply, and nothing was recorded. */
-  async recordStep(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
-    const outcome = await this.#append({ kind: 'step', step }, effect)
-    if (outcome === 'conflict') return 'conflict'
-    this.#steps.set(step.id, step)
-    return 'recorded'
+  recordStep(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
+    return this.#journal.append({ kind: 'step', step }, effect)
   }
 
   /** Everything in the journal so far. */
@@ -281,21 +283,6 @@ export class Call implements DispatchTarget {
     return `${this.id}.n${digest(name)}`
   }
 
-  #append(record: CallRecord, effect?: Effect) {
-    const appended = this.#journal.append(record, effect)
-    void this.#follow(appended, !this.open)
-    return appended
-  }
-
-  async #follow(appended: Promise<unknown>, last: boolean) {
-    try {
-      await appended
-    } catch (error) {
-      if (error instanceof JournalLostError) this.#lose()
-    }
-    if (last) this.#end()
-  }
-
   #received(item: InboxItem | undefined): boolean {
     if (item?.kind === 'message') this.#receive(item.message)
     if (item?.kind === 'cancelled') this.#cancel(item)
@@ -308,7 +295,7 @@ export class Call implements DispatchTarget {
       if (requestKeyPrefix(request.id) !== key) continue
       this.#unanswered.delete(dispatched)
       const recorded =
-        this.#unanswered.size === 0 ? this.#append({ kind: 'cancelled', reason }) : Promise.resolve()
+        this.#unanswered.size === 0 ? this.#journal.append({ kind: 'cancelled', reason }) : Promise.resolve()
       recorded.then(
         () => this.#host?.cancel(dispatched, reason),
         () => undefined,

@@ -32,13 +32,18 @@ export type JournalStart = {
   id: EntryId
   close: CloseCall
   abandoned: Ending
+  /** Told before whoever waits for the record. */
+  onRecorded: (record: CallRecord) => void
+  onLost: () => void
+  /** The terminal record stands, or never will. */
+  onClosed: () => void
 }
 
 type Waiting = {
+  record: CallRecord
   entry: NewEntry
-  close: boolean
   effect: Effect | undefined
-  resolve: (outcome: 'appended' | 'conflict') => void
+  resolve: (outcome: 'recorded' | 'conflict') => void
   reject: (error: Error) => void
 }
 
@@ -57,7 +62,8 @@ export class Journal {
   readonly #epoch: number
   readonly #beganAt = performance.now()
   #seq: number
-  #last: EntryId
+  /** The last entry that this node's readers were told of. */
+  #told: EntryId
   #waiting: Waiting[] = []
   #writing = false
   #closed = false
@@ -67,7 +73,7 @@ export class Journal {
     this.#store = store
     this.#watcher = watcher
     this.#at = at
-    this.#last = at.id
+    this.#told = at.id
     const [epoch, seq] = splitId(at.id)
     this.#epoch = epoch
     this.#seq = seq
@@ -79,7 +85,7 @@ export class Journal {
   }
 
   /** Resolves when the record is acknowledged; `conflict`: the effect did not apply, and nothing was recorded. */
-  append(record: CallRecord, effect?: Effect): Promise<'appended' | 'conflict'> {
+  append(record: CallRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
     if (!this.open) return Promise.reject(this.#lost ?? new JournalClosedError())
     const close = isTerminal(record.kind)
     if (close) this.#closed = true
@@ -87,26 +93,47 @@ export class Journal {
     const after = Math.round(performance.now() - this.#beganAt)
     const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ entry, close, effect, resolve, reject })
-      if (!this.#writing) void this.#write()
+      this.#waiting.push({ record, entry, effect, resolve, reject })
+      if (!this.#writing) this.#write()
     })
   }
 
-  async #write() {
-    this.#writing = true
-    while (this.#waiting.length > 0) {
-      const batch = this.#nextBatch()
-      try {
-        const outcome = await this.#appendUntilKnown(batch)
-        if (outcome === 'fenced' || outcome === 'gone') throw new JournalLostError(outcome)
-        if (outcome === 'appended') this.#tell(batch)
-        for (const { resolve } of batch) resolve(outcome)
-      } catch (error) {
-        this.#lost = error as Error
-        for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error as Error)
-      }
+  #write() {
+    this.#writing = this.#waiting.length > 0
+    if (!this.#writing) return
+    const batch = this.#nextBatch()
+    this.#appendUntilKnown(batch).then(
+      (outcome) => {
+        if (outcome === 'fenced' || outcome === 'gone') this.#lose(batch, new JournalLostError(outcome))
+        else this.#acknowledge(batch, outcome)
+        this.#write()
+      },
+      (error: Error) => {
+        this.#lose(batch, error)
+        this.#write()
+      },
+    )
+  }
+
+  #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {
+    if (outcome === 'appended') {
+      this.#tell(batch)
+      for (const { record } of batch) this.#at.onRecorded(record)
     }
-    this.#writing = false
+    if (this.#closes(batch)) this.#at.onClosed()
+    for (const { resolve } of batch) resolve(outcome === 'appended' ? 'recorded' : outcome)
+  }
+
+  #lose(batch: readonly Waiting[], error: Error) {
+    this.#lost = error
+    const failed = [...batch, ...this.#waiting.splice(0)]
+    if (error instanceof JournalLostError) this.#at.onLost()
+    if (this.#closes(failed)) this.#at.onClosed()
+    for (const { reject } of failed) reject(error)
+  }
+
+  #closes(batch: readonly Waiting[]) {
+    return batch.some(({ record }) => isTerminal(record.kind))
   }
 
   /** What waits, up to the next record with an effect; that one goes alone, since it may not apply. */
@@ -118,18 +145,20 @@ export class Journal {
   #appendUntilKnown(batch: readonly Waiting[]) {
     const entries = batch.map(({ entry }) => entry)
     const { scope, callId, close, abandoned } = this.#at
-    const closing = batch.some((waiting) => waiting.close) ? close : undefined
+    const closing = this.#closes(batch) ? close : undefined
     return whileStoreFails(
       () => this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect),
       abandoned,
     )
   }
 
+  /** Of what they show; what is quiet they pass over. */
   #tell(batch: readonly Waiting[]) {
+    const entries = batch.flatMap(({ entry }) => (entry.quiet ? [] : [entry]))
+    const last = entries.at(-1)
+    if (!last) return
     const { scope, callId } = this.#at
-    const entries = batch.map(({ entry }) => entry)
-    const previous = this.#last
-    this.#last = entries.at(-1)?.id ?? previous
-    this.#watcher.appended(scope, `call:${callId}`, { previous, entries })
+    this.#watcher.appended(scope, `call:${callId}`, { previous: this.#told, entries })
+    this.#told = last.id
   }
 }

@@ -63,13 +63,15 @@ export class RequestLog implements CallLog {
 
   step(id: string): StepRecord | undefined {
     const step = this.target instanceof Call ? this.target.step(this.#prefix + id) : undefined
-    return step && { ...step, id }
+    return step && this.#prefix !== '' ? { ...step, id } : step
   }
 
   /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */
-  async record(step: StepRecord, effect?: Effect) {
-    const call = await this.target.journaled()
-    return call.recordStep({ ...step, id: this.#prefix + step.id }, effect)
+  record(step: StepRecord, effect?: Effect) {
+    const { target } = this
+    const named = this.#prefix === '' ? step : { ...step, id: this.#prefix + step.id }
+    if (target instanceof Call) return target.recordStep(named, effect)
+    return target.journaled().then((call) => call.recordStep(named, effect))
   }
 
   async send(message: JsonRpcMessage, step?: string) {
@@ -85,7 +87,7 @@ export class RequestLog implements CallLog {
     this.#guard()
     const call = await this.target.journaled()
     const stopped = AbortSignal.any([this.signal, signal])
-    return untilAborted(stopped, call.askByName(this.#prefix + name, question, stopped))
+    return untilAborted(stopped, () => call.askByName(this.#prefix + name, question, stopped))
   }
 
   /** As part of the step: a run that finds its end does not send it. */

@@ -6,7 +6,7 @@ import { untilAborted } from './timers.js'
 export function patientStore(store: ContextStore, signal: AbortSignal): ContextStore {
   const patiently = <T>(operation: () => Promise<T>) => {
     signal.throwIfAborted()
-    return untilAborted(signal, whileStoreFails(operation, { signal }))
+    return untilAborted(signal, () => whileStoreFails(operation, { signal }))
   }
   return {
     readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),

@@ -1,4 +1,5 @@
 import { AtMostOnceFailedBeforeCompleting } from './errors.js'
+import { isPromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
 import { backoffMs, classesOf, mayRetry } from './step-options.js'
 import type { StepBody, StepOptions } from './step-options.js'
@@ -9,8 +10,12 @@ import { sleepUntil } from './timers.js'
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
   return steps.run(name, specOf(options), async (step) => {
     for (let attempt = 1; ; attempt++) {
-      const outcome = await steps.attempt(step, body, attempt, options.timeoutMs)
-      if (!('error' in outcome)) return steps.end(step, outcome)
+      const tried = steps.attempt(step, body, attempt, options.timeoutMs)
+      const outcome = isPromise(tried) ? await tried : tried
+      if (!('error' in outcome)) {
+        await steps.record(step, outcome)
+        return outcome.value
+      }
       // What a stopped body throws says nothing of the step: the next node runs it again.
       steps.signal.throwIfAborted()
       if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) return steps.fail(step, outcome.error)

@@ -82,7 +82,7 @@ type Prepared = { encoded: string; data: string | undefined; value: unknown }
 
 async function attemptChange(
   place: Place,
-  change: (value: unknown) => Promise<unknown>,
+  change: (value: unknown) => unknown,
 ): Promise<(Prepared & { version: number }) | { error: unknown }> {
   try {
     const { version, value } = await place.read()

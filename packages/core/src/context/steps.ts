@@ -6,9 +6,11 @@ import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
+import { isPromise } from './maybe-promise.js'
+import type { MaybePromise } from './maybe-promise.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
-import type { StepBody, StepKey } from './step-options.js'
+import type { StepBody, StepKey, StepRun } from './step-options.js'
 import { untilAborted } from './timers.js'
 
 /** A step under way. */
@@ -58,20 +60,21 @@ export class Steps {
   }
 
   /** Replays a step that has ended before; else `work` does it and records its end. */
-  async run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
-    const step = this.#begin(name, spec)
-    const earlier = this.#log.step(step.id)
-    switch (earlier?.phase) {
-      case 'done':
-        return this.#replay(step, earlier.value)
-      case 'failed':
-        throw decodeError(earlier.error, step.classes)
-      case 'pending':
-        return untilAborted(this.signal, new Promise(() => undefined))
-      default:
-        if (this.#log.observeStep) return this.#observed(step, earlier, work)
-        return untilAborted(this.signal, work(step, earlier))
-    }
+  run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
+    return untilAborted(this.signal, () => {
+      const step = this.#begin(name, spec)
+      const earlier = this.#log.step(step.id)
+      switch (earlier?.phase) {
+        case 'done':
+          return Promise.resolve(this.#replay(step, earlier.value))
+        case 'failed':
+          throw decodeError(earlier.error, step.classes)
+        case 'pending':
+          return new Promise(() => undefined)
+        default:
+          return this.#log.observeStep ? this.#observed(step, earlier, work) : work(step, earlier)
+      }
+    })
   }
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
@@ -82,38 +85,44 @@ export class Steps {
   }
 
   /** Runs the body once. */
-  async attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): Promise<Outcome> {
+  attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
     const { callId } = this.#log
     const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
+    const run = (signal: AbortSignal): StepRun => ({
+      get idempotencyKey() {
+        return digest(`${callId}\n${step.id}`)
+      },
+      signal,
+      attempt,
+    })
     try {
-      const value = await runAttempt(this.signal, timeout, (signal) =>
-        this.within(step, () =>
-          body({
-            get idempotencyKey() {
-              return digest(`${callId}\n${step.id}`)
-            },
-            signal,
-            attempt,
-          }),
-        ),
+      const value = runAttempt(this.signal, timeout, (signal) => this.within(step, () => body(run(signal))))
+      if (!isPromise(value)) return this.outcome(step, value)
+      return value.then(
+        (settled) => this.outcome(step, settled),
+        (error: unknown) => ({ error }),
       )
-      return await this.outcome(step, value)
     } catch (error) {
       return { error }
     }
   }
 
   /** Runs code as the body of a step, in which no other step may begin. */
-  within<T>(step: Step, body: () => T | Promise<T>): Promise<T> {
+  within<T>(step: Step, body: () => T): T {
     const inside: Inside = { owner: this, step }
-    return runInScope({ ...currentScope(), step: inside }, async () => body())
+    return runInScope({ ...currentScope(), step: inside }, body)
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
-  async outcome(step: Step, value: unknown): Promise<Outcome> {
+  outcome(step: Step, value: unknown): MaybePromise<Outcome> {
     try {
       const encoded = encodeStep(step, value)
-      return { encoded, value: await this.#replay(step, encoded) }
+      const replayed = this.#replay(step, encoded)
+      if (!isPromise(replayed)) return { encoded, value: replayed }
+      return replayed.then(
+        (checked) => ({ encoded, value: checked }),
+        (error: unknown) => ({ error }),
+      )
     } catch (error) {
       return { error }
     }
@@ -122,8 +131,13 @@ export class Steps {
   /** Records an end, and gives it out. */
   async end(step: Step, outcome: Outcome): Promise<unknown> {
     if ('error' in outcome) return this.fail(step, outcome.error)
-    await this.#log.record({ id: step.id, phase: 'done', value: outcome.encoded, ms: sinceBegun(step) })
+    await this.record(step, outcome)
     return outcome.value
+  }
+
+  /** Records a value. */
+  record(step: Step, { encoded }: { encoded: string }) {
+    return this.#log.record({ id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) })
   }
 
   /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
@@ -146,9 +160,9 @@ export class Steps {
   }
 
   /** The key of a step may say more than its name should. */
-  #observed(step: Step, earlier: StepRecord | undefined, work: Work) {
+  async #observed(step: Step, earlier: StepRecord | undefined, work: Work) {
     const [name = ''] = step.id.split('\n', 1)
-    return this.#log.observeStep?.(name, () => untilAborted(this.signal, work(step, earlier)))
+    return this.#log.observeStep?.(name, () => untilAborted(this.signal, () => work(step, earlier)))
   }
 
   #begin(name: string, { key, check = accept, classes = [] }: StepSpec): Step {
@@ -161,10 +175,9 @@ export class Steps {
     return { id, name: title, check, classes, beganAt: performance.now() }
   }
 
-  async #replay(step: Step, encoded: string): Promise<unknown> {
-    const checked = await checkStep(step, decodeValue(encoded))
-    if ('problem' in checked) throw new StepValueError(step.name, checked.problem)
-    return checked.value
+  #replay(step: Step, encoded: string): unknown {
+    const checked = checkStep(step, decodeValue(encoded))
+    return isPromise(checked) ? checked.then((done) => valueOf(step, done)) : valueOf(step, checked)
   }
 }
 
@@ -178,12 +191,21 @@ function encodeStep({ name }: Step, value: unknown): string {
   }
 }
 
-async function checkStep({ name, check }: Step, value: unknown): Promise<Checked> {
-  try {
-    return await check(value)
-  } catch (cause) {
+function checkStep({ name, check }: Step, value: unknown): MaybePromise<Checked> {
+  const fail = (cause: unknown): never => {
     throw new StepValueError(name, `could not be checked: ${messageOf(cause)}`, { cause })
   }
+  try {
+    const checked = check(value)
+    return isPromise(checked) ? checked.catch(fail) : checked
+  } catch (cause) {
+    return fail(cause)
+  }
+}
+
+function valueOf({ name }: Step, checked: Checked): unknown {
+  if ('problem' in checked) throw new StepValueError(name, checked.problem)
+  return checked.value
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

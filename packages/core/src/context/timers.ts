@@ -19,17 +19,27 @@ export function sleepUntil(time: number, signal: AbortSignal): Promise<void> {
   const slept = new Promise<void>((resolve) => {
     callOff = startTimer(time, resolve)
   })
-  return untilAborted(signal, slept).finally(callOff)
+  return untilAborted(signal, () => slept).finally(callOff)
 }
 
 /** What `work` comes to, or the signal's reason as soon as it fires. The work itself goes on; its end is ignored then. */
-export function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
+    const working = work()
     const stop = () => reject(signal.reason as Error)
     if (signal.aborted) stop()
     const stops = stopsOf(signal)
     stops.add(stop)
-    void work.then(resolve, reject).finally(() => stops.delete(stop))
+    working.then(
+      (value) => {
+        stops.delete(stop)
+        resolve(value)
+      },
+      (error: unknown) => {
+        stops.delete(stop)
+        reject(error as Error)
+      },
+    )
   })
 }
 

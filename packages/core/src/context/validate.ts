@@ -48,7 +48,7 @@ export async function validateEffects(
 
 async function endingOf(stopped: AbortSignal, rerun: () => Promise<unknown>): Promise<Ending> {
   try {
-    return { result: await untilAborted(stopped, rerun()) }
+    return { result: await untilAborted(stopped, rerun) }
   } catch (error) {
     return { error }
   }

@@ -24,21 +24,32 @@ export function within(ms: number): Ending {
  * Repeats a repeatable store operation while the store fails, until `ending` fires; then throws its last error. So it
  * does with what the store, being there, has refused for `refusedForMs`.
  */
-export async function whileStoreFails<T>(
+export function whileStoreFails<T>(
   operation: () => Promise<T>,
   ending: Ending,
   refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
+  // Nearly always this is all, and costs as little as it can.
+  return operation().catch((error: unknown) => repeat(operation, error, ending, refusedForMs))
+}
+
+async function repeat<T>(
+  operation: () => Promise<T>,
+  failure: unknown,
+  { signal }: Ending,
+  refusedForMs: number,
+): Promise<T> {
+  let error = failure
   let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
+    if (!(error instanceof StoreError) || signal.aborted) throw error
+    refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
+    if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
+    await sleep(delay, undefined, { signal }).catch(() => undefined)
     try {
       return await operation()
-    } catch (error) {
-      const { signal } = ending
-      if (!(error instanceof StoreError) || signal.aborted) throw error
-      refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
-      if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
-      await sleep(delay, undefined, { signal }).catch(() => undefined)
+    } catch (again) {
+      error = again
     }
   }
 }

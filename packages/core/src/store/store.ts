@@ -108,7 +108,7 @@ export interface Store extends OwnershipStore, ContextStore {
     entries: readonly NewEntry[],
     close?: CloseCall,
     effect?: ValueChange,
-  ): Promise<'appended' | 'fenced' | 'gone' | 'conflict'>
+  ): Promise<CallAppended>
 
   /** Ids of open calls that have a request key beginning with `prefix`. */
   findCalls(scope: string, prefix: string): Promise<string[]>
@@ -182,6 +182,7 @@ export type OpenedCall =
   | { status: 'attached'; callId: string; admission: Admission }
   | { status: 'unknown' }
   | { status: 'limit' }
+export type CallAppended = 'appended' | 'fenced' | 'gone' | 'conflict'
 /** A value of a scope changes from one version to the next. */
 export type ValueChange = {
   key: string

@@ -17,6 +17,7 @@ type Append = {
 
 const CLOSE = { requestKeys: ['key'], retainMs: 1000 }
 const message = (n: number): CallRecord => ({ kind: 'message', message: { jsonrpc: '2.0', method: `m${n}` } })
+const step: CallRecord = { kind: 'step', step: { id: 's', phase: 'done', value: '' } }
 const response: CallRecord = { kind: 'response', message: { jsonrpc: '2.0', id: 1, result: {} } }
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -42,7 +43,17 @@ function open() {
   const heard: Signal[] = []
   watcher.watch('scope', 'call:call', (signal) => void heard.push(signal))
   const abandoned = new AbortController()
-  const at = { scope: 'scope', callId: 'call', id: '7-1', close: CLOSE, abandoned }
+  const told: string[] = []
+  const at = {
+    scope: 'scope',
+    callId: 'call',
+    id: '7-1',
+    close: CLOSE,
+    abandoned,
+    onRecorded: ({ kind }: CallRecord) => void told.push(kind),
+    onLost: () => void told.push('lost'),
+    onClosed: () => void told.push('closed'),
+  }
   const journal = new Journal(store, watcher, at)
   const acknowledged: number[] = []
   const append = (n: number) => {
@@ -53,7 +64,7 @@ function open() {
     )
     return appended
   }
-  return { appends, journal, append, acknowledged, heard, abandoned }
+  return { appends, journal, append, acknowledged, heard, told, abandoned }
 }
 
 const idsOf = ({ entries }: Append) => entries.map(({ id }) => id)
@@ -118,6 +129,45 @@ describe('a journal', () => {
       expect(heard).toHaveLength(1)
     },
   )
+
+  test('what is quiet passes its readers by, and leaves no gap for them', async () => {
+    const { appends, append, journal, heard } = open()
+    for (const record of [step, step]) void journal.append(record)
+    void append(1)
+    while (appends.length < 2) {
+      appends.at(-1)?.answer('appended')
+      await turn()
+    }
+    appends.at(-1)?.answer('appended')
+    await turn()
+    expect(appends.map(idsOf)).toEqual([['7-2'], ['7-3', '7-4']])
+    expect(heard.map(({ appended }) => [appended?.previous, appended?.entries.map(({ id }) => id)])).toEqual([
+      ['7-1', ['7-4']],
+    ])
+  })
+
+  test('its owner is told of each record, then of the end', async () => {
+    const { appends, append, journal, told } = open()
+    void append(1)
+    void journal.append(step)
+    const last = journal.append(response)
+    expect(told).toEqual([])
+    appends[0]?.answer('appended')
+    await turn()
+    appends[1]?.answer('appended')
+    await last
+    expect(told).toEqual(['message', 'step', 'response', 'closed'])
+  })
+
+  test('its owner is told when it is lost, also that it will not end', async () => {
+    const { appends, journal, told } = open()
+    const lost = expect(journal.append(step)).rejects.toThrow(JournalLostError)
+    const last = journal.append(response)
+    appends[0]?.answer('fenced')
+    await expect(last).rejects.toThrow(JournalLostError)
+    await lost
+    expect(told).toEqual(['lost', 'closed'])
+  })
 
   test('while the store is away the same append is repeated, until it is back', async () => {
     const { appends, append, acknowledged } = open()
