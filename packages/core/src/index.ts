@@ -26,6 +26,7 @@ export { memoryStore } from './store/memory.js'
 export { BEGINNING, compareIds, OLDEST } from './store/store.js'
 export type * from './store/store.js'
 export type * from './store/ownership.js'
+export type * from './store/history.js'
 export type * from './context/context-store.js'
 
 // For servers that keep the SDK's transport

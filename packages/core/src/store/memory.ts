@@ -1,9 +1,10 @@
 import type { StoredValue } from '../context/context-store.js'
+import { MemoryHistories } from './memory-history.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryMaps } from './memory-maps.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
 import { BEGINNING, compareIds, splitId } from './store.js'
-import type { Admission, Store, StoredSession, WatchListener, ValueChange } from './store.js'
+import type { Admission, LogName, Store, StoredSession, WatchListener, ValueChange } from './store.js'
 
 /**
  * A store in the memory of this process. Nothing survives the process, and no other process sees it;
@@ -34,6 +35,7 @@ class MemoryStore extends MemoryMaps implements Store {
   readonly #watchers = new Map<string, Set<WatchListener>>()
   readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   readonly #nodes = new Map<string, { beatAt: number; scopes: Set<string> }>()
+  readonly #histories = new MemoryHistories()
   #lastClock = 0
 
   createSession: Store['createSession'] = async (session, limits) => {
@@ -139,6 +141,64 @@ class MemoryStore extends MemoryMaps implements Store {
   saveDelivered: Store['saveDelivered'] = async (scope, id) => {
     const session = this.#live(scope)
     if (session && compareIds(id, session.delivered) > 0) session.delivered = id
+  }
+
+  /** What an operation changes is there as soon as it was called. */
+  keeping: Store['keeping'] = (keeping) => {
+    const keepLog = <T>(scope: string, name: LogName, operation: () => T): T => {
+      const before = this.#live(scope)?.logs.get(name)?.lastId ?? BEGINNING
+      const outcome = operation()
+      const session = this.#live(scope)
+      const added = session?.logs.get(name)?.behind(before) ?? []
+      this.#histories.keep(scope, session?.principal, name, added, keeping)
+      return outcome
+    }
+    const keepState = <T>(scope: string, data: string, operation: () => T): T => {
+      const before = this.#live(scope)?.version ?? 0
+      const outcome = operation()
+      const session = this.#live(scope)
+      const added = session && session.version > before ? [{ id: String(session.version), data }] : []
+      this.#histories.keep(scope, session?.principal, 'state', added, keeping)
+      return outcome
+    }
+    const kept: Partial<Store> = {
+      createSession: (session, limits) =>
+        keepState(session.id, session.state.data, () => this.createSession(session, limits)),
+      putState: (scope, entry, options) =>
+        keepState(scope, entry.data, () => this.putState(scope, entry, options)),
+      append: (scope, log, data, options) =>
+        keepLog(scope, log, () => this.append(scope, log, data, options)),
+      openCall: (call) => keepLog(call.scope, `call:${call.callId}`, () => this.openCall(call)),
+      appendCall: (scope, callId, ...rest) =>
+        keepLog(scope, `call:${callId}`, () => this.appendCall(scope, callId, ...rest)),
+      claimCall: (scope, callId, claim) =>
+        keepLog(scope, `call:${callId}`, () => this.claimCall(scope, callId, claim)),
+    }
+    return new Proxy(this, {
+      get: (target, name) => Reflect.get(kept, name) ?? (Reflect.get(target, name) as unknown),
+    })
+  }
+
+  history: Store['history'] = async (scope, page) => this.#histories.read(scope, page)
+
+  forget: Store['forget'] = async (what) => {
+    const live = [...this.#sessions.keys()].filter(
+      (id) => 'principal' in what && this.#live(id)?.principal === what.principal,
+    )
+    const scopes = 'scope' in what ? [what.scope] : new Set([...live, ...this.#histories.of(what.principal)])
+    const forgotten = { sessions: 0, calls: 0, entries: 0 }
+    for (const scope of scopes) {
+      const session = this.#live(scope)
+      const journals = [...(session?.logs ?? [])].filter(
+        ([name, log]) => name.startsWith('call:') && !name.endsWith(':in') && !log.expired,
+      )
+      forgotten.sessions += session ? 1 : 0
+      forgotten.calls += journals.length
+      forgotten.entries += this.#histories.forget(scope)
+      this.#sessions.delete(scope)
+      this.#wake(scope, 'deleted', '')
+    }
+    return forgotten
   }
 
   openCall: Store['openCall'] = async (call) => {
@@ -307,6 +367,7 @@ class MemoryStore extends MemoryMaps implements Store {
 
   #sweep() {
     const now = Date.now()
+    this.#histories.sweep()
     for (const [scope, session] of this.#sessions) {
       if (session.expiresAt <= now) this.#sessions.delete(scope)
       for (const [name, log] of session.logs) if (log.expired) session.logs.delete(name)
