@@ -5,6 +5,7 @@ import type { Claimed } from './call/ownership.js'
 import type { TakenOver } from './call/calls.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
+import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
 import { refuse } from './http/replies.js'
@@ -92,7 +93,9 @@ class Node implements Durable {
     const signals = signalsFor({ on: options.on, telemetry: options.telemetry, logger })
     this.#signals = signals
     const given = options.store ?? memoryStore()
-    const store = signals.store?.(given) ?? given
+    const history = parseHistory(options.history)
+    const kept = history ? given.keeping(history.keeping) : given
+    const store = signals.store?.(kept) ?? kept
     if (!options.store) {
       logger.warn(
         {},
@@ -133,6 +136,7 @@ class Node implements Durable {
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
+      recorded: history?.methods ?? NONE,
     }
     this.#timers = [
       every(settings.keepAlive / 4, () => this.#services.streams.tick()),
@@ -279,6 +283,8 @@ class Node implements Durable {
     }
   }
 }
+
+const NONE: ReadonlySet<string> = new Set()
 
 const isHttpUrl = (text: string) => URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
 

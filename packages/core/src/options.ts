@@ -1,3 +1,4 @@
+import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './inner/local-backend.js'
 import type { Logger } from './logger.js'
 import type { ServerFactory } from './session/server-factory.js'
@@ -52,6 +53,8 @@ export type CommonOptions = {
    * `accept-language`, `baggage`, `traceparent`, `tracestate`, `user-agent`.
    */
   passHeaders?: readonly string[]
+  /** Keeps what is said in sessions, for `store.history()`. Default: nothing past sessions and resume windows. */
+  history?: HistoryOptions
   logger?: Logger
   /** Functions that are told what happens, by the name of the event. */
   on?: Hooks

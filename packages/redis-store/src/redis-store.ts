@@ -141,6 +141,7 @@ class RedisStore extends Ownership implements Store {
       total.sessions += sessions
       total.calls += calls
       total.entries += entries
+      // Last: what names the session goes when nothing of it is left.
       await this.#index.forget(scope, what.principal)
     }
     return total
@@ -149,9 +150,11 @@ class RedisStore extends Ownership implements Store {
   async #forget(scope: string) {
     const keys = [...this.keys.core(scope), this.keys.state(scope), this.keys.history(scope)]
     keys.push(this.keys.once(scope, randomUUID()))
-    const reply = (await this.client.run(scripts.forgetSession, keys, [NONCE_MS])) as number[]
-    const [sessions = 0, calls = 0, entries = 0] = reply.map(Number)
-    return { sessions, calls, entries }
+    const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
+    const [sessions, calls, entries, principal] = reply as [number, number, number, string]
+    const counts = { sessions: Number(sessions), calls: Number(calls), entries: Number(entries) }
+    if (principal !== '') await this.#index.forget(scope, replies.decodePrincipal(principal))
+    return counts
   }
 
   /** In the background: the session was used, and so are the places that name it. */

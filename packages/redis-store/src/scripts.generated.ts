@@ -397,11 +397,11 @@ return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') o
 
 export const forgetSession: Script = {
   keys: 6,
-  sha: 'fd130df3e5faeceac924345ffb8267ddcadab81a',
+  sha: '2f38db846d05285963b7ec5d18fca92e39f0c1e3',
   lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
 -- KEYS  session, out, open, state, history, once
 -- ARGV  ms to remember what was deleted
--- Returns { 1 if there was a session, calls, entries of the history }.
+-- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
 local repeated = redis.call('GET', KEYS[6])
 if repeated then
   return cjson.decode(repeated)
@@ -417,7 +417,8 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
     calls[call_id] = true
   end
 end
-local deleted = { redis.call('EXISTS', KEYS[1]), 0, redis.call('XLEN', KEYS[5]) }
+local principal = redis.call('HGET', KEYS[1], 'p')
+local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[5]), principal or '' }
 for call_id in pairs(calls) do
   local journal = KEYS[1] .. ':call:' .. call_id
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)
@@ -563,7 +564,7 @@ return { principal, slide(KEYS[1], KEYS[2], KEYS[3], ttl) }
 
 export const keptAppend: Script = {
   keys: 4,
-  sha: '5b6a5bc20603f954513544788213e40c22cddeb3',
+  sha: '595d075ec35f95d5dcb6cd9353bcf59370b59a0f',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -578,7 +579,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
@@ -638,7 +639,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 
 export const keptAppendCall: Script = {
   keys: 6,
-  sha: '3d0f4b7962d47aa0bbb679d7d4998214283330da',
+  sha: 'af1c1193b470699e1ee98ec4b388bff46073932d',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -653,7 +654,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
@@ -769,7 +770,7 @@ return keeping_log(KEYS[3], 'call:' .. ARGV[1], append_call)
 
 export const keptClaimCall: Script = {
   keys: 3,
-  sha: '54f37d4adf8f89d0d7ac8294f18205441e341c87',
+  sha: 'bf06ba969a25c2493cb5493389b4485f284f5885',
   lua: `-- As claim-call, with a history.
 -- KEYS  those of claim-call, history
 -- ARGV  those of claim-call, ms to keep, most entries
@@ -784,7 +785,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
@@ -844,7 +845,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
 
 export const keptCreateSession: Script = {
   keys: 2,
-  sha: '9d88b3015f463bc7d428791a6ca2737b91b9bfb0',
+  sha: 'b5d3ea16b8bf39ad859cca1871af93ac54fee452',
   lua: `-- As create-session, with a history.
 -- KEYS  those of create-session, history
 -- ARGV  those of create-session, ms to keep, most entries
@@ -859,7 +860,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
@@ -942,7 +943,7 @@ return keeping_state(ARGV[4], create_session)
 
 export const keptOpenCall: Script = {
   keys: 5,
-  sha: '60d327fc4249ec68ca632db67d97fff05ccd5d04',
+  sha: '33098ff85c0ded1423e8664130237d1de1f729fc',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -957,7 +958,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
@@ -1062,7 +1063,7 @@ return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
 
 export const keptPutState: Script = {
   keys: 3,
-  sha: '0932a384c2327552e130c14db2faaf4d6763a880',
+  sha: '34c9ea0e9c7fee0b9240a328ba501f09c050d8eb',
   lua: `-- As put-state, with a history.
 -- KEYS  those of put-state, history
 -- ARGV  those of put-state, ms to keep, most entries
@@ -1077,7 +1078,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.

@@ -79,10 +79,10 @@ export class SessionIndex {
     return [...new Set(pages.flat())]
   }
 
-  async forget(id: string, principal: string) {
+  async forget(id: string, principal: string | undefined) {
     const deadline = this.#client.deadline()
-    const indexes = [this.#keys.sessions(), this.#keys.principal(principal), this.#keys.kept(principal)]
-    await this.#remove(indexes, id, deadline)
+    const kept = principal === undefined ? [] : [this.#keys.kept(principal)]
+    await Promise.all([this.remove(id, principal, deadline), this.#remove(kept, id, deadline)])
   }
 
   async #all(index: string): Promise<string[]> {

@@ -28,6 +28,8 @@ export type HttpServices = {
   signals: Signals
   principal: NonNullable<DurableOptions['principal']>
   keepToken: boolean
+  /** Methods that are journaled from the start, beside `tools/call`. */
+  recorded: ReadonlySet<string>
   /** Keep in journals where a call was sent. */
   keepUrl: boolean
 }

@@ -1,7 +1,7 @@
 -- Deletes all that is kept of a session, its history too, and wakes its watchers.
 -- KEYS  session, out, open, state, history, once
 -- ARGV  ms to remember what was deleted
--- Returns { 1 if there was a session, calls, entries of the history }.
+-- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
 local repeated = redis.call('GET', KEYS[6])
 if repeated then
   return cjson.decode(repeated)
@@ -17,7 +17,8 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
     calls[call_id] = true
   end
 end
-local deleted = { redis.call('EXISTS', KEYS[1]), 0, redis.call('XLEN', KEYS[5]) }
+local principal = redis.call('HGET', KEYS[1], 'p')
+local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[5]), principal or '' }
 for call_id in pairs(calls) do
   local journal = KEYS[1] .. ':call:' .. call_id
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)

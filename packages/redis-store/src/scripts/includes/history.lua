@@ -8,7 +8,7 @@ end
 local function trim_history()
   local clock = redis.call('TIME')
   local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '~', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
   redis.call('PEXPIRE', history, kept_ms)
 end
 -- What a script appends to a log, once however often it is repeated.
