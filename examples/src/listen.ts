@@ -34,11 +34,17 @@ export async function serveMcp(
 
 /** For a load balancer, which sends requests where it is ready, and for whoever restarts what does not live. */
 function healthOf(mcp: Durable): Pages {
-  const answer = async (asked: 'ready' | 'live'): Promise<Response> => {
-    const health = await mcp.health()
-    return Response.json(health, { status: health[asked] ? 200 : 503 })
+  return {
+    '/healthz': async () => {
+      const health = await mcp.health()
+      return Response.json(health, { status: health.ready ? 200 : 503 })
+    },
+    // Without asking the store: whether that is there says nothing of this process.
+    '/livez': async () => {
+      const { live } = await mcp.health({ timeoutMs: 0 })
+      return Response.json({ live }, { status: live ? 200 : 503 })
+    },
   }
-  return { '/healthz': () => answer('ready'), '/livez': () => answer('live') }
 }
 
 function serverFor(mcp: Durable, adapter: Adapter, pages: Pages): HttpServer {

@@ -17,7 +17,7 @@ export type Health = {
 }
 
 export type HealthOptions = {
-  /** A store that has not answered by then counts as away, in ms. Default: 1000. */
+  /** A store that has not answered by then counts as away, in ms. 0: it is not asked, as `live` needs no store. Default: 500. */
   timeoutMs?: number
 }
 
@@ -27,10 +27,11 @@ export type Closing = { leaving: boolean; closed: boolean }
 export async function healthOf(
   ownership: Ownership,
   { leaving, closed }: Closing,
-  { timeoutMs = 1000 }: HealthOptions,
+  { timeoutMs = 500 }: HealthOptions,
 ): Promise<Health> {
   const beganAt = performance.now()
-  const seen = closed ? undefined : await answerWithin(timeoutMs, ownership.seen())
+  const isAsked = !closed && timeoutMs > 0
+  const seen = isAsked ? await answerWithin(timeoutMs, ownership.seen()) : undefined
   const latencyMs = seen && performance.now() - beganAt
   const { beating = false, listening = false } = seen ?? {}
   return {

@@ -51,6 +51,14 @@ describe.each(STORES)('health, %s', (store) => {
     expect(found.reachable).toBe(false)
   })
 
+  test('a liveness check need not ask the store', async () => {
+    await using node = await start(store)
+    const failed = node.weather.failed.length
+    node.weather.set('stuck', { only: ['listNodes', 'isWatched'] })
+    expect(await node.mcp.health({ timeoutMs: 0 })).toMatchObject({ live: true, ready: false })
+    expect(node.weather.failed.length).toBe(failed)
+  })
+
   test('not ready while its heartbeats don’t arrive', async () => {
     await using node = await start(store, { heartbeat: 20, lease: 200 })
     await untilReady(node.mcp)

@@ -63,9 +63,10 @@ function withHealth(mcp: Durable): RequestListener {
   return (request, response) => {
     const asked = request.method === 'GET' ? HEALTH.get(request.url as '/healthz' | '/livez') : undefined
     if (asked === undefined) return serve(request, response)
-    void mcp.health().then((health) => {
+    const options = asked === 'live' ? { timeoutMs: 0 } : {}
+    void mcp.health(options).then((health) => {
       response.writeHead(health[asked] ? 200 : 503, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(health))
+      response.end(JSON.stringify(asked === 'live' ? { live: health.live } : health))
     })
   }
 }

@@ -1,10 +1,10 @@
 import type { StoredValue } from '../context/context-store.js'
-import { MemoryHistories } from './memory-history.js'
+import { keepingStore, MemoryHistories } from './memory-history.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryMaps } from './memory-maps.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
 import { BEGINNING, compareIds, splitId } from './store.js'
-import type { Admission, LogName, Store, StoredSession, WatchListener, ValueChange } from './store.js'
+import type { Admission, Store, StoredSession, WatchListener, ValueChange } from './store.js'
 
 /**
  * A store in the memory of this process. Nothing survives the process, and no other process sees it;
@@ -143,41 +143,8 @@ class MemoryStore extends MemoryMaps implements Store {
     if (session && compareIds(id, session.delivered) > 0) session.delivered = id
   }
 
-  /** What an operation changes is there as soon as it was called. */
-  keeping: Store['keeping'] = (keeping) => {
-    const keepLog = <T>(scope: string, name: LogName, operation: () => T): T => {
-      const before = this.#live(scope)?.logs.get(name)?.lastId ?? BEGINNING
-      const outcome = operation()
-      const session = this.#live(scope)
-      const added = session?.logs.get(name)?.behind(before) ?? []
-      this.#histories.keep(scope, session?.principal, name, added, keeping)
-      return outcome
-    }
-    const keepState = <T>(scope: string, data: string, operation: () => T): T => {
-      const before = this.#live(scope)?.version ?? 0
-      const outcome = operation()
-      const session = this.#live(scope)
-      const added = session && session.version > before ? [{ id: String(session.version), data }] : []
-      this.#histories.keep(scope, session?.principal, 'state', added, keeping)
-      return outcome
-    }
-    const kept: Partial<Store> = {
-      createSession: (session, limits) =>
-        keepState(session.id, session.state.data, () => this.createSession(session, limits)),
-      putState: (scope, entry, options) =>
-        keepState(scope, entry.data, () => this.putState(scope, entry, options)),
-      append: (scope, log, data, options) =>
-        keepLog(scope, log, () => this.append(scope, log, data, options)),
-      openCall: (call) => keepLog(call.scope, `call:${call.callId}`, () => this.openCall(call)),
-      appendCall: (scope, callId, ...rest) =>
-        keepLog(scope, `call:${callId}`, () => this.appendCall(scope, callId, ...rest)),
-      claimCall: (scope, callId, claim) =>
-        keepLog(scope, `call:${callId}`, () => this.claimCall(scope, callId, claim)),
-    }
-    return new Proxy(this, {
-      get: (target, name) => Reflect.get(kept, name) ?? (Reflect.get(target, name) as unknown),
-    })
-  }
+  keeping: Store['keeping'] = (keeping) =>
+    keepingStore(this, (scope) => this.#live(scope), this.#histories, keeping)
 
   history: Store['history'] = async (scope, page) => this.#histories.read(scope, page)
 
