@@ -152,9 +152,8 @@ class RedisStore extends Ownership implements Store {
     keys.push(this.keys.once(scope, randomUUID()))
     const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
     const [sessions, calls, entries, principal] = reply as [number, number, number, string]
-    const counts = { sessions: Number(sessions), calls: Number(calls), entries: Number(entries) }
     if (principal !== '') await this.#index.forget(scope, replies.decodePrincipal(principal))
-    return counts
+    return { sessions, calls, entries }
   }
 
   /** In the background: the session was used, and so are the places that name it. */

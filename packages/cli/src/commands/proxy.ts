@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { RequestListener, Server } from 'node:http'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { durable } from '@mcp-durable/core'
 import type { Durable } from '@mcp-durable/core'
@@ -62,13 +62,16 @@ function withHealth(mcp: Durable): RequestListener {
   const serve = node(mcp)
   return (request, response) => {
     const asked = request.method === 'GET' ? HEALTH.get(request.url as '/healthz' | '/livez') : undefined
-    if (asked === undefined) return serve(request, response)
-    const options = asked === 'live' ? { timeoutMs: 0 } : {}
-    void mcp.health(options).then((health) => {
-      response.writeHead(health[asked] ? 200 : 503, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(asked === 'live' ? { live: health.live } : health))
-    })
+    if (asked === undefined) serve(request, response)
+    else void tellHealth(mcp, asked, response)
   }
+}
+
+/** Whether the store is there says nothing of this process. */
+async function tellHealth(mcp: Durable, asked: 'ready' | 'live', response: ServerResponse) {
+  const health = await mcp.health(asked === 'live' ? { timeoutMs: 0 } : {})
+  response.writeHead(health[asked] ? 200 : 503, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(asked === 'live' ? { live: health.live } : health))
 }
 
 function upstreamOf(context: Context): string {
