@@ -35,17 +35,19 @@ export class Client {
   ): Promise<unknown> {
     const all = [...keys, ...args]
     const evaluate = () => this.#redis.evalsha(sha, count, ...all)
-    return this.#send(evaluate, deadline, (error) =>
-      isAbout(error, 'NOSCRIPT') && !deadline.passed ? this.#redis.eval(lua, count, ...all) : undefined,
-    )
+    return this.#send(evaluate, deadline, async (error) => {
+      if (!isAbout(error, 'NOSCRIPT') || deadline.passed) throw error
+      return this.#redis.eval(lua, count, ...all)
+    })
   }
 
   /** Adds an entry to a stream; `null` if there is none, `refused` if its last id is not below this one. */
   append(key: string, id: string, ...fields: KeysAndArgs): Promise<unknown> {
     const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, ...fields)
-    return this.#send(add, this.deadline(), (error) =>
-      isAbout(error, 'equal or smaller') ? Promise.resolve('refused') : undefined,
-    )
+    return this.#send(add, this.deadline(), async (error) => {
+      if (!isAbout(error, 'equal or smaller')) throw error
+      return 'refused'
+    })
   }
 
   #send(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
@@ -68,16 +70,12 @@ export class Client {
         connection.landed(flight)
         fail(error)
       }
-      command().then(succeed, (error: unknown) => {
-        const instead = mend(error)
-        if (instead) instead.then(succeed, giveUp)
-        else giveUp(error)
-      })
+      command().then(succeed, (error: unknown) => mend(error).then(succeed, giveUp))
     })
   }
 }
 
-/** What is waited for in place of a command that has failed; `undefined`: nothing, it has failed. */
-type Mend = (error: unknown) => Promise<unknown> | undefined
+/** What is waited for in place of a command that has failed. */
+type Mend = (error: unknown) => Promise<unknown>
 
 const isAbout = (error: unknown, text: string) => error instanceof Error && error.message.includes(text)

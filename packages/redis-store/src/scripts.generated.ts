@@ -63,7 +63,7 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '9be3f1ea1f43e44c3c059392194995f3590c2994',
+  sha: 'c29c07e5774990626831383428b49dc11c868260',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -90,9 +90,6 @@ local function change_value(session, state, key, how, data)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
-  return 'gone'
-end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
@@ -102,6 +99,9 @@ end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
+  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+    return 'gone'
+  end
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
@@ -114,7 +114,10 @@ local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
   local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
-  if added.err then
+  if not added then
+    return 'gone'
+  end
+  if type(added) == 'table' then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
     end
@@ -130,7 +133,8 @@ if ARGV[2] ~= '' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
   for i = change + 7, #ARGV do
-    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+    -- By now the same request may be another call.
+    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
@@ -639,7 +643,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 
 export const keptAppendCall: Script = {
   keys: 6,
-  sha: 'af1c1193b470699e1ee98ec4b388bff46073932d',
+  sha: '5a0c383a2a4bc6d98647522d38e89494400f3260',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -708,9 +712,6 @@ local function change_value(session, state, key, how, data)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
-  return 'gone'
-end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
@@ -720,6 +721,9 @@ end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
+  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+    return 'gone'
+  end
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
@@ -732,7 +736,10 @@ local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
   local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
-  if added.err then
+  if not added then
+    return 'gone'
+  end
+  if type(added) == 'table' then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
     end
@@ -748,7 +755,8 @@ if ARGV[2] ~= '' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
   for i = change + 7, #ARGV do
-    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+    -- By now the same request may be another call.
+    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
@@ -943,7 +951,7 @@ return keeping_state(ARGV[4], create_session)
 
 export const keptOpenCall: Script = {
   keys: 5,
-  sha: '33098ff85c0ded1423e8664130237d1de1f729fc',
+  sha: 'ed138ece4dbec2c9763a9277e70fcfbbded3d98c',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1033,15 +1041,17 @@ if ended and holds(ended) then
   return reply('attached', ended)
 end
 local requests = #ARGV - 6
-if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
-  local open = redis.call('HGETALL', KEYS[3])
-  for i = 1, #open, 2 do
-    if not holds(open[i + 1]) then
-      redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
+local open = redis.call('HLEN', KEYS[3])
+if open + requests > tonumber(ARGV[5]) then
+  local calls = redis.call('HGETALL', KEYS[3])
+  for i = 1, #calls, 2 do
+    if not holds(calls[i + 1]) then
+      redis.call('HDEL', KEYS[3], calls[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
     end
   end
-  if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
+  open = redis.call('HLEN', KEYS[3])
+  if open + requests > tonumber(ARGV[5]) then
     return reply('limit', '')
   end
 end
@@ -1054,7 +1064,9 @@ redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
 for i = 7, #ARGV do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
 end
-redis.call('PEXPIRE', KEYS[3], ttl)
+if open == 0 then
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
 return reply('opened', id)
 end
 return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
@@ -1216,7 +1228,7 @@ return reply
 
 export const openCall: Script = {
   keys: 4,
-  sha: 'a7a3fd638afe2eef9e3c9f505bbbaba24a16b193',
+  sha: 'b107a2eecdfb4d01c7491209b5e19583ca409d13',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, open, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -1264,15 +1276,17 @@ if ended and holds(ended) then
   return reply('attached', ended)
 end
 local requests = #ARGV - 6
-if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
-  local open = redis.call('HGETALL', KEYS[3])
-  for i = 1, #open, 2 do
-    if not holds(open[i + 1]) then
-      redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
+local open = redis.call('HLEN', KEYS[3])
+if open + requests > tonumber(ARGV[5]) then
+  local calls = redis.call('HGETALL', KEYS[3])
+  for i = 1, #calls, 2 do
+    if not holds(calls[i + 1]) then
+      redis.call('HDEL', KEYS[3], calls[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
     end
   end
-  if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
+  open = redis.call('HLEN', KEYS[3])
+  if open + requests > tonumber(ARGV[5]) then
     return reply('limit', '')
   end
 end
@@ -1285,7 +1299,9 @@ redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
 for i = 7, #ARGV do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
 end
-redis.call('PEXPIRE', KEYS[3], ttl)
+if open == 0 then
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
 return reply('opened', id)
 `,
 }

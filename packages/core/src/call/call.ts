@@ -18,7 +18,7 @@ import { History, SentMessages } from './history.js'
 import { Journal } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import type { CallRecord, InnerRecord, Origin } from './record.js'
+import type { InnerRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
 export interface CallHost {

@@ -3,7 +3,7 @@ import { DurableError } from '../errors.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
+import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord } from './record.js'
@@ -102,17 +102,16 @@ export class Journal {
     this.#writing = this.#waiting.length > 0
     if (!this.#writing) return
     const batch = this.#nextBatch()
-    this.#appendUntilKnown(batch).then(
-      (outcome) => {
-        if (outcome === 'fenced' || outcome === 'gone') this.#lose(batch, new JournalLostError(outcome))
-        else this.#acknowledge(batch, outcome)
-        this.#write()
-      },
-      (error: Error) => {
-        this.#lose(batch, error)
-        this.#write()
-      },
-    )
+    const settle = (outcome: CallAppended) => {
+      if (outcome === 'fenced' || outcome === 'gone') this.#lose(batch, new JournalLostError(outcome))
+      else this.#acknowledge(batch, outcome)
+      this.#write()
+    }
+    const fail = (error: Error) => {
+      this.#lose(batch, error)
+      this.#write()
+    }
+    this.#appendUntilKnown(batch).then(settle, fail)
   }
 
   #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {

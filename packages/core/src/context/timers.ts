@@ -30,16 +30,15 @@ export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Pr
     if (signal.aborted) stop()
     const stops = stopsOf(signal)
     stops.add(stop)
-    working.then(
-      (value) => {
-        stops.delete(stop)
-        resolve(value)
-      },
-      (error: unknown) => {
-        stops.delete(stop)
-        reject(error as Error)
-      },
-    )
+    const succeed = (value: T) => {
+      stops.delete(stop)
+      resolve(value)
+    }
+    const fail = (error: Error) => {
+      stops.delete(stop)
+      reject(error)
+    }
+    working.then(succeed, fail)
   })
 }
 

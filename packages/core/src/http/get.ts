@@ -33,9 +33,10 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     outgoing,
     resumed: cursor !== undefined,
   }
-  if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start))
+  if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start).stream())
   const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
-  return eventStreamResponse(sessionId, await services.streams.openStandalone({ ...start, onClosed }))
+  const standalone = await services.streams.openStandalone({ ...start, onClosed })
+  return eventStreamResponse(sessionId, standalone.stream())
 }
 
 /**

@@ -76,7 +76,9 @@ async function runJournaled(
   batch: boolean,
 ): Promise<Response> {
   const { services } = exchange
-  const outcome = await services.calls.open(callRequest(exchange, sessionId, requests, batch))
+  const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
+  prepareHost(exchange, sessionId)
+  const outcome = await opening
   switch (outcome.status) {
     case 'unknown':
       throw refuse.sessionNotFound()
@@ -86,14 +88,14 @@ async function runJournaled(
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'opened': {
       const { call, first, admission } = outcome
-      const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+      // What the store has to acknowledge first can't come before the stream is open.
       void runOrFail(exchange, call, admission)
-      return response
+      return streamCall(exchange, call, { after: first, caughtUp: true }, admission)
     }
   }
 }
 
-/** The call is in its journal and its stream is open: whatever goes wrong from here on is the call's response. */
+/** The call is in its journal and its stream is opened: whatever goes wrong from here on is the call's response. */
 async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   const { sessions, logger } = exchange.services
   const extra = extraOf(exchange)
@@ -116,11 +118,21 @@ async function runDeferred(
   batch: boolean,
 ): Promise<Response> {
   const { sessions } = exchange.services
-  const admission = await admit(exchange, sessionId)
+  const admitting = admit(exchange, sessionId)
+  prepareHost(exchange, sessionId)
+  const admission = await admitting
   const extra = extraOf(exchange)
   const host = await sessions.hosts.get(sessionId, admission.version, extra)
   const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
   return answerDeferred(exchange, sessionId, await deferred.outcome, { batch, admission })
+}
+
+/** While the store is asked whether the request may come in. What fails here fails again where it is waited for. */
+function prepareHost(exchange: Exchange, sessionId: string) {
+  const { services, principal } = exchange
+  const { hosts } = services.sessions
+  if (hosts.peek(sessionId)) return
+  hosts.prepare(sessionId, principal, extraOf(exchange)).catch(() => undefined)
 }
 
 async function answerDeferred(
@@ -171,15 +183,16 @@ async function attach(
   return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
 }
 
-function streamCall(
+async function streamCall(
   { services, outgoing }: Exchange,
   { scope, id }: { scope: string; id: string },
   from: { after: EntryId; caughtUp?: boolean },
   { label }: Admission,
-): Response {
+): Promise<Response> {
   const log = `call:${id}` as const
   const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
-  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, outgoing }))
+  const stream = services.streams.open({ scope, log, ...from, preamble, outgoing })
+  return eventStreamResponse(scope, await stream.whole())
 }
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {

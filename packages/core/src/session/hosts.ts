@@ -1,10 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
-import type { StateEntry, Store } from '../store/store.js'
-import type { Watcher } from '../store/watcher.js'
+import type { StateEntry, Store, StoredSession } from '../store/store.js'
+import type { Watch, Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
 import type { Standalone } from './host.js'
 import type { ServerFactory, SessionInfo } from './server-factory.js'
@@ -39,6 +40,8 @@ export class HostsBusyError extends DurableError {
 /** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
 export const CANCELLED = 'cancelled'
 
+/** `gone`: the session was deleted while its server object was made. */
+type Watched = { host?: Host; gone?: boolean }
 type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void; standing: boolean }
 
 /** The server objects on this node, at most one per session: made when needed, kept in step with the store, let go when idle. */
@@ -97,7 +100,7 @@ export class Hosts {
   }
 
   async adopt(sessionId: string, host: Host) {
-    const hosted = this.#hold(sessionId, host)
+    const hosted = this.#hold(sessionId, host, this.#watch(sessionId, { host }))
     this.#hosted.set(sessionId, hosted)
     await hosted
   }
@@ -126,6 +129,16 @@ export class Hosts {
     return hosted.host
   }
 
+  /** Begins to rebuild the session's server object, if the session is the principal's: it is about to be asked for. */
+  async prepare(sessionId: string, principal: string | undefined, extra: MessageExtra) {
+    if (this.#closed || this.#hosted.has(sessionId)) return
+    const session = await this.#services.store.readSession(sessionId)
+    // Making a server object may take longer than all the rest: first goes out what the store is asked in this turn.
+    await nextTurn()
+    if (session?.principal !== principal || this.#closed || this.#hosted.has(sessionId)) return
+    if (session) await this.#rebuild(sessionId, session.version, extra, session)
+  }
+
   async drop(sessionId: string) {
     const hosted = this.#ready.get(sessionId)
     if (!hosted) return
@@ -148,9 +161,9 @@ export class Hosts {
     await Promise.all([...this.#ready.keys()].map((sessionId) => this.drop(sessionId)))
   }
 
-  #rebuild(sessionId: string, version: number, extra: MessageExtra): Promise<Hosted> {
+  #rebuild(sessionId: string, version: number, extra: MessageExtra, known?: StoredSession): Promise<Hosted> {
     this.makeRoom()
-    const build = () => this.#build(sessionId, version, extra)
+    const build = () => this.#build(sessionId, version, extra, known)
     const hosted = this.#services.signals.rebuild?.(sessionId, build) ?? build()
     this.#hosted.set(sessionId, hosted)
     hosted.catch(() => {
@@ -159,29 +172,45 @@ export class Hosts {
     return hosted
   }
 
-  async #build(sessionId: string, upTo: number, extra: MessageExtra): Promise<Hosted> {
-    const session = await this.#services.store.readSession(sessionId)
+  async #build(
+    sessionId: string,
+    upTo: number,
+    extra: MessageExtra,
+    known: StoredSession | undefined,
+  ): Promise<Hosted> {
+    const session = known ?? (await this.#services.store.readSession(sessionId))
     if (!session) throw new SessionGoneError()
-    const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(session.state) }
-    const host = await this.create(info)
+    // The subscription is made while the server object is.
+    const building: Watched = {}
+    const watch = this.#watch(sessionId, building)
     try {
-      await host.replay(
+      const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(session.state) }
+      building.host = await this.create(info)
+      await building.host.replay(
         session.state.filter(({ version }) => version <= upTo),
         extra,
       )
+      if (building.gone) throw new SessionGoneError()
     } catch (error) {
-      await host.close()
+      watch.end()
+      await building.host?.close()
       throw error
     }
+    const { host } = building
     this.#services.logger.debug({ session: shortId(sessionId), version: host.version }, 'rebuilt a session')
-    return this.#hold(sessionId, host)
+    return this.#hold(sessionId, host, watch)
   }
 
-  async #hold(sessionId: string, host: Host): Promise<Hosted> {
-    const watch = this.#services.watcher.watch(sessionId, CANCELLED, (signal) => {
-      if (signal.topic === 'deleted') void this.drop(sessionId)
-      if (signal.topic === CANCELLED) host.cancelDeferred(signal.value)
+  #watch(sessionId: string, watched: Watched): Watch {
+    return this.#services.watcher.watch(sessionId, CANCELLED, (signal) => {
+      if (signal.topic === CANCELLED) watched.host?.cancelDeferred(signal.value)
+      if (signal.topic !== 'deleted') return
+      watched.gone = true
+      void this.drop(sessionId)
     })
+  }
+
+  async #hold(sessionId: string, host: Host, watch: Watch): Promise<Hosted> {
     const hosted = { host, synced: Promise.resolve(), unwatch: watch.end, standing: watch.standing }
     this.#ready.set(sessionId, hosted)
     try {

@@ -3,6 +3,7 @@ import { startNodes } from '../support/nodes.js'
 import { ADAPTERS } from '../support/serve.js'
 import { expectJson, LATEST, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 const EVENT_ID = /^[\w-]{22}\.\d+-\d+$/
 const OLD = ['2025-06-18', '2025-03-26', '2024-11-05']
@@ -82,3 +83,20 @@ describe.each(ADAPTERS)('headers through %s', (adapter) => {
     expect((await call.messages()).map(textOf)).toEqual(['g on node-0'])
   })
 })
+
+test.each(ADAPTERS.filter((adapter) => adapter !== 'fetch'))(
+  'an answer that is soon complete is sent whole, and primed like any other, through %s',
+  async (adapter) => {
+    await using nodes = await startNodes({ adapter })
+    const session = await Session.begin(nodes)
+    const isWhole = async () => {
+      await using call = await session.call('echo', { text: 'short' })
+      const [priming, response, ...more] = await call.rest()
+      expect([priming?.data, priming?.id]).toEqual(['', expect.stringMatching(EVENT_ID)])
+      expect(textOf(JSON.parse(response?.data ?? '') as never)).toBe('short')
+      expect(more).toEqual([])
+      return call.response.headers.has('content-length')
+    }
+    await waitFor(isWhole)
+  },
+)
