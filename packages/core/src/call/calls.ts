@@ -1,6 +1,7 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
+import type { Trace } from '../signals/telemetry.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
@@ -23,6 +24,7 @@ export type CallRequest = {
   /** What may be stored of the caller's authorization. */
   authInfo: Record<string, unknown> | undefined
   url?: string
+  trace?: Trace | undefined
 }
 export type CallOutcome =
   | { status: 'opened'; call: Call; first: EntryId; admission: Admission }
@@ -143,7 +145,7 @@ export class Calls {
 
   #newCall(request: CallRequest): NewCall {
     const { scope, id = randomId(), principal, requests, batch, protocol } = request
-    const { authInfo, idempotencyKey, url } = request
+    const { authInfo, idempotencyKey, url, trace } = request
     const { node } = this.#ownership
     return {
       scope,
@@ -161,6 +163,7 @@ export class Calls {
           ...(idempotencyKey !== undefined && { idempotencyKey }),
           ...(authInfo && { authInfo }),
           ...(url !== undefined && { url }),
+          ...(trace && { trace }),
         },
       }),
       ttlMs: this.#limits.sessionTtl,

@@ -79,6 +79,21 @@ export class Ownership {
     )
   }
 
+  /** How many scopes are held. */
+  get heldScopes() {
+    return this.#held.size
+  }
+
+  /** How the store sees this node. Throws a `StoreError` while it is away. */
+  async seen(): Promise<{ beating: boolean; listening: boolean }> {
+    const [nodes, listening] = await Promise.all([
+      this.#store.listNodes(),
+      this.#store.isWatched(channelOf(this.node)),
+    ])
+    const own = nodes.find(({ node }) => node === this.node)
+    return { beating: own !== undefined && own.lateMs < this.#lease.lease, listening }
+  }
+
   /** True when others would find a call of this node in the scope; else `hold` sees to that. */
   holds(scope: string): boolean {
     const late = Date.now() - this.#knownAt

@@ -31,6 +31,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     after: from.after,
     preamble: preambleFor(from, admission, services.settings.retry),
     outgoing,
+    resumed: cursor !== undefined,
   }
   if (from.log !== 'out') {
     services.calls.rescue(sessionId)

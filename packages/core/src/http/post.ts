@@ -34,7 +34,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   if (batch) await guardBatch(exchange, sessionId, requests)
   if (requests.length < messages.length) await takeOneWay(exchange, sessionId, messages)
   if (requests.length === 0) return new Response(null, { status: 202 })
-  const journaled = requests.some(({ method }) => method === JOURNALED)
+  const journaled = requests.some(({ method }) => method === JOURNALED || services.recorded.has(method))
   return journaled
     ? runJournaled(exchange, sessionId, requests, batch)
     : runDeferred(exchange, sessionId, requests, batch)
@@ -221,6 +221,7 @@ function callRequest(exchange: Exchange, scope: string, requests: readonly JsonR
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
+    trace: services.signals.trace?.(),
   }
 }
 
