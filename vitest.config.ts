@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Tests run on the sources of the packages: no build is needed, and none can be stale.
-const conditions = ['@mcp-durable/source', 'module', 'node', 'development|production']
+const conditions = ['@mcp-durable/source', 'node', 'development|production']
 
 export default defineConfig({
   resolve: { conditions },

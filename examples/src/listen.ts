@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server as HttpServer } from 'node:http'
+import { createServer, type RequestListener, type Server as HttpServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import type { Durable } from '@mcp-durable/core'
@@ -21,30 +21,65 @@ export interface Listening {
   close(drain?: () => Promise<void>): Promise<void>
 }
 
-/** Serves `mcp` at `/mcp` through one of the three adapters. */
+/** What a GET of a path is answered. */
+export type Pages = Record<string, () => Promise<Response>>
+
+/** Serves `mcp` at `/mcp` through one of the three adapters, its health at `/healthz` and `/livez`, and more pages if there are. */
 export async function serveMcp(
   mcp: Durable,
-  { adapter, host, port }: { adapter: Adapter; host: string; port: number },
+  { adapter, host, port, pages = {} }: { adapter: Adapter; host: string; port: number; pages?: Pages },
 ): Promise<Listening> {
-  return listen(serverFor(mcp, adapter), host, port)
+  return listen(serverFor(mcp, adapter, { ...healthOf(mcp), ...pages }), host, port)
 }
 
-function serverFor(mcp: Durable, adapter: Adapter): HttpServer {
+/** For a load balancer, which sends requests where it is ready, and for whoever restarts what does not live. */
+function healthOf(mcp: Durable): Pages {
+  return {
+    '/healthz': async () => {
+      const health = await mcp.health()
+      return Response.json(health, { status: health.ready ? 200 : 503 })
+    },
+    // Without asking the store: whether that is there says nothing of this process.
+    '/livez': async () => {
+      const { live } = await mcp.health({ timeoutMs: 0 })
+      return Response.json({ live }, { status: live ? 200 : 503 })
+    },
+  }
+}
+
+function serverFor(mcp: Durable, adapter: Adapter, pages: Pages): HttpServer {
   switch (adapter) {
     case 'hono': {
       const app = new Hono()
+      for (const [path, page] of Object.entries(pages)) app.get(path, page)
       app.use('/mcp', durableHono(mcp))
       return createAdaptorServer({ fetch: app.fetch }) as HttpServer
     }
     case 'express': {
       const app = express()
+      for (const [path, page] of Object.entries(pages)) {
+        app.get(path, async (_req, res) => send(await page(), res))
+      }
       app.use('/mcp', durableExpress(mcp))
       // Express types its application by its own request and response.
       return createServer(app as unknown as RequestListener)
     }
-    case 'node':
-      return createServer(durableNode(mcp))
+    case 'node': {
+      const serve = durableNode(mcp)
+      return createServer((req, res) => {
+        const page = req.method === 'GET' ? pages[req.url ?? ''] : undefined
+        if (page === undefined) return serve(req, res)
+        page()
+          .then((response) => send(response, res))
+          .catch(() => res.destroy())
+      })
+    }
   }
+}
+
+async function send(response: Response, res: ServerResponse): Promise<void> {
+  const body = await response.text()
+  res.writeHead(response.status, Object.fromEntries(response.headers)).end(body)
 }
 
 /** Rejects with a message for the user when the address cannot be bound. */

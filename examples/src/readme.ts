@@ -1,10 +1,12 @@
 // The code of the README and of docs/, as it compiles. A test compares them.
 import { createServer } from 'node:http'
-import { durable, durableTool, type AuthInfo, type FetchHandler, type Store } from '@mcp-durable/core'
+import { durable, durableTool } from '@mcp-durable/core'
+import type { AuthInfo, FetchHandler, Hooks, Logger, Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
 import { node } from '@mcp-durable/core/node'
+import { telemetry } from '@mcp-durable/core/telemetry'
 import { redisStore } from '@mcp-durable/redis-store'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
@@ -64,6 +66,20 @@ export async function mountElsewhere(
   http.createServer(node(mcp)) // '@mcp-durable/core/node'
   const response = await mcp.fetch(request, { authInfo })
   return response
+}
+
+export function hear(createMyServer: () => McpServer, store: Store, log: Logger) {
+  const on: Hooks = {
+    call: ({ name, outcome, durationMs }) => log.info({ name, outcome, durationMs }, 'a call has ended'),
+    takeover: ({ attempt }) => log.warn({ attempt }, 'a call goes on here'),
+  }
+  const mcp = durable({ server: () => createMyServer(), store, on })
+  return mcp
+}
+
+export function trace(createMyServer: () => McpServer, store: Store) {
+  const mcp = durable({ server: () => createMyServer(), store, telemetry: telemetry() })
+  return mcp
 }
 
 export function goOnByItself(url: URL) {

@@ -14,6 +14,7 @@ const documents = ['README.md', 'examples/README.md', ...filesIn('docs', '.md')]
 const sources = [
   'examples/src/readme.ts',
   'examples/src/durable-context.ts',
+  'examples/src/operating.ts',
   ...filesIn('examples/src/migrating', '.ts'),
 ]
 const compiled = new Set(sources.flatMap((path) => linesOf(read(path))))

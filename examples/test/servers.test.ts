@@ -1,7 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { describe, expect, test } from 'vitest'
-import { freePort, spawnNode } from '../../test-support/index.js'
+import { freePort, spawnNode, waitFor } from '../../test-support/index.js'
 import { program, runProgram } from './run-program.js'
 
 const redisUrl = process.env['REDIS_URL']!
@@ -19,6 +19,19 @@ describe.each(['hono', 'express', 'node'])('[E-5] everything with the adapter %s
     expect(node.output.match(/listening on/g)).toHaveLength(1)
     await client.close()
   })
+})
+
+test.each(['hono', 'express', 'node'])('tells whether it is ready and alive, with %s', async (adapter) => {
+  const args = ['--port', '0', '--redis', redisUrl, '--adapter', adapter]
+  await using node = await spawnNode(program('everything'), args)
+  const page = (path: string) => fetch(new URL(path, node.url))
+  const ready = await waitFor(async () => {
+    const response = await page('/healthz')
+    return response.status === 200 && response
+  })
+  expect(await ready.json()).toMatchObject({ ready: true, live: true, store: { reachable: true } })
+  expect((await page('/livez')).status).toBe(200)
+  expect((await page('/no-such-page')).status).toBeGreaterThanOrEqual(400)
 })
 
 test('[U-12] everything does without Redis, and says what that means', async () => {

@@ -55,7 +55,9 @@ await runClient('document', async (stage) => {
 async function read(stage: Stage, document: string, language = 'fr'): Promise<Processed> {
   const progress: number[] = []
   const args = { document: stage.named(document), pages: 3, language }
-  const result = await stage.call<Processed>('process_document', args, (at) => progress.push(at.progress))
+  const result = await stage.call<Processed>('process_document', args, {
+    onprogress: (at) => progress.push(at.progress),
+  })
   assert.deepEqual(progress, [1, 2, 3, 4])
   return result
 }

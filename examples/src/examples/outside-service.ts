@@ -34,6 +34,8 @@ export interface ServiceOptions {
   actions: Record<string, Action>
   /** The actions that it does once for all requests with the same `Idempotency-Key`. */
   knowsKeys: readonly string[]
+  /** What else it takes and tells, by path: the body of a request, if it had one, becomes the answer. */
+  answers?: Record<string, (body: unknown) => unknown>
   /** How many of a hundred requests it turns away, by its seed. */
   busyPercent?: number
 }
@@ -76,7 +78,10 @@ class Service {
   async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const action = (req.url ?? '/').slice(1)
     if (action === 'ledger') return send(res, 200, this.#ledger)
-    const body = JSON.parse(await textOf(req)) as Order
+    const text = await textOf(req)
+    const body = (text === '' ? undefined : JSON.parse(text)) as Order
+    const answer = this.#options.answers?.[action]
+    if (answer) return send(res, 200, answer(body))
     if (action === 'trouble') {
       this.#troubles.push(body as unknown as { action: string; trouble: Trouble })
       return send(res, 200, {})

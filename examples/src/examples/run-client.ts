@@ -29,7 +29,7 @@ least two should run behind --url; npm run examples sees to that.
   const service = urlFlag('service', values.service, ['http:'], usage)
   try {
     const connection = await connect(url)
-    const stage = new Stage(connection, service.origin)
+    const stage = new Stage(connection, { server: url.origin, service: service.origin })
     await stage.scene('a session begins', () => stage.listTools())
     await play(stage)
     await stage.showLedger()
@@ -42,16 +42,23 @@ least two should run behind --url; npm run examples sees to that.
   }
 }
 
+export interface CallOptions {
+  onprogress?: (progress: Progress) => void
+  meta?: Record<string, unknown>
+}
+
 /** What the scenes of an example work with. */
 export class Stage {
   readonly story = new Story(deadlineMs)
   /** Tells what this run does from what others did. */
   readonly run = randomUUID().slice(0, 8)
   readonly #connection: Connection<Client>
+  readonly #server: string
   readonly #service: string
 
-  constructor(connection: Connection<Client>, service: string) {
+  constructor(connection: Connection<Client>, { server, service }: { server: string; service: string }) {
     this.#connection = connection
+    this.#server = server
     this.#service = service
   }
 
@@ -65,8 +72,8 @@ export class Stage {
   }
 
   /** Calls a tool, and gives out what it says. */
-  async call<T>(name: string, args: object, onprogress?: (progress: Progress) => void): Promise<T> {
-    const result = await this.callTool(name, args, onprogress)
+  async call<T>(name: string, args: object, options: CallOptions = {}): Promise<T> {
+    const result = await this.callTool(name, args, options)
     const [content] = result.content
     assert.equal(content?.type, 'text')
     assert.ok(!result.isError, `${name} failed: ${content.text}`)
@@ -74,10 +81,20 @@ export class Stage {
   }
 
   /** Calls a tool that may fail. */
-  async callTool(name: string, args: object, onprogress?: (progress: Progress) => void) {
-    const params = { name, arguments: args as Record<string, unknown> }
+  async callTool(name: string, args: object, { onprogress, meta }: CallOptions = {}) {
+    const params = { name, arguments: args as Record<string, unknown>, ...(meta && { _meta: meta }) }
     const options = onprogress && { onprogress }
     return (await this.#connection.client.callTool(params, undefined, options)) as CallToolResult
+  }
+
+  /** What a node has at a path; each request goes to the next node. */
+  page(path: string): Promise<Response> {
+    return fetch(`${this.#server}${path}`)
+  }
+
+  /** What the outside service has at a path. */
+  async outside<T>(path: string): Promise<T> {
+    return (await (await fetch(`${this.#service}${path}`)).json()) as T
   }
 
   /** Orders trouble for the next requests of an action. */
@@ -116,8 +133,7 @@ export class Stage {
     )
   }
 
-  async #ledger(): Promise<LedgerEntry[]> {
-    const response = await fetch(`${this.#service}/ledger`)
-    return (await response.json()) as LedgerEntry[]
+  #ledger(): Promise<LedgerEntry[]> {
+    return this.outside('/ledger')
   }
 }

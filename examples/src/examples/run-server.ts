@@ -1,12 +1,22 @@
-import { durable } from '@mcp-durable/core'
+import { durable, type CommonOptions } from '@mcp-durable/core'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { closeOnSignal, fail, messageOf, portFlag, readFlags, redisFlag, urlFlag } from '../cli.js'
-import { serveMcp } from '../listen.js'
+import { serveMcp, type Pages } from '../listen.js'
 import { openStore } from '../store.js'
 import { Outside } from './outside.js'
 
-/** One node of an example: everything about it that is not its tools. */
-export async function runServer(name: string, createServer: (outside: Outside) => McpServer): Promise<void> {
+/** What is about a node beside its tools. */
+export interface Surroundings {
+  options?: Pick<CommonOptions, 'on' | 'telemetry'>
+  pages?: Pages
+}
+
+/** One node of an example: everything about it that is not its tools. `surround` is told where the outside service is. */
+export async function runServer(
+  name: string,
+  createServer: (outside: Outside) => McpServer,
+  surround: (service: string) => Surroundings = () => ({}),
+): Promise<void> {
   const usage = `usage: node dist/${name}/server.js [--port N] [--redis URL] [--service URL]
 
 A node of the example '${name}', at /mcp. Start as many as you like on one Redis.
@@ -23,14 +33,17 @@ A node of the example '${name}', at /mcp. Start as many as you like on one Redis
   })
   const port = portFlag('port', values.port, usage)
   const redisUrl = redisFlag(values.redis ?? (process.env['REDIS_URL'] || undefined), usage)
-  const outside = new Outside(urlFlag('service', values.service, ['http:'], usage).origin)
+  const service = urlFlag('service', values.service, ['http:'], usage).origin
+  const outside = new Outside(service)
   try {
     const opened = await openStore(redisUrl)
+    const { options, pages = {} } = surround(service)
     const mcp = durable({
+      ...options,
       server: () => createServer(outside),
       ...(opened.store && { store: opened.store }),
     })
-    const server = await serveMcp(mcp, { adapter: 'hono', host: '127.0.0.1', port })
+    const server = await serveMcp(mcp, { adapter: 'hono', host: '127.0.0.1', port, pages })
     closeOnSignal(async () => {
       await server.close(() => mcp.close({ graceMs: 2000 }))
       await opened[Symbol.asyncDispose]()

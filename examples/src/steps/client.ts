@@ -50,9 +50,8 @@ await runClient('steps', async (stage) => {
 /** Calls the tool; its progress must come in order, and once, from however many nodes. */
 async function fulfil(stage: Stage, order: string): Promise<void> {
   const progress: number[] = []
-  const result = await stage.call<Fulfilled>('fulfil_order', { order: stage.named(order) }, (at) =>
-    progress.push(at.progress),
-  )
+  const onprogress = (at: { progress: number }): void => void progress.push(at.progress)
+  const result = await stage.call<Fulfilled>('fulfil_order', { order: stage.named(order) }, { onprogress })
   assert.deepEqual(progress, [1, 2, 3])
   // What later steps were given is what earlier ones said, also after a death.
   assert.ok(result.tracking.startsWith(`${result.shelf}-`))

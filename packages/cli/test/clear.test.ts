@@ -28,8 +28,47 @@ test('clear --all deletes every session of the prefix, and no other prefix', asy
   await demo.client.set('other:{x}', 'stays')
   expect((await cli(demo.url, 'clear')).code).toBe(2)
   expect((await cli(demo.url, 'clear', 'x', '--all')).code).toBe(2)
-  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({ sessions: 3, openCalls: 0 })
+  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({
+    sessions: 3,
+    openCalls: 0,
+    calls: 0,
+    entries: 0,
+  })
   await waitFor(async () => (await json<{ total: number }>(demo.url, 'sessions')).total === 0)
   expect(await demo.client.get('other:{x}')).toBe('stays')
-  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({ sessions: 0, openCalls: 0 })
+  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual({
+    sessions: 0,
+    openCalls: 0,
+    calls: 0,
+    entries: 0,
+  })
+})
+
+test('clear takes histories too: of a session that is over, of a principal, of all', async () => {
+  await using demo = await Demo.start({ nodes: 1 })
+  const store = demo.store.keeping({ keepMs: 3_600_000, maxEntries: 100 })
+  const begin = async (id: string, principal: string) => {
+    const state = { key: 'initialize', data: '{}' }
+    await store.createSession({ id, principal, label: '', state, ttlMs: 60_000 }, { maxPerPrincipal: 9 })
+    await store.append(id, 'out', '{}', { nonce: id, maxLength: 9 })
+  }
+  for (const n of [1, 2, 3]) await begin(`session-${n}`, 'alice')
+  await begin('session-4', 'bob')
+  await begin('session-5', 'bob')
+  await store.deleteSession('session-1', 'alice')
+  const kept = async () => (await demo.client.keys('mcp:{*}:history')).length
+  expect(await out(demo.url, 'clear', 'session-1', '--yes')).toBe(
+    'deleted 0 sessions with 0 open calls, 2 entries of history\n',
+  )
+  expect(await kept()).toBe(4)
+  await store.deleteSession('session-2', 'alice')
+  expect(await out(demo.url, 'clear', '--principal', 'alice', '--yes')).toBe(
+    'deleted 1 session with 0 calls, 4 entries of history\n',
+  )
+  expect(await kept()).toBe(2)
+  await store.deleteSession('session-4', 'bob')
+  const all = { sessions: 1, openCalls: 0, calls: 0, entries: 4 }
+  expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual(all)
+  expect(await kept()).toBe(0)
+  expect((await cli(demo.url, 'clear', '--all', '--principal', 'bob')).code).toBe(2)
 })

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import { spawnNode } from '../../../test-support/index.js'
+import { spawnNode, waitFor } from '../../../test-support/index.js'
 import { cli, startCli } from './support/cli.js'
 
 const redis = process.env['REDIS_URL'] ?? ''
@@ -20,6 +20,13 @@ test('two proxies before one server: a session of either is a session of both, a
   const [, a = ''] = await first.waitForLine(/listening on (http:\/\/\S+),/, 20_000)
   await using second = await startCli(redis, 'proxy', ...flags)
   const [, b = ''] = await second.waitForLine(/listening on (http:\/\/\S+),/, 20_000)
+
+  const healthy = await waitFor(async () => {
+    const response = await fetch(new URL('/healthz', a))
+    return response.ok && response
+  })
+  expect(await healthy.json()).toMatchObject({ ready: true, store: { reachable: true } })
+  expect((await fetch(new URL('/livez', a))).status).toBe(200)
 
   const clientInfo = { name: 'test', version: '1' }
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }

@@ -2,8 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Calls } from './call/calls.js'
 import { Ownership } from './call/ownership.js'
 import type { Claimed } from './call/ownership.js'
+import type { TakenOver } from './call/calls.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
+import { parseHistory } from './history-options.js'
+import { healthOf } from './health.js'
+import type { Health, HealthOptions } from './health.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import { InnerServers } from './inner/inner-servers.js'
@@ -15,8 +19,12 @@ import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
+import type { TakeoverOutcome } from './signals/events.js'
+import type { Holdings } from './signals/telemetry.js'
 import { outcomeUnknown } from './session/recovery.js'
 import { Sessions } from './session/sessions.js'
+import { signalsFor } from './signals/signals.js'
+import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
 import { whileStoreFails } from './store/retry.js'
 import type { Store } from './store/store.js'
@@ -32,6 +40,8 @@ export interface Durable {
   notify(sessionId: string, notification: Notification): Promise<boolean>
   /** Notifies every session; resolves to how many there were. */
   broadcast(notification: Notification): Promise<number>
+  /** How this node is, for a health check: it asks the store, and never rejects. */
+  health(options?: HealthOptions): Promise<Health>
   /**
    * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s), then hands the rest over to
    * the other nodes, ends every stream, and closes the store. Clients resume on another node.
@@ -73,11 +83,19 @@ class Node implements Durable {
   readonly #handsOver: boolean
   readonly #inner: InnerServers | undefined
   readonly #left = new AbortController()
+  readonly #signals: Signals
+  readonly #unobserve: (() => void) | undefined
   #closing: Promise<void> | undefined
+  #closed = false
 
   constructor(options: DurableOptions, settings: Settings) {
     const logger = options.logger ?? consoleLogger
-    const store = options.store ?? memoryStore()
+    const signals = signalsFor({ on: options.on, telemetry: options.telemetry, logger })
+    this.#signals = signals
+    const given = options.store ?? memoryStore()
+    const history = parseHistory(options.history)
+    const kept = history ? given.keeping(history.keeping) : given
+    const store = signals.store?.(kept) ?? kept
     if (!options.store) {
       logger.warn(
         {},
@@ -87,11 +105,11 @@ class Node implements Durable {
     const watcher = new Watcher(store)
     const { sessionTtl, maxOpenCalls, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
-    const inner = innerServers(options, settings, { store, logger })
+    const inner = innerServers(options, settings, { store, logger, signals })
     this.#inner = inner
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
-    const streams = new Streams(store, watcher, settings)
+    const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtl, maxOpenCalls }
     const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
     const sessions = new Sessions({
@@ -100,6 +118,7 @@ class Node implements Durable {
       calls,
       logger,
       settings,
+      signals,
       server: options.server ?? ((session) => inner!.make(session)),
       inner,
       recover: options.recover,
@@ -113,9 +132,11 @@ class Node implements Durable {
       streams,
       settings,
       logger,
+      signals,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
+      recorded: history?.methods ?? NONE,
     }
     this.#timers = [
       every(settings.keepAlive / 4, () => this.#services.streams.tick()),
@@ -124,6 +145,7 @@ class Node implements Durable {
       every(sessionTtl / 4, () => this.#keepAlive()),
     ]
     this.#ownership.start()
+    this.#unobserve = options.telemetry?.observe(() => this.#holdings())
     void this.#warnOfRisks(store, logger)
   }
 
@@ -133,7 +155,9 @@ class Node implements Durable {
       leaving.headers.set('connection', 'close')
       return leaving
     }
-    const handled = handle(this.#services, request, options)
+    const handled = this.#signals.request
+      ? this.#handleObserved(request, options)
+      : handle(this.#services, request, options)
     this.#handling.add(handled)
     try {
       return await handled
@@ -150,8 +174,13 @@ class Node implements Durable {
     return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
   }
 
+  health(options: HealthOptions = {}) {
+    const closing = { leaving: this.#closing !== undefined, closed: this.#closed }
+    return healthOf(this.#ownership, closing, options)
+  }
+
   close({ graceMs = 10_000 } = {}) {
-    this.#closing ??= this.#leave(graceMs)
+    this.#closing ??= this.#leave(graceMs).finally(() => (this.#closed = true))
     return this.#closing
   }
 
@@ -169,6 +198,7 @@ class Node implements Durable {
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#inner?.close()
+    this.#unobserve?.()
     await store.close()
   }
 
@@ -189,16 +219,50 @@ class Node implements Durable {
 
   /** A call of a dead node is this node's now. It stays open until it has run, so it is not given up easily. */
   async #takeOver(claimed: Claimed) {
-    const { calls, sessions, logger } = this.#services
+    const { calls, logger } = this.#services
+    const beganAt = performance.now()
     try {
       const taken = await calls.takeOver(claimed, this.#left.signal)
       if (!taken) return
-      await sessions.recover(taken).catch(async (error: unknown) => {
-        logger.error({ error, session: shortId(claimed.scope) }, 'a call could not be run again')
-        await taken.call.end((request) => outcomeUnknown(request))
-      })
+      // A call that was opened here, and not begun, was nobody else's.
+      if (taken.call.attempt > 1 && this.#signals.takeover) await this.#recoverObserved(taken, beganAt)
+      else await this.#recover(taken)
     } catch (error) {
       logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
+    }
+  }
+
+  async #recover(taken: TakenOver): Promise<TakeoverOutcome> {
+    const { sessions, logger } = this.#services
+    try {
+      return await sessions.recover(taken)
+    } catch (error) {
+      logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
+      await taken.call.end((request) => outcomeUnknown(request))
+      return 'unknown'
+    }
+  }
+
+  async #recoverObserved(taken: TakenOver, beganAt: number) {
+    const { id: callId, scope: sessionId, attempt, requests } = taken.call
+    const { trace } = taken.request
+    const sinceMs = performance.now() - beganAt
+    const observed = this.#signals.takeover?.({ requests, trace, sinceMs })
+    const outcome = await observed?.run(() => this.#recover(taken))
+    if (outcome) observed?.end({ sessionId, callId, attempt, outcome })
+  }
+
+  #handleObserved(request: Request, options: FetchOptions) {
+    return this.#signals.request!(request, () => handle(this.#services, request, options))
+  }
+
+  #holdings(): Holdings {
+    const { calls, streams, sessions } = this.#services
+    return {
+      openCalls: calls.owned.size,
+      streams: streams.size,
+      sessions: this.#ownership.heldScopes,
+      hosts: sessions.hosts.size,
     }
   }
 
@@ -220,20 +284,22 @@ class Node implements Durable {
   }
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 const isHttpUrl = (text: string) => URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
 
 /** Undefined where server objects are made by the application. */
 function innerServers(
   { handler, upstream, passHeaders }: DurableOptions,
   { upstreamGrace, maxAttempts }: Settings,
-  services: { store: Store; logger: Logger },
+  { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
 ): InnerServers | undefined {
   if (handler) {
     const backend = new LocalBackend(handler, services.logger)
     return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1 })
   }
   if (upstream === undefined) return undefined
-  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS)
+  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
   return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts })
 }
 

@@ -1,18 +1,33 @@
 // The middleware
 export { durable } from './durable.js'
 export type { Durable, Notification } from './durable.js'
+export type { Health, HealthOptions } from './health.js'
 export type { AuthInfo, CommonOptions, DurableOptions, Served } from './options.js'
 export type { FetchHandler } from './inner/local-backend.js'
+export type { HistoryOptions } from './history-options.js'
 export type { Settings } from './settings.js'
 export type { FetchOptions } from './http/exchange.js'
 export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'
 export type { Logger } from './logger.js'
+
+// What happens, for those who want to know
+export type {
+  CallOutcome,
+  Events,
+  Hooks,
+  Run,
+  StepOutcome,
+  Stream,
+  TakeoverOutcome,
+} from './signals/events.js'
+export type { Telemetry } from './signals/telemetry.js'
 
 // Stores
 export { memoryStore } from './store/memory.js'
 export { BEGINNING, compareIds, OLDEST } from './store/store.js'
 export type * from './store/store.js'
 export type * from './store/ownership.js'
+export type * from './store/history.js'
 export type * from './context/context-store.js'
 
 // For servers that keep the SDK's transport

@@ -1,8 +1,11 @@
+import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './inner/local-backend.js'
 import type { Logger } from './logger.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
 import type { RecoveredCall } from './session/recovery.js'
+import type { Hooks } from './signals/events.js'
+import type { Telemetry } from './signals/telemetry.js'
 import type { Store } from './store/store.js'
 
 /** Auth info as the SDK knows it; only `clientId` and `token` mean something here. */
@@ -50,7 +53,13 @@ export type CommonOptions = {
    * `accept-language`, `baggage`, `traceparent`, `tracestate`, `user-agent`.
    */
   passHeaders?: readonly string[]
+  /** Keeps what is said in sessions, for `store.history()`. Default: nothing past sessions and resume windows. */
+  history?: HistoryOptions
   logger?: Logger
+  /** Functions that are told what happens, by the name of the event. */
+  on?: Hooks
+  /** Spans and metrics of OpenTelemetry: `telemetry()` of `@mcp-durable/core/telemetry`. */
+  telemetry?: Telemetry
 } & Partial<Settings>
 
 export type DurableOptions = Served & CommonOptions

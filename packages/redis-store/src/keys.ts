@@ -35,6 +35,11 @@ export class Keys {
     return `${this.session(scope)}:state`
   }
 
+  /** What is kept of a session past its end. */
+  history(scope: string) {
+    return `${this.session(scope)}:history`
+  }
+
   /** The keys of a map, its values, and the marks of changes it has seen. */
   map(name: string) {
     const keys = `${this.prefix}:map:{${tag(name)}}`
@@ -64,7 +69,7 @@ export class Keys {
     const rest = key.slice(this.prefix.length + 1)
     if (rest === 'sessions') return { kind: 'sessions' }
     if (rest === 'about:{nodes}') return { kind: 'about' }
-    if (rest.startsWith('principal:')) return { kind: 'principal' }
+    if (rest.startsWith('principal:') || rest.startsWith('kept:')) return { kind: 'principal' }
     const [, area = '', tagged = '', part = ''] = /^(map:)?\{([^{}]*)\}(.*)$/s.exec(rest) ?? []
     if (area === 'map:') {
       const kind = MAP_PARTS[part as keyof typeof MAP_PARTS]
@@ -78,14 +83,21 @@ export class Keys {
 
   /** Hashed: a principal may be long, and is nobody's business who looks at key names. */
   principal(principal: string) {
-    return `${this.prefix}:principal:${createHash('sha256').update(principal).digest('base64url')}`
+    return `${this.prefix}:principal:${hashed(principal)}`
+  }
+
+  /** The sessions of a principal of which a history is kept, as long as it is. */
+  kept(principal: string) {
+    return `${this.prefix}:kept:${hashed(principal)}`
   }
 }
+
+const hashed = (principal: string) => createHash('sha256').update(principal).digest('base64url')
 
 /** What a key holds, and of what. `unknown`: no key of this version of the store. */
 export type KeyPlace =
   | { kind: 'journal' | 'inbox'; scope: string; callId: string }
-  | { kind: 'session' | 'out' | 'open' | 'state' | 'once' | 'ended'; scope: string }
+  | { kind: 'session' | 'out' | 'open' | 'state' | 'history' | 'once' | 'ended'; scope: string }
   | { kind: 'map' | 'map-values' | 'map-marks'; name: string }
   | { kind: 'held'; node: string }
   | { kind: 'nodes' | 'about' | 'sessions' | 'principal' | 'unknown' }
@@ -100,11 +112,12 @@ function placeInScope(scope: string, rest: string): KeyPlace {
       ? { kind: 'inbox', scope, callId: detail.slice(0, -':in'.length) }
       : { kind: 'journal', scope, callId: detail }
   }
-  if (detail === undefined && (part === 'out' || part === 'open' || part === 'state')) {
-    return { kind: part, scope }
-  }
+  if (detail === undefined && isCorePart(part)) return { kind: part, scope }
   return part === 'once' || part === 'ended' ? { kind: part, scope } : { kind: 'unknown' }
 }
+
+const isCorePart = (part: string) =>
+  part === 'out' || part === 'open' || part === 'state' || part === 'history'
 
 function untag(tagged: string) {
   return tagged.startsWith('~') ? Buffer.from(tagged.slice(1), 'base64url').toString() : tagged

@@ -54,7 +54,12 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
     { from, to, data }: { from: string; to: string; data: string },
   ) {
     const keys = [this.keys.session(scope), this.keys.log(scope, `call:${callId}`)]
-    const id = await this.client.run(scripts.claimCall, keys, [callId, from, to, data])
+    const id = await this.write(scripts.claimCall, scripts.keptClaimCall, scope, keys, [
+      callId,
+      from,
+      to,
+      data,
+    ])
     return id === null ? undefined : (id as string)
   }
 

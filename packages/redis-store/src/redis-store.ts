@@ -11,7 +11,15 @@ import type {
   NewSession,
 } from '@mcp-durable/core'
 import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
-import type { SessionLimits, SharedLog, Store, ValueChange, WatchListener } from '@mcp-durable/core'
+import type {
+  HistoryPage,
+  Keeping,
+  SessionLimits,
+  SharedLog,
+  Store,
+  ValueChange,
+  WatchListener,
+} from '@mcp-durable/core'
 import { Client } from './client.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
@@ -39,17 +47,33 @@ const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
  * connection like it, for wake-ups. Redis must not evict keys (`maxmemory-policy noeviction`).
  */
 export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
-  return new RedisStore(client, options)
+  return new RedisStore(partsOf(client, options))
+}
+
+type Parts = { client: Client; keys: Keys; index: SessionIndex; subscriber: Subscriber }
+
+function partsOf(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions): Parts {
+  const client = new Client(redis, deadlineMs)
+  const keys = new Keys(prefix)
+  return { client, keys, index: new SessionIndex(client, keys), subscriber: new Subscriber(redis) }
 }
 
 class RedisStore extends Ownership implements Store {
+  readonly #parts: Parts
   readonly #index: SessionIndex
   readonly #subscriber: Subscriber
+  readonly #keeping: Keeping | undefined
 
-  constructor(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions) {
-    super(new Client(redis, deadlineMs), new Keys(prefix))
-    this.#index = new SessionIndex(this.client, this.keys)
-    this.#subscriber = new Subscriber(redis)
+  constructor(parts: Parts, keeping?: Keeping) {
+    super(parts.client, parts.keys, keeping)
+    this.#parts = parts
+    this.#index = parts.index
+    this.#subscriber = parts.subscriber
+    this.#keeping = keeping
+  }
+
+  keeping(keeping: Keeping): Store {
+    return new RedisStore(this.#parts, keeping)
   }
 
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
@@ -60,23 +84,31 @@ class RedisStore extends Ownership implements Store {
     const deadline = this.client.deadline()
     if (!(await this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline))) return 'limit'
     const args = [replies.encodePrincipal(principal), label, state.key, state.data, expiry(ttlMs)]
-    const created = await this.client.run(scripts.createSession, [this.keys.session(id)], args, deadline)
+    const created = await this.write(
+      scripts.createSession,
+      scripts.keptCreateSession,
+      id,
+      [this.keys.session(id)],
+      args,
+      deadline,
+    )
     if (created === 'foreign') await this.#index.removeFromPrincipal(id, principal, deadline)
     else await this.#index.confirm(id, principal, ttlMs, deadline)
+    if (this.#keeping && created !== 'foreign') await this.#index.keep(id, principal, this.#keeping.keepMs)
     return 'created'
   }
 
   async admit(scope: string, principal: string | undefined, ttlMs: number) {
     const args = [replies.encodePrincipal(principal), expiry(ttlMs)]
     const admitted = replies.decodeAdmitted(await this.client.run(scripts.admit, this.keys.core(scope), args))
-    if (admitted?.moved) this.#index.refresh(scope, principal, ttlMs)
+    if (admitted?.moved) this.#refresh(scope, principal, ttlMs)
     return admitted?.admission
   }
 
   async keepAlive(scope: string, callIds: readonly string[], ttlMs: number) {
     const args = [expiry(ttlMs), ...callIds]
     const alive = replies.decodeAlive(await this.client.run(scripts.keepAlive, this.keys.core(scope), args))
-    if (alive?.moved) this.#index.refresh(scope, alive.principal, ttlMs)
+    if (alive?.moved) this.#refresh(scope, alive.principal, ttlMs)
   }
 
   async readSession(scope: string) {
@@ -95,6 +127,41 @@ class RedisStore extends Ownership implements Store {
     return true
   }
 
+  async history(scope: string, { from, to, after, limit }: HistoryPage) {
+    const first = after === undefined ? String(from ?? '-') : `(${after}`
+    const args = [first, String(to ?? '+'), Math.max(1, limit)]
+    return replies.decodeHistory(await this.client.run(scripts.readHistory, [this.keys.history(scope)], args))
+  }
+
+  async forget(what: { scope: string } | { principal: string }) {
+    if ('scope' in what) return this.#forget(what.scope)
+    const total = { sessions: 0, calls: 0, entries: 0 }
+    for (const scope of await this.#index.of(what.principal)) {
+      const { sessions, calls, entries } = await this.#forget(scope)
+      total.sessions += sessions
+      total.calls += calls
+      total.entries += entries
+      // Last: what names the session goes when nothing of it is left.
+      await this.#index.forget(scope, what.principal)
+    }
+    return total
+  }
+
+  async #forget(scope: string) {
+    const keys = [...this.keys.core(scope), this.keys.state(scope), this.keys.history(scope)]
+    keys.push(this.keys.once(scope, randomUUID()))
+    const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
+    const [sessions, calls, entries, principal] = reply as [number, number, number, string]
+    if (principal !== '') await this.#index.forget(scope, replies.decodePrincipal(principal))
+    return { sessions, calls, entries }
+  }
+
+  /** In the background: the session was used, and so are the places that name it. */
+  #refresh(scope: string, principal: string | undefined, ttlMs: number) {
+    this.#index.refresh(scope, principal, ttlMs)
+    if (this.#keeping) this.#index.keep(scope, principal, this.#keeping.keepMs).catch(() => undefined)
+  }
+
   async listSessions(cursor: string | undefined, limit: number) {
     return this.#index.page(cursor, limit)
   }
@@ -105,7 +172,13 @@ class RedisStore extends Ownership implements Store {
     { maxKeys }: { maxKeys: number },
   ) {
     const keys = [this.keys.session(scope), this.keys.once(scope, `state:${nonce}`)]
-    const reply = await this.client.run(scripts.putState, keys, [key, data, nonce, maxKeys, NONCE_MS])
+    const reply = await this.write(scripts.putState, scripts.keptPutState, scope, keys, [
+      key,
+      data,
+      nonce,
+      maxKeys,
+      NONCE_MS,
+    ])
     return reply === 'unknown' || reply === 'limit' ? reply : Number(reply)
   }
 
@@ -116,7 +189,7 @@ class RedisStore extends Ownership implements Store {
   async append(scope: string, log: SharedLog, data: string, { nonce, maxLength, ifExists }: AppendOptions) {
     const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
     const args = [data, maxLength, ifExists ? 1 : 0, log, NONCE_MS]
-    const id = await this.client.run(scripts.append, keys, args)
+    const id = await this.write(scripts.append, scripts.keptAppend, scope, keys, args)
     return id === null ? undefined : (id as EntryId)
   }
 
@@ -140,8 +213,10 @@ class RedisStore extends Ownership implements Store {
     const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
     const who = replies.encodePrincipal(principal)
     const args = [who, expiry(ttlMs), callId, data, maxOpenCalls, owner ?? '', ...requestKeys]
-    const { opened, moved } = replies.decodeOpened(await this.client.run(scripts.openCall, keys, args))
-    if (moved) this.#index.refresh(scope, principal, ttlMs)
+    const { opened, moved } = replies.decodeOpened(
+      await this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args),
+    )
+    if (moved) this.#refresh(scope, principal, ttlMs)
     return opened
   }
 
@@ -153,7 +228,7 @@ class RedisStore extends Ownership implements Store {
     effect?: ValueChange,
   ): Promise<CallAppended> {
     const [only] = entries
-    if (only?.quiet && entries.length === 1 && !close && !effect) {
+    if (only?.quiet && entries.length === 1 && !close && !effect && !this.#keeping) {
       return this.#appendQuietly(scope, callId, only)
     }
     return this.#appendByScript(scope, callId, entries, close, effect)
@@ -177,7 +252,7 @@ class RedisStore extends Ownership implements Store {
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
     if (close) args.push(...close.requestKeys)
     const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
-    const reply = await this.client.run(scripts.appendCall, keys, args)
+    const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)
     if (reply !== 'unheard') return reply as CallAppended
     this.#subscriber.tell(session, `call:${callId}`, entries.at(-1)?.id ?? '')
     return 'appended'

@@ -1,4 +1,4 @@
-import type { Admission, Entry, OpenedCall, StateEntry, StoredSession } from '@mcp-durable/core'
+import type { Admission, Entry, HistoryEntry, OpenedCall, StateEntry, StoredSession } from '@mcp-durable/core'
 
 /** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
 
@@ -65,6 +65,17 @@ export function decodeOpened(reply: unknown): { opened: OpenedCall; moved: boole
   if (status === 'opened') return { opened: { status, id: value, admission }, moved }
   if (status === 'attached') return { opened: { status, callId: value, admission }, moved }
   return { opened: { status: 'limit' }, moved }
+}
+
+/** Fields have fixed places: the scripts that write histories are the only ones that do. */
+export function decodeHistory(reply: unknown): HistoryEntry[] {
+  return (reply as Array<[string, string[]]>).map(([id, [, log = '', , entry = '', , data = '']]) => ({
+    id,
+    at: Number.parseInt(id, 10),
+    log: log as HistoryEntry['log'],
+    entry,
+    data,
+  }))
 }
 
 function groups(flat: string[], size: number): string[][] {

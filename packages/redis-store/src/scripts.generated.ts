@@ -63,7 +63,7 @@ return id
 
 export const appendCall: Script = {
   keys: 5,
-  sha: '9be3f1ea1f43e44c3c059392194995f3590c2994',
+  sha: 'c29c07e5774990626831383428b49dc11c868260',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, open, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -90,9 +90,6 @@ local function change_value(session, state, key, how, data)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
-  return 'gone'
-end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
@@ -102,6 +99,9 @@ end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
+  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+    return 'gone'
+  end
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
@@ -114,7 +114,10 @@ local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
   local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
-  if added.err then
+  if not added then
+    return 'gone'
+  end
+  if type(added) == 'table' then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
     end
@@ -130,7 +133,8 @@ if ARGV[2] ~= '' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
   for i = change + 7, #ARGV do
-    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+    -- By now the same request may be another call.
+    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end
@@ -395,6 +399,42 @@ return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') o
 `,
 }
 
+export const forgetSession: Script = {
+  keys: 6,
+  sha: '2f38db846d05285963b7ec5d18fca92e39f0c1e3',
+  lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
+-- KEYS  session, out, open, state, history, once
+-- ARGV  ms to remember what was deleted
+-- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
+local repeated = redis.call('GET', KEYS[6])
+if repeated then
+  return cjson.decode(repeated)
+end
+-- Journals of calls that have ended are named by the history only.
+local calls = {}
+for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
+  calls[call_id] = true
+end
+for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
+  local call_id = string.match(entry[2][2], '^call:([^:]+)')
+  if call_id then
+    calls[call_id] = true
+  end
+end
+local principal = redis.call('HGET', KEYS[1], 'p')
+local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[5]), principal or '' }
+for call_id in pairs(calls) do
+  local journal = KEYS[1] .. ':call:' .. call_id
+  deleted[2] = deleted[2] + redis.call('UNLINK', journal)
+  redis.call('UNLINK', journal .. ':in')
+end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('SET', KEYS[6], cjson.encode(deleted), 'PX', ARGV[1])
+redis.call('SPUBLISH', KEYS[1], 'deleted ')
+return deleted
+`,
+}
+
 export const heldScopes: Script = {
   keys: 1,
   sha: 'b5dec670ddef66ff72d32f853db528f22d787637',
@@ -526,6 +566,632 @@ return { principal, slide(KEYS[1], KEYS[2], KEYS[3], ttl) }
 `,
 }
 
+export const keptAppend: Script = {
+  keys: 4,
+  sha: '595d075ec35f95d5dcb6cd9353bcf59370b59a0f',
+  lua: `-- As append, with a history.
+-- KEYS  those of append, history
+-- ARGV  those of append, ms to keep, most entries
+-- Returns what append does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function append(KEYS, ARGV)
+-- Appends to a log that any node may write, and wakes its readers.
+-- KEYS  session, log, once
+-- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
+-- Returns the id, or nil.
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then
+  return false
+end
+local repeated = redis.call('GET', KEYS[3])
+if repeated then
+  return repeated
+end
+local id
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
+elseif ARGV[3] == '1' then
+  return false
+else
+  -- The second field marks the first entry ever written: a log that begins without it was trimmed.
+  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
+  redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
+end
+redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
+redis.call('SPUBLISH', KEYS[1], ARGV[4] .. ' ' .. id)
+return id
+end
+return keeping_log(KEYS[2], ARGV[4], append)
+`,
+}
+
+export const keptAppendCall: Script = {
+  keys: 6,
+  sha: '5a0c383a2a4bc6d98647522d38e89494400f3260',
+  lua: `-- As append-call, with a history.
+-- KEYS  those of append-call, history
+-- ARGV  those of append-call, ms to keep, most entries
+-- Returns what append-call does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function append_call(KEYS, ARGV)
+-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
+-- KEYS  session, open, journal, inbox, state
+-- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
+--       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
+--       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
+--       '1' to keep the first request key for as long as the journal,
+--       '1' to close only a call that no other request has joined,
+--       '1' when the caller's node listens itself,
+--       then the request keys to close
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+local function version_of(state, key)
+  local value = redis.call('HGET', state, 'k:' .. key)
+  return value and tonumber(string.match(value, '^%d+')) or 0
+end
+
+local function change_value(session, state, key, how, data)
+  if how == 'delete' then
+    redis.call('HDEL', state, 'k:' .. key)
+    return 0
+  end
+  local version = redis.call('HINCRBY', state, 'v', 1)
+  redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
+  redis.call('PEXPIRE', state, redis.call('PTTL', session))
+  return version
+end
+local count = tonumber(ARGV[3])
+local last = count > 0 and ARGV[1 + 3 * count]
+-- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
+local function was_applied()
+  return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
+end
+
+local change = 4 + 3 * count
+if ARGV[change] ~= '' and not was_applied() then
+  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+    return 'gone'
+  end
+  if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+    return 'conflict'
+  end
+end
+if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+  return 'conflict'
+end
+-- Only the first entry can be refused, so a batch is never half written.
+local repeated = false
+for i = 1, count do
+  local at = 1 + 3 * i
+  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
+  if not added then
+    return 'gone'
+  end
+  if type(added) == 'table' then
+    if not was_applied() then
+      return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
+    end
+    repeated = true
+    break
+  end
+end
+if ARGV[change] ~= '' and not repeated then
+  change_value(KEYS[1], KEYS[5], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+end
+if ARGV[2] ~= '' then
+  if ARGV[change + 4] == '1' then
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+  end
+  for i = change + 7, #ARGV do
+    -- By now the same request may be another call.
+    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+      redis.call('HDEL', KEYS[2], ARGV[i])
+    end
+  end
+  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
+  redis.call('UNLINK', KEYS[4])
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+  return 'unheard'
+end
+if last then
+  redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
+end
+return 'appended'
+end
+return keeping_log(KEYS[3], 'call:' .. ARGV[1], append_call)
+`,
+}
+
+export const keptClaimCall: Script = {
+  keys: 3,
+  sha: 'bf06ba969a25c2493cb5493389b4485f284f5885',
+  lua: `-- As claim-call, with a history.
+-- KEYS  those of claim-call, history
+-- ARGV  those of claim-call, ms to keep, most entries
+-- Returns what claim-call does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function claim_call(KEYS, ARGV)
+-- Gives an open call to another owner and raises the epoch of its journal, which shuts the old one out.
+-- KEYS  session, journal
+-- ARGV  call id, owner it is taken from, owner it goes to, data of the claim
+-- Returns the id of the claim, or nil when the call is not open or not that owner's.
+local field = 'o:' .. ARGV[1]
+local owner = redis.call('HGET', KEYS[1], field)
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if not owner or not last then
+  return false
+end
+if owner == ARGV[3] then
+  -- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
+  return last[2][2] == ARGV[4] and last[1]
+end
+if owner ~= ARGV[2] then
+  return false
+end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local epoch = tonumber(string.match(last[1], '^%d+'))
+local id = string.format('%.0f-1', math.max(epoch + 1, now))
+redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
+redis.call('HSET', KEYS[1], field, ARGV[3])
+redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
+return id
+end
+return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
+`,
+}
+
+export const keptCreateSession: Script = {
+  keys: 2,
+  sha: 'b5d3ea16b8bf39ad859cca1871af93ac54fee452',
+  lua: `-- As create-session, with a history.
+-- KEYS  those of create-session, history
+-- ARGV  those of create-session, ms to keep, most entries
+-- Returns what create-session does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function create_session(KEYS, ARGV)
+-- Creates the record of a session; an existing one stays as it is.
+-- KEYS  session
+-- ARGV  principal, label, state key, state data, ttl in ms
+-- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+
+local function decode_state(value)
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
+  return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
+end
+
+-- Appends key, version and data of every entry above \`after\` to \`reply\`, lowest version first.
+local function collect_state(session, after, reply)
+  local fields = redis.call('HGETALL', session)
+  local entries = {}
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == 's:' then
+      local version, _, data = decode_state(fields[i + 1])
+      if version > after then
+        entries[#entries + 1] = { version, string.sub(fields[i], 3), data }
+      end
+    end
+  end
+  table.sort(entries, function(a, b) return a[1] < b[1] end)
+  for _, entry in ipairs(entries) do
+    reply[#reply + 1] = entry[2]
+    reply[#reply + 1] = entry[1]
+    reply[#reply + 1] = entry[3]
+  end
+  return reply
+end
+local principal = redis.call('HGET', KEYS[1], 'p')
+if principal then
+  return principal == ARGV[1] and 'exists' or 'foreign'
+end
+local now = state_clock()
+redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
+  's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return 'created'
+end
+return keeping_state(ARGV[4], create_session)
+`,
+}
+
+export const keptOpenCall: Script = {
+  keys: 5,
+  sha: 'ed138ece4dbec2c9763a9277e70fcfbbded3d98c',
+  lua: `-- As open-call, with a history.
+-- KEYS  those of open-call, history
+-- ARGV  those of open-call, ms to keep, most entries
+-- Returns what open-call does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function open_call(KEYS, ARGV)
+-- Admits, and opens a call with the first entry of its journal.
+-- KEYS  session, out, open, journal
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
+-- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
+-- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
+-- A twentieth may be missing, so that a busy session is not one write per request.
+local function slide(session, out, open, ttl)
+  local left = redis.call('PTTL', session)
+  if left <= ttl and left > ttl - ttl / 20 then
+    return 0
+  end
+  redis.call('PEXPIRE', session, ttl)
+  redis.call('PEXPIRE', out, ttl)
+  redis.call('PEXPIRE', open, ttl)
+  redis.call('PEXPIRE', session .. ':state', ttl)
+  return 1
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+if session[1] ~= ARGV[1] then
+  return { 'unknown' }
+end
+local ttl = tonumber(ARGV[2])
+local moved = slide(KEYS[1], KEYS[2], KEYS[3], ttl)
+local function reply(status, value)
+  return { status, session[2], session[3], session[4], moved, value }
+end
+
+local mine = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+if mine then
+  return reply('opened', mine[1])
+end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function holds(call_id)
+  return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
+end
+local first = redis.call('HGET', KEYS[3], ARGV[7])
+if first and holds(first) then
+  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
+  return reply('attached', first)
+end
+local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+if ended and holds(ended) then
+  return reply('attached', ended)
+end
+local requests = #ARGV - 6
+local open = redis.call('HLEN', KEYS[3])
+if open + requests > tonumber(ARGV[5]) then
+  local calls = redis.call('HGETALL', KEYS[3])
+  for i = 1, #calls, 2 do
+    if not holds(calls[i + 1]) then
+      redis.call('HDEL', KEYS[3], calls[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
+    end
+  end
+  open = redis.call('HLEN', KEYS[3])
+  if open + requests > tonumber(ARGV[5]) then
+    return reply('limit', '')
+  end
+end
+
+local clock = redis.call('TIME')
+local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
+redis.call('XADD', KEYS[4], id, 'd', ARGV[4], 'f', '')
+redis.call('PEXPIRE', KEYS[4], ttl)
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
+for i = 7, #ARGV do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
+end
+if open == 0 then
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
+return reply('opened', id)
+end
+return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
+`,
+}
+
+export const keptPutState: Script = {
+  keys: 3,
+  sha: '34c9ea0e9c7fee0b9240a328ba501f09c050d8eb',
+  lua: `-- As put-state, with a history.
+-- KEYS  those of put-state, history
+-- ARGV  those of put-state, ms to keep, most entries
+-- Returns what put-state does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function put_state(KEYS, ARGV)
+-- Replaces a state entry and gives it the next version.
+-- KEYS  session, once
+-- ARGV  key, data, nonce, most entries, ms to remember the nonce
+-- Returns the version, 'unknown' or 'limit'.
+-- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
+local function encode_state(version, now, nonce, data)
+  return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
+end
+
+local function state_clock()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+
+local function decode_state(value)
+  local version, size, at = string.match(value, '^(%d+)@?%d* (%d+) ()')
+  return tonumber(version), string.sub(value, at, at + size - 1), string.sub(value, at + size)
+end
+
+-- Appends key, version and data of every entry above \`after\` to \`reply\`, lowest version first.
+local function collect_state(session, after, reply)
+  local fields = redis.call('HGETALL', session)
+  local entries = {}
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == 's:' then
+      local version, _, data = decode_state(fields[i + 1])
+      if version > after then
+        entries[#entries + 1] = { version, string.sub(fields[i], 3), data }
+      end
+    end
+  end
+  table.sort(entries, function(a, b) return a[1] < b[1] end)
+  for _, entry in ipairs(entries) do
+    reply[#reply + 1] = entry[2]
+    reply[#reply + 1] = entry[1]
+    reply[#reply + 1] = entry[3]
+  end
+  return reply
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return 'unknown'
+end
+local repeated = redis.call('GET', KEYS[2])
+if repeated then
+  return repeated
+end
+local field = 's:' .. ARGV[1]
+local current = redis.call('HGET', KEYS[1], field)
+if current then
+  local version, nonce = decode_state(current)
+  if nonce == ARGV[3] then
+    return version
+  end
+else
+  local entries = 0
+  for _, other in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(other, 1, 2) == 's:' then
+      entries = entries + 1
+    end
+  end
+  if entries >= tonumber(ARGV[4]) then
+    return 'limit'
+  end
+end
+local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
+redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
+redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
+redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
+return version
+end
+return keeping_state(ARGV[2], put_state)
+`,
+}
+
 export const listNodes: Script = {
   keys: 1,
   sha: '5c7314c20385200d8834cbf6c05f039b3593e5fa',
@@ -562,7 +1228,7 @@ return reply
 
 export const openCall: Script = {
   keys: 4,
-  sha: 'a7a3fd638afe2eef9e3c9f505bbbaba24a16b193',
+  sha: 'b107a2eecdfb4d01c7491209b5e19583ca409d13',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, open, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -610,15 +1276,17 @@ if ended and holds(ended) then
   return reply('attached', ended)
 end
 local requests = #ARGV - 6
-if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
-  local open = redis.call('HGETALL', KEYS[3])
-  for i = 1, #open, 2 do
-    if not holds(open[i + 1]) then
-      redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
+local open = redis.call('HLEN', KEYS[3])
+if open + requests > tonumber(ARGV[5]) then
+  local calls = redis.call('HGETALL', KEYS[3])
+  for i = 1, #calls, 2 do
+    if not holds(calls[i + 1]) then
+      redis.call('HDEL', KEYS[3], calls[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
     end
   end
-  if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
+  open = redis.call('HLEN', KEYS[3])
+  if open + requests > tonumber(ARGV[5]) then
     return reply('limit', '')
   end
 end
@@ -631,7 +1299,9 @@ redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
 for i = 7, #ARGV do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
 end
-redis.call('PEXPIRE', KEYS[3], ttl)
+if open == 0 then
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
 return reply('opened', id)
 `,
 }
@@ -774,6 +1444,17 @@ for i = first, #entries do
   reply[#reply + 1] = entries[i][2][2]
 end
 return reply
+`,
+}
+
+export const readHistory: Script = {
+  keys: 1,
+  sha: '07e2f70d5e104bc177cc82bc54e863fe422d5d93',
+  lua: `-- Reads a page of a history.
+-- KEYS  history
+-- ARGV  first id, last id, most entries
+-- Returns { { id, { 'l', log, 'i', id in its log, 'd', data } }, ... }.
+return redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
 `,
 }
 

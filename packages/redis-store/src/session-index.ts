@@ -7,6 +7,7 @@ import * as scripts from './scripts.generated.js'
 const SLACK = 0.1
 /** How long the place of a session that is being created is kept, should its creation never be confirmed. */
 const RESERVED_MS = 15_000
+const PAGE = 500
 
 type Add = { id: string; ms: number; most?: number; how: 'CH' | 'GT' | 'XX' }
 
@@ -64,9 +65,43 @@ export class SessionIndex {
     if (principal !== undefined) await this.#remove([this.#keys.principal(principal)], id, deadline)
   }
 
-  async page(cursor: string | undefined, limit: number) {
+  /** A history is kept of it, for so long. */
+  async keep(id: string, principal: string | undefined, keepMs: number) {
+    if (principal === undefined) return
+    const place = { id, ms: lasting(keepMs), how: 'GT' } as const
+    await this.#add(this.#keys.kept(principal), place, this.#client.deadline())
+  }
+
+  /** Sessions of a principal, those of which there is only a history too. */
+  async of(principal: string): Promise<string[]> {
+    const indexes = [this.#keys.principal(principal), this.#keys.kept(principal)]
+    const pages = await Promise.all(indexes.map((index) => this.#all(index)))
+    return [...new Set(pages.flat())]
+  }
+
+  async forget(id: string, principal: string | undefined) {
+    const deadline = this.#client.deadline()
+    const kept = principal === undefined ? [] : [this.#keys.kept(principal)]
+    await Promise.all([this.remove(id, principal, deadline), this.#remove(kept, id, deadline)])
+  }
+
+  async #all(index: string): Promise<string[]> {
+    const all: string[] = []
+    for (let cursor: string | undefined; ;) {
+      const page = await this.#page(index, cursor, PAGE)
+      all.push(...page.ids)
+      cursor = page.cursor
+      if (cursor === undefined) return all
+    }
+  }
+
+  page(cursor: string | undefined, limit: number) {
+    return this.#page(this.#keys.sessions(), cursor, limit)
+  }
+
+  async #page(index: string, cursor: string | undefined, limit: number) {
     const from = cursor === undefined ? [] : splitCursor(cursor)
-    const reply = await this.#client.run(scripts.indexPage, [this.#keys.sessions()], [limit, ...from])
+    const reply = await this.#client.run(scripts.indexPage, [index], [limit, ...from])
     const [score, ...ids] = reply as [string, ...string[]]
     return { ids, cursor: ids.length < limit ? undefined : `${score} ${ids.at(-1)}` }
   }

@@ -1,5 +1,6 @@
-import type { ContextStore, MapChange, MapRange } from '@mcp-durable/core'
+import type { ContextStore, Keeping, MapChange, MapRange } from '@mcp-durable/core'
 import type { Client } from './client.js'
+import type { Deadline } from './deadline.js'
 import type { Keys } from './keys.js'
 import * as scripts from './scripts.generated.js'
 
@@ -11,7 +12,23 @@ export class ValuesAndMaps implements ContextStore {
   constructor(
     protected readonly client: Client,
     protected readonly keys: Keys,
+    private readonly kept?: Keeping,
   ) {}
+
+  /** Runs a script, or the one that also keeps a history, where one is kept. */
+  protected write(
+    plain: scripts.Script,
+    keeping: scripts.Script,
+    scope: string,
+    keys: string[],
+    args: (string | number)[],
+    deadline?: Deadline,
+  ): Promise<unknown> {
+    if (!this.kept) return this.client.run(plain, keys, args, deadline)
+    const { keepMs, maxEntries } = this.kept
+    const all = [...args, Math.ceil(keepMs), maxEntries]
+    return this.client.run(keeping, [...keys, this.keys.history(scope)], all, deadline)
+  }
 
   async readValue(scope: string, key: string) {
     const reply = await this.client.run(scripts.readValue, [this.keys.state(scope)], [key])

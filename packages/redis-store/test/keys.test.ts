@@ -38,6 +38,30 @@ test('every key has an expiry, in every state of a session', async () => {
   await check()
 })
 
+test('with a history too every key has an expiry, and all of a session is in one slot', async () => {
+  await using opened = openStore()
+  const { client, prefix } = opened
+  const store = opened.store.keeping({ keepMs: HOUR, maxEntries: 10 })
+  const { id: scope } = newSession()
+  const check = async () => {
+    for (const key of await keysOf(client, prefix)) {
+      expect({ key, left: (await client.pttl(key)) > 0 }).toMatchObject({ left: true })
+      if (key.includes('{')) expect(key).toContain(`{${scope}}`)
+    }
+  }
+  await store.createSession(newSession({ id: scope, ttlMs: 60_000 }), LIMITS)
+  await check()
+  await store.openCall(newCall(scope))
+  await store.append(scope, 'out', 'x', once())
+  await check()
+  expect(await client.pttl(`${prefix}:{${scope}}:history`)).toBeGreaterThan(60_000)
+  await store.deleteSession(scope, 'alice')
+  await check()
+  await store.forget({ principal: 'alice' })
+  const left = (await keysOf(client, prefix)).filter((key) => !key.includes(':once:'))
+  expect(left).toEqual([])
+})
+
 test('what belongs to a session is in one slot, whatever its id is; principals are not readable', async () => {
   await using opened = openStore()
   const { store, client, prefix } = opened

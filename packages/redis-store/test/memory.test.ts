@@ -14,6 +14,8 @@ const DOCUMENTED = {
   'ended call': 4400,
   'session state': 430,
   'map entry': 380,
+  history: 4600,
+  'entry of a history of 0.1 KB': 250,
 }
 
 const COUNT = 300
@@ -90,6 +92,7 @@ test(
     const step = `step {"id":"a step","phase":"done","value":"[{\\"id\\":1},\\"${'v'.repeat(100)}\\"]","ms":12}`
     const message = 'm'.repeat(100)
     const map = sortedMap(store, 'map')
+    const keeping = store.keeping({ keepMs: 86_400_000, maxEntries: 10_000 })
     const measured: typeof DOCUMENTED = {
       session: await measure(async (i) => `user-${i}@example.com`, begin),
       'open call': await measure(() => begin(undefined), open),
@@ -123,6 +126,20 @@ test(
       'map entry': await measure(
         async (i) => `${id()}${i}`,
         (key) => map.insert({ [key]: new Uint8Array(100) }),
+      ),
+      history: await measure(
+        () => begin(undefined),
+        (scope) => keeping.putState(scope, { key: 'k', data: message, nonce: id() }, { maxKeys: 9 }),
+      ),
+      'entry of a history of 0.1 KB': await measure(
+        () => begin(undefined),
+        async (scope) => {
+          for (let n = 0; n < 100; n++)
+            await keeping.append(scope, `call:${id()}:in`, message, { ...once(), maxLength: 1 })
+          for await (const keys of client.scanStream({ match: `${prefix}:{${scope}}:call:*`, count: 1000 }))
+            if ((keys as string[]).length > 0) await client.unlink(...(keys as string[]))
+        },
+        100,
       ),
     }
     for (const [what, bytes] of Object.entries(DOCUMENTED)) {

@@ -9,47 +9,67 @@ import { count } from '../show/text.js'
 
 export const clear: Command = {
   name: 'clear',
-  args: 'ID|--all',
+  args: 'ID|--principal NAME|--all',
   arity: [0, 1],
-  summary: 'delete a session, or all of the prefix; asks first',
+  summary: 'delete a session, those of a principal, or all of the prefix; asks first',
   details:
     'As when a client deletes its session: its streams end and its open calls are aborted, on whichever node they run.\n' +
-    'Journals of calls that had ended go when their time is over (resumeWindow). Maps stay. The only command that writes.',
+    'Histories go too, also those of sessions that are over; for one of these, give its whole ID. Journals of calls that\n' +
+    'had ended, and have no history, go when their time is over (resumeWindow). Maps stay. The only command that writes.',
   options: {
+    principal: { type: 'string', value: 'NAME', help: 'every session of a principal' },
     all: { type: 'boolean', help: 'every session of the prefix' },
     yes: { type: 'boolean', short: 'y', help: 'do not ask' },
   },
   async run(context) {
     const { output, values } = context
     const [given] = context.args
-    const all = values['all'] === true
-    if (all === (given !== undefined)) throw usageError('clear needs either an ID or --all.', 'clear')
+    const { principal } = values
+    const ways = [given !== undefined, values['all'] === true, principal !== undefined]
+    if (ways.filter(Boolean).length !== 1)
+      throw usageError('clear needs one of: an ID, --principal NAME, --all.', 'clear')
     const connected = await context.connect()
-    const clearing =
-      given === undefined ? await everything(context, connected) : await one(context, connected, given)
+    const clearing = await (given !== undefined
+      ? one(context, connected, given)
+      : typeof principal === 'string'
+        ? allOf(context, connected, principal)
+        : everything(context, connected))
     if (values['yes'] !== true && !(await confirm(clearing.question))) {
       output.note('nothing was deleted')
       return 1
     }
     const cleared = await clearing.act()
     if (output.json) output.document(cleared)
-    else
-      output.line(
-        `deleted ${count(cleared.sessions, 'session')} with ${count(cleared.openCalls, 'open call')}`,
-      )
+    else output.line(`deleted ${count(cleared.sessions, 'session')} with ${partsOf(cleared).join(', ')}`)
     return 0
   },
 }
 
-type Clearing = { question: string; act: () => Promise<Cleared> }
+/** Open calls are not counted where sessions are found by their principal: their journals are. */
+type Outcome = Omit<Cleared, 'openCalls'> & { openCalls?: number }
+type Clearing = { question: string; act: () => Promise<Outcome> }
+
+function partsOf({ openCalls, calls, entries }: Outcome): string[] {
+  const first = openCalls === undefined ? count(calls, 'call') : count(openCalls, 'open call')
+  return [first, ...(entries > 0 ? [`${count(entries, 'entry', 'entries')} of history`] : [])]
+}
 
 async function one(context: Context, connected: Connected, given: string): Promise<Clearing> {
   const { inspect } = connected
-  const id = await resolveSession(inspect, given, context.privacy)
+  const store = context.store(connected)
+  const hasHistory = (await store.history(given, { limit: 1 })).length > 0
+  const id = hasHistory ? given : await resolveSession(inspect, given, context.privacy)
   const open = (await inspect.sessions.read(id))?.openCalls.length ?? 0
   return {
     question: `Delete session ${context.privacy.id(id)} with ${count(open, 'open call')}?`,
-    act: () => clearSession(inspect, context.store(connected), id),
+    act: () => clearSession(inspect, store, id),
+  }
+}
+
+async function allOf(context: Context, connected: Connected, principal: string): Promise<Clearing> {
+  return {
+    question: `Delete all sessions and histories of the principal ${principal}?`,
+    act: () => context.store(connected).forget({ principal }),
   }
 }
 

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { durable } from '@mcp-durable/core'
+import type { Durable } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import type { Command } from '../command.js'
 import { numberOption } from '../command-line.js'
@@ -16,8 +17,9 @@ export const proxy: Command = {
   arity: [0, 0],
   summary: 'stand before an MCP server in any language, and make it durable',
   details:
-    'Serves at every path. Start as many as you like on one Redis, behind any load balancer. The server behind them\n' +
-    'should give its events ids; without them, a call that is interrupted may have to end without its result.',
+    'Serves at every path but two: /healthz answers 200 while it is ready, else 503, and /livez while it lives. Start as\n' +
+    'many as you like on one Redis, behind any load balancer. The server behind them should give its events ids; without\n' +
+    'them, a call that is interrupted may have to end without its result.',
   options: {
     upstream: { type: 'string', value: 'URL', help: 'the MCP endpoint of the server' },
     port: { type: 'string', value: 'N', help: 'port to listen on; 0 takes a free one (default: 3000)' },
@@ -38,7 +40,7 @@ export const proxy: Command = {
       upstream,
       ...(names && { passHeaders: names.map((name) => name.trim()) }),
     })
-    const http = createServer(node(mcp))
+    const http = createServer(withHealth(mcp))
     await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
     const { address, family, port: taken } = http.address() as AddressInfo
     const name = family === 'IPv6' ? `[${address}]` : address
@@ -48,6 +50,28 @@ export const proxy: Command = {
     await mcp.close({ graceMs: GRACE_MS })
     http.closeAllConnections()
   },
+}
+
+/** 200 or 503, for a load balancer, and for whoever restarts what does not live. */
+const HEALTH = new Map([
+  ['/healthz', 'ready'],
+  ['/livez', 'live'],
+] as const)
+
+function withHealth(mcp: Durable): RequestListener {
+  const serve = node(mcp)
+  return (request, response) => {
+    const asked = request.method === 'GET' ? HEALTH.get(request.url as '/healthz' | '/livez') : undefined
+    if (asked === undefined) serve(request, response)
+    else void tellHealth(mcp, asked, response)
+  }
+}
+
+/** Whether the store is there says nothing of this process. */
+async function tellHealth(mcp: Durable, asked: 'ready' | 'live', response: ServerResponse) {
+  const health = await mcp.health(asked === 'live' ? { timeoutMs: 0 } : {})
+  response.writeHead(health[asked] ? 200 : 503, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(asked === 'live' ? { live: health.live } : health))
 }
 
 function upstreamOf(context: Context): string {

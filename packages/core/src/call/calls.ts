@@ -1,6 +1,7 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
+import type { Trace } from '../signals/telemetry.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
@@ -23,6 +24,7 @@ export type CallRequest = {
   /** What may be stored of the caller's authorization. */
   authInfo: Record<string, unknown> | undefined
   url?: string
+  trace?: Trace | undefined
 }
 export type CallOutcome =
   | { status: 'opened'; call: Call; first: EntryId; admission: Admission }
@@ -89,6 +91,11 @@ export class Calls {
     void this.#takeBack(this.#newCall(request))
   }
 
+  /** Somebody waits for an open call of the scope. Most are run by another node; if there is none, this one does. */
+  rescue(scope: string) {
+    this.#ownership.rescue(scope).catch(() => undefined)
+  }
+
   /** Resolves when this node owns no call. */
   async allEnded() {
     while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
@@ -138,7 +145,7 @@ export class Calls {
 
   #newCall(request: CallRequest): NewCall {
     const { scope, id = randomId(), principal, requests, batch, protocol } = request
-    const { authInfo, idempotencyKey, url } = request
+    const { authInfo, idempotencyKey, url, trace } = request
     const { node } = this.#ownership
     return {
       scope,
@@ -156,6 +163,7 @@ export class Calls {
           ...(idempotencyKey !== undefined && { idempotencyKey }),
           ...(authInfo && { authInfo }),
           ...(url !== undefined && { url }),
+          ...(trace && { trace }),
         },
       }),
       ttlMs: this.#limits.sessionTtl,

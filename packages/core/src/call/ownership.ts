@@ -79,6 +79,21 @@ export class Ownership {
     )
   }
 
+  /** How many scopes are held. */
+  get heldScopes() {
+    return this.#held.size
+  }
+
+  /** How the store sees this node. Throws a `StoreError` while it is away. */
+  async seen(): Promise<{ beating: boolean; listening: boolean }> {
+    const [nodes, listening] = await Promise.all([
+      this.#store.listNodes(),
+      this.#store.isWatched(channelOf(this.node)),
+    ])
+    const own = nodes.find(({ node }) => node === this.node)
+    return { beating: own !== undefined && own.lateMs < this.#lease.lease, listening }
+  }
+
   /** True when others would find a call of this node in the scope; else `hold` sees to that. */
   holds(scope: string): boolean {
     const late = Date.now() - this.#knownAt
@@ -178,7 +193,8 @@ export class Ownership {
     const wasKnown = !this.#isUnsure
     this.#isUnsure = true
     const isKnown = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
-    if (Date.now() - began > this.#lateMs) this.#settledAt = Date.now() + SETTLE_MS
+    // The others may not be known either, for as long.
+    if (Date.now() - began > this.#lateMs || (wasKnown && !isKnown)) this.#settledAt = Date.now() + SETTLE_MS
     // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
     if (!(wasKnown && isKnown) && this.#held.size > 0)
       await this.#store.hold(this.node, [...this.#held.keys()])
@@ -228,6 +244,19 @@ export class Ownership {
     }
     const buried = await this.#store.bury(dead, this.#lateMs)
     if (buried) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
+  }
+
+  /**
+   * Claims open calls of a scope whose owner is nowhere to be found: one that stood still between asking what it holds
+   * and opening a call, and died then. Nobody looks for those; who waits for one does.
+   */
+  async rescue(scope: string) {
+    const others = (await this.#store.listOpenCalls(scope)).filter(({ owner }) => owner !== this.node)
+    if (others.length === 0) return
+    const nodes = new Set((await this.#store.listNodes()).map(({ node }) => node))
+    // A list without this node was lost, and with it all who have not beaten since.
+    if (!nodes.has(this.node) || Date.now() < this.#settledAt) return
+    for (const call of others) if (!nodes.has(call.owner)) await this.#claim(scope, call)
   }
 
   async #claimAll(scope: string, dead: string) {

@@ -1,5 +1,6 @@
 import type { StepRecord } from '../context/call-log.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import type { Trace } from '../signals/telemetry.js'
 
 /**
  * One entry of a journal, written as `<kind> <json>`: readable in the store, and the JSON of a
@@ -27,6 +28,8 @@ export type RecordedRequest = {
   authInfo?: Record<string, unknown>
   /** Where it was sent; only kept for a wrapped handler, which may look at it. */
   url?: string
+  /** The trace it belongs to, if there is one; what runs it next goes on with it. */
+  trace?: Trace
 }
 
 /** Where a message stood in the stream of an upstream; for a question also how the upstream knows it. */

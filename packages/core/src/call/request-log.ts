@@ -4,6 +4,8 @@ import { untilAborted } from '../context/timers.js'
 import { digest } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
+import type { Run } from '../signals/events.js'
+import type { Signals } from '../signals/signals.js'
 import { Call } from './call.js'
 import type { DispatchTarget } from './call.js'
 
@@ -18,12 +20,13 @@ export class RequestLog implements CallLog {
   readonly request: JsonRpcRequest
   readonly attempt: number
   readonly target: DispatchTarget
+  readonly observeStep: CallLog['observeStep']
   readonly #client: Client
   readonly #prefix: string
   readonly #stop = new LazyAbort()
   #stopped: string | undefined
 
-  constructor({ id, scope, request, target }: Dispatched, client: Client) {
+  constructor({ id, scope, request, target }: Dispatched, client: Client, { step }: Signals) {
     this.callId = id
     this.scope = scope
     this.request = request
@@ -31,10 +34,17 @@ export class RequestLog implements CallLog {
     this.target = target
     this.#client = client
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
+    this.observeStep = step && this.#observeBy(step)
   }
 
   get signal(): AbortSignal {
     return this.#stop.signal
+  }
+
+  /** This run, as hooks and telemetry know it. */
+  get run(): Run {
+    const { callId, scope, request, attempt } = this
+    return { sessionId: scope, callId, method: request.method, name: targetOf(request), attempt }
   }
 
   get clientCapabilities() {
@@ -88,7 +98,19 @@ export class RequestLog implements CallLog {
     if (cancelled) await this.send(cancelled, name)
   }
 
+  #observeBy(observe: NonNullable<Signals['step']>): CallLog['observeStep'] {
+    const { run } = this
+    const isStopped = () => this.#stop.aborted
+    return (name, work) => observe(run, { name, isStopped }, work)
+  }
+
   #guard() {
     if (this.#stopped !== undefined) throw new CallStoppedError(this.#stopped)
   }
+}
+
+/** What the request is about, if it is a tool or a prompt. */
+function targetOf({ method, params }: JsonRpcRequest): string | undefined {
+  const name = method === 'tools/call' || method === 'prompts/get' ? params?.['name'] : undefined
+  return typeof name === 'string' ? name : undefined
 }

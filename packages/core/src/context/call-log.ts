@@ -18,6 +18,9 @@ export interface CallLog {
   /** Below this level the client wants no log messages; `undefined`: it wants all. */
   readonly logLevel: string | undefined
 
+  /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
+  readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
+
   /** The newest record of a step, from an earlier run or this one. `pending`: in replays for comparison only. */
   step(id: string): StepRecord | PendingStep | undefined
   /**

@@ -26,6 +26,8 @@ export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
+/** Does a step; `earlier`: what an earlier run has recorded of it. */
+type Work = (step: Step, earlier: StepRecord | undefined) => Promise<unknown>
 type Inside = { owner: Steps; step: Step }
 const currentStep = () => currentScope().step as Inside | undefined
 
@@ -58,11 +60,7 @@ export class Steps {
   }
 
   /** Replays a step that has ended before; else `work` does it and records its end. */
-  run(
-    name: string,
-    spec: StepSpec,
-    work: (step: Step, earlier: StepRecord | undefined) => Promise<unknown>,
-  ): Promise<unknown> {
+  run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
     return untilAborted(this.signal, () => {
       const step = this.#begin(name, spec)
       const earlier = this.#log.step(step.id)
@@ -74,7 +72,7 @@ export class Steps {
         case 'pending':
           return new Promise(() => undefined)
         default:
-          return work(step, earlier)
+          return this.#log.observeStep ? this.#observed(step, earlier, work) : work(step, earlier)
       }
     })
   }
@@ -159,6 +157,12 @@ export class Steps {
 
   async mark({ id }: Step, phase: 'started' | 'cleared') {
     await this.#log.record({ id, phase })
+  }
+
+  /** The key of a step may say more than its name should. */
+  async #observed(step: Step, earlier: StepRecord | undefined, work: Work) {
+    const [name = ''] = step.id.split('\n', 1)
+    return this.#log.observeStep?.(name, () => untilAborted(this.signal, () => work(step, earlier)))
   }
 
   #begin(name: string, { key, check = accept, classes = [] }: StepSpec): Step {

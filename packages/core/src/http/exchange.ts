@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js'
 import type { AuthInfo, DurableOptions } from '../options.js'
 import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
+import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
 import type { Outgoing } from './event-stream.js'
 import type { Streams } from './streams.js'
@@ -24,8 +25,11 @@ export type HttpServices = {
   streams: Streams
   settings: Settings
   logger: Logger
+  signals: Signals
   principal: NonNullable<DurableOptions['principal']>
   keepToken: boolean
+  /** Methods that are journaled from the start, beside `tools/call`. */
+  recorded: ReadonlySet<string>
   /** Keep in journals where a call was sent. */
   keepUrl: boolean
 }

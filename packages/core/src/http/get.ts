@@ -31,8 +31,12 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     after: from.after,
     preamble: preambleFor(from, admission, services.settings.retry),
     outgoing,
+    resumed: cursor !== undefined,
   }
-  if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start).stream())
+  if (from.log !== 'out') {
+    services.calls.rescue(sessionId)
+    return eventStreamResponse(sessionId, services.streams.open(start).stream())
+  }
   const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
   const standalone = await services.streams.openStandalone({ ...start, onClosed })
   return eventStreamResponse(sessionId, standalone.stream())

@@ -34,7 +34,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   if (batch) await guardBatch(exchange, sessionId, requests)
   if (requests.length < messages.length) await takeOneWay(exchange, sessionId, messages)
   if (requests.length === 0) return new Response(null, { status: 202 })
-  const journaled = requests.some(({ method }) => method === JOURNALED)
+  const journaled = requests.some(({ method }) => method === JOURNALED || services.recorded.has(method))
   return journaled
     ? runJournaled(exchange, sessionId, requests, batch)
     : runDeferred(exchange, sessionId, requests, batch)
@@ -180,6 +180,7 @@ async function attach(
   const [first] = (await exchange.services.store.read(sessionId, `call:${callId}`, BEGINNING, 1)) ?? []
   exchange.services.streams.guardLimit(sessionId)
   if (!first) throw refuse.unavailable('the call has just ended. Send it again.')
+  exchange.services.calls.rescue(sessionId)
   return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
 }
 
@@ -220,6 +221,7 @@ function callRequest(exchange: Exchange, scope: string, requests: readonly JsonR
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
+    trace: services.signals.trace?.(),
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
 import type { Settings } from '../settings.js'
+import type { Signals } from '../signals/signals.js'
 import type { Entry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { EventStream } from './event-stream.js'
@@ -11,20 +12,30 @@ import { refuse } from './replies.js'
 const OPENED = 'standalone'
 const CATCH_UP_MS = 1000
 
-type StreamStart = Omit<EventStreamStart, 'onClosed'> & { onClosed?: () => void }
+/** `resumed`: the client goes on with a stream that it had. */
+type StreamStart = Omit<EventStreamStart, 'onClosed'> & { onClosed?: () => void; resumed?: boolean }
 
 /** The SSE connections on this node. */
 export class Streams {
   readonly #store: Store
   readonly #watcher: Watcher
   readonly #settings: Settings
+  readonly #signals: Signals
   readonly #open = new Map<string, Set<EventStream>>()
   #closed = false
 
-  constructor(store: Store, watcher: Watcher, settings: Settings) {
+  constructor(store: Store, watcher: Watcher, settings: Settings, signals: Signals) {
     this.#store = store
     this.#watcher = watcher
     this.#settings = settings
+    this.#signals = signals
+  }
+
+  /** How many there are. */
+  get size() {
+    let size = 0
+    for (const streams of this.#open.values()) size += streams.size
+    return size
   }
 
   /** Sessions that have a stream here. */
@@ -41,15 +52,20 @@ export class Streams {
     const { scope } = start
     const streams = this.#open.get(scope) ?? new Set()
     this.#open.set(scope, streams)
+    const onEnded = this.#signals.stream?.(describe(start))
+    const replayed = start.resumed && this.#signals.replayed ? new Replayed() : undefined
     const stream = new EventStream(this.#store, this.#watcher, {
       ...start,
+      ...(replayed && { onWritten: (entry: Entry) => replayed.count(entry, start.onWritten) }),
       onClosed: () => {
         start.onClosed?.()
+        onEnded?.()
         streams.delete(stream)
         if (streams.size === 0 && this.#open.get(scope) === streams) this.#open.delete(scope)
       },
     })
     streams.add(stream)
+    if (replayed) void replayed.tell(stream, start, this.#signals)
     if (this.#closed) stream.close()
     return stream
   }
@@ -120,5 +136,24 @@ export class Streams {
   tick() {
     const now = Date.now()
     for (const streams of this.#open.values()) for (const stream of streams) stream.tick(now, this.#settings)
+  }
+}
+
+const describe = ({ scope, log, resumed = false }: StreamStart) =>
+  ({ sessionId: scope, stream: log === 'out' ? 'standalone' : 'call', resumed }) as const
+
+/** Counts the events that were there when a client came back, as far as it takes them at once. */
+class Replayed {
+  #events = 0
+
+  count(entry: Entry, onWritten: StreamStart['onWritten']) {
+    this.#events++
+    onWritten?.(entry)
+  }
+
+  async tell(stream: EventStream, start: StreamStart, { replayed }: Signals) {
+    await stream.caughtUp()
+    const { sessionId, stream: kind } = describe(start)
+    replayed?.({ sessionId, stream: kind, events: this.#events })
   }
 }

@@ -2,6 +2,7 @@ import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Backend, InnerRequest } from './channel.js'
 import type { MessageExtra } from '../session/transport.js'
+import type { Signals } from '../signals/signals.js'
 import { keptHeader } from './kept-header.js'
 import { responseOf } from './node-http.js'
 
@@ -18,11 +19,14 @@ export class UpstreamBackend implements Backend {
   readonly shared = true
   readonly #url: URL
   readonly #passed: readonly string[]
+  readonly #trace: Signals['trace']
   readonly #agent: HttpAgent
 
-  constructor(url: string | URL, passedHeaders: readonly string[]) {
+  /** `trace`: goes before the trace of the client, which is above it. */
+  constructor(url: string | URL, passedHeaders: readonly string[], trace: Signals['trace']) {
     this.#url = new URL(url)
     this.#passed = passedHeaders
+    this.#trace = trace
     this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true })
   }
 
@@ -43,6 +47,7 @@ export class UpstreamBackend implements Backend {
       agent: this.#agent,
       headers: {
         ...this.#passedFrom(extra),
+        ...this.#trace?.(),
         ...headers,
         ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
       },

@@ -23,6 +23,10 @@ import type { StateEntry } from '../store/store.js'
 import { Questions } from './questions.js'
 import { isInner } from './server-factory.js'
 import type { InnerObject, ServerObject } from './server-factory.js'
+import { endingOf } from '../signals/events.js'
+import type { CallOutcome } from '../signals/events.js'
+import type { Observed } from '../signals/observed.js'
+import type { Signals } from '../signals/signals.js'
 import type { RecoveredTool } from './recovery.js'
 import { HostTransport } from './transport.js'
 import type { MessageExtra, SendOptions } from './transport.js'
@@ -51,11 +55,12 @@ type Dispatch = {
   /** Whether the request may be run again although it may have run. */
   mayRunAgain: (request: JsonRpcRequest) => Promise<boolean>
 }
-type Running = Dispatch & { log: RequestLog }
+type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined }
 export type HostServices = {
   standalone: Standalone
   store: ContextStore
   logger: Logger
+  signals: Signals
   validateEffects: boolean
 }
 
@@ -144,12 +149,16 @@ export class Host implements CallHost {
     const log = new RequestLog(
       { id: dispatchId, scope: this.#transport.sessionId, request, target },
       this.#client,
+      this.#services.signals,
     )
-    this.#running.set(dispatchId, { ...dispatch, log })
-    const { store, logger, validateEffects } = this.#services
-    const run = validateEffects ? validated({ log, store }, target, logger) : { log, store }
+    const { store, logger, signals, validateEffects } = this.#services
+    const observed = signals.call?.(log.run, request, extra.request)
+    this.#running.set(dispatchId, { ...dispatch, log, observed })
+    const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
     const noted = this.#inner && target instanceof Call ? noting(run, target) : run
-    runInCall(noted, () => this.#transport.deliver({ ...request, id: dispatchId }, extra))
+    const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, extra)
+    if (observed) observed.run(runInCall, noted, deliver)
+    else runInCall(noted, deliver)
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -230,6 +239,7 @@ export class Host implements CallHost {
     if (!running) return
     this.#running.delete(dispatchId)
     running.log.stop(reason)
+    running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
     if (moved && this.#inner?.shared) return this.#inner.letGo(dispatchId)
     const params = { requestId: dispatchId, reason }
     this.#transport.deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
@@ -254,9 +264,10 @@ export class Host implements CallHost {
   async close() {
     if (this.#closed) return
     this.#closed = true
-    for (const { target, log } of this.#running.values()) {
+    for (const { target, log, observed } of this.#running.values()) {
       log.stop('The session left this node.')
       target.abandon('The session left this node.')
+      observed?.end(endOf(log, 'moved'))
     }
     try {
       await this.#server.close()
@@ -307,9 +318,12 @@ export class Host implements CallHost {
     this.usedAt = Date.now()
     try {
       const { request, target, filter } = running
-      await target.respond(id, filter ? await filter(request, response) : response)
+      const answer = filter ? await filter(request, response) : response
+      await target.respond(id, answer)
+      running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {
       this.#running.delete(id)
+      running.observed?.end(endOf(running.log, 'moved'))
     }
   }
 
@@ -341,6 +355,8 @@ export class Host implements CallHost {
     if (params) await (target ?? this.#services.standalone).send({ ...message, params })
   }
 }
+
+const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
 
 /** Which handler a wrapped server runs is not to be seen from here: one that is durable says so in the journal before it begins. */
 function noting(run: RunningCall, call: Call): RunningCall {

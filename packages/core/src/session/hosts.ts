@@ -3,6 +3,7 @@ import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watch, Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
@@ -16,6 +17,7 @@ export type HostServices = {
   logger: Logger
   server: ServerFactory
   standalone: (sessionId: string) => Standalone
+  signals: Signals
   validateEffects: boolean
   hostIdle: number
   maxHosts: number
@@ -60,6 +62,11 @@ export class Hosts {
     return this.#ready.keys()
   }
 
+  /** How many there are. */
+  get size() {
+    return this.#ready.size
+  }
+
   peek(sessionId: string): Host | undefined {
     return this.#ready.get(sessionId)?.host
   }
@@ -87,8 +94,8 @@ export class Hosts {
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
   async create(info: SessionInfo): Promise<Host> {
-    const { server, standalone, store, logger, validateEffects } = this.#services
-    const services = { standalone: standalone(info.sessionId), store, logger, validateEffects }
+    const { server, standalone, store, logger, signals, validateEffects } = this.#services
+    const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
     return Host.connect(await server(info), info.sessionId, services)
   }
 
@@ -156,7 +163,8 @@ export class Hosts {
 
   #rebuild(sessionId: string, version: number, extra: MessageExtra, known?: StoredSession): Promise<Hosted> {
     this.makeRoom()
-    const hosted = this.#build(sessionId, version, extra, known)
+    const build = () => this.#build(sessionId, version, extra, known)
+    const hosted = this.#services.signals.rebuild?.(sessionId, build) ?? build()
     this.#hosted.set(sessionId, hosted)
     hosted.catch(() => {
       if (this.#hosted.get(sessionId) === hosted) this.#hosted.delete(sessionId)

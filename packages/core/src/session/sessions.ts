@@ -9,6 +9,9 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
+import { endingOf } from '../signals/events.js'
+import type { CallEnding, TakeoverOutcome } from '../signals/events.js'
+import type { Signals } from '../signals/signals.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store } from '../store/store.js'
@@ -29,6 +32,7 @@ export type SessionServices = {
   calls: Calls
   logger: Logger
   settings: Settings
+  signals: Signals
   server: ServerFactory
   /** Set if the server objects stand for a server behind HTTP. */
   inner: InnerOrigin | undefined
@@ -53,7 +57,7 @@ export class Sessions {
   readonly #store: Store
 
   constructor(services: SessionServices) {
-    const { store, watcher, logger, server, settings } = services
+    const { store, watcher, logger, server, settings, signals } = services
     this.#services = services
     this.#store = store
     this.hosts = new Hosts({
@@ -62,6 +66,7 @@ export class Sessions {
       logger,
       server,
       standalone: (sessionId) => this.#standalone(sessionId),
+      signals,
       validateEffects: settings.validateEffects,
       hostIdle: settings.hostIdle,
       maxHosts: settings.maxHosts,
@@ -72,13 +77,34 @@ export class Sessions {
     return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtl)
   }
 
-  /** Lets a fresh server object answer `initialize`; the session exists once the store has it. */
   async initialize(
     request: JsonRpcRequest,
     principal: string | undefined,
     extra: MessageExtra,
   ): Promise<Initialized> {
     const sessionId = randomId()
+    const begin = () => this.#begin(sessionId, request, principal, extra)
+    const observe = this.#services.signals.call
+    if (!observe) return begin()
+    const run = { sessionId, callId: randomId(), method: request.method, name: undefined, attempt: 1 }
+    const observed = observe(run, request, extra.request)
+    let ending: CallEnding = { outcome: 'error', errorCode: undefined }
+    try {
+      const begun = await observed.run(begin)
+      if (begun.status !== 'limit') ending = endingOf(begun.response)
+      return begun
+    } finally {
+      observed.end({ ...run, ...ending })
+    }
+  }
+
+  /** Lets a fresh server object answer `initialize`; the session exists once the store has it. */
+  async #begin(
+    sessionId: string,
+    request: JsonRpcRequest,
+    principal: string | undefined,
+    extra: MessageExtra,
+  ): Promise<Initialized> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
     this.hosts.makeRoom()
     const host = await this.hosts.create({ sessionId, clientInfo, principal })
@@ -99,6 +125,8 @@ export class Sessions {
       host.saw(1)
       await host.settled()
       await this.hosts.adopt(sessionId, host)
+      const { protocolVersion } = response.result
+      this.#services.signals.sessionBegun?.({ sessionId, protocolVersion: String(protocolVersion) })
       return { status: 'created', sessionId, response }
     } catch (error) {
       await host.close()
@@ -113,13 +141,17 @@ export class Sessions {
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
-  async recover({ call, request, history }: TakenOver) {
+  async recover({ call, request, history }: TakenOver): Promise<TakeoverOutcome> {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
-      return call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
+      await call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
+      return 'gave-up'
     }
     const session = await call.whileStoreFails(() => this.#store.readSession(call.scope))
-    if (!session) return call.abandon('The session does not exist any more.')
+    if (!session) {
+      call.abandon('The session does not exist any more.')
+      return 'gone'
+    }
     const { authInfo, url } = request
     const extra: MessageExtra = {
       authInfo,
@@ -132,14 +164,20 @@ export class Sessions {
       const { resume } = call.requests.length === 1 ? history : {}
       if (resume) call.resumes(resume.sent)
       const more = { ...extra, recovered: true, ...(resume && { resume }) }
-      return this.#dispatch(call, call.runOn(host), call.scope, host, more)
+      this.#dispatch(call, call.runOn(host), call.scope, host, more)
+      return 'run'
     }
+    let outcome: TakeoverOutcome = 'unknown'
     for (const [dispatched, interrupted] of call.runOn(host)) {
       if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
-      } else this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
+        continue
+      }
+      this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
+      outcome = 'run'
     }
     logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
+    return outcome
   }
 
   async #mayRunAgain(host: Host, { method, params }: JsonRpcRequest, attempt: number, extra: MessageExtra) {
@@ -189,6 +227,7 @@ export class Sessions {
     const upstream = await this.#services.inner?.linkedTo(sessionId)
     const deleted = await this.#store.deleteSession(sessionId, principal)
     if (deleted) await this.hosts.drop(sessionId)
+    if (deleted) this.#services.signals.sessionEnded?.({ sessionId })
     if (deleted && upstream) void this.#services.inner?.end(upstream, extra)
     return deleted
   }

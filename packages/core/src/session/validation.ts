@@ -10,16 +10,23 @@ import type { JsonRpcMessage } from '../json-rpc.js'
 import { isNotification, isRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { Signals } from '../signals/signals.js'
 
 const NOTHING = { steps: new Map<string, StepRecord>(), sent: [] }
 
 type Run = { log: RequestLog; store: ContextStore }
 
 /** A run whose durable handler is replayed against its own journal once it has ended, to find effects it forgot to wrap. */
-export function validated(run: Run, target: DispatchTarget, logger: Logger): RunningCall {
+export function validated(
+  run: Run,
+  target: DispatchTarget,
+  { logger, signals }: { logger: Logger; signals: Signals },
+): RunningCall {
   const mapChanges = new Map<string, string>()
   const onHandled = (handled: HandledCall) => {
-    validate(run, target, handled, mapChanges, logger).catch((error: unknown) => {
+    const check = () => validate(run, target, handled, mapChanges, logger)
+    const checked = signals.untraced?.(check) ?? check()
+    checked.catch((error: unknown) => {
       logger.warn({ error, call: shortId(run.log.callId) }, 'the replay of a durable handler failed')
     })
   }

@@ -50,6 +50,16 @@ export class MemoryLog {
     this.#trimmed = true
   }
 
+  trimBefore(id: EntryId) {
+    const first = this.#entries.findIndex((entry) => compareIds(entry.id, id) >= 0)
+    this.trim(first < 0 ? 0 : this.#entries.length - first)
+  }
+
+  /** What is held behind an id, be that held or not. */
+  behind(id: EntryId): Entry[] {
+    return this.#entries.filter((entry) => compareIds(entry.id, id) > 0)
+  }
+
   read(after: EntryId, limit: number): Entry[] | undefined {
     if (after === OLDEST) return this.#entries.slice(0, limit)
     if (after === BEGINNING) return this.#trimmed ? undefined : this.#entries.slice(0, limit)

@@ -1,4 +1,5 @@
 import type { StoredValue } from '../context/context-store.js'
+import { keepingStore, MemoryHistories } from './memory-history.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryMaps } from './memory-maps.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
@@ -34,6 +35,7 @@ class MemoryStore extends MemoryMaps implements Store {
   readonly #watchers = new Map<string, Set<WatchListener>>()
   readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   readonly #nodes = new Map<string, { beatAt: number; scopes: Set<string> }>()
+  readonly #histories = new MemoryHistories()
   #lastClock = 0
 
   createSession: Store['createSession'] = async (session, limits) => {
@@ -139,6 +141,31 @@ class MemoryStore extends MemoryMaps implements Store {
   saveDelivered: Store['saveDelivered'] = async (scope, id) => {
     const session = this.#live(scope)
     if (session && compareIds(id, session.delivered) > 0) session.delivered = id
+  }
+
+  keeping: Store['keeping'] = (keeping) =>
+    keepingStore(this, (scope) => this.#live(scope), this.#histories, keeping)
+
+  history: Store['history'] = async (scope, page) => this.#histories.read(scope, page)
+
+  forget: Store['forget'] = async (what) => {
+    const live = [...this.#sessions.keys()].filter(
+      (id) => 'principal' in what && this.#live(id)?.principal === what.principal,
+    )
+    const scopes = 'scope' in what ? [what.scope] : new Set([...live, ...this.#histories.of(what.principal)])
+    const forgotten = { sessions: 0, calls: 0, entries: 0 }
+    for (const scope of scopes) {
+      const session = this.#live(scope)
+      const journals = [...(session?.logs ?? [])].filter(
+        ([name, log]) => name.startsWith('call:') && !name.endsWith(':in') && !log.expired,
+      )
+      forgotten.sessions += session ? 1 : 0
+      forgotten.calls += journals.length
+      forgotten.entries += this.#histories.forget(scope)
+      this.#sessions.delete(scope)
+      this.#wake(scope, 'deleted', '')
+    }
+    return forgotten
   }
 
   openCall: Store['openCall'] = async (call) => {
@@ -307,6 +334,7 @@ class MemoryStore extends MemoryMaps implements Store {
 
   #sweep() {
     const now = Date.now()
+    this.#histories.sweep()
     for (const [scope, session] of this.#sessions) {
       if (session.expiresAt <= now) this.#sessions.delete(scope)
       for (const [name, log] of session.logs) if (log.expired) session.logs.delete(name)

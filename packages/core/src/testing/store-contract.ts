@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { callContract } from './call-contract.js'
 import { callFenceContract } from './call-fence-contract.js'
+import { historyContract } from './history-contract.js'
 import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
 import { ownershipContract } from './ownership-contract.js'
@@ -24,5 +25,6 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('ownership', () => ownershipContract(createStores))
     describe('values', () => valuesContract(createStores))
     describe('maps', () => mapsContract(createStores))
+    describe('histories', () => historyContract(createStores))
   })
 }

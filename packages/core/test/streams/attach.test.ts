@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { startNodes } from '../support/nodes.js'
-import { dataOf, expectRefused, Session, textOf } from '../support/session.js'
+import { encodeRecord } from '../../src/call/record.js'
+import type { RecordedRequest } from '../../src/call/record.js'
+import { eventId } from '../../src/http/events.js'
+import { randomId, requestKey } from '../../src/ids.js'
+import type { JsonRpcRequest } from '../../src/json-rpc.js'
+import { dataOf, expectRefused, LATEST, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -32,6 +37,41 @@ describe.each(STORES)('the same POST again, %s', (store) => {
     expect(texts.flat()).toHaveLength(6)
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
+
+  test.each(['the same POST', 'its stream'])(
+    'a call of a node that nobody knows comes to an end when somebody asks for it, by %s',
+    async (asked) => {
+      await using nodes = await startNodes({ store })
+      const session = await Session.begin(nodes)
+      // What a node leaves that has opened a call after it was taken for dead, and died then.
+      const request = {
+        jsonrpc: '2.0',
+        id: 5,
+        method: 'tools/call',
+        params: { name: 'wait', arguments: { gate: 'g' } },
+      }
+      const recorded = { messages: [request], batch: false, protocol: LATEST, node: 'gone' }
+      const left = await nodes.stores[0]!.openCall({
+        scope: session.id,
+        callId: randomId(),
+        owner: randomId(),
+        principal: undefined,
+        requestKeys: [requestKey(request as JsonRpcRequest)],
+        data: encodeRecord({ kind: 'request', request: recorded as RecordedRequest }),
+        ttlMs: 60_000,
+        maxOpenCalls: 10,
+      })
+      if (left.status !== 'opened') throw new Error(left.status)
+      const { callId } = (await nodes.stores[0]!.listOpenCalls(session.id))[0]!
+      await using stream =
+        asked === 'its stream'
+          ? await session.stream(eventId(`call:${callId}`, left.id))
+          : await session.call('wait', { gate: 'g' }, { id: 5 })
+      expect((await stream.messages()).map(textOf)).toEqual([
+        expect.stringContaining('its outcome is unknown'),
+      ])
+    },
+  )
 
   test('runs again when the first has ended', async () => {
     await using nodes = await startNodes({ store })

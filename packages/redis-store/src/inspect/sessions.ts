@@ -58,6 +58,16 @@ export class Sessions {
     return [...found]
   }
 
+  /** Pages of the ids of sessions of which there is a history, be they live or not. An id may come twice. */
+  async *kept(): AsyncGenerator<string[]> {
+    for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:{*}:history`)) {
+      yield page.flatMap((key) => {
+        const place = this.#keys.describe(key)
+        return place.kind === 'history' ? [place.scope] : []
+      })
+    }
+  }
+
   /** `undefined`: unknown, expired or deleted. */
   async read(id: string): Promise<InspectedSession | undefined> {
     const key = this.#keys.session(id)

@@ -9,9 +9,6 @@
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- include: value
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('EXISTS', KEYS[3]) == 0 then
-  return 'gone'
-end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
@@ -21,6 +18,9 @@ end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
+  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+    return 'gone'
+  end
   if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
@@ -33,7 +33,10 @@ local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
   local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
-  if added.err then
+  if not added then
+    return 'gone'
+  end
+  if type(added) == 'table' then
     if not was_applied() then
       return string.find(added.err, 'equal or smaller', 1, true) and 'fenced' or added
     end
@@ -49,7 +52,8 @@ if ARGV[2] ~= '' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
   end
   for i = change + 7, #ARGV do
-    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
+    -- By now the same request may be another call.
+    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[2], ARGV[i])
     end
   end

@@ -12,10 +12,18 @@ function resolveIncludes(lua) {
   return lua.replace(/^-- include: (\w+)$/gm, (_, name) => read(`includes/${name}.lua`).trimEnd())
 }
 
+/** Another script, as a function of the keys and arguments that it is given. */
+function resolveScripts(lua) {
+  return lua.replace(/^-- script: ([a-z-]+)$/gm, (_, name) => {
+    const file = readdirSync(folder).find((other) => new RegExp(`^${name}-\\d+\\.lua$`).test(other))
+    return `local function ${name.replaceAll('-', '_')}(KEYS, ARGV)\n${resolveIncludes(read(file)).trimEnd()}\nend`
+  })
+}
+
 function render(file) {
   const [, kebab, keys] = /^([a-z-]+)-(\d+)\.lua$/.exec(file)
   const name = kebab.replace(/-(\w)/g, (_, letter) => letter.toUpperCase())
-  const lua = resolveIncludes(read(file))
+  const lua = resolveScripts(resolveIncludes(read(file)))
   const sha = createHash('sha1').update(lua).digest('hex')
   const literal = lua.replace(/[\\`]|\$\{/g, '\\$&')
   return `export const ${name}: Script = {\n  keys: ${keys},\n  sha: '${sha}',\n  lua: \`${literal}\`,\n}\n`

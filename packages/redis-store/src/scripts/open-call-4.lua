@@ -33,15 +33,17 @@ if ended and holds(ended) then
   return reply('attached', ended)
 end
 local requests = #ARGV - 6
-if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
-  local open = redis.call('HGETALL', KEYS[3])
-  for i = 1, #open, 2 do
-    if not holds(open[i + 1]) then
-      redis.call('HDEL', KEYS[3], open[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. open[i + 1], 'j:' .. open[i + 1])
+local open = redis.call('HLEN', KEYS[3])
+if open + requests > tonumber(ARGV[5]) then
+  local calls = redis.call('HGETALL', KEYS[3])
+  for i = 1, #calls, 2 do
+    if not holds(calls[i + 1]) then
+      redis.call('HDEL', KEYS[3], calls[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
     end
   end
-  if redis.call('HLEN', KEYS[3]) + requests > tonumber(ARGV[5]) then
+  open = redis.call('HLEN', KEYS[3])
+  if open + requests > tonumber(ARGV[5]) then
     return reply('limit', '')
   end
 end
@@ -54,5 +56,7 @@ redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
 for i = 7, #ARGV do
   redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
 end
-redis.call('PEXPIRE', KEYS[3], ttl)
+if open == 0 then
+  redis.call('PEXPIRE', KEYS[3], ttl)
+end
 return reply('opened', id)

@@ -1,0 +1,29 @@
+// The code of docs/operating.md, as it compiles. A test compares the two.
+import { durable, type Durable, type ServerFactory, type Store } from '@mcp-durable/core'
+import { telemetry } from '@mcp-durable/core/telemetry'
+import type { Hono } from 'hono'
+
+export function answerHealthChecks(app: Hono, mcp: Durable) {
+  app.get('/healthz', async (c) => {
+    const health = await mcp.health()
+    return c.json(health, health.ready ? 200 : 503)
+  })
+  app.get('/livez', async (c) => c.text('', (await mcp.health({ timeoutMs: 0 })).live ? 200 : 503))
+}
+
+export function observe(sdk: { start: () => void }, server: ServerFactory, store: Store) {
+  sdk.start() // NodeSDK, or what else registers providers and a context manager
+  const mcp = durable({ server, store, telemetry: telemetry() })
+  return mcp
+}
+
+export function keepHistories(server: ServerFactory, store: Store) {
+  const mcp = durable({ server, store, history: { keep: '30d', methods: ['resources/read', 'prompts/get'] } })
+  return mcp
+}
+
+export async function readHistory(store: Store, sessionId: string, from: number, to: number) {
+  const page = await store.history(sessionId, { from, to, limit: 100 }) // ms since 1970, both included
+  const next = await store.history(sessionId, { after: page.at(-1)?.id, to, limit: 100 })
+  return [...page, ...next]
+}

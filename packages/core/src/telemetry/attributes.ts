@@ -1,0 +1,75 @@
+import type { Attributes } from '@opentelemetry/api'
+import { shortId } from '../logger.js'
+import type { CallEnding, CallOutcome, Run } from '../signals/events.js'
+
+/** The methods that clients call; any other one is theirs to invent. */
+const METHODS = new Set([
+  'completion/complete',
+  'initialize',
+  'logging/setLevel',
+  'ping',
+  'prompts/get',
+  'prompts/list',
+  'resources/list',
+  'resources/read',
+  'resources/subscribe',
+  'resources/templates/list',
+  'resources/unsubscribe',
+  'tools/call',
+  'tools/list',
+])
+const OTHER = '_OTHER'
+const MOST_NAMES = 200
+const MOST_CHARS = 100
+
+/** Names that others make up, as values of an attribute of metrics: so many and no more, since each is kept for ever. */
+export class Names {
+  readonly #known = new Set<string>()
+
+  of(name: string): string {
+    if (this.#known.has(name)) return name
+    if (this.#known.size >= MOST_NAMES || name.length > MOST_CHARS) return OTHER
+    this.#known.add(name)
+    return name
+  }
+}
+
+export const methodOf = (method: string) => (METHODS.has(method) ? method : OTHER)
+export const cut = (text: string) => text.slice(0, MOST_CHARS)
+
+/** Semantic conventions for MCP: what a request is about. */
+export function attributesOf(method: string, name: string | undefined): Attributes {
+  if (method === 'tools/call') {
+    const tool = name !== undefined && { 'gen_ai.tool.name': name }
+    return { 'mcp.method.name': method, 'gen_ai.operation.name': 'execute_tool', ...tool }
+  }
+  const prompt = method === 'prompts/get' && name !== undefined && { 'gen_ai.prompt.name': name }
+  return { 'mcp.method.name': methodOf(method), ...prompt }
+}
+
+/** Ids are shortened: whoever has a whole one may be able to use it. */
+export const runAttributes = ({
+  sessionId,
+  callId,
+  attempt,
+}: Pick<Run, 'sessionId' | 'callId' | 'attempt'>) => ({
+  'mcp_durable.session': shortId(sessionId),
+  'mcp_durable.call': shortId(callId),
+  'mcp_durable.attempt': attempt,
+})
+
+/** How a call came out; `error.type` as the conventions have it. */
+export function endAttributes({ outcome, errorCode }: CallEnding): Attributes {
+  return {
+    'mcp_durable.outcome': outcome,
+    ...(errorCode !== undefined && { 'rpc.response.status_code': String(errorCode) }),
+    ...(isError(outcome) && { 'error.type': errorTypeOf(outcome, errorCode) }),
+  }
+}
+
+function errorTypeOf(outcome: CallOutcome, errorCode: number | undefined) {
+  if (outcome === 'tool-error') return 'tool_error'
+  return errorCode === undefined ? OTHER : String(errorCode)
+}
+
+export const isError = (outcome: CallOutcome) => outcome === 'tool-error' || outcome === 'error'

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest'
+import { waitFor } from '../../../test-support/index.js'
+import type { Durable } from '../src/index.js'
+import { startNodes } from './support/nodes.js'
+import { Session } from './support/session.js'
+import { STORES } from './support/stores.js'
+import type { StoreKind } from './support/stores.js'
+import { Weather } from './support/weather.js'
+
+const untilReady = (mcp: Durable) => waitFor(async () => (await mcp.health()).ready, { what: 'ready' })
+
+async function start(store: StoreKind, settings: { heartbeat?: number; lease?: number } = {}) {
+  const weather = new Weather()
+  const nodes = await startNodes({ store, count: 1, wrap: (own) => weather.wrap(own), settings })
+  return { weather, nodes, mcp: nodes.mcp(0), [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
+}
+
+describe.each(STORES)('health, %s', (store) => {
+  test('a node is ready once the store knows it', async () => {
+    await using node = await start(store)
+    await untilReady(node.mcp)
+    const { store: found, ...rest } = await node.mcp.health()
+    expect(rest).toEqual({ ready: true, live: true, beating: true, listening: true, leaving: false })
+    expect(found).toEqual({ reachable: true, latencyMs: expect.any(Number) })
+  })
+
+  test.each(['away', 'stuck'] as const)(
+    'it is live, and not ready, while the store is %s',
+    async (failure) => {
+      await using node = await start(store)
+      await untilReady(node.mcp)
+      node.weather.set(failure)
+      expect(await node.mcp.health()).toEqual({
+        ready: false,
+        live: true,
+        store: { reachable: false, latencyMs: undefined },
+        beating: false,
+        listening: false,
+        leaving: false,
+      })
+      node.weather.fine()
+      await untilReady(node.mcp)
+    },
+  )
+
+  test('it waits for the store no longer than it is told', async () => {
+    await using node = await start(store)
+    await untilReady(node.mcp)
+    node.weather.set('stuck')
+    const { store: found } = await node.mcp.health({ timeoutMs: 1 })
+    expect(found.reachable).toBe(false)
+  })
+
+  test('a liveness check need not ask the store', async () => {
+    await using node = await start(store)
+    const failed = node.weather.failed.length
+    node.weather.set('stuck', { only: ['listNodes', 'isWatched'] })
+    expect(await node.mcp.health({ timeoutMs: 0 })).toMatchObject({ live: true, ready: false })
+    expect(node.weather.failed.length).toBe(failed)
+  })
+
+  test('not ready while its heartbeats don’t arrive', async () => {
+    await using node = await start(store, { heartbeat: 20, lease: 200 })
+    await untilReady(node.mcp)
+    node.weather.set('away', { only: ['beat'] })
+    const late = await waitFor(async () => {
+      const health = await node.mcp.health()
+      return !health.beating && health
+    })
+    expect(late).toMatchObject({ ready: false, live: true, store: { reachable: true }, listening: true })
+    node.weather.fine()
+    await untilReady(node.mcp)
+  })
+
+  test('not ready while nothing can wake it', async () => {
+    const weather = new Weather()
+    weather.set('away', { only: ['watch'] })
+    const settings = { sweep: 50 }
+    await using nodes = await startNodes({ store, count: 1, wrap: (own) => weather.wrap(own), settings })
+    await waitFor(async () => (await nodes.mcp(0).health()).beating)
+    expect(await nodes.mcp(0).health()).toMatchObject({ ready: false, listening: false })
+    weather.fine()
+    await untilReady(nodes.mcp(0))
+  })
+
+  test('from close() on it is not ready, and lives until that has ended', async () => {
+    await using nodes = await startNodes({ store, count: 1 })
+    const mcp = nodes.mcp(0)
+    await untilReady(mcp)
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'g' })
+    await nodes.world.happened.until('started g')
+    const closed = mcp.close()
+    expect(await mcp.health()).toMatchObject({ ready: false, live: true, leaving: true, beating: true })
+    nodes.world.gates.open('g')
+    expect(await call.messages()).toHaveLength(1)
+    await closed
+    expect(await mcp.health()).toMatchObject({ ready: false, live: false, store: { reachable: false } })
+  })
+})

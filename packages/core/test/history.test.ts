@@ -1,0 +1,106 @@
+import { describe, expect, test } from 'vitest'
+import { durable } from '../src/index.js'
+import type { HistoryOptions, Store } from '../src/index.js'
+import { startNodes } from './support/nodes.js'
+import { Session } from './support/session.js'
+import { STORES } from './support/stores.js'
+import { durableServer } from './support/durable-server.js'
+
+const history: HistoryOptions = { keep: '1h' }
+const uri = 'test://static'
+
+/** What a history says, without what differs from run to run. */
+async function told(store: Store | undefined, sessionId: string) {
+  const entries = (await store?.history(sessionId, { limit: 1000 })) ?? []
+  return entries.map(({ log, data }) => {
+    const [kind = '', ...json] = log.startsWith('call:') ? data.split(' ') : ['', data]
+    const message = JSON.parse(json.join(' ')) as { method?: string; messages?: [{ method: string }] }
+    return [log.split(':')[0], kind, message.method ?? message.messages?.[0].method].filter(Boolean).join(' ')
+  })
+}
+
+describe.each(STORES)('a history, %s', (store) => {
+  test('outlives the session and the resume window of its calls, on whichever nodes they ran', async () => {
+    await using nodes = await startNodes({ store, settings: { history, resumeWindow: 1 } })
+    const session = await Session.begin(nodes)
+    await session.result('say', { count: 1 }, { node: 1 })
+    await nodes.mcp(0).notify(session.id, { method: 'notifications/tools/list_changed' })
+    await (await session.request('resources/read', { uri })).text()
+    expect((await session.delete()).status).toBe(200)
+    expect(await told(nodes.stores[1], session.id)).toEqual([
+      'state initialize',
+      'state notifications/initialized',
+      'call request tools/call',
+      'call message notifications/message',
+      'call response',
+      'out notifications/tools/list_changed',
+    ])
+  })
+
+  test('has requests of the methods that it is to have, which are journaled then', async () => {
+    const settings = { history: { ...history, methods: ['resources/read'] } }
+    await using nodes = await startNodes({ store, count: 1, settings })
+    const session = await Session.begin(nodes)
+    const read = await session.request('resources/read', { uri })
+    expect(read.headers.get('content-type')).toBe('text/event-stream')
+    expect(await read.text()).toContain('static text')
+    const list = await session.request('tools/list')
+    expect(list.headers.get('content-type')).toBe('application/json')
+    await list.text()
+    const calls = (await told(nodes.stores[0], session.id)).filter((line) => line.startsWith('call'))
+    expect(calls).toEqual(['call request resources/read', 'call response'])
+  })
+
+  test('is not kept unless it is asked for', async () => {
+    await using nodes = await startNodes({ store, count: 1 })
+    const session = await Session.begin(nodes)
+    await session.result('echo', { text: '' })
+    expect(await told(nodes.stores[0], session.id)).toEqual([])
+  })
+
+  test('what is forgotten ends where it runs, as if its client had deleted it', async () => {
+    await using nodes = await startNodes({ store, settings: { history } })
+    const session = await Session.begin(nodes, { who: 'alice/1' })
+    const other = await Session.begin(nodes, { who: 'bob/1' })
+    await using call = await session.call('wait', { gate: 'g' }, { node: 1 })
+    await nodes.world.happened.until('started g')
+    const forgotten = await nodes.stores[0]!.forget({ principal: 'alice' })
+    expect(forgotten).toEqual({ sessions: 1, calls: 1, entries: 3 })
+    await nodes.world.happened.until('aborted g')
+    expect(await call.messages()).toEqual([])
+    expect((await session.request('ping')).status).toBe(404)
+    expect(await told(nodes.stores[0], session.id)).toEqual([])
+    expect(await other.result('echo', { text: 'on' })).toBe('on')
+  })
+})
+
+describe('what can be set', () => {
+  const logger = { error() {}, warn() {}, info() {}, debug() {} }
+  const start = (options: object) => () =>
+    durable({ server: () => durableServer(async () => ''), logger, history: options as HistoryOptions })
+
+  test.each(['30d', '12h', '90m', '45s', 1, 86_400_000])('keep: %s', async (keep) => {
+    const mcp = start({ keep })()
+    expect(mcp).toBeDefined()
+    await mcp.close()
+  })
+
+  test.each([
+    { keep: '30' },
+    { keep: 'd' },
+    { keep: '1.5h' },
+    { keep: '' },
+    { keep: 0 },
+    { keep: -1 },
+    { keep: Number.NaN },
+    { keep: Number.POSITIVE_INFINITY },
+    {},
+  ])('refused: %o', (options) => {
+    expect(start(options)).toThrow(/`history.keep` is a time/)
+  })
+
+  test('refused: other things', () => {
+    expect(start({ keep: '1d', maxEntries: 0 })).toThrow(/`history.maxEntries`/)
+    expect(start({ keep: '1d', methods: ['initialize'] })).toThrow(/always part/)
+  })
+})
