@@ -106,8 +106,8 @@ for (const kind of proxies) {
       const client = await (await system.client(1, await system.router(proxy))).listens()
       const load = system.load(client, ['effect'])
       // The last one at each address; those before were killed.
-      const alive = new Map(system.nodes.map((node) => [node.url, node])).values()
-      for (const old of [...alive]) {
+      const alive = new Map(system.nodes.map((node) => [node.url, node]))
+      for (const old of alive.values()) {
         await load.progress(20)
         const exit = old.kill('SIGTERM')
         await load.progress(20)
