@@ -7,7 +7,7 @@ import type { Logger } from '../logger.js'
 import type { InnerObject } from '../session/server-factory.js'
 import type { HostTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
-import { answers, broken, isEventStream, messagesOf, refusalOf, unreachable } from './answer.js'
+import { answers, broken, isEventStream, mayPass, messagesOf, refusalOf, unreachable } from './answer.js'
 import { Channel, drained, NO_SESSION, UnsentError } from './channel.js'
 import type { Backend } from './channel.js'
 import { readEvents } from './events.js'
@@ -304,6 +304,7 @@ export class InnerServer implements InnerObject, Relay {
     const current = session ?? this.#session
     const response = await this.#post(message, current, extra)
     await drained(response)
+    if (mayPass(response)) throw new Error(`The server answered ${response.status}.`)
     if (response.status !== 404 || session || current.id === undefined) return
     await drained(await this.#post(message, await this.revive(current, extra), extra))
   }

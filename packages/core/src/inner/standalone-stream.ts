@@ -2,7 +2,7 @@ import type { InnerSession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
-import { isEventStream } from './answer.js'
+import { isEventStream, mayPass } from './answer.js'
 import { drained } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
@@ -27,8 +27,6 @@ const SOON_MS = 50
 const MOST_RETRY_MS = 5_000
 /** How long others wait for the stream to open. */
 const OPEN_WITHIN_MS = 1000
-/** Another stream is open still, or the server is overloaded or starting. */
-const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
 
 type Reading = { retry: number; cursor: string | undefined; session: InnerSession }
 
@@ -107,9 +105,9 @@ export class StandaloneStream {
     return 'ended'
   }
 
-  async #refused(reading: Reading, { status }: Response): Promise<'refused' | 'none'> {
-    if (TRANSIENT.has(status)) return 'refused'
-    if (status === 404 && reading.session.id !== undefined) {
+  async #refused(reading: Reading, response: Response): Promise<'refused' | 'none'> {
+    if (mayPass(response)) return 'refused'
+    if (response.status === 404 && reading.session.id !== undefined) {
       // Whoever begins the new session opens this stream anew.
       await this.#services.revive(reading.session)
       return 'none'
