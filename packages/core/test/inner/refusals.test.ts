@@ -109,7 +109,7 @@ test.each([
   { passHeaders: [], passed: null },
   { passHeaders: undefined, passed: null },
 ])('an upstream gets the authorization only if told so: $passHeaders', async ({ passHeaders, passed }) => {
-  await using nodes = await startNodes({ host: 'upstream', settings: { passHeaders } as object })
+  await using nodes = await startNodes({ host: 'upstream', settings: { passHeaders } })
   const session = await Session.begin(nodes, { who: 'alice/secret' })
   await session.result('echo', { text: '' }, { node: 1 })
   await using stream = await session.stream()
