@@ -33,8 +33,10 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     outgoing,
   }
   if (from.log !== 'out') return eventStreamResponse(sessionId, services.streams.open(start))
-  const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
-  return eventStreamResponse(sessionId, await services.streams.openStandalone({ ...start, onClosed }))
+  const { heard, end } = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
+  const stream = await services.streams.openStandalone({ ...start, onClosed: end })
+  await heard
+  return eventStreamResponse(sessionId, stream)
 }
 
 /**

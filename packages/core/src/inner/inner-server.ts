@@ -99,6 +99,10 @@ export class InnerServer implements InnerObject, Relay {
     else this.#stream.close()
   }
 
+  heard() {
+    return this.#stream.opened
+  }
+
   letGo(requestId: string) {
     this.#calls.get(requestId)?.stop()
   }

@@ -52,6 +52,11 @@ export class StandaloneStream {
     })
   }
 
+  /** Resolves when the stream is heard, or there is none to hear. */
+  get opened() {
+    return this.#opened
+  }
+
   close() {
     this.#stopped?.abort()
     this.#stopped = undefined

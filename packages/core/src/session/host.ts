@@ -123,6 +123,11 @@ export class Host implements CallHost {
     this.#inner?.listen(open || !this.#inner.shared)
   }
 
+  /** Resolves when what the server behind this one says by itself is heard. */
+  async heard() {
+    await this.#inner?.heard()
+  }
+
   /** Resolves when another node could go on with the session as the server object knows it. */
   async settled() {
     await this.#inner?.settled()

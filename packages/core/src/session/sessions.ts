@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call, CallHost, DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
@@ -44,6 +45,7 @@ export type Initialized =
 
 /** How long a standalone message may wait for a store that is away. */
 const SEND_WITHIN_MS = 10_000
+const HEARD_WITHIN_MS = 1000
 const PAGE = 500
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
@@ -193,12 +195,21 @@ export class Sessions {
     return deleted
   }
 
-  /** The client has opened a standalone stream here; the function that is returned says that it is closed. */
-  clientListens(sessionId: string, version: number, extra: MessageExtra): () => void {
-    if (!this.#services.inner?.shared) return () => undefined
+  /**
+   * The client has opened a standalone stream here. `heard`: an upstream has it too, so nothing is missed that is said
+   * from now on; or that takes too long. `end` says that the client's is closed.
+   */
+  clientListens(
+    sessionId: string,
+    version: number,
+    extra: MessageExtra,
+  ): { heard: Promise<unknown>; end: () => void } {
+    if (!this.#services.inner?.shared) return { heard: Promise.resolve(), end: () => undefined }
+    const end = this.hosts.listen(sessionId)
+    const host = this.hosts.get(sessionId, version, extra)
     // A server object that can't be made now is made with the next request.
-    this.hosts.get(sessionId, version, extra).catch(() => undefined)
-    return this.hosts.listen(sessionId)
+    const heard = host.then((made) => made.heard()).catch(() => undefined)
+    return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
   }
 
   /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
