@@ -164,7 +164,7 @@ describe.each(SDKS)('odd requests are answered or refused, never left hanging: s
     expect(logged.message).toMatchObject({ params: { data: 'log error' } })
     await using asking = await session.call('ask', { question: 'roots', related: true }, { node: 1 })
     expect((await asking.nextMessage()).message).toMatchObject({ method: 'roots/list' })
-    expect(nodes.made.map(({ session: { clientInfo } }) => clientInfo?.name)).toEqual(['raw', 'raw'])
+    expect(nodes.made.map(({ session }) => session?.clientInfo?.name)).toEqual(['raw', 'raw'])
   })
 })
 
