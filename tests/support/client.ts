@@ -7,8 +7,8 @@ import { Tap } from './tap.js'
 /** Major of the official TypeScript client. */
 export type Major = 1 | 2
 export const majors: Major[] = [1, 2]
-/** Majors, for server objects and for a wrapped handler. */
-export const majorsAndHosts = (['server', 'handler'] as const).flatMap((host) =>
+/** Majors, for server objects, for a wrapped handler, and for an upstream. */
+export const majorsAndHosts = (['server', 'handler', 'upstream'] as const).flatMap((host) =>
   majors.map((major) => [major, host] as const),
 )
 

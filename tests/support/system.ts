@@ -73,6 +73,11 @@ export class System implements AsyncDisposable {
     return this.#upstream
   }
 
+  /** The process in which the tools of a node run. */
+  toolsOf(node: Node): number {
+    return (this.#upstream ?? node).pid
+  }
+
   /** Starts the server behind the nodes, where the last one was. */
   async startUpstream(): Promise<NodeProcess> {
     const { sdk = 1, tls } = this.#options

@@ -174,7 +174,7 @@ describe.each(ODD_TO)(
       await using asking = await session.call('ask', { question: 'roots', related: true }, { node: 1 })
       expect((await asking.nextMessage()).message).toMatchObject({ method: 'roots/list' })
       if (host === 'server')
-        expect(nodes.made.map(({ session }) => session?.clientInfo?.name)).toEqual(['raw', 'raw'])
+        expect(nodes.made.map((made) => made.session?.clientInfo?.name)).toEqual(['raw', 'raw'])
     })
   },
 )
