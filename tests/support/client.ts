@@ -12,6 +12,14 @@ export const majorsAndHosts = (['server', 'handler', 'upstream'] as const).flatM
   majors.map((major) => [major, host] as const),
 )
 
+/** Server objects of both majors, and each other host with one of them. */
+export const systems = [
+  [1, 'server'],
+  [2, 'server'],
+  [2, 'handler'],
+  [1, 'upstream'],
+] as const
+
 export type Message = { method: string; params?: Record<string, unknown> | undefined }
 export type Content = { type: string; text?: string | undefined }
 export type ToolResult = { text: string; pid: number }

@@ -14,7 +14,7 @@ export type StandaloneServices = {
   extra: () => MessageExtra
   /** The server does not know its session any more; resolves to the one to go on with. */
   revive: (stale: InnerSession) => Promise<InnerSession>
-  deliver: (message: JsonRpcMessage, session: InnerSession) => Promise<void>
+  deliver: (message: JsonRpcMessage, session: InnerSession, event: string | undefined) => Promise<void>
   /** How far the stream was read, on whichever node. */
   heard: (session: InnerSession) => Promise<string | undefined>
   hear: (session: InnerSession, event: string) => void
@@ -99,7 +99,7 @@ export class StandaloneStream {
     try {
       for await (const { id, data } of readEvents(response.body, (ms) => (reading.retry = ms))) {
         const message = data === '' ? undefined : parsed(data)
-        if (message) await deliver(message, session)
+        if (message) await deliver(message, session, id)
         if (id === undefined) continue
         reading.cursor = id
         hear(session, id)

@@ -29,7 +29,8 @@ import type { MessageExtra, SendOptions } from './transport.js'
 
 /** Messages of a host that belong to no call: they go to the session's standalone stream. */
 export interface Standalone {
-  send(message: JsonRpcMessage): Promise<void>
+  /** `once`: a name under which it is sent once, whichever node sends it. */
+  send(message: JsonRpcMessage, once?: string): Promise<void>
   /** Opens the inbox in which answers for this host arrive. */
   openInbox(hostId: string, host: CallHost): Promise<() => void>
 }
@@ -291,7 +292,7 @@ export class Host implements CallHost {
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
-    await this.#services.standalone.send(message)
+    await this.#services.standalone.send(message, options?.once)
   }
 
   /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */

@@ -45,7 +45,9 @@ export type Initialized =
 
 /** How long a standalone message may wait for a store that is away. */
 const SEND_WITHIN_MS = 10_000
+/** How long a client waits for an upstream to be heard, and to be told. */
 const HEARD_WITHIN_MS = 1000
+const TOLD_WITHIN_MS = 1000
 const PAGE = 500
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
@@ -178,7 +180,10 @@ export class Sessions {
     }
     const version = await this.#putState(sessionId, message)
     if (typeof version !== 'number') return version
-    void this.#inform(sessionId, message, extra, version)
+    const informed = this.#inform(sessionId, message, extra, version)
+    // One node tells an upstream; another one that is asked next must know that it has.
+    if (this.#services.inner?.shared)
+      await Promise.race([informed, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     return 'accepted'
   }
 
@@ -213,8 +218,8 @@ export class Sessions {
   }
 
   /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
-  async notify(sessionId: string, message: JsonRpcMessage): Promise<boolean> {
-    const options = { nonce: randomId(), maxLength: this.#services.settings.maxStandaloneEvents }
+  async notify(sessionId: string, message: JsonRpcMessage, once = randomId()): Promise<boolean> {
+    const options = { nonce: once, maxLength: this.#services.settings.maxStandaloneEvents }
     const data = JSON.stringify(message)
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
@@ -308,6 +313,7 @@ export class Sessions {
       if (isState && host.version >= version) return
       host.notify(message, extra)
       if (isState) host.saw(version)
+      await host.settled()
     } catch (error) {
       this.#services.logger.warn(
         { error, session: shortId(sessionId) },
@@ -341,8 +347,8 @@ export class Sessions {
 
   #standalone(sessionId: string): Standalone {
     return {
-      send: async (message) => {
-        const sent = await this.notify(sessionId, message)
+      send: async (message, once) => {
+        const sent = await this.notify(sessionId, message, once)
         if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
       },
       openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),
