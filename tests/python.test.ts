@@ -13,7 +13,7 @@ const INSTALL_MS = 300_000
 
 beforeAll(ensurePython, INSTALL_MS)
 
-describe.each(majors)('[I-2] [I-6] a server in Python, client %i.x', (major) => {
+describe.each(majors)('[I-2] [I-9] a server in Python, client %i.x', (major) => {
   let system: Proxied
   beforeEach(async () => void (system = await Proxied.start(major)))
   afterEach(() => system[Symbol.asyncDispose]())

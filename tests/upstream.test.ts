@@ -52,7 +52,7 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
   })
 })
 
-describe('an upstream over HTTPS', () => {
+describe('[I-8] an upstream over HTTPS', () => {
   test('whose certificate the nodes know: a call goes on when its node dies', async () => {
     await using system = await start(1, { tls: 'trusted' })
     const [victim, survivor] = system.abc

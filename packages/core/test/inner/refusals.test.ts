@@ -12,7 +12,7 @@ const REFUSALS: [status: number, headers: Record<string, string>][] = [
   [503, { 'retry-after': '3' }],
 ]
 
-describe.each(REFUSALS)('an upstream that answers %i', (status, headers) => {
+describe.each(REFUSALS)('[I-8] an upstream that answers %i', (status, headers) => {
   test('is heard: its status, its headers for the client, and what it says', async () => {
     await using nodes = await startNodes({ host: 'upstream' })
     const session = await Session.begin(nodes)
@@ -67,7 +67,7 @@ test.each([429, 503])('an answer that an upstream refuses with %i is given again
   expect(refused).toBe(3)
 })
 
-describe('an upstream that sends its clients elsewhere', () => {
+describe('[I-8] an upstream that sends its clients elsewhere', () => {
   test.each([307, 308])('on the same origin, with %i: they go there, with all they had', async (status) => {
     await using nodes = await startNodes({ host: 'upstream' })
     const { upstream } = nodes
@@ -108,12 +108,15 @@ test.each([
   { passHeaders: ['Authorization'], passed: 'Bearer alice/secret' },
   { passHeaders: [], passed: null },
   { passHeaders: undefined, passed: null },
-])('an upstream gets the authorization only if told so: $passHeaders', async ({ passHeaders, passed }) => {
-  await using nodes = await startNodes({ host: 'upstream', settings: { passHeaders } })
-  const session = await Session.begin(nodes, { who: 'alice/secret' })
-  await session.result('echo', { text: '' }, { node: 1 })
-  await using stream = await session.stream()
-  await stream.next()
-  await session.delete()
-  for (const { headers } of nodes.upstream!.requests) expect(headers.get('authorization')).toBe(passed)
-})
+])(
+  '[I-8] an upstream gets the authorization only if told so: $passHeaders',
+  async ({ passHeaders, passed }) => {
+    await using nodes = await startNodes({ host: 'upstream', settings: { passHeaders } })
+    const session = await Session.begin(nodes, { who: 'alice/secret' })
+    await session.result('echo', { text: '' }, { node: 1 })
+    await using stream = await session.stream()
+    await stream.next()
+    await session.delete()
+    for (const { headers } of nodes.upstream!.requests) expect(headers.get('authorization')).toBe(passed)
+  },
+)
