@@ -10,3 +10,4 @@ export { startRedis, type RedisOptions, type RedisServer } from './redis-server.
 export { startRedisCluster, type RedisCluster, type RedisClusterOptions } from './redis-cluster.js'
 export { startSentinel, type Sentinel } from './redis-sentinel.js'
 export { Terminal, type TerminalOptions } from './terminal.js'
+export { ensurePython, spawnPython } from './python.js'

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { majors } from './support/client.js'
+import { majors, systems } from './support/client.js'
 import { System } from './support/system.js'
 import type { Break } from './support/tap.js'
 
 // Connections of official clients that end right after an event, broken or gracefully, on any of three nodes.
 
-describe.each(majors)('server objects of SDK %i.x', (sdk) => {
+describe.each(systems)('SDK %i.x, %s', (sdk, host) => {
   let system: System
-  beforeAll(async () => void (system = await System.start({ sdk, nodes: 3 })))
+  beforeAll(async () => void (system = await System.start({ sdk, host, nodes: 3 })))
   afterAll(() => system[Symbol.asyncDispose]())
 
   const ends: Break[] = ['broken', 'ended']

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { majors, type TestClient } from './support/client.js'
+import { majors, systems, type TestClient } from './support/client.js'
 import { RawSession } from './support/raw.js'
 import { System } from './support/system.js'
 
@@ -8,9 +8,9 @@ import { System } from './support/system.js'
 
 const news = (data: string) => ({ method: 'notifications/message', params: { level: 'info' as const, data } })
 
-describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
+describe.each(systems)('[U-8] SDK %i.x, %s', (sdk, host) => {
   let system: System
-  beforeAll(async () => void (system = await System.start({ sdk, nodes: 3 })))
+  beforeAll(async () => void (system = await System.start({ sdk, host, nodes: 3 })))
   afterAll(() => system[Symbol.asyncDispose]())
 
   /** A client whose requests go to a, and whose streams after the first are on b. */
@@ -26,7 +26,7 @@ describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
     const { pid } = await client.call('announce', { text: 'news' })
     await client.hears('news')
 
-    expect(pid).toBe(a.pid)
+    expect(pid).toBe(system.toolsOf(a))
     expect(client.router.nodesOf('GET')).toEqual([b.name])
     expect(client.heard).toEqual(['news'])
   })
@@ -42,7 +42,7 @@ describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
     await client.router.answered('resume')
     await system.openGate(gate)
 
-    expect(await saying).toEqual({ text: 'one two three', pid: a.pid })
+    expect(await saying).toEqual({ text: 'one two three', pid: system.toolsOf(a) })
     expect(client.router.nodesOf('resume')).toEqual([b.name])
     expect(client.heard).toEqual(['one', 'two', 'three'])
   })
@@ -54,7 +54,7 @@ describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
     const { pid } = await client.call('add-tool', { name: `new-${major}` })
     await client.notifications.first(({ method }) => method === 'notifications/tools/list_changed')
 
-    expect(pid).toBe(a.pid)
+    expect(pid).toBe(system.toolsOf(a))
     expect(client.router.nodesOf('GET')).toEqual([b.name])
     expect(await client.api.listTools()).toContain(`new-${major}`)
   })
@@ -72,7 +72,7 @@ describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
         ({ method }) => method === 'notifications/resources/updated',
       )
 
-      expect([text, pid]).toEqual(['updated', a.pid])
+      expect([text, pid]).toEqual(['updated', system.toolsOf(a)])
       expect(updated.params).toEqual({ uri: 'test://greeting' })
       expect(client.router.nodesOf('GET')).toEqual([b.name])
       expect(client.router.nodesOf('resources/subscribe')).toEqual([c.name])
@@ -119,7 +119,8 @@ describe.each(majors)('[U-8] server objects of SDK %i.x', (sdk) => {
     for (const client of clients) expect(client.heard).toEqual(['for all'])
   })
 
-  test.each(majors)(
+  // An upstream is heard while the client has a stream.
+  test.skipIf(host === 'upstream').each(majors)(
     'client %i.x: [X-13] what is sent without an open GET waits for the next one',
     async (major) => {
       const [a, b] = system.abc

@@ -193,6 +193,11 @@ export const requirements: Record<string, Requirement> = {
   ),
   'I-6': requirement('servers not written here work unchanged', 'issue 5'),
   'I-7': requirement('the EventStore of the SDK: exact, ordered, isolated by session', 'issue 5'),
+  'I-8': requirement(
+    'an upstream’s refusals, redirects and certificates: the client is told, and nothing leaks',
+    'issue 5',
+  ),
+  'I-9': requirement('a server that is not JavaScript works behind the proxy', 'issue 5'),
 
   'E-6': requirement('npm run demo exits 0 only if all held, with and without Redis', 'issue 2, part 8'),
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { majors } from './support/client.js'
+import { majors, systems } from './support/client.js'
 import { Deferred } from './support/deferred.js'
 import { Log } from './support/log.js'
 import { RawSession } from './support/raw.js'
@@ -7,9 +7,9 @@ import { System } from './support/system.js'
 
 // Streams that break, and what a server can get wrong when an unmodified client comes back (facts.md, Clients).
 
-describe('official clients', () => {
+describe.each(systems)('official clients, SDK %i.x, %s', (sdk, host) => {
   let system: System
-  beforeAll(async () => void (system = await System.start({ nodes: 3 })))
+  beforeAll(async () => void (system = await System.start({ sdk, host, nodes: 3 })))
   afterAll(() => system[Symbol.asyncDispose]())
 
   test.each(majors)('client %i.x: [C-13] a stream that breaks again before any message', async (major) => {
@@ -26,7 +26,7 @@ describe('official clients', () => {
     const resumed = await client.tap.events.atLeast(2, ({ after }) => after === cursor)
     await system.openGate(gate)
 
-    expect(await slow).toEqual({ text: gate, pid: a.pid })
+    expect(await slow).toEqual({ text: gate, pid: system.toolsOf(a) })
     expect(resumed.map(({ id, data }) => [id, data])).toEqual([
       [cursor, ''],
       [cursor, ''],
@@ -52,7 +52,7 @@ describe('official clients', () => {
         router.route(node, 'resume').cut('tools/call', 'resume')
       }
 
-      expect(await counting).toEqual({ text: String(count), pid: a.pid })
+      expect(await counting).toEqual({ text: String(count), pid: system.toolsOf(a) })
       expect(steps.items).toEqual(Array.from({ length: count }, (_, index) => index + 1))
       expect(router.nodesOf('resume').length).toBeGreaterThan(1)
     },

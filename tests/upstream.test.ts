@@ -4,12 +4,19 @@ import { waitFor } from '../test-support/index.js'
 import { majors, type Major } from './support/client.js'
 import { SessionKeys } from './support/journals.js'
 import type { Load } from './support/load.js'
-import { System } from './support/system.js'
+import { RawSession } from './support/raw.js'
+import { System, type SystemOptions } from './support/system.js'
 
 // Proxies before a server that knows nothing of them: either side dies, or both.
 
-const start = (sdk: Major, options = {}) =>
-  System.start({ host: 'upstream', sdk, nodes: 2, options: { heartbeat: 100, sweep: 100, ...options } })
+const start = (sdk: Major, options: SystemOptions = {}) =>
+  System.start({
+    host: 'upstream',
+    sdk,
+    nodes: 2,
+    ...options,
+    options: { heartbeat: 100, sweep: 100, ...options.options },
+  })
 
 describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
   test.each(majors)('client %i.x: [I-3] a node dies in a call; the upstream ends it, once', async (major) => {
@@ -45,8 +52,29 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
   })
 })
 
+describe('[I-8] an upstream over HTTPS', () => {
+  test('whose certificate the nodes know: a call goes on when its node dies', async () => {
+    await using system = await start(1, { tls: 'trusted' })
+    const [victim, survivor] = system.abc
+    const router = (await system.router(survivor)).route(victim, 'tools/call')
+    const client = await system.client(1, router)
+    expect((await client.call('ask')).text).toContain('accept')
+    const effect = client.call('effect', { name: 'paid', gate: 'g' })
+    await system.recorded('effect', 'paid')
+    await hasPlace(system, client.sessionId)
+    await victim.kill('SIGKILL')
+    await system.openGate('g')
+    expect(await effect).toEqual({ text: 'paid', pid: system.upstream.pid })
+  })
+
+  test('whose certificate they do not know: nothing is sent, and nothing waits', async () => {
+    await using system = await start(1, { tls: 'unknown' })
+    await expect(RawSession.begin(system.abc[0])).rejects.toThrow(/502 .*cannot be reached/)
+  })
+})
+
 test.each(['a node', 'the upstream', 'both'])('[I-3] [I-4] %s dies under load', async (who) => {
-  await using system = await start(1, { upstreamGrace: 5000 })
+  await using system = await start(1, { options: { upstreamGrace: 5000 } })
   const [victim, survivor] = system.abc
   const router = await system.router()
   const client = await (await system.client(1, router)).listens()

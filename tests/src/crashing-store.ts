@@ -41,4 +41,4 @@ export class CrashingStore {
   }
 }
 
-const kindOf = (data: string) => data.slice(0, data.indexOf(' '))
+const kindOf = (data: string) => /^\w+/.exec(data)?.[0]

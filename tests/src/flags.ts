@@ -17,6 +17,8 @@ export interface Flags {
   host: Host
   /** Where the server is that the nodes stand before; for the host `upstream`. */
   upstream: string
+  /** Speak HTTPS, with a certificate that nobody has signed; for the server behind the nodes. */
+  tls: boolean
   /** Where the nodes of one test keep their ledger and find their gates. */
   dir: string
   crashAt: CrashPoint | undefined
@@ -38,6 +40,7 @@ export function readFlags(argv: readonly string[]): Flags {
       sdk: { type: 'string', default: '1' },
       host: { type: 'string', default: 'server' },
       upstream: { type: 'string', default: '' },
+      tls: { type: 'boolean', default: false },
       dir: { type: 'string', default: '.' },
       'crash-at': { type: 'string' },
       'grace-ms': { type: 'string', default: '5000' },
@@ -55,6 +58,7 @@ export function readFlags(argv: readonly string[]): Flags {
     sdk: values.sdk === '2' ? 2 : 1,
     host: hosts.find((host) => host === values.host) ?? 'server',
     upstream: values.upstream,
+    tls: values.tls,
     dir: values.dir,
     crashAt,
     graceMs: Number(values['grace-ms']),

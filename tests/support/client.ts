@@ -7,10 +7,18 @@ import { Tap } from './tap.js'
 /** Major of the official TypeScript client. */
 export type Major = 1 | 2
 export const majors: Major[] = [1, 2]
-/** Majors, for server objects and for a wrapped handler. */
-export const majorsAndHosts = (['server', 'handler'] as const).flatMap((host) =>
+/** Majors, for server objects, for a wrapped handler, and for an upstream. */
+export const majorsAndHosts = (['server', 'handler', 'upstream'] as const).flatMap((host) =>
   majors.map((major) => [major, host] as const),
 )
+
+/** Server objects of both majors, and each other host with one of them. */
+export const systems = [
+  [1, 'server'],
+  [2, 'server'],
+  [2, 'handler'],
+  [1, 'upstream'],
+] as const
 
 export type Message = { method: string; params?: Record<string, unknown> | undefined }
 export type Content = { type: string; text?: string | undefined }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { spawnNode, waitFor, type NodeProcess } from '../../test-support/index.js'
 import type { Host } from '../src/flags.js'
 import type { Command } from '../src/node.js'
@@ -14,6 +15,8 @@ export interface SystemOptions {
   sdk?: Major
   /** What the nodes are given; default server objects. With `upstream` there is a process behind them. */
   host?: Host
+  /** The upstream speaks HTTPS, with a certificate of its own; the nodes know it if it is `trusted`. */
+  tls?: 'trusted' | 'unknown'
   /** How many nodes; default 2. */
   nodes?: number
   /** Where Redis is; default the one of the test run. */
@@ -33,6 +36,7 @@ export interface Node extends NodeProcess, Backend {
 
 /** Streams reconnect at once: a test waits for events, not for delays. */
 const QUICK = { retry: 20 }
+const CERTIFICATE = fileURLToPath(new URL('tls/cert.pem', import.meta.url))
 
 /** Nodes over one Redis with keys of their own, and what they share with the test. */
 export class System implements AsyncDisposable {
@@ -69,13 +73,19 @@ export class System implements AsyncDisposable {
     return this.#upstream
   }
 
+  /** The process in which the tools of a node run. */
+  toolsOf(node: Node): number {
+    return (this.#upstream ?? node).pid
+  }
+
   /** Starts the server behind the nodes, where the last one was. */
   async startUpstream(): Promise<NodeProcess> {
-    const { sdk = 1 } = this.#options
+    const { sdk = 1, tls } = this.#options
     const flags = { port: String(this.#upstreamPort), sdk: String(sdk), dir: this.#dir }
     this.#upstream = await spawnNode(
       'tests/dist/upstream.js',
-      Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+      [...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]), ...(tls ? ['--tls'] : [])],
+      { ready: /listening on (https?:\/\/\S+)/ },
     )
     this.#upstreamPort = Number(new URL(this.#upstream.url).port)
     return this.#upstream
@@ -93,7 +103,8 @@ export class System implements AsyncDisposable {
 
   /** Starts one more node. */
   async add(extraFlags: string[] = []): Promise<Node> {
-    const child = await spawnNode('tests/dist/node.js', [...this.#flags(), ...extraFlags])
+    const env = this.#options.tls === 'trusted' ? { NODE_EXTRA_CA_CERTS: CERTIFICATE } : {}
+    const child = await spawnNode('tests/dist/node.js', [...this.#flags(), ...extraFlags], { env })
     const node = Object.assign(child, {
       name: String(child.pid),
       control: (command: Command) => control(child.url, command),

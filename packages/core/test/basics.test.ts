@@ -6,6 +6,7 @@ import type { Nodes, Sdk } from './support/nodes.js'
 import type { Adapter } from './support/serve.js'
 import type { StoreKind } from './support/stores.js'
 import type { HostKind } from './support/wrapped.js'
+import { Happenings } from './support/world.js'
 import { waitFor } from '../../../test-support/index.js'
 
 type Case = {
@@ -48,7 +49,11 @@ describe.each(MATRIX)(
 
     async function start(options: ConnectOptions = {}): Promise<Both> {
       const nodes = await startNodes({ adapter, sdk, store, parsed, host })
-      const client = await connect(clientSdk, nodes, options)
+      const answered = new Happenings()
+      const onResponse = (method: string, status: number) => answered.add(`${method} ${status}`)
+      const client = await connect(clientSdk, nodes, { ...options, onResponse })
+      // An upstream is heard while the client has a stream.
+      await answered.until('GET 200')
       return {
         nodes,
         client,

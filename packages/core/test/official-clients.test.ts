@@ -1,21 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import { connect } from './support/clients.js'
 import type { ConnectOptions, OfficialClient } from './support/clients.js'
-import { SDKS, startNodes } from './support/nodes.js'
+import { SDKS, startNodes, SYSTEMS } from './support/nodes.js'
 import type { Nodes } from './support/nodes.js'
-import { STORES } from './support/stores.js'
 import { Happenings } from './support/world.js'
 import { waitFor } from '../../../test-support/index.js'
 import type { DurableOptions } from '../src/index.js'
 
-const CASES = STORES.flatMap((store) => SDKS.map((sdk) => ({ store, sdk })))
+const CASES = SYSTEMS.flatMap((system) => SDKS.map((sdk) => ({ ...system, sdk })))
 type Both = AsyncDisposable & { nodes: Nodes; client: OfficialClient; answered: Happenings }
 
 // Real sockets; each request, each GET of a stream included, goes to the next of two nodes.
-describe.each(CASES)('the official client $sdk when streams end, $store', ({ store, sdk }) => {
+describe.each(CASES)('the official client $sdk when streams end, $store, $host', ({ store, host, sdk }) => {
   async function start(settings: Partial<DurableOptions> = {}, options: ConnectOptions = {}): Promise<Both> {
     const nodes = await startNodes({
       store,
+      host,
       sdk: 'v2',
       adapter: 'node',
       settings: { retry: 10, ...settings },

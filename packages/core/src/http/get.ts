@@ -37,8 +37,9 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     services.calls.rescue(sessionId)
     return eventStreamResponse(sessionId, services.streams.open(start).stream())
   }
-  const onClosed = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
-  const standalone = await services.streams.openStandalone({ ...start, onClosed })
+  const { heard, end } = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
+  const standalone = await services.streams.openStandalone({ ...start, onClosed: end })
+  await heard
   return eventStreamResponse(sessionId, standalone.stream())
 }
 

@@ -104,18 +104,20 @@ export class Streams {
     let saving = false
     const save = async () => {
       saving = true
-      while (saved !== written) {
-        const id = written
-        await this.#store.saveDelivered(scope, id)
-        saved = id
+      try {
+        while (saved !== written) {
+          const id = written
+          await this.#store.saveDelivered(scope, id)
+          saved = id
+        }
+      } finally {
+        // Not a turn later: what is written in between would not be saved.
+        saving = false
       }
     }
     return ({ id }: Entry) => {
       written = id
-      if (saving) return
-      save()
-        .catch(() => undefined)
-        .finally(() => (saving = false))
+      if (!saving) save().catch(() => undefined)
     }
   }
 

@@ -13,6 +13,10 @@ export const httpAnswerOf = (response: JsonRpcResponse | undefined): HttpAnswer 
 /** Headers of a refusal that a client can make use of. */
 const TOLD = ['www-authenticate', 'retry-after']
 const LONGEST_TEXT = 300
+/** Refusals that may pass: another stream is open still, or the server is overloaded, starting or restarting. */
+const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
+
+export const mayPass = ({ status }: Response) => TRANSIENT.has(status)
 
 export function unreachable(id: RequestId): JsonRpcError {
   const message = 'Bad Gateway: the server behind this one cannot be reached; nothing was done. Try again.'
@@ -39,11 +43,15 @@ export async function refusalOf(id: RequestId, response: Response): Promise<Json
       return value === null ? [] : [[name, value]]
     }),
   )
+  if (response.status < 400)
+    return broken(id, 'sends its clients elsewhere; give the address where it serves')
   const error = errorIn(text) ?? {
     code: ErrorCode.refused,
     message: `The server answered ${response.status}: ${text.slice(0, LONGEST_TEXT)}`,
   }
-  return withStatus({ jsonrpc: '2.0', id, error }, { status: response.status, headers })
+  // 404 would tell the client that its session with us is gone.
+  const status = response.status === 404 ? 502 : response.status
+  return withStatus({ jsonrpc: '2.0', id, error }, { status, headers })
 }
 
 /** The messages of a JSON body: one, or a batch. Throws if it is neither. */

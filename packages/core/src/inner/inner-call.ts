@@ -4,7 +4,16 @@ import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { outcomeUnknown } from '../session/recovery.js'
 import type { MessageExtra } from '../session/transport.js'
-import { answers, broken, isEventStream, messagesOf, refusalOf, typeOf, unreachable } from './answer.js'
+import {
+  answers,
+  broken,
+  isEventStream,
+  mayPass,
+  messagesOf,
+  refusalOf,
+  typeOf,
+  unreachable,
+} from './answer.js'
 import { drained, UnsentError } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
@@ -35,8 +44,6 @@ const MOST_RETRY_MS = 5_000
 const MOST_REVIVALS = 2
 const LINGER_MS = 1000
 const SILENT_MS = 5_000
-/** Refusals of a GET that may pass. */
-const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
 
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
 export class InnerCall {
@@ -205,7 +212,7 @@ export class InnerCall {
         wait = this.#retry
       } else {
         if (response) await drained(response)
-        if (response && !TRANSIENT.has(response.status)) return false
+        if (response && !mayPass(response)) return false
         if (Date.now() >= until) return false
         wait = Math.min(wait * 2, MOST_RETRY_MS)
       }
@@ -226,7 +233,7 @@ export class InnerCall {
       const ping = { jsonrpc: '2.0' as const, id: randomId(), method: 'ping' }
       const response = await this.#post(ping).catch(() => undefined)
       if (response) await drained(response)
-      if (response && !TRANSIENT.has(response.status)) return true
+      if (response && !mayPass(response)) return true
       if (Date.now() >= until) return false
       await this.#pause(wait)
     }

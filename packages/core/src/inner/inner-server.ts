@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { InnerSession, ResumePoint } from '../call/record.js'
+import { digest } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -7,7 +8,7 @@ import type { Logger } from '../logger.js'
 import type { InnerObject } from '../session/server-factory.js'
 import type { HostTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
-import { answers, broken, isEventStream, messagesOf, refusalOf, unreachable } from './answer.js'
+import { answers, broken, isEventStream, mayPass, messagesOf, refusalOf, unreachable } from './answer.js'
 import { Channel, drained, NO_SESSION, UnsentError } from './channel.js'
 import type { Backend } from './channel.js'
 import { readEvents } from './events.js'
@@ -69,7 +70,7 @@ export class InnerServer implements InnerObject, Relay {
       session: () => this.#session,
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
-      deliver: (message, session) => this.#deliverStandalone(message, session),
+      deliver: (message, session, event) => this.#deliverStandalone(message, session, event),
       heard: async (session) => services.link?.heard(session),
       hear: (session, event) => services.link?.hear(session, event),
     })
@@ -99,6 +100,10 @@ export class InnerServer implements InnerObject, Relay {
     else this.#stream.close()
   }
 
+  heard() {
+    return this.#stream.opened
+  }
+
   letGo(requestId: string) {
     this.#calls.get(requestId)?.stop()
   }
@@ -115,6 +120,7 @@ export class InnerServer implements InnerObject, Relay {
     if (!link || version === 0) return
     this.#linked = this.#linked
       .catch(() => undefined)
+      .then(() => this.#taken)
       .then(async () => this.#use(await link.saw(this.#session, version)))
     this.#linked.catch((error: unknown) => this.#warn(error, 'the session of the upstream was not stored'))
   }
@@ -216,8 +222,13 @@ export class InnerServer implements InnerObject, Relay {
 
   async #begin(request: JsonRpcRequest, extra: MessageExtra) {
     let response: Response
+    const begin = () => this.#post(request, NO_SESSION, extra)
     try {
-      response = await this.#post(request, NO_SESSION, extra)
+      // A connection that was kept may just have been closed at the other end; a session begun in vain does no harm.
+      response = await begin().catch((error: unknown) => {
+        if (isReset(error)) return begin()
+        throw error
+      })
     } catch (error) {
       if (error instanceof UnsentError) return { response: unreachable(request.id) }
       return { response: broken(request.id, 'broke off') }
@@ -304,6 +315,7 @@ export class InnerServer implements InnerObject, Relay {
     const current = session ?? this.#session
     const response = await this.#post(message, current, extra)
     await drained(response)
+    if (mayPass(response)) throw new Error(`The server answered ${response.status}.`)
     if (response.status !== 404 || session || current.id === undefined) return
     await drained(await this.#post(message, await this.revive(current, extra), extra))
   }
@@ -324,11 +336,13 @@ export class InnerServer implements InnerObject, Relay {
     return this.channel.post(session, message, extra, signal)
   }
 
-  async #deliverStandalone(message: JsonRpcMessage, session: InnerSession) {
+  /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
+  async #deliverStandalone(message: JsonRpcMessage, session: InnerSession, event: string | undefined) {
     if (isResponse(message)) return
     const sent = isRequest(message) ? this.#questions.outgoing(message, session) : this.#withdrawn(message)
+    const isNamed = event !== undefined && session.id !== undefined && !isRequest(message)
     await this.#transport
-      .send(sent)
+      .send(sent, isNamed ? { once: digest(`${session.id} ${event}`) } : {})
       .catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
   }
 
@@ -350,6 +364,8 @@ export class InnerServer implements InnerObject, Relay {
 }
 
 type Outgoing = { message: JsonRpcMessage; session: InnerSession | undefined; ends?: InnerCall | undefined }
+
+const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 
 /** What a server says before its answer to `initialize` belongs to nobody yet. */
 async function answerIn(response: Response, { id }: JsonRpcRequest): Promise<JsonRpcResponse | undefined> {

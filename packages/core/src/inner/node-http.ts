@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { UnsentError } from './channel.js'
 
 const CONNECT_WITHIN_MS = 10_000
@@ -10,14 +11,17 @@ export function responseOf(outgoing: ClientRequest): Promise<Response> {
   return new Promise((resolve, reject) => {
     let connected = false
     outgoing.once('socket', (socket) => {
-      connected = !socket.connecting
+      // Nothing of a request is sent before both sides have agreed on their keys.
+      const secure = socket instanceof TLSSocket
+      connected = outgoing.reusedSocket || !(secure || socket.connecting)
       if (connected) return
+      const ready = secure ? 'secureConnect' : 'connect'
       const timer = setTimeout(
         () => outgoing.destroy(new Error('The upstream did not accept a connection in time.')),
         CONNECT_WITHIN_MS,
       )
-      socket.once('connect', () => (connected = true))
-      for (const event of ['connect', 'close']) socket.once(event, () => clearTimeout(timer))
+      socket.once(ready, () => (connected = true))
+      for (const event of [ready, 'close']) socket.once(event, () => clearTimeout(timer))
     })
     outgoing.once('response', (incoming) => resolve(toResponse(incoming)))
     outgoing.on('error', (error) =>

@@ -2,7 +2,7 @@ import type { InnerSession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
-import { isEventStream } from './answer.js'
+import { isEventStream, mayPass } from './answer.js'
 import { drained } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
@@ -14,7 +14,7 @@ export type StandaloneServices = {
   extra: () => MessageExtra
   /** The server does not know its session any more; resolves to the one to go on with. */
   revive: (stale: InnerSession) => Promise<InnerSession>
-  deliver: (message: JsonRpcMessage, session: InnerSession) => Promise<void>
+  deliver: (message: JsonRpcMessage, session: InnerSession, event: string | undefined) => Promise<void>
   /** How far the stream was read, on whichever node. */
   heard: (session: InnerSession) => Promise<string | undefined>
   hear: (session: InnerSession, event: string) => void
@@ -27,8 +27,6 @@ const SOON_MS = 50
 const MOST_RETRY_MS = 5_000
 /** How long others wait for the stream to open. */
 const OPEN_WITHIN_MS = 1000
-/** Another stream is open still, or the server is overloaded or starting. */
-const TRANSIENT = new Set([409, 425, 429, 500, 502, 503, 504])
 
 type Reading = { retry: number; cursor: string | undefined; session: InnerSession }
 
@@ -52,6 +50,11 @@ export class StandaloneStream {
       markOpened()
       if (this.#stopped === stopped) this.#stopped = undefined
     })
+  }
+
+  /** Resolves when the stream is heard, or there is none to hear. */
+  get opened() {
+    return this.#opened
   }
 
   close() {
@@ -96,7 +99,7 @@ export class StandaloneStream {
     try {
       for await (const { id, data } of readEvents(response.body, (ms) => (reading.retry = ms))) {
         const message = data === '' ? undefined : parsed(data)
-        if (message) await deliver(message, session)
+        if (message) await deliver(message, session, id)
         if (id === undefined) continue
         reading.cursor = id
         hear(session, id)
@@ -107,9 +110,9 @@ export class StandaloneStream {
     return 'ended'
   }
 
-  async #refused(reading: Reading, { status }: Response): Promise<'refused' | 'none'> {
-    if (TRANSIENT.has(status)) return 'refused'
-    if (status === 404 && reading.session.id !== undefined) {
+  async #refused(reading: Reading, response: Response): Promise<'refused' | 'none'> {
+    if (mayPass(response)) return 'refused'
+    if (response.status === 404 && reading.session.id !== undefined) {
       // Whoever begins the new session opens this stream anew.
       await this.#services.revive(reading.session)
       return 'none'

@@ -10,6 +10,8 @@ import { responseOf } from './node-http.js'
 export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
 
 const MOST_REDIRECTS = 3
+/** An idle connection is closed before servers close it, mostly after 5 s: what was sent meanwhile would be lost. */
+const KEPT_MS = 3000
 
 /**
  * A server behind a URL. Node's own `http` and not `fetch`, which gives up on a stream that says nothing for five
@@ -27,7 +29,10 @@ export class UpstreamBackend implements Backend {
     this.#url = new URL(url)
     this.#passed = passedHeaders
     this.#trace = trace
-    this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true })
+    this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({
+      keepAlive: true,
+      timeout: KEPT_MS,
+    })
   }
 
   async exchange(request: InnerRequest): Promise<Response> {

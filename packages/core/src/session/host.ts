@@ -33,7 +33,8 @@ import type { MessageExtra, SendOptions } from './transport.js'
 
 /** Messages of a host that belong to no call: they go to the session's standalone stream. */
 export interface Standalone {
-  send(message: JsonRpcMessage): Promise<void>
+  /** `once`: a name under which it is sent once, whichever node sends it. */
+  send(message: JsonRpcMessage, once?: string): Promise<void>
   /** Opens the inbox in which answers for this host arrive. */
   openInbox(hostId: string, host: CallHost): Promise<() => void>
 }
@@ -126,6 +127,11 @@ export class Host implements CallHost {
   /** The client has a standalone stream on this node, or has none any more. */
   clientListens(open: boolean) {
     this.#inner?.listen(open || !this.#inner.shared)
+  }
+
+  /** Resolves when what the server behind this one says by itself is heard. */
+  async heard() {
+    await this.#inner?.heard()
   }
 
   /** Resolves when another node could go on with the session as the server object knows it. */
@@ -297,7 +303,7 @@ export class Host implements CallHost {
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
-    await this.#services.standalone.send(message)
+    await this.#services.standalone.send(message, options?.once)
   }
 
   /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */

@@ -22,6 +22,8 @@ export interface InnerObject extends ServerObject {
   readonly shared: boolean
   /** Whether to listen to the server's standalone messages. */
   listen(open: boolean): void
+  /** Resolves when it listens, or there is nothing to listen to. */
+  heard(): Promise<void>
   /** Whether the server has seen this state of the session already, through another node. */
   hasSeen(version: number): Promise<boolean>
   /** The server has seen all state up to this version. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call, CallHost, DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
@@ -48,6 +49,9 @@ export type Initialized =
 
 /** How long a standalone message may wait for a store that is away. */
 const SEND_WITHIN_MS = 10_000
+/** How long a client waits for an upstream to be heard, and to be told. */
+const HEARD_WITHIN_MS = 1000
+const TOLD_WITHIN_MS = 1000
 const PAGE = 500
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
@@ -214,7 +218,10 @@ export class Sessions {
     }
     const version = await this.#putState(sessionId, message)
     if (typeof version !== 'number') return version
-    void this.#inform(sessionId, message, extra, version)
+    const informed = this.#inform(sessionId, message, extra, version)
+    // One node tells an upstream; another one that is asked next must know that it has.
+    if (this.#services.inner?.shared)
+      await Promise.race([informed, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     return 'accepted'
   }
 
@@ -232,17 +239,26 @@ export class Sessions {
     return deleted
   }
 
-  /** The client has opened a standalone stream here; the function that is returned says that it is closed. */
-  clientListens(sessionId: string, version: number, extra: MessageExtra): () => void {
-    if (!this.#services.inner?.shared) return () => undefined
+  /**
+   * The client has opened a standalone stream here. `heard`: an upstream has it too, so nothing is missed that is said
+   * from now on; or that takes too long. `end` says that the client's is closed.
+   */
+  clientListens(
+    sessionId: string,
+    version: number,
+    extra: MessageExtra,
+  ): { heard: Promise<unknown>; end: () => void } {
+    if (!this.#services.inner?.shared) return { heard: Promise.resolve(), end: () => undefined }
+    const end = this.hosts.listen(sessionId)
+    const host = this.hosts.get(sessionId, version, extra)
     // A server object that can't be made now is made with the next request.
-    this.hosts.get(sessionId, version, extra).catch(() => undefined)
-    return this.hosts.listen(sessionId)
+    const heard = host.then((made) => made.heard()).catch(() => undefined)
+    return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
   }
 
   /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
-  async notify(sessionId: string, message: JsonRpcMessage): Promise<boolean> {
-    const options = { nonce: randomId(), maxLength: this.#services.settings.maxStandaloneEvents }
+  async notify(sessionId: string, message: JsonRpcMessage, once = randomId()): Promise<boolean> {
+    const options = { nonce: once, maxLength: this.#services.settings.maxStandaloneEvents }
     const data = JSON.stringify(message)
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
@@ -336,6 +352,7 @@ export class Sessions {
       if (isState && host.version >= version) return
       host.notify(message, extra)
       if (isState) host.saw(version)
+      await host.settled()
     } catch (error) {
       this.#services.logger.warn(
         { error, session: shortId(sessionId) },
@@ -369,8 +386,8 @@ export class Sessions {
 
   #standalone(sessionId: string): Standalone {
     return {
-      send: async (message) => {
-        const sent = await this.notify(sessionId, message)
+      send: async (message, once) => {
+        const sent = await this.notify(sessionId, message, once)
         if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
       },
       openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),

@@ -15,7 +15,12 @@ export type MessageExtra = {
   /** From where an upstream may go on with it. */
   resume?: ResumePoint
 }
-export type SendOptions = { relatedRequestId?: RequestId; origin?: Origin }
+export type SendOptions = {
+  relatedRequestId?: RequestId
+  origin?: Origin
+  /** A name for a standalone message: sent again under it, by any node, it is not sent twice. */
+  once?: string
+}
 
 /** What a server object that stands for a server behind HTTP asks of its host, beside sending messages. */
 export interface CallKeeper {

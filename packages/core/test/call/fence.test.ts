@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { SDKS, startNodes } from '../support/nodes.js'
+import { SDKS, startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { dataOf, Session } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { OLDEST } from '../../src/index.js'
 
-const CASES = STORES.flatMap((store) => SDKS.map((sdk) => ({ store, sdk })))
+/** An upstream has no handler to abort: it goes on, and the new owner with it. */
+const CASES = SYSTEMS.filter(({ host }) => host !== 'upstream').flatMap((system) =>
+  SDKS.map((sdk) => ({ ...system, sdk })),
+)
 const note = {
   jsonrpc: '2.0',
   method: 'notifications/message',
@@ -22,32 +24,36 @@ async function takeOver(nodes: Nodes, session: Session) {
   return async () => (await store.read(session.id, `call:${callId}`, OLDEST, 100)) ?? []
 }
 
-describe.each(CASES)('a call that another node has taken over, $store, server $sdk', ({ store, sdk }) => {
-  test('its handler is aborted, and its node writes nothing more', async () => {
-    await using nodes = await startNodes({ store, sdk })
-    const session = await Session.begin(nodes)
-    await using stream = await session.call('say', { count: 1, gate: 'g' })
-    await nodes.world.happened.until('started g')
-    const read = await takeOver(nodes, session)
-    await nodes.world.happened.until('aborted g')
-    const journal = await read()
-    expect(journal.map(({ data }) => data.split(' ', 1)[0])).toEqual(['request', 'message', 'message'])
-    const messages = [(await stream.nextMessage()).message, (await stream.nextMessage()).message]
-    expect(messages.map(dataOf)).toEqual(['say 1', 'of the new owner'])
-    nodes.world.gates.open('g')
-    expect(await session.result('echo', { text: 'on' })).toBe('on')
-    expect(await read()).toEqual(journal)
-  })
+describe.each(CASES)(
+  'a call that another node has taken over, $store, $host, server $sdk',
+  ({ store, host, sdk }) => {
+    test('its handler is aborted, and its node writes nothing more', async () => {
+      await using nodes = await startNodes({ store, host, sdk })
+      const session = await Session.begin(nodes)
+      await using stream = await session.call('say', { count: 1, gate: 'g' })
+      await nodes.world.happened.until('started g')
+      const said = await stream.nextMessage()
+      const read = await takeOver(nodes, session)
+      await nodes.world.happened.until('aborted g')
+      const journal = await read()
+      expect(journal.map(({ data }) => data.split(' ', 1)[0])).toEqual(['request', 'message', 'message'])
+      const messages = [said.message, (await stream.nextMessage()).message]
+      expect(messages.map(dataOf)).toEqual(['say 1', 'of the new owner'])
+      nodes.world.gates.open('g')
+      expect(await session.result('echo', { text: 'on' })).toBe('on')
+      expect(await read()).toEqual(journal)
+    })
 
-  test('what it sends then is refused by the store', async () => {
-    await using nodes = await startNodes({ store, sdk })
-    const session = await Session.begin(nodes)
-    await using stream = await session.call('ask', { question: 'roots', related: true })
-    const { message } = await stream.nextMessage()
-    const read = await takeOver(nodes, session)
-    const journal = await read()
-    await session.answer((message as { id: string }).id, { roots: [] }, { node: 1 })
-    expect(await session.result('echo', { text: 'on' })).toBe('on')
-    expect(await read()).toEqual(journal)
-  })
-})
+    test('what it sends then is refused by the store', async () => {
+      await using nodes = await startNodes({ store, host, sdk })
+      const session = await Session.begin(nodes)
+      await using stream = await session.call('ask', { question: 'roots', related: true })
+      const { message } = await stream.nextMessage()
+      const read = await takeOver(nodes, session)
+      const journal = await read()
+      await session.answer((message as { id: string }).id, { roots: [] }, { node: 1 })
+      expect(await session.result('echo', { text: 'on' })).toBe('on')
+      expect(await read()).toEqual(journal)
+    })
+  },
+)

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectRefused, initialize, Session } from '../support/session.js'
 import { contentOf } from '../support/store-content.js'
-import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
+import type { HostKind } from '../support/wrapped.js'
 import { Weather } from '../support/weather.js'
 import type { Store } from '../../src/index.js'
 
@@ -40,11 +40,11 @@ const cancelled = { jsonrpc: '2.0', method: 'notifications/cancelled', params: {
 
 type Storm = AsyncDisposable & { nodes: Nodes; weather: Weather; plain: Store; session: Session }
 
-async function start(store: StoreKind): Promise<Storm> {
+async function start(system: { store: StoreKind; host: HostKind }): Promise<Storm> {
   const weather = new Weather()
   const plain: Store[] = []
   const nodes = await startNodes({
-    store,
+    ...system,
     wrap: (own) => {
       plain.push(own)
       return weather.wrap(own)
@@ -61,11 +61,11 @@ async function start(store: StoreKind): Promise<Storm> {
   }
 }
 
-describe.each(STORES)('while the store fails, %s', (store) => {
+describe.each(SYSTEMS)('while the store fails, $store, $host', (system) => {
   test.each(USES)(
     '%s: 503 and nothing is done, on a node that knows the session or not',
     async (name, send, id) => {
-      await using storm = await start(store)
+      await using storm = await start(system)
       const { weather, plain, session } = storm
       const before = await contentOf(plain)
       for (const failure of ['away', 'stuck'] as const) {
@@ -87,7 +87,7 @@ describe.each(STORES)('while the store fails, %s', (store) => {
   )
 
   test('service resumes by itself, streams included', async () => {
-    await using storm = await start(store)
+    await using storm = await start(system)
     const { weather, session, nodes } = storm
     await using stream = await session.stream(undefined, { node: 1 })
     await stream.next()

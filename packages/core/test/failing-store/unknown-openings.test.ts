@@ -4,11 +4,11 @@ import type { Store } from '../../src/index.js'
 import { parseRecord } from '../../src/call/record.js'
 import { BEGINNING } from '../../src/store/store.js'
 import type { NewCall } from '../../src/store/store.js'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectRefused, Session } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
+import type { HostKind } from '../support/wrapped.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 // A store that applies the opening of a call, and can't say so: the client is told that nothing was done. That stays true
@@ -43,9 +43,9 @@ class Deaf {
 
 type Scene = AsyncDisposable & { deaf: Deaf; nodes: Nodes; session: Session }
 
-async function start(store: StoreKind): Promise<Scene> {
+async function start(system: { store: StoreKind; host: HostKind }): Promise<Scene> {
   const deaf = new Deaf()
-  const nodes = await startNodes({ store, wrap: (own, node) => (node === 0 ? deaf.wrap(own) : own) })
+  const nodes = await startNodes({ ...system, wrap: (own, node) => (node === 0 ? deaf.wrap(own) : own) })
   const session = await Session.begin(nodes)
   return { deaf, nodes, session, [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
 }
@@ -59,9 +59,9 @@ async function kindsOf({ nodes, session, deaf }: Scene) {
   return entries?.map(({ data }) => parseRecord(data).kind)
 }
 
-describe.each(STORES)('a call that was opened although its node does not know, %s', (store) => {
+describe.each(SYSTEMS)('a call that was opened although its node does not know, $store, $host', (system) => {
   test('is closed, and has not run', async () => {
-    await using scene = await start(store)
+    await using scene = await start(system)
     const { deaf, nodes, session } = scene
     await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
     deaf.back()
@@ -69,13 +69,13 @@ describe.each(STORES)('a call that was opened although its node does not know, %
     expect(await kindsOf(scene)).toEqual(['request', 'cancelled'])
     expect(nodes.world.happened.count('started g')).toBe(0)
     nodes.world.gates.open('g')
-    expect(await session.result('wait', { gate: 'g' }, { id: 5 })).toBe('g on node-0')
+    expect(await session.result('wait', { gate: 'g' }, { id: 5 })).toBe(`g on ${nodes.servers[0]}`)
   })
 
   test.each([undefined, 'a key'])(
     'is run for the same request that has come again meanwhile, once (idempotency key: %s)',
     async (key) => {
-      await using scene = await start(store)
+      await using scene = await start(system)
       const { deaf, nodes, session } = scene
       const headers = key === undefined ? {} : { 'idempotency-key': key }
       await expectRefused(await session.request('tools/call', params, { id: 5, headers }), 503)
@@ -83,7 +83,7 @@ describe.each(STORES)('a call that was opened although its node does not know, %
       nodes.world.gates.open('g')
       deaf.back()
       expect(await again.messages()).toMatchObject([
-        { id: 5, result: { content: [{ text: 'g on node-0' }] } },
+        { id: 5, result: { content: [{ text: `g on ${nodes.servers[0]}` }] } },
       ])
       expect(nodes.world.happened.count('started g')).toBe(1)
       expect(await isOpen(scene)).toBe(false)
@@ -91,7 +91,7 @@ describe.each(STORES)('a call that was opened although its node does not know, %
   )
 
   test('is not run if who has joined it has cancelled it', async () => {
-    await using scene = await start(store)
+    await using scene = await start(system)
     const { deaf, nodes, session } = scene
     await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
     await using again = await session.call('wait', { gate: 'g' }, { id: 5, node: 1 })
@@ -103,7 +103,7 @@ describe.each(STORES)('a call that was opened although its node does not know, %
   })
 
   test('goes to another node when its own leaves', async () => {
-    await using scene = await start(store)
+    await using scene = await start(system)
     const { nodes, session } = scene
     await expectRefused(await session.request('tools/call', params, { id: 5 }), 503)
     await using again = await session.call('wait', { gate: 'g' }, { id: 5, node: 1 })
@@ -114,29 +114,32 @@ describe.each(STORES)('a call that was opened although its node does not know, %
   })
 })
 
-describe.each(STORES)('a request that was journaled although its node does not know, %s', (store) => {
-  test('runs once, and leaves nothing open', async () => {
-    await using scene = await start(store)
-    const { deaf, nodes, session } = scene
-    const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
-    await waitFor(() => deaf.opening)
-    nodes.world.gates.open('g')
-    expect(JSON.stringify(await (await asked).json())).toContain('g on node-0')
-    deaf.back()
-    await waitFor(async () => !(await isOpen(scene)))
-    expect(nodes.world.happened.count('started g')).toBe(1)
-  })
+describe.each(SYSTEMS)(
+  'a request that was journaled although its node does not know, $store, $host',
+  (system) => {
+    test('runs once, and leaves nothing open', async () => {
+      await using scene = await start(system)
+      const { deaf, nodes, session } = scene
+      const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
+      await waitFor(() => deaf.opening)
+      nodes.world.gates.open('g')
+      expect(JSON.stringify(await (await asked).json())).toContain(`g on ${nodes.servers[0]}`)
+      deaf.back()
+      await waitFor(async () => !(await isOpen(scene)))
+      expect(nodes.world.happened.count('started g')).toBe(1)
+    })
 
-  test('is journaled when the store is back', async () => {
-    await using scene = await start(store)
-    const { deaf, nodes, session } = scene
-    const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
-    await waitFor(() => deaf.opening)
-    deaf.back()
-    const response = await asked
-    expect(response.headers.get('content-type')).toContain('text/event-stream')
-    nodes.world.gates.open('g')
-    expect(await response.text()).toContain('g on node-0')
-    expect(await kindsOf(scene)).toEqual(['request', 'response'])
-  })
-})
+    test('is journaled when the store is back', async () => {
+      await using scene = await start(system)
+      const { deaf, nodes, session } = scene
+      const asked = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
+      await waitFor(() => deaf.opening)
+      deaf.back()
+      const response = await asked
+      expect(response.headers.get('content-type')).toContain('text/event-stream')
+      nodes.world.gates.open('g')
+      expect(await response.text()).toContain(`g on ${nodes.servers[0]}`)
+      expect(await kindsOf(scene)).toEqual(['request', 'response'])
+    })
+  },
+)

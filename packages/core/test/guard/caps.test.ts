@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { expectJson, expectRefused, initialize, Session } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const wait = (gate: string) => ({ name: 'wait', arguments: { gate } })
@@ -11,9 +10,9 @@ async function expectTooMany(response: Response) {
   await expectRefused(response, 429, -32000)
 }
 
-describe.each(STORES)('[G-11] caps, %s', (store) => {
+describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
   test('open calls of a session, over all nodes', async () => {
-    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 3 } })
+    await using nodes = await startNodes({ store, host, settings: { maxOpenCalls: 3 } })
     const session = await Session.begin(nodes)
     const other = await Session.begin(nodes)
     const calls = await Promise.all(
@@ -29,7 +28,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
   })
 
   test('of many calls at once no more than the cap are opened', async () => {
-    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 5 } })
+    await using nodes = await startNodes({ store, host, settings: { maxOpenCalls: 5 } })
     const session = await Session.begin(nodes)
     const responses = await Promise.all(
       Array.from({ length: 20 }, (_, node) => session.request('tools/call', wait('g'), { node: node % 2 })),
@@ -41,7 +40,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
   })
 
   test('a batch that would go past the cap is refused as a whole', async () => {
-    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 2 } })
+    await using nodes = await startNodes({ store, host, settings: { maxOpenCalls: 2 } })
     const session = await Session.begin(nodes, { version: '2025-03-26' })
     const batch = [1, 2, 3].map((id) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: wait('g') }))
     await expectTooMany(await session.post(batch))
@@ -49,7 +48,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
   })
 
   test('a request that would be journaled past the cap is refused then', async () => {
-    await using nodes = await startNodes({ store, settings: { maxOpenCalls: 1 } })
+    await using nodes = await startNodes({ store, host, settings: { maxOpenCalls: 1 } })
     const session = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'a' })
     await expectTooMany(await session.request('prompts/get', { name: 'noisy', arguments: { gate: 'b' } }))
@@ -58,7 +57,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
   })
 
   test('open streams of a session on a node', async () => {
-    await using nodes = await startNodes({ store, settings: { maxOpenStreams: 3 } })
+    await using nodes = await startNodes({ store, host, settings: { maxOpenStreams: 3 } })
     const session = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'g' })
     const priming = await call.next()
@@ -77,7 +76,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
   })
 
   test('sessions of a principal', async () => {
-    await using nodes = await startNodes({ store, settings: { maxSessionsPerPrincipal: 2 } })
+    await using nodes = await startNodes({ store, host, settings: { maxSessionsPerPrincipal: 2 } })
     const sessions = [
       await Session.begin(nodes, { who: 'alice/1' }),
       await Session.begin(nodes, { who: 'alice/2', node: 1 }),
@@ -92,7 +91,7 @@ describe.each(STORES)('[G-11] caps, %s', (store) => {
 
   test('state of a session', async () => {
     // initialize, initialized, and two subscriptions.
-    await using nodes = await startNodes({ store, settings: { maxStateEntries: 4 } })
+    await using nodes = await startNodes({ store, host, settings: { maxStateEntries: 4 } })
     const session = await Session.begin(nodes)
     const subscribe = async (uri: string, node = 0) =>
       expectJson(await session.request('resources/subscribe', { uri }, { node }))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { SDKS, startNodes } from '../support/nodes.js'
+import { startNodes } from '../support/nodes.js'
 import { expectJson, expectRefused, expectStream, LATEST, Session } from '../support/session.js'
 import { contentOf } from '../support/store-content.js'
 import { initialize } from '../support/session.js'
@@ -70,103 +70,114 @@ describe('bodies that are no messages', () => {
 })
 
 // What the guard lets pass must be answered by the SDK; it silently ignores what it takes for no message.
-describe.each(SDKS)('odd requests are answered or refused, never left hanging: server %s', (sdk) => {
-  const ODD = [
-    request('"extra":1'),
-    request('"params":{"_meta":{"progressToken":{}}}'),
-    request('"params":{"_meta":{"progressToken":null}}'),
-    request('"params":{"_meta":{"progressToken":1.5}}'),
-    request('"params":{"_meta":{"io.modelcontextprotocol/related-task":1}}'),
-    request('"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}'),
-    '{"jsonrpc":"2.0","id":1,"method":""}',
-    '{"jsonrpc":"2.0","id":1,"method":"__proto__"}',
-    '{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{}}',
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call"}',
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call","extra":1,"params":{"name":"echo","arguments":{"text":""}}}',
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":""},"_meta":{"progressToken":{}}}}',
-    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","task":{"ttl":1}}}',
-    '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":{"toString":1}}}',
-    '{"jsonrpc":"2.0","id":1,"method":"resources/unsubscribe","params":{"uri":{"toString":1}}}',
-    '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":1}}',
-    '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe"}',
-    '{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"loud"}}',
-    '{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}',
-    '{"jsonrpc":"2.0","id":1,"method":"notifications/cancelled","params":{"requestId":1}}',
-    `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"deep":${nested(DEEP)}}}`,
-    `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"","deep":${nested(DEEP)}}}}`,
-  ]
-  test.each(ODD.map((body) => [body.slice(0, 120), body]))('%s', async (_name, body) => {
-    await using nodes = await startNodes({ count: 1, sdk })
-    const session = await Session.begin(nodes)
-    const response = await session.send('POST', body, {}, POST)
-    if (response.status === 400) await expectRefused(response, 400, -32600)
-    else if (response.headers.get('content-type') === 'application/json') {
-      expect(await expectJson(response)).toMatchObject({ id: 1 })
-    } else {
-      expect(await (await expectStream(response)).messages()).toMatchObject([{ id: 1 }])
-    }
-    expect((await session.request('ping')).status).toBe(200)
-  })
+const ODD_TO = [
+  { host: 'server', sdk: 'v1' },
+  { host: 'server', sdk: 'v2' },
+  { host: 'handler', sdk: 'v1' },
+  { host: 'upstream', sdk: 'v2' },
+] as const
 
-  test.each([
-    { jsonrpc: '2.0', id: 1, method: 'initialize' },
-    { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} },
-    { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: 1 } },
-    { jsonrpc: '2.0', id: 1, method: 'initialize', extra: 1, params: INIT() },
-    { jsonrpc: '2.0', id: 1, method: 'initialize', params: { ...INIT(), _meta: { progressToken: {} } } },
-  ])('initialize: %j', async (body) => {
-    await using nodes = await startNodes({ count: 1, sdk })
-    const response = await nodes
-      .endpoint(0)
-      .fetch({ method: 'POST', headers: POST, body: JSON.stringify(body) })
-    expect([200, 400]).toContain(response.status)
-    expect(await response.json()).toHaveProperty('error')
-    expect(response.headers.get('mcp-session-id')).toBeNull()
-    expect(await contentOf(nodes.stores[0]!)).toEqual([])
-  })
+describe.each(ODD_TO)(
+  'odd requests are answered or refused, never left hanging: $host, $sdk',
+  ({ host, sdk }) => {
+    const ODD = [
+      request('"extra":1'),
+      request('"params":{"_meta":{"progressToken":{}}}'),
+      request('"params":{"_meta":{"progressToken":null}}'),
+      request('"params":{"_meta":{"progressToken":1.5}}'),
+      request('"params":{"_meta":{"io.modelcontextprotocol/related-task":1}}'),
+      request('"params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}'),
+      '{"jsonrpc":"2.0","id":1,"method":""}',
+      '{"jsonrpc":"2.0","id":1,"method":"__proto__"}',
+      '{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call"}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","extra":1,"params":{"name":"echo","arguments":{"text":""}}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":""},"_meta":{"progressToken":{}}}}',
+      '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","task":{"ttl":1}}}',
+      '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":{"toString":1}}}',
+      '{"jsonrpc":"2.0","id":1,"method":"resources/unsubscribe","params":{"uri":{"toString":1}}}',
+      '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":1}}',
+      '{"jsonrpc":"2.0","id":1,"method":"resources/subscribe"}',
+      '{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"loud"}}',
+      '{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}',
+      '{"jsonrpc":"2.0","id":1,"method":"notifications/cancelled","params":{"requestId":1}}',
+      `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"deep":${nested(DEEP)}}}`,
+      `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"","deep":${nested(DEEP)}}}}`,
+    ]
+    test.each(ODD.map((body) => [body.slice(0, 120), body]))('%s', async (_name, body) => {
+      await using nodes = await startNodes({ count: 1, host, sdk })
+      const session = await Session.begin(nodes)
+      const response = await session.send('POST', body, {}, POST)
+      if (response.status === 400) await expectRefused(response, 400, -32600)
+      else if (response.headers.get('content-type') === 'application/json') {
+        expect(await expectJson(response)).toMatchObject({ id: 1 })
+      } else {
+        expect(await (await expectStream(response)).messages()).toMatchObject([{ id: 1 }])
+      }
+      expect((await session.request('ping')).status).toBe(200)
+    })
 
-  test.each([
-    { method: 'notifications/cancelled' },
-    { method: 'notifications/cancelled', params: {} },
-    { method: 'notifications/cancelled', params: { requestId: null } },
-    { method: 'notifications/cancelled', params: { requestId: {} } },
-    { method: 'notifications/cancelled', params: { requestId: 'unknown', reason: {} } },
-    { method: 'notifications/progress' },
-    { method: 'notifications/progress', params: { progressToken: {} } },
-    { method: 'notifications/unknown', params: { _meta: { progressToken: {} } } },
-    { method: 'notifications/roots/list_changed', params: { uri: 1 } },
-    { method: 'tools/call', params: { name: 'echo', arguments: { text: '' } } },
-    { method: '' },
-  ])('notification %j: taken or refused, and the session goes on', async (notification) => {
-    await using nodes = await startNodes({ sdk })
-    const session = await Session.begin(nodes)
-    const response = await session.post({ jsonrpc: '2.0', ...notification })
-    expect([202, 400]).toContain(response.status)
-    for (const node of [0, 1]) expect((await session.request('ping', undefined, { node })).status).toBe(200)
-  })
+    test.each([
+      { jsonrpc: '2.0', id: 1, method: 'initialize' },
+      { jsonrpc: '2.0', id: 1, method: 'initialize', params: {} },
+      { jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: 1 } },
+      { jsonrpc: '2.0', id: 1, method: 'initialize', extra: 1, params: INIT() },
+      { jsonrpc: '2.0', id: 1, method: 'initialize', params: { ...INIT(), _meta: { progressToken: {} } } },
+    ])('initialize: %j', async (body) => {
+      await using nodes = await startNodes({ count: 1, host, sdk })
+      const response = await nodes
+        .endpoint(0)
+        .fetch({ method: 'POST', headers: POST, body: JSON.stringify(body) })
+      expect([200, 400]).toContain(response.status)
+      expect(await response.json()).toHaveProperty('error')
+      expect(response.headers.get('mcp-session-id')).toBeNull()
+      expect(await contentOf(nodes.stores[0]!)).toEqual([])
+    })
 
-  // As notifications these do nothing; stored, they would replace what the requests of that name have set.
-  test.each([
-    { method: 'initialize', params: {} },
-    { method: 'logging/setLevel', params: { level: 'debug' } },
-    { method: 'resources/unsubscribe', params: { uri: 'test://static' } },
-  ])('a request without an id changes nothing: %j', async (notification) => {
-    await using nodes = await startNodes({ sdk })
-    const session = await Session.begin(nodes)
-    await session.request('logging/setLevel', { level: 'error' })
-    await session.request('resources/subscribe', { uri: 'test://static' })
-    await session.post({ jsonrpc: '2.0', ...notification })
-    await using stream = await session.stream()
-    expect(await session.result('touch', { uri: 'test://static' }, { node: 1 })).toBe('updated')
-    for (const level of ['info', 'error']) await session.result('log', { level }, { node: 1 })
-    const [updated, logged] = [await stream.nextMessage(), await stream.nextMessage()]
-    expect(updated.message).toMatchObject({ params: { uri: 'test://static' } })
-    expect(logged.message).toMatchObject({ params: { data: 'log error' } })
-    await using asking = await session.call('ask', { question: 'roots', related: true }, { node: 1 })
-    expect((await asking.nextMessage()).message).toMatchObject({ method: 'roots/list' })
-    expect(nodes.made.map(({ session: { clientInfo } }) => clientInfo?.name)).toEqual(['raw', 'raw'])
-  })
-})
+    test.each([
+      { method: 'notifications/cancelled' },
+      { method: 'notifications/cancelled', params: {} },
+      { method: 'notifications/cancelled', params: { requestId: null } },
+      { method: 'notifications/cancelled', params: { requestId: {} } },
+      { method: 'notifications/cancelled', params: { requestId: 'unknown', reason: {} } },
+      { method: 'notifications/progress' },
+      { method: 'notifications/progress', params: { progressToken: {} } },
+      { method: 'notifications/unknown', params: { _meta: { progressToken: {} } } },
+      { method: 'notifications/roots/list_changed', params: { uri: 1 } },
+      { method: 'tools/call', params: { name: 'echo', arguments: { text: '' } } },
+      { method: '' },
+    ])('notification %j: taken or refused, and the session goes on', async (notification) => {
+      await using nodes = await startNodes({ host, sdk })
+      const session = await Session.begin(nodes)
+      const response = await session.post({ jsonrpc: '2.0', ...notification })
+      expect([202, 400]).toContain(response.status)
+      for (const node of [0, 1]) expect((await session.request('ping', undefined, { node })).status).toBe(200)
+    })
+
+    // As notifications these do nothing; stored, they would replace what the requests of that name have set.
+    test.each([
+      { method: 'initialize', params: {} },
+      { method: 'logging/setLevel', params: { level: 'debug' } },
+      { method: 'resources/unsubscribe', params: { uri: 'test://static' } },
+    ])('a request without an id changes nothing: %j', async (notification) => {
+      await using nodes = await startNodes({ host, sdk })
+      const session = await Session.begin(nodes)
+      await session.request('logging/setLevel', { level: 'error' })
+      await session.request('resources/subscribe', { uri: 'test://static' })
+      await session.post({ jsonrpc: '2.0', ...notification })
+      await using stream = await session.stream()
+      expect(await session.result('touch', { uri: 'test://static' }, { node: 1 })).toBe('updated')
+      for (const level of ['info', 'error']) await session.result('log', { level }, { node: 1 })
+      const [updated, logged] = [await stream.nextMessage(), await stream.nextMessage()]
+      expect(updated.message).toMatchObject({ params: { uri: 'test://static' } })
+      expect(logged.message).toMatchObject({ params: { data: 'log error' } })
+      await using asking = await session.call('ask', { question: 'roots', related: true }, { node: 1 })
+      expect((await asking.nextMessage()).message).toMatchObject({ method: 'roots/list' })
+      if (host === 'server')
+        expect(nodes.made.map((made) => made.session?.clientInfo?.name)).toEqual(['raw', 'raw'])
+    })
+  },
+)
 
 test('an answer to nothing is dropped', async () => {
   await using nodes = await startNodes()

@@ -42,22 +42,6 @@ describe.each(STORES)('a wrapped handler, %s', (store) => {
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
 
-  test('a question that was asked is answered at the other node, and not asked again', async () => {
-    const settings = { ...QUICK, recover: () => true }
-    await using nodes = await startNodes({ store, host: 'handler', settings })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('ask', { question: 'roots', related: true })
-    const priming = await call.next()
-    const asked = await call.nextMessage()
-    await nodes.mcp(0).close(AT_ONCE)
-    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const [question, result, ...more] = await resumed.messages()
-    expect(question).toEqual(asked.message)
-    expect(textOf(result)).toBe('{"roots":[]}')
-    expect(more).toEqual([])
-  })
-
   test('a durable tool is run again without saying so in its annotations; its steps are not', async () => {
     const storage = openStorage(store)
     const steps: string[] = []
@@ -120,21 +104,6 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
     expect(nodes.inner[0]?.sessions.size).toBe(1)
   })
 
-  test('its question is answered at the other node', async () => {
-    await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('ask', { question: 'roots', related: true })
-    const priming = await call.next()
-    const asked = await call.nextMessage()
-    await nodes.mcp(0).close(AT_ONCE)
-    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const [question, result, ...more] = await resumed.messages()
-    expect(question).toEqual(asked.message)
-    expect(textOf(result)).toBe('{"roots":[]}')
-    expect(more).toEqual([])
-  })
-
   test('an answer that came while no node ran the call is given to it', async () => {
     const settings = { ...QUICK, sweep: 400 }
     await using nodes = await startNodes({ store, host: 'upstream', settings })
@@ -162,3 +131,24 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
     await nodes.world.happened.until('aborted g')
   })
 })
+
+const BOTH = STORES.flatMap((store) => (['handler', 'upstream'] as const).map((host) => ({ store, host })))
+
+test.each(BOTH)(
+  'a question is answered at the other node, and not asked again: $host, $store',
+  async (row) => {
+    const settings = { ...QUICK, recover: () => true }
+    await using nodes = await startNodes({ ...row, settings })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('ask', { question: 'roots', related: true })
+    const priming = await call.next()
+    const asked = await call.nextMessage()
+    await nodes.mcp(0).close(AT_ONCE)
+    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const [question, result, ...more] = await resumed.messages()
+    expect(question).toEqual(asked.message)
+    expect(textOf(result)).toBe('{"roots":[]}')
+    expect(more).toEqual([])
+  },
+)

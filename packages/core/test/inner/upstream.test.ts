@@ -127,6 +127,16 @@ describe('[I-2] one session of the upstream', () => {
     const [one, two] = [await second.nextMessage(), await second.nextMessage()]
     expect([told, one, two].map(({ message }) => dataOf(message))).toEqual(['tell 1', 'tell 1', 'tell 2'])
   })
+
+  test('what it says once the client has its stream is heard, on a node that did not know the session', async () => {
+    await using nodes = await startNodes({ host: 'upstream' })
+    const sessions = await Promise.all(Array.from({ length: 10 }, () => Session.begin(nodes)))
+    for (const session of sessions) {
+      await using stream = await session.stream(undefined, { node: 1 })
+      await session.result('tell', { count: 1 })
+      expect(dataOf((await stream.nextMessage()).message)).toBe('tell 1')
+    }
+  })
 })
 
 /** A server that ends a stream before its response makes its client come back, and so do the nodes. */

@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { OLDEST } from '../../src/index.js'
 
 const TOKEN = 't0kensecret'
 
-test.each(STORES.flatMap((store) => [true, false].map((keepToken) => ({ store, keepToken }))))(
-  'what a journal has of the caller ($store, keepToken: $keepToken)',
-  async ({ store, keepToken }) => {
-    await using nodes = await startNodes({ store, settings: { keepToken } })
+test.each(SYSTEMS.flatMap((system) => [true, false].map((keepToken) => ({ ...system, keepToken }))))(
+  'what a journal has of the caller ($store, $host, keepToken: $keepToken)',
+  async ({ store, host, keepToken }) => {
+    await using nodes = await startNodes({ store, host, settings: { keepToken } })
     const session = await Session.begin(nodes, { who: `alice/${TOKEN}` })
     await using call = await session.call('wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
@@ -18,7 +17,7 @@ test.each(STORES.flatMap((store) => [true, false].map((keepToken) => ({ store, k
     expect(request?.data).toContain('"clientId":"alice"')
     expect(request?.data.includes(TOKEN)).toBe(keepToken)
     nodes.world.gates.open('g')
-    expect((await call.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   },
 )
 

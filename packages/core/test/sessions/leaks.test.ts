@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SDKS, startNodes } from '../support/nodes.js'
 import { Session } from '../support/session.js'
+import { HOSTS } from '../support/wrapped.js'
 import type { Store } from '../../src/index.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -24,11 +25,14 @@ function counting(store: Store, standing: Map<string, number>): Store {
   })
 }
 
-describe.each(SDKS)('what is left when nobody is there any more, server %s', (sdk) => {
+const CASES = HOSTS.flatMap((host) => SDKS.map((sdk) => ({ host, sdk })))
+
+describe.each(CASES)('what is left when nobody is there any more, $host, server $sdk', ({ host, sdk }) => {
   test('no watch of a session, so no server object and no stream, and no open call', async () => {
     const standing = new Map<string, number>()
     await using nodes = await startNodes({
       sdk,
+      host,
       adapter: 'node',
       wrap: (store) => counting(store, standing),
       settings: { hostIdle: 50 },
@@ -53,6 +57,9 @@ describe.each(SDKS)('what is left when nobody is there any more, server %s', (sd
       else await session.notify('notifications/cancelled', { requestId: 'waiting' }, { node: 1 })
     }
     await waitFor(() => watches() === 0)
+    // Sessions of a handler go with their server objects, those of an upstream with ours.
+    const left = host === 'upstream' ? sessions.length - 3 : 0
+    await waitFor(() => nodes.inner.reduce((sum, inner) => sum + inner.sessions.size, 0) === left)
     for (const session of sessions) expect(await nodes.stores[0]!.findCalls(session.id, '')).toEqual([])
   })
 })

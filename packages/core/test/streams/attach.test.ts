@@ -1,17 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { encodeRecord } from '../../src/call/record.js'
 import type { RecordedRequest } from '../../src/call/record.js'
 import { eventId } from '../../src/http/events.js'
 import { randomId, requestKey } from '../../src/ids.js'
 import type { JsonRpcRequest } from '../../src/json-rpc.js'
 import { dataOf, expectRefused, LATEST, Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
-describe.each(STORES)('the same POST again, %s', (store) => {
+describe.each(SYSTEMS)('the same POST again, $store, $host', ({ store, host }) => {
   test.each([0, 1])('runs the tool once while it runs, and both get all of it (node %i)', async (node) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     const args = { count: 2, gate: 'g' }
     await using one = await session.call('say', args, { id: 5 })
@@ -25,7 +24,7 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   })
 
   test('sent to both nodes at the same time', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     const streams = await Promise.all(
       Array.from({ length: 6 }, (_, n) => session.call('wait', { gate: 'g' }, { id: 5, node: n % 2 })),
@@ -41,7 +40,7 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   test.each(['the same POST', 'its stream'])(
     'a call of a node that nobody knows comes to an end when somebody asks for it, by %s',
     async (asked) => {
-      await using nodes = await startNodes({ store })
+      await using nodes = await startNodes({ store, host })
       const session = await Session.begin(nodes)
       // What a node leaves that has opened a call after it was taken for dead, and died then.
       const request = {
@@ -74,27 +73,27 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   )
 
   test('runs again when the first has ended', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     nodes.world.gates.open('g')
-    expect(await session.result('wait', { gate: 'g' }, { id: 5 })).toBe('g on node-0')
-    expect(await session.result('wait', { gate: 'g' }, { id: 5, node: 1 })).toBe('g on node-1')
+    expect(await session.result('wait', { gate: 'g' }, { id: 5 })).toBe(`g on ${nodes.servers[0]}`)
+    expect(await session.result('wait', { gate: 'g' }, { id: 5, node: 1 })).toBe(`g on ${nodes.servers[1]}`)
     expect(nodes.world.happened.count('started g')).toBe(2)
   })
 
   test('another payload with the same id is another call', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using one = await session.call('wait', { gate: 'a' }, { id: 5 })
     await using other = await session.call('wait', { gate: 'b' }, { id: 5, node: 1 })
     nodes.world.gates.open('b')
-    expect((await other.messages()).map(textOf)).toEqual(['b on node-1'])
+    expect((await other.messages()).map(textOf)).toEqual([`b on ${nodes.servers[1]}`])
     nodes.world.gates.open('a')
-    expect((await one.messages()).map(textOf)).toEqual(['a on node-0'])
+    expect((await one.messages()).map(textOf)).toEqual([`a on ${nodes.servers[0]}`])
   })
 
   test('another type of id is another call', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using one = await session.call('wait', { gate: 'g' }, { id: 5 })
     await using other = await session.call('wait', { gate: 'g' }, { id: '5', node: 1 })
@@ -105,7 +104,7 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   })
 
   test('another session is another call, and a foreign one sees nothing', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const alice = await Session.begin(nodes, { who: 'alice/1' })
     const bob = await Session.begin(nodes, { who: 'bob/1' })
     await using one = await alice.call('wait', { gate: 'g' }, { id: 5 })
@@ -119,7 +118,7 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   })
 
   test('with progress: both see it', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using one = await session.call('say', { count: 1, gate: 'g' }, { id: 5, token: 't' })
     await using other = await session.call('say', { count: 1, gate: 'g' }, { id: 5, token: 't', node: 1 })
@@ -128,11 +127,11 @@ describe.each(STORES)('the same POST again, %s', (store) => {
   })
 })
 
-describe.each(STORES)('the same POST again with an Idempotency-Key, %s', (store) => {
+describe.each(SYSTEMS)('the same POST again with an Idempotency-Key, $store, $host', ({ store, host }) => {
   const headers = { 'idempotency-key': 'key of this call' }
 
   test.each([0, 1])('joins its call also after that has ended (node %i)', async (node) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     nodes.world.gates.open('g')
     await using first = await session.call('wait', { gate: 'g' }, { id: 5, headers })
@@ -143,7 +142,7 @@ describe.each(STORES)('the same POST again with an Idempotency-Key, %s', (store)
   })
 
   test('another key, or none, is another call', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     nodes.world.gates.open('g')
     for (const key of ['a', 'b', undefined, undefined]) {
@@ -153,14 +152,14 @@ describe.each(STORES)('the same POST again with an Idempotency-Key, %s', (store)
   })
 
   test('another payload with the same key is not answered with what the first one got', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     expect(await session.result('echo', { text: 'one' }, { id: 5, headers })).toBe('one')
     expect(await session.result('echo', { text: 'other' }, { id: 5, headers })).toBe('other')
   })
 
   test('a key of another session is no key', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const [mine, other] = [await Session.begin(nodes), await Session.begin(nodes)]
     nodes.world.gates.open('g')
     for (const session of [mine, other]) await session.result('wait', { gate: 'g' }, { id: 5, headers })
@@ -168,7 +167,7 @@ describe.each(STORES)('the same POST again with an Idempotency-Key, %s', (store)
   })
 
   test('it is forgotten with the journal', async () => {
-    await using nodes = await startNodes({ store, settings: { resumeWindow: 100 } })
+    await using nodes = await startNodes({ store, host, settings: { resumeWindow: 100 } })
     const session = await Session.begin(nodes)
     nodes.world.gates.open('g')
     await waitFor(async () => {
@@ -178,7 +177,7 @@ describe.each(STORES)('the same POST again with an Idempotency-Key, %s', (store)
   })
 
   test.each(['x'.repeat(256), 'x'.repeat(10_000)])('an overlong one is refused', async (key) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     const where = { headers: { 'idempotency-key': key } }
     await expectRefused(

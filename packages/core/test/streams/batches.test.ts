@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { expectJson, expectRefused, expectStream, LATEST, Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 
 const version = '2025-03-26'
 const request = (id: number | string, method: string, params?: object) => ({
@@ -14,9 +13,9 @@ const call = (id: number | string, name: string, args: object) =>
   request(id, 'tools/call', { name, arguments: args })
 const notification = (method: string, params?: object) => ({ jsonrpc: '2.0', method, params })
 
-describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
+describe.each(SYSTEMS)('[C-11] batches of 2025-03-26, $store, $host', ({ store, host }) => {
   test('requests that need no journal are answered in order with JSON', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     const batch = [request('b', 'ping'), request('a', 'tools/list'), request(0, 'no/such/method')]
     const responses = await expectJson<{ id: unknown }[]>(await session.post(batch, { node: 1 }))
@@ -24,7 +23,7 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
   })
 
   test('with a call: one stream has all responses, and resumes', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     const batch = [
       call(1, 'wait', { gate: 'g' }),
@@ -46,7 +45,7 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
   })
 
   test('of notifications and answers only: accepted', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     await using stream = await session.call('ask', { question: 'roots', related: true })
     const { message } = await stream.nextMessage()
@@ -59,7 +58,7 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
   })
 
   test.each([0, 1])('a cancelled member, from node %i: the rest is answered', async (node) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     const batch = [call(1, 'wait', { gate: 'a' }), call('1', 'wait', { gate: 'b' })]
     await using stream = await expectStream(await session.post(batch))
@@ -72,7 +71,7 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
   })
 
   test('all members cancelled, one after an answer: the stream ends', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     const batch = [
       call(1, 'wait', { gate: 'a' }),
@@ -90,7 +89,7 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
   })
 
   test('the same batch again attaches', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     const batch = [call(1, 'wait', { gate: 'a' }), call(2, 'wait', { gate: 'a' })]
     await using one = await expectStream(await session.post(batch))
@@ -109,13 +108,13 @@ describe.each(STORES)('[C-11] batches of 2025-03-26, %s', (store) => {
     ['too many members', Array.from({ length: 101 }, (_, id) => request(id, 'ping'))],
   ]
   test.each(REFUSED)('%s is refused', async (_name, batch) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     await expectRefused(await session.post(batch), 400, -32600)
   })
 
   test.each([LATEST, '2025-06-18', '2024-11-05'])('there are none in %s', async (other) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version: other })
     await expectRefused(await session.post([request(1, 'ping')]), 400, -32600)
     await expectRefused(await session.post([notification('notifications/initialized')]), 400, -32600)

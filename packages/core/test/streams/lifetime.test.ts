@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 
-describe.each(STORES)('how long a stream lives, %s', (store) => {
+describe.each(SYSTEMS)('how long a stream lives, $store, $host', ({ store, host }) => {
   test('a handler ends its stream, and the client gets the rest where it comes back', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.call('hang_up', { gate: 'g' })
     const events = await stream.rest()
@@ -13,12 +12,13 @@ describe.each(STORES)('how long a stream lives, %s', (store) => {
     await using resumed = await session.stream(events[0]?.id, { node: 1 })
     expect((await resumed.next())?.id).toBe(events[0]?.id)
     nodes.world.gates.open('g')
-    expect((await resumed.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await resumed.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
 
-  test('a handler ends the standalone stream, which resumes', async () => {
-    await using nodes = await startNodes({ store })
+  // A server behind HTTP ends a stream of its own, which is opened again; the client need not know.
+  test.skipIf(host !== 'server')('a handler ends the standalone stream, which resumes', async () => {
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.stream()
     expect(await session.result('hang_up_standalone')).toBe('true')
@@ -29,17 +29,17 @@ describe.each(STORES)('how long a stream lives, %s', (store) => {
   })
 
   test('a client that could not come back is not hung up on', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version: '2025-06-18' })
     await using stream = await session.call('hang_up', { gate: 'g' })
     await nodes.world.happened.until('started g')
     nodes.world.gates.open('g')
-    expect((await stream.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await stream.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
     expect(await session.result('hang_up_standalone')).toBe('false')
   })
 
   test('old streams end so that the client comes back, but not those that could not be resumed', async () => {
-    await using nodes = await startNodes({ store, settings: { maxStreamAge: 100, keepAlive: 100 } })
+    await using nodes = await startNodes({ store, host, settings: { maxStreamAge: 100, keepAlive: 100 } })
     const session = await Session.begin(nodes)
     const old = await Session.begin(nodes, { version: '2025-06-18' })
     await using kept = await old.call('wait', { gate: 'g' })
@@ -48,18 +48,18 @@ describe.each(STORES)('how long a stream lives, %s', (store) => {
     const [[primed], [first]] = [await call.rest(), await standalone.rest()]
     expect([primed?.data, first?.data]).toEqual(['', ''])
     nodes.world.gates.open('g')
-    expect(await untilResult(session, primed?.id)).toBe('g on node-0')
-    expect((await kept.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect(await untilResult(session, primed?.id)).toBe(`g on ${nodes.servers[0]}`)
+    expect((await kept.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   })
 
   test('[G-13] comments keep idle streams alive', async () => {
-    await using nodes = await startNodes({ store, settings: { keepAlive: 50 } })
+    await using nodes = await startNodes({ store, host, settings: { keepAlive: 50 } })
     const session = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'g' })
     await using standalone = await session.stream(undefined, { node: 1 })
     await Promise.all([call.untilComments(3), standalone.untilComments(3)])
     nodes.world.gates.open('g')
-    expect((await call.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   })
 })
 

@@ -1,16 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { ADAPTERS } from '../support/serve.js'
 import { expectJson, LATEST, Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const EVENT_ID = /^[\w-]{22}\.\d+-\d+$/
 const OLD = ['2025-06-18', '2025-03-26', '2024-11-05']
 
-describe.each(STORES)('what a stream begins with, %s', (store) => {
+describe.each(SYSTEMS)('what a stream begins with, $store, $host', ({ store, host }) => {
   test('a call is primed with an id and a retry, before anything runs', async () => {
-    await using nodes = await startNodes({ store, settings: { retry: 321 } })
+    await using nodes = await startNodes({ store, host, settings: { retry: 321 } })
     const session = await Session.begin(nodes)
     await using stream = await session.call('wait', { gate: 'g' })
     const priming = await stream.next()
@@ -19,12 +18,12 @@ describe.each(STORES)('what a stream begins with, %s', (store) => {
     nodes.world.gates.open('g')
     const response = await stream.next()
     expect(response?.id).toMatch(/^[\w-]{22}\.\d+-\d+\.end$/)
-    expect(textOf(JSON.parse(response?.data ?? '') as never)).toBe('g on node-0')
+    expect(textOf(JSON.parse(response?.data ?? '') as never)).toBe(`g on ${nodes.servers[0]}`)
     expect(await stream.next()).toBeUndefined()
   })
 
   test('ids of a call grow and are all of one stream', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.call('say', { count: 3 })
     const events = await stream.rest()
@@ -37,7 +36,7 @@ describe.each(STORES)('what a stream begins with, %s', (store) => {
   })
 
   test.each(OLD)('nothing is primed for %s, and its events have ids', async (version) => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes, { version })
     await using stream = await session.call('say', { count: 1 })
     const events = await stream.rest()
@@ -46,7 +45,7 @@ describe.each(STORES)('what a stream begins with, %s', (store) => {
   })
 
   test('the standalone stream is primed', async () => {
-    await using nodes = await startNodes({ store, settings: { retry: 9 } })
+    await using nodes = await startNodes({ store, host, settings: { retry: 9 } })
     const session = await Session.begin(nodes)
     await using stream = await session.stream()
     expect(await stream.next()).toMatchObject({
@@ -57,7 +56,7 @@ describe.each(STORES)('what a stream begins with, %s', (store) => {
   })
 
   test('quick requests are answered with JSON and leave no journal', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     for (const method of ['tools/list', 'ping', 'prompts/list', 'resources/list', 'no/such/method']) {
       const response = await session.request(method, undefined, { id: 'quick' })
@@ -80,7 +79,7 @@ describe.each(ADAPTERS)('headers through %s', (adapter) => {
       expect(response.headers.get('mcp-session-id')).toBe(session.id)
     }
     nodes.world.gates.open('g')
-    expect((await call.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   })
 })
 

@@ -1,18 +1,21 @@
 import { describe, expect, test } from 'vitest'
-import { SDKS, startNodes } from '../support/nodes.js'
+import { SDKS, startNodes, SYSTEMS } from '../support/nodes.js'
 import type { EventReader } from '../support/event-reader.js'
 import { Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
+import type { HostKind } from '../support/wrapped.js'
 import type { JsonRpcRequest } from '../../src/json-rpc.js'
 import { waitFor } from '../../../../test-support/index.js'
 
-const CASES = STORES.flatMap((store) => SDKS.map((sdk) => ({ store, sdk })))
+const CASES = SYSTEMS.flatMap((system) => SDKS.map((sdk) => ({ ...system, sdk })))
 const roots = (name: string) => ({ roots: [{ uri: `file:///${name}` }] })
 const question = async (stream: EventReader) => (await stream.nextMessage()).message as JsonRpcRequest
 
-describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, sdk }) => {
+/** Of a server behind HTTP it can’t be seen to which call a question belongs that is not related to one. */
+const relatedOn = (host: HostKind) => (host === 'server' ? [true, false] : [true])
+
+describe.each(CASES)('questions to the client, $store, $host, server $sdk', ({ store, host, sdk }) => {
   test('of both nodes at once: their ids differ, and each gets its own answer', async () => {
-    await using nodes = await startNodes({ store, sdk })
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
     const calls = await Promise.all(
       Array.from({ length: 6 }, (_, node) =>
@@ -27,8 +30,8 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
     }
   })
 
-  test.each([true, false])('in a call they come on its stream (related: %s)', async (related) => {
-    await using nodes = await startNodes({ store, sdk })
+  test.each(relatedOn(host))('in a call they come on its stream (related: %s)', async (related) => {
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
     await using standalone = await session.stream()
     await using call = await session.call('ask', { question: 'elicitation', related })
@@ -40,17 +43,20 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
   })
 
   test('outside any call they wait on the standalone stream, and are answered at any node', async () => {
-    await using nodes = await startNodes({ store, sdk })
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
-    const answers = [1, 2].map(() => nodes.world.speaker('node-0').ask('roots'))
+    const ask = () => [1, 2].map(() => nodes.world.speaker(nodes.servers[0]!).ask('roots'))
+    // An upstream is heard while the client has a stream.
+    const early = host === 'upstream' ? [] : ask()
     await using stream = await session.stream(undefined, { node: 1 })
+    const answers = host === 'upstream' ? ask() : early
     const asked = [await question(stream), await question(stream)]
     for (const [n, { id }] of asked.entries()) await session.answer(id, roots(`${n}`), { node: 1 })
     expect(await Promise.all(answers)).toMatchObject([roots('0'), roots('1')])
   })
 
   test('an error is an answer', async () => {
-    await using nodes = await startNodes({ store, sdk })
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
     await using call = await session.call('ask', { question: 'roots', related: true })
     const { id } = await question(call)
@@ -59,8 +65,8 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
     expect(JSON.stringify(await call.messages())).toContain('the user is out')
   })
 
-  test.each([true, false])('progress of the client reaches the handler (related: %s)', async (related) => {
-    await using nodes = await startNodes({ store, sdk })
+  test.each(relatedOn(host))('progress of the client reaches the handler (related: %s)', async (related) => {
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
     await using call = await session.call('ask_slowly', { related })
     const { id, params } = await question(call)
@@ -77,10 +83,10 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
     expect(textOf((await call.messages())[0])).toContain('hi')
   })
 
-  test.each([true, false])(
+  test.each(relatedOn(host))(
     'one that is given up is withdrawn under its own id (related: %s)',
     async (related) => {
-      await using nodes = await startNodes({ store, sdk })
+      await using nodes = await startNodes({ store, host, sdk })
       const session = await Session.begin(nodes)
       await using call = await session.call('ask_briefly', { related })
       const { id } = await question(call)
@@ -92,7 +98,7 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
   )
 
   test('an answer of another session is none', async () => {
-    await using nodes = await startNodes({ store, sdk })
+    await using nodes = await startNodes({ store, host, sdk })
     const [mine, other] = [await Session.begin(nodes), await Session.begin(nodes)]
     await using call = await mine.call('ask', { question: 'roots', related: true })
     const { id } = await question(call)
@@ -102,12 +108,13 @@ describe.each(CASES)('questions to the client, $store, server $sdk', ({ store, s
   })
 
   test('a handler that is cancelled and does not listen can’t do harm by what it sends', async () => {
-    await using nodes = await startNodes({ store, sdk })
+    await using nodes = await startNodes({ store, host, sdk })
     const session = await Session.begin(nodes)
     await using call = await session.call('deaf', { gate: 'g' }, { id: 1 })
     await nodes.world.happened.until('started g')
     await session.notify('notifications/cancelled', { requestId: 1 }, { node: 1 })
     expect(await call.messages()).toEqual([])
+    await nodes.world.happened.until('heard g')
     nodes.world.gates.open('g')
     await waitFor(() => nodes.world.happened.all.some((name) => name.endsWith('sent, aborted: true')))
     // It must not fail: a handler that does not wait for it would end the process.

@@ -1,15 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { expectGone, expectNothingMore } from '../support/expect-stream.js'
-import { startNodes } from '../support/nodes.js'
+import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { dataOf, LATEST, Session, textOf } from '../support/session.js'
-import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
-describe.each(STORES)('resuming the stream of a call, %s', (store) => {
+describe.each(SYSTEMS)('resuming the stream of a call, $store, $host', ({ store, host }) => {
   test.each([LATEST, '2025-06-18'])(
     'from each event of a finished call, on any node (%s)',
     async (version) => {
-      await using nodes = await startNodes({ store })
+      await using nodes = await startNodes({ store, host })
       const session = await Session.begin(nodes, { version })
       await using stream = await session.call('say', { count: 4 })
       const events = await stream.rest()
@@ -25,7 +24,7 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   )
 
   test('from each event of a running call, on another node', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.call('say', { count: 3, gate: 'g' })
     await nodes.world.happened.until('started g')
@@ -41,7 +40,7 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   })
 
   test('after the connection broke, the call runs on and is not run twice', async () => {
-    await using nodes = await startNodes({ store, adapter: 'node' })
+    await using nodes = await startNodes({ store, host, adapter: 'node' })
     const session = await Session.begin(nodes)
     const stream = await session.call('wait', { gate: 'g' })
     const priming = await stream.next()
@@ -49,12 +48,12 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
     await stream[Symbol.asyncDispose]()
     await using resumed = await session.stream(priming?.id, { node: 1 })
     nodes.world.gates.open('g')
-    expect((await resumed.messages()).map(textOf)).toEqual(['g on node-0'])
+    expect((await resumed.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
 
   test('a question is shown again with its id, and answered once on any node', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.call('ask', { question: 'roots', related: true })
     const priming = await stream.next()
@@ -72,7 +71,7 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   })
 
   test('204 past an error response', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     const response = await session.request('tools/call', { name: 1 })
     const [end] = (await response.text()).match(/\S+\.end/) ?? []
@@ -81,7 +80,7 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   })
 
   test('204 when all that follows is a cancellation', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await using stream = await session.call('say', { count: 1, gate: 'g' }, { id: 1 })
     const priming = await stream.next()
@@ -96,7 +95,7 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   })
 
   test('410 when the journal has expired', async () => {
-    await using nodes = await startNodes({ store, settings: { resumeWindow: 50 } })
+    await using nodes = await startNodes({ store, host, settings: { resumeWindow: 50 } })
     const session = await Session.begin(nodes)
     await using stream = await session.call('say', { count: 1 })
     const events = await stream.rest()
@@ -107,13 +106,13 @@ describe.each(STORES)('resuming the stream of a call, %s', (store) => {
   })
 
   test('410 for what no stream of this session has ever sent', async () => {
-    await using nodes = await startNodes({ store })
+    await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     const other = await Session.begin(nodes)
     await using mine = await session.call('say', { count: 1 })
     await using foreign = await other.call('say', { count: 1 })
-    await other.result('tell', { count: 1 })
     await using standalone = await other.stream()
+    await other.result('tell', { count: 1 })
     await standalone.nextMessage()
     const [{ id = '' } = {}] = await mine.rest()
     const [call = '', entry = ''] = id.split('.')

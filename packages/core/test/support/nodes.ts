@@ -1,5 +1,13 @@
 import { durable } from '../../src/index.js'
-import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from '../../src/index.js'
+import type {
+  CommonOptions,
+  Durable,
+  Logger,
+  ServerFactory,
+  ServerObject,
+  SessionInfo,
+  Store,
+} from '../../src/index.js'
 import { serve } from './serve.js'
 import type { Adapter, Endpoint } from './serve.js'
 import { serverV1 } from './server-v1.js'
@@ -12,6 +20,14 @@ import type { HostKind } from './wrapped.js'
 
 export const SDKS = ['v1', 'v2'] as const
 export type Sdk = (typeof SDKS)[number]
+
+/** Server objects over either store, and each other host over one of them. */
+export const SYSTEMS = [
+  { store: 'memory', host: 'server' },
+  { store: 'redis', host: 'server' },
+  { store: 'memory', host: 'handler' },
+  { store: 'redis', host: 'upstream' },
+] as const satisfies NodesOptions[]
 
 export type NodesOptions = {
   /** How many nodes; default 2. */
@@ -35,8 +51,8 @@ export interface Nodes extends AsyncDisposable {
   readonly mcps: readonly Durable[]
   readonly endpoints: readonly Endpoint[]
   readonly stores: readonly Store[]
-  /** Every call of the server factory. */
-  readonly made: { node: string; session: SessionInfo }[]
+  /** Every server object that was made; one behind HTTP knows nothing of our session. */
+  readonly made: { node: string; session?: SessionInfo }[]
   readonly logs: LogLine[]
   /** The server behind the nodes, for the host `upstream`. */
   readonly upstream: Upstream | undefined
@@ -56,11 +72,15 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
   const mcps: Durable[] = []
   const endpoints: Endpoint[] = []
   const stores: Store[] = []
-  const makeServer = sdk === 'v1' ? serverV1 : serverV2
+  const fixture = sdk === 'v1' ? serverV1 : serverV2
   const { host = 'server' } = options
   const inner: MapOfTransports[] = []
   const wrapped = (name: string) => {
-    const wrapping = new MapOfTransports(() => makeServer(name, world), { sdk })
+    const make = () => {
+      made.push({ node: name })
+      return settings?.server ? (settings.server as () => ServerObject)() : fixture(name, world)
+    }
+    const wrapping = new MapOfTransports(make, { sdk })
     inner.push(wrapping)
     return wrapping.fetch
   }
@@ -71,7 +91,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     stores.push(own)
     const server = (session: SessionInfo) => {
       made.push({ node: name, session })
-      return makeServer(name, world)
+      return fixture(name, world)
     }
     const common = { store: own, logger: capture(logs) }
     const mcp =

@@ -118,6 +118,7 @@ export const tools: Record<string, Tool> = {
   /** Does not listen when it is cancelled, and goes on to send messages. */
   deaf: tool({ gate: z.string() }, async ({ gate }, { notify, world, signal }) => {
     world.happened.add(`started ${gate}`)
+    signal.addEventListener('abort', () => world.happened.add(`heard ${gate}`))
     await world.gates.pass(gate, new AbortController().signal)
     const sent = notify('notifications/message', { level: 'info', data: 'late' })
     await sent.then(

@@ -70,7 +70,9 @@ export class Upstream implements AsyncDisposable {
   #server: ReturnType<typeof createAdaptorServer> | undefined
   #port = 0
   /** Every request that came, in order. */
-  readonly requests: { method: string; headers: Headers; body: string }[] = []
+  readonly requests: { method: string; headers: Headers; body: string; url: string }[] = []
+  /** What it answers in place of its handler, where that is something. */
+  instead: (request: Request, body: string) => Response | undefined = () => undefined
 
   private constructor(handler: FetchHandler) {
     this.#handler = handler
@@ -107,7 +109,14 @@ export class Upstream implements AsyncDisposable {
 
   async #serve(request: Request) {
     const body = request.method === 'POST' ? await request.clone().text() : ''
-    this.requests.push({ method: request.method, headers: new Headers(request.headers), body })
+    this.requests.push({
+      method: request.method,
+      headers: new Headers(request.headers),
+      body,
+      url: request.url,
+    })
+    const instead = this.instead(request, body)
+    if (instead) return instead
     const authInfo = authInfoOf(request.headers.get('authorization'))
     return this.#handler(request, authInfo ? { authInfo } : {})
   }
