@@ -128,12 +128,16 @@ export class Router implements AsyncDisposable {
   ) {
     const routed = this.#routes.get(exchange.kind)
     const candidates = routed ? [routed] : rotate(this.#inTurn, this.#turn++)
+    const live: Live = { exchange, cut: () => response.destroy() }
+    const closed = new AbortController()
+    this.#live.add(live)
+    response.once('close', () => {
+      this.#live.delete(live)
+      closed.abort()
+    })
     for (const [index, backend] of candidates.entries()) {
       exchange.node = backend.name
-      const live: Live = { exchange, cut: () => response.destroy() }
-      this.#live.add(live)
-      response.once('close', () => this.#live.delete(live))
-      const upstream = await send(request, backend, body, response).catch(() => undefined)
+      const upstream = await send(request, backend, body, closed.signal).catch(() => undefined)
       if (response.destroyed) return
       // A node that leaves says so, and has done nothing; any balancer tries the next one then.
       const leaving = upstream?.statusCode === 503 && upstream.headers.connection === 'close'
@@ -152,13 +156,15 @@ export class Router implements AsyncDisposable {
   }
 }
 
-function send(request: IncomingMessage, backend: Backend, body: Buffer, response: ServerResponse) {
+function send(request: IncomingMessage, backend: Backend, body: Buffer, signal: AbortSignal) {
   return new Promise<IncomingMessage>((resolve, reject) => {
     const { method, headers, url } = request
     const { hostname, port } = new URL(backend.url)
-    const upstream = httpRequest({ hostname, port, path: url, method, headers, agent: false }, resolve)
+    const upstream = httpRequest(
+      { hostname, port, path: url, method, headers, agent: false, signal },
+      resolve,
+    )
     upstream.on('error', reject)
-    response.once('close', () => upstream.destroy())
     upstream.end(body)
   })
 }
