@@ -135,6 +135,7 @@ class Node implements Durable {
       signals,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
+      handsOver: this.#handsOver,
       keepUrl: options.handler !== undefined,
       recorded: history?.methods ?? NONE,
     }

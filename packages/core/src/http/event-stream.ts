@@ -6,7 +6,7 @@ import { encodeEvent, KEEP_ALIVE } from './events.js'
 
 /** Bytes a connection may hold; past it nothing more is read from the log until the client takes some. */
 const HIGH_WATER_BYTES = 64 * 1024
-/** How long an answer may wait for its end, so that a short one is sent whole: most are, and a stream costs more than all the rest. */
+/** How long an answer may wait for its end, so that a short one is sent whole: a stream costs more than all the rest. */
 const WHOLE_WITHIN_MS = 10
 
 /** What is used of a `ServerResponse`. */
@@ -67,7 +67,7 @@ export class EventStream {
     return this.#tail.caughtUp()
   }
 
-  /** The text, if the log ends soon and is short; else a stream of what is there and what comes. */
+  /** The text, if the log ends soon and is short; else a stream of what is there and what comes. Its client can't resume before. */
   async whole(): Promise<string | ReadableStream<Uint8Array>> {
     if (!this.#closed && this.#hasRoom()) await this.#endOrTime()
     return this.#closed ? this.#unsent : this.stream()

@@ -88,9 +88,9 @@ async function runJournaled(
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'opened': {
       const { call, first, admission } = outcome
-      // What the store has to acknowledge first can't come before the stream is open.
+      const answer = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
       void runOrFail(exchange, call, admission)
-      return streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+      return answer
     }
   }
 }
@@ -193,7 +193,7 @@ async function streamCall(
   const log = `call:${id}` as const
   const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
   const stream = services.streams.open({ scope, log, ...from, preamble, outgoing })
-  return eventStreamResponse(scope, await stream.whole())
+  return eventStreamResponse(scope, services.handsOver ? stream.stream() : await stream.whole())
 }
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
