@@ -10,7 +10,7 @@ const usage = `usage: npm run demo [-- [--host H] [--in-memory]]
 
 Two nodes, one session: shows that any node serves it, that it survives the death of a node, and that so does a call
 that has asked the user something. Uses the Redis of REDIS_URL, or a redis-server that is installed, or none.
-Exits with 0 if all held.
+In the Redis of REDIS_URL its session stays, to be looked at. Exits with 0 if all held.
 
   --host H      what is made durable: server (objects of the SDK, the default), handler (a server that exists, with
                 the SDK's transports in a Map), or upstream (a server behind a URL)
@@ -23,6 +23,11 @@ const { values } = readFlags(usage, {
   },
 })
 const host = choiceFlag('host', values.host, hosts, usage)
+const keepSession = process.env['REDIS_URL'] !== undefined && !values['in-memory']
+
+const lookInto = (sessionId: string) =>
+  `\nWhat happened in its session, and the ids of its calls:\n  npm run mcp-durable -- session ${sessionId} --full-ids\n` +
+  'The timeline of one of them:\n  npm run mcp-durable -- call ID'
 
 exitOnSignal()
 try {
@@ -34,9 +39,10 @@ try {
     const asked = await play(story, cluster, client)
     if (cluster.toolsRunOnNodes) console.log(`\n${bookingTable(await cluster.ledger(), asked)}`)
   } finally {
-    await client.close()
+    await client.close({ keepSession })
   }
   process.exitCode = story.end() ? 0 : 1
+  if (keepSession && client.sessionId) console.log(lookInto(client.sessionId))
 } catch (error) {
   fail(messageOf(error))
 }

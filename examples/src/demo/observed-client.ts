@@ -55,8 +55,9 @@ export class ObservedClient {
     await this.#client.connect(this.#transport)
   }
 
-  async close(): Promise<void> {
-    await this.#transport.terminateSession().catch(() => {})
+  /** `keepSession`: somebody may want to look at it. */
+  async close({ keepSession = false } = {}): Promise<void> {
+    if (!keepSession) await this.#transport.terminateSession().catch(() => {})
     await this.#client.close()
   }
 
