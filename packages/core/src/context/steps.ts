@@ -98,7 +98,7 @@ export class Steps {
     try {
       const value = runAttempt(this.signal, timeout, (signal) => this.within(step, () => body(run(signal))))
       if (!isPromise(value)) return this.outcome(step, value)
-      return value.then(
+      return Promise.resolve(value).then(
         (settled) => this.outcome(step, settled),
         (error: unknown) => ({ error }),
       )
@@ -119,7 +119,7 @@ export class Steps {
       const encoded = encodeStep(step, value)
       const replayed = this.#replay(step, encoded)
       if (!isPromise(replayed)) return { encoded, value: replayed }
-      return replayed.then(
+      return Promise.resolve(replayed).then(
         (checked) => ({ encoded, value: checked }),
         (error: unknown) => ({ error }),
       )

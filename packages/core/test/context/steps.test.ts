@@ -4,6 +4,16 @@ import { DuplicateStepError, NestedStepError, StepValueError } from '../../src/c
 import type { StandardSchema } from '../../src/context/standard-schema.js'
 import { TestCall, thrown } from './support.js'
 
+/** Does its work when it is waited for, and gives no promise from `then`: so do the queries of some database clients. */
+class Query<T> {
+  constructor(private readonly run: (resolve: (value: T) => void, reject: (error: Error) => void) => void) {}
+
+  // oxlint-disable-next-line unicorn/no-thenable -- what this class is for
+  then(resolve: (value: T) => void, reject: (error: Error) => void) {
+    this.run(resolve, reject)
+  }
+}
+
 describe.each(['atLeastOnce', 'atMostOnce'] as const)('%s', (method) => {
   test('runs its body in the first run only', async () => {
     const call = new TestCall()
@@ -22,6 +32,15 @@ describe.each(['atLeastOnce', 'atMostOnce'] as const)('%s', (method) => {
     expect(first.map).not.toBe(value.map)
     expect(Object.keys(first)).toContain('none')
     expect(await call.node().context[method]('s', () => value)).toEqual(first)
+  })
+
+  test('a body may give anything that can be waited for, such as a query that runs when it is', async () => {
+    const call = new TestCall()
+    const rows = new Query((resolve) => resolve([1, 2]))
+    expect(await call.node().context[method]('s', () => rows as unknown as Promise<number[]>)).toEqual([1, 2])
+    const failing = new Query((_, reject) => reject(new RangeError('no')))
+    const step = call.node().context[method]('t', () => failing as unknown as Promise<void>, { attempts: 1 })
+    expect(await thrown(step)).toBeInstanceOf(RangeError)
   })
 
   test('a step without a value has ended too', async () => {
