@@ -135,7 +135,6 @@ class Node implements Durable {
       signals,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
-      handsOver: this.#handsOver,
       keepUrl: options.handler !== undefined,
       recorded: history?.methods ?? NONE,
     }
@@ -168,11 +167,11 @@ class Node implements Durable {
   }
 
   notify(sessionId: string, notification: Notification) {
-    return this.#services.sessions.notify(sessionId, { jsonrpc: '2.0', ...notification })
+    return this.#services.sessions.standalone.notify(sessionId, { jsonrpc: '2.0', ...notification })
   }
 
   broadcast(notification: Notification) {
-    return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
+    return this.#services.sessions.standalone.broadcast({ jsonrpc: '2.0', ...notification })
   }
 
   health(options: HealthOptions = {}) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { parseHistory } from '../src/history-options.js'
 import { durable } from '../src/index.js'
 import type { HistoryOptions, Store } from '../src/index.js'
 import { startNodes } from './support/nodes.js'
@@ -79,10 +80,14 @@ describe('what can be set', () => {
   const start = (options: object) => () =>
     durable({ server: () => durableServer(async () => ''), logger, history: options as HistoryOptions })
 
-  test.each(['30d', '12h', '90m', '45s', 1, 86_400_000])('keep: %s', async (keep) => {
-    const mcp = start({ keep })()
-    expect(mcp).toBeDefined()
-    await mcp.close()
+  test.each([
+    ['30d', 2_592_000_000],
+    ['12h', 43_200_000],
+    ['90m', 5_400_000],
+    ['45s', 45_000],
+    [1, 1],
+  ])('keep: %s', (keep, keepMs) => {
+    expect(parseHistory({ keep })?.keeping.keepMs).toBe(keepMs)
   })
 
   test.each([

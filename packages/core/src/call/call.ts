@@ -14,7 +14,7 @@ import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
-import { History, SentMessages } from './history.js'
+import { EarlierRuns, SentMessages } from './earlier-runs.js'
 import { Journal } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
@@ -66,7 +66,7 @@ export type CallStart = {
   /** The first request key stands for the call also when that has ended. */
   keepKey: boolean
   /** What earlier runs left: their records, and what has arrived in the inbox. */
-  past?: { history: History; inbox: readonly Entry[] }
+  past?: { runs: EarlierRuns; inbox: readonly Entry[] }
   /** Called when nothing more will be appended by this node. */
   onEnded: () => void
 }
@@ -107,14 +107,14 @@ export class Call implements DispatchTarget {
     this.id = id
     this.scope = scope
     this.requests = requests
-    this.attempt = past?.history.attempt ?? 1
+    this.attempt = past?.runs.attempt ?? 1
     this.#services = services
     this.#onEnded = onEnded
-    this.#steps = past?.history.steps ?? new Map()
-    this.#sent = past?.history.sent ?? new SentMessages()
+    this.#steps = past?.runs.steps ?? new Map()
+    this.#sent = past?.runs.sent ?? new SentMessages()
     this.#questions = this.#sent.questionCount
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
-    this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.history.hasAnswered(request.id)))
+    this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
     this.#close = { requestKeys, retainMs: resumeWindow, keepKey }
     this.#journal = new Journal(store, watcher, {
       scope,
@@ -193,7 +193,7 @@ export class Call implements DispatchTarget {
 
   /** The call is run once more on this node: what it has sent so far was sent by an earlier run. */
   async startOver() {
-    const { sent } = new History(await this.readJournal())
+    const { sent } = new EarlierRuns(await this.readJournal())
     this.#sent = sent
   }
 

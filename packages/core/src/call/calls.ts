@@ -7,7 +7,7 @@ import { splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
-import { History } from './history.js'
+import { EarlierRuns } from './earlier-runs.js'
 import type { Claimed, Ownership } from './ownership.js'
 import { encodeRecord } from './record.js'
 import type { RecordedRequest } from './record.js'
@@ -32,7 +32,7 @@ export type CallOutcome =
   | { status: 'unknown' }
   | { status: 'limit' }
 
-export type TakenOver = { call: Call; request: RecordedRequest; history: History }
+export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns }
 
 /** The calls this node owns. */
 export class Calls {
@@ -113,11 +113,11 @@ export class Calls {
 
   /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
   async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
-    const history = new History(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
+    const runs = new EarlierRuns(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
     // A node that is leaving runs nothing; the next one finds the call.
-    if (history.ended || this.#isClosed) return undefined
+    if (runs.ended || this.#isClosed) return undefined
     const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, { signal })
-    const { messages: requests, idempotencyKey } = history.request
+    const { messages: requests, idempotencyKey } = runs.request
     return {
       call: this.#own({
         scope,
@@ -126,10 +126,10 @@ export class Calls {
         first,
         requestKeys: keysOf(requests, idempotencyKey),
         keepKey: idempotencyKey !== undefined,
-        past: { history, inbox },
+        past: { runs, inbox },
       }),
-      request: history.request,
-      history,
+      request: runs.request,
+      runs,
     }
   }
 

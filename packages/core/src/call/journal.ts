@@ -3,7 +3,7 @@ import { DurableError } from '../errors.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
+import type { CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord } from './record.js'
@@ -94,24 +94,23 @@ export class Journal {
     const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ record, entry, effect, resolve, reject })
-      if (!this.#writing) this.#write()
+      if (!this.#writing) void this.#write()
     })
   }
 
-  #write() {
-    this.#writing = this.#waiting.length > 0
-    if (!this.#writing) return
-    const batch = this.#nextBatch()
-    const settle = (outcome: CallAppended) => {
-      if (outcome === 'fenced' || outcome === 'gone') this.#lose(batch, new JournalLostError(outcome))
-      else this.#acknowledge(batch, outcome)
-      this.#write()
+  async #write() {
+    this.#writing = true
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch()
+      try {
+        const outcome = await this.#appendUntilKnown(batch)
+        if (outcome === 'fenced' || outcome === 'gone') throw new JournalLostError(outcome)
+        this.#acknowledge(batch, outcome)
+      } catch (error) {
+        this.#lose(batch, error as Error)
+      }
     }
-    const fail = (error: Error) => {
-      this.#lose(batch, error)
-      this.#write()
-    }
-    this.#appendUntilKnown(batch).then(settle, fail)
+    this.#writing = false
   }
 
   #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {

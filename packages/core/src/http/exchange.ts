@@ -30,8 +30,6 @@ export type HttpServices = {
   keepToken: boolean
   /** Methods that are journaled from the start, beside `tools/call`. */
   recorded: ReadonlySet<string>
-  /** Calls outlive this process, so their clients need an id to come back with before anything has happened. */
-  handsOver: boolean
   /** Keep in journals where a call was sent. */
   keepUrl: boolean
 }

@@ -88,14 +88,14 @@ async function runJournaled(
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'opened': {
       const { call, first, admission } = outcome
-      const answer = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+      const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
       void runOrFail(exchange, call, admission)
-      return answer
+      return response
     }
   }
 }
 
-/** The call is in its journal and its stream is opened: whatever goes wrong from here on is the call's response. */
+/** The call is in its journal and its stream is open: whatever goes wrong from here on is the call's response. */
 async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   const { sessions, logger } = exchange.services
   const extra = extraOf(exchange)
@@ -184,16 +184,15 @@ async function attach(
   return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
 }
 
-async function streamCall(
+function streamCall(
   { services, outgoing }: Exchange,
   { scope, id }: { scope: string; id: string },
   from: { after: EntryId; caughtUp?: boolean },
   { label }: Admission,
-): Promise<Response> {
+): Response {
   const log = `call:${id}` as const
   const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
-  const stream = services.streams.open({ scope, log, ...from, preamble, outgoing })
-  return eventStreamResponse(scope, services.handsOver ? stream.stream() : await stream.whole())
+  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {

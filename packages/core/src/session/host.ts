@@ -28,16 +28,9 @@ import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
 import type { Signals } from '../signals/signals.js'
 import type { RecoveredTool } from './recovery.js'
+import type { Standalone } from './standalone.js'
 import { HostTransport } from './transport.js'
 import type { MessageExtra, SendOptions } from './transport.js'
-
-/** Messages of a host that belong to no call: they go to the session's standalone stream. */
-export interface Standalone {
-  /** `once`: a name under which it is sent once, whichever node sends it. */
-  send(message: JsonRpcMessage, once?: string): Promise<void>
-  /** Opens the inbox in which answers for this host arrive. */
-  openInbox(hostId: string, host: CallHost): Promise<() => void>
-}
 
 const SETUP_TIMEOUT_MS = 30_000
 /** Pages of tools/list that are searched for a tool. */

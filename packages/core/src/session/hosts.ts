@@ -7,8 +7,8 @@ import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watch, Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
-import type { Standalone } from './host.js'
 import type { ServerFactory, SessionInfo } from './server-factory.js'
+import type { Standalone } from './standalone.js'
 import type { MessageExtra } from './transport.js'
 
 export type HostServices = {

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Call, CallHost, DispatchTarget } from '../call/call.js'
+import type { Call, DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
-import { decodeInboxItem, encodeInboxItem, INBOX_OPENED, MAX_INBOX } from '../call/inbox.js'
+import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
-import { isRandomId, randomId, requestKeyPrefix } from '../ids.js'
-import { ErrorCode, errorResponse, isRequest } from '../json-rpc.js'
+import { randomId, requestKeyPrefix } from '../ids.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -13,17 +13,15 @@ import type { Settings } from '../settings.js'
 import { endingOf } from '../signals/events.js'
 import type { CallEnding, TakeoverOutcome } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
-import { whileStoreFails, within } from '../store/retry.js'
-import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store } from '../store/store.js'
-import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
-import type { Host, Standalone } from './host.js'
+import type { Host } from './host.js'
 import { CANCELLED, Hosts } from './hosts.js'
 import { askerOf } from './questions.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { InnerOrigin, ServerFactory, SessionInfo } from './server-factory.js'
+import { StandaloneMessages } from './standalone.js'
 import { canPrime, MAX_STATE_CHARS, stateKey } from './state.js'
 import type { MessageExtra } from './transport.js'
 
@@ -47,16 +45,14 @@ export type Initialized =
   | { status: 'refused'; response: JsonRpcResponse }
   | { status: 'limit' }
 
-/** How long a standalone message may wait for a store that is away. */
-const SEND_WITHIN_MS = 10_000
 /** How long a client waits for an upstream to be heard, and to be told. */
 const HEARD_WITHIN_MS = 1000
 const TOLD_WITHIN_MS = 1000
-const PAGE = 500
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
 export class Sessions {
   readonly hosts: Hosts
+  readonly standalone: StandaloneMessages
   readonly #services: SessionServices
   readonly #store: Store
 
@@ -64,12 +60,13 @@ export class Sessions {
     const { store, watcher, logger, server, settings, signals } = services
     this.#services = services
     this.#store = store
+    this.standalone = new StandaloneMessages(store, watcher, settings)
     this.hosts = new Hosts({
       store,
       watcher,
       logger,
       server,
-      standalone: (sessionId) => this.#standalone(sessionId),
+      standalone: (sessionId) => this.standalone.of(sessionId),
       signals,
       validateEffects: settings.validateEffects,
       hostIdle: settings.hostIdle,
@@ -145,7 +142,7 @@ export class Sessions {
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
-  async recover({ call, request, history }: TakenOver): Promise<TakeoverOutcome> {
+  async recover({ call, request, runs }: TakenOver): Promise<TakeoverOutcome> {
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
       await call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
@@ -165,7 +162,7 @@ export class Sessions {
     const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
     if (this.#services.inner?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
-      const { resume } = call.requests.length === 1 ? history : {}
+      const { resume } = call.requests.length === 1 ? runs : {}
       if (resume) call.resumes(resume.sent)
       const more = { ...extra, recovered: true, ...(resume && { resume }) }
       this.#dispatch(call, call.runOn(host), call.scope, host, more)
@@ -173,7 +170,7 @@ export class Sessions {
     }
     let outcome: TakeoverOutcome = 'unknown'
     for (const [dispatched, interrupted] of call.runOn(host)) {
-      if (!history.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+      if (!runs.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
         continue
       }
@@ -254,32 +251,6 @@ export class Sessions {
     // A server object that can't be made now is made with the next request.
     const heard = host.then((made) => made.heard()).catch(() => undefined)
     return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
-  }
-
-  /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
-  async notify(sessionId: string, message: JsonRpcMessage, once = randomId()): Promise<boolean> {
-    const options = { nonce: once, maxLength: this.#services.settings.maxStandaloneEvents }
-    const data = JSON.stringify(message)
-    const id = await whileStoreFails(
-      () => this.#store.append(sessionId, 'out', data, options),
-      within(SEND_WITHIN_MS),
-    )
-    return id !== undefined
-  }
-
-  /** Notifies every session there is; resolves to their number. */
-  async broadcast(message: JsonRpcMessage): Promise<number> {
-    let sent = 0
-    let cursor: string | undefined
-    do {
-      const page = await this.#store.listSessions(cursor, PAGE)
-      // The store may keep the events of other transports as well.
-      const ids = page.ids.filter(isRandomId)
-      const outcomes = await Promise.all(ids.map((id) => this.notify(id, message)))
-      sent += outcomes.filter(Boolean).length
-      cursor = page.cursor
-    } while (cursor !== undefined)
-    return sent
   }
 
   #dispatch(
@@ -382,38 +353,6 @@ export class Sessions {
   #leave(sessionId: string, inbox: string, item: InboxItem, ifExists: boolean) {
     const options = { nonce: randomId(), maxLength: MAX_INBOX, ifExists }
     return this.#store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
-  }
-
-  #standalone(sessionId: string): Standalone {
-    return {
-      send: async (message, once) => {
-        const sent = await this.notify(sessionId, message, once)
-        if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
-      },
-      openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),
-    }
-  }
-
-  async #openInbox(sessionId: string, hostId: string, host: CallHost) {
-    const log = `call:${hostId}:in` as const
-    await this.#store.append(sessionId, log, INBOX_OPENED, { nonce: randomId(), maxLength: MAX_INBOX })
-    const tail = new Tail(
-      this.#store,
-      this.#services.watcher,
-      { scope: sessionId, log, after: BEGINNING },
-      {
-        write: (entry) => {
-          const item = decodeInboxItem(entry.data)
-          if (item?.kind === 'message') host.receive(item.message)
-          return true
-        },
-        over: () => tail.end(),
-      },
-    )
-    return () => {
-      tail.end()
-      void this.#store.dropLog(sessionId, log).catch(() => undefined)
-    }
   }
 
   async #refuse<T>(host: Host, outcome: T): Promise<T> {

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { ADAPTERS } from '../support/serve.js'
 import { expectJson, LATEST, Session, textOf } from '../support/session.js'
-import { waitFor } from '../../../../test-support/index.js'
 
 const EVENT_ID = /^[\w-]{22}\.\d+-\d+$/
 const OLD = ['2025-06-18', '2025-03-26', '2024-11-05']
@@ -82,22 +81,3 @@ describe.each(ADAPTERS)('headers through %s', (adapter) => {
     expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   })
 })
-
-test.each(ADAPTERS.filter((adapter) => adapter !== 'fetch'))(
-  'without a store an answer that is soon complete is sent whole, with one it begins before its end, through %s',
-  async (adapter) => {
-    await using alone = await startNodes({ adapter, count: 1, settings: { store: undefined } })
-    await using nodes = await startNodes({ adapter })
-    const isWhole = async (session: Session) => {
-      await using call = await session.call('echo', { text: 'short' })
-      const [priming, response, ...more] = await call.rest()
-      expect([priming?.data, priming?.id]).toEqual(['', expect.stringMatching(EVENT_ID)])
-      expect(textOf(JSON.parse(response?.data ?? '') as never)).toBe('short')
-      expect(more).toEqual([])
-      return call.response.headers.has('content-length')
-    }
-    const session = await Session.begin(alone)
-    await waitFor(() => isWhole(session))
-    expect(await isWhole(await Session.begin(nodes))).toBe(false)
-  },
-)

@@ -6,7 +6,7 @@ import { isTerminal, parseRecord } from './record.js'
 import type { InnerRecord, Origin, RecordedRequest, ResumePoint } from './record.js'
 
 /** What a journal says about the runs of a call so far. */
-export class History {
+export class EarlierRuns {
   readonly request: RecordedRequest
   /** How often the call was run, the run that follows included. */
   readonly attempt: number
