@@ -78,7 +78,8 @@ function checkServed({ server, handler, upstream }: DurableOptions) {
 class Node implements Durable {
   readonly #services: HttpServices
   readonly #timers: NodeJS.Timeout[]
-  readonly #handling = new Set<Promise<Response>>()
+  #handling = 0
+  #onHandled: () => void = () => undefined
   readonly #ownership: Ownership
   readonly #handsOver: boolean
   readonly #inner: InnerServers | undefined
@@ -155,14 +156,14 @@ class Node implements Durable {
       leaving.headers.set('connection', 'close')
       return leaving
     }
-    const handled = this.#signals.request
-      ? this.#handleObserved(request, options)
-      : handle(this.#services, request, options)
-    this.#handling.add(handled)
+    this.#handling++
     try {
-      return await handled
+      return await (this.#signals.request
+        ? this.#handleObserved(request, options)
+        : handle(this.#services, request, options))
     } finally {
-      this.#handling.delete(handled)
+      this.#handling--
+      if (this.#handling === 0) this.#onHandled()
     }
   }
 
@@ -186,7 +187,7 @@ class Node implements Durable {
 
   async #leave(graceMs: number) {
     const { calls, streams, sessions, store, logger } = this.#services
-    const quiet = Promise.all(this.#handling).then(() => calls.allEnded())
+    const quiet = this.#allHandled().then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
     calls.close()
@@ -200,6 +201,10 @@ class Node implements Durable {
     this.#inner?.close()
     this.#unobserve?.()
     await store.close()
+  }
+
+  async #allHandled() {
+    while (this.#handling > 0) await new Promise<void>((resolve) => (this.#onHandled = resolve))
   }
 
   /** Once, when the store is there. What can't be found out is no reason not to serve. */

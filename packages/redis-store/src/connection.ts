@@ -11,6 +11,7 @@ const RECONNECT_MS = 250
 
 /** A command that was sent and has not been answered. */
 type Flight = { deadline: Deadline; fail: (error: Error) => void; sentAt: number }
+const nobody = () => undefined
 
 const connections = new WeakMap<RedisLike, Connection>()
 
@@ -77,6 +78,8 @@ export class Connection {
 
   landed(flight: Flight) {
     this.#inFlight.delete(flight)
+    // The Set may leave a table behind in which it still is, and so would be all that waits for the command.
+    flight.fail = nobody
     this.#settledAt = performance.now()
     this.#stalled = false
   }

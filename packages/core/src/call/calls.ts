@@ -1,6 +1,7 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
+import { Members } from '../members.js'
 import type { Trace } from '../signals/telemetry.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
@@ -40,7 +41,7 @@ export class Calls {
   readonly #ownership: Ownership
   readonly #limits: { sessionTtl: number; maxOpenCalls: number }
   readonly #run: (unrun: Claimed) => void
-  readonly #owned = new Set<Call>()
+  readonly #owned = new Members<Call>()
   readonly #closed = new AbortController()
   #onEnded: () => void = () => undefined
 
@@ -57,7 +58,7 @@ export class Calls {
     this.#run = run
   }
 
-  get owned(): ReadonlySet<Call> {
+  get owned(): Members<Call> {
     return this.#owned
   }
 
@@ -101,11 +102,6 @@ export class Calls {
     while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
   }
 
-  #ended(call: Call) {
-    this.#owned.delete(call)
-    if (this.#owned.size === 0) this.#onEnded()
-  }
-
   /** No call is opened any more. */
   close() {
     this.#closed.abort()
@@ -134,8 +130,12 @@ export class Calls {
   }
 
   #own(start: Omit<CallStart, 'onEnded'>): Call {
-    const call: Call = new Call(this.#services, { ...start, onEnded: () => this.#ended(call) })
-    this.#owned.add(call)
+    const onEnded = () => {
+      leave()
+      if (this.#owned.size === 0) this.#onEnded()
+    }
+    const call = new Call(this.#services, { ...start, onEnded })
+    const leave = this.#owned.add(call)
     return call
   }
 

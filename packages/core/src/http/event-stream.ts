@@ -2,10 +2,10 @@ import type { Store, Entry } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { TailStart } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
+import { atEndOfTurn } from '../turn.js'
+import { EventBody } from './event-body.js'
+import { eventResponse } from './event-response.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
-
-/** Bytes a connection may hold; past it nothing more is read from the log until the client takes some. */
-const HIGH_WATER_BYTES = 64 * 1024
 
 /** What is used of a `ServerResponse`. */
 export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
@@ -22,15 +22,13 @@ export type EventStreamStart = TailStart & {
 
 /** One SSE connection: shows the entries of one log as events, from a cursor on, until the log's last one. */
 export class EventStream {
-  readonly body: ReadableStream<Uint8Array>
+  readonly body: EventBody
   readonly scope: string
   readonly log: string
   readonly openedAt = Date.now()
   /** The client holds an event id, so it loses nothing when the connection ends. */
   resumable: boolean
-  #controller!: ReadableStreamDefaultController<Uint8Array>
   #tail: Tail
-  #unsent = ''
   #closed = false
   #quietSince = Date.now()
   #stalledSince: number | undefined
@@ -41,22 +39,16 @@ export class EventStream {
     this.log = start.log
     this.resumable = start.preamble !== ''
     this.#start = start
-    this.body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller
-        },
-        pull: () => {
-          this.#stalledSince = undefined
-          this.#tail.resume()
-        },
-        cancel: () => this.#release(),
+    this.body = new EventBody({
+      onTaken: () => {
+        this.#stalledSince = undefined
+        this.#tail.resume()
       },
-      { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => chunk?.byteLength ?? 0 },
-    )
+      onCancelled: () => this.#release(),
+    })
     if (start.preamble !== '') {
       this.#gather()
-      this.#enqueue(start.preamble)
+      this.#write(start.preamble)
     }
     this.#tail = new Tail(store, watcher, start, {
       write: (entry) => {
@@ -64,13 +56,13 @@ export class EventStream {
         if (last) this.#gather()
         if (event !== undefined) {
           this.resumable = true
-          this.#unsent += event
+          this.#write(event)
           start.onWritten?.(entry)
         }
         if (last) this.close()
-        return !this.#closed && this.#hasRoom()
+        return !this.#closed && this.body.hasRoom
       },
-      flush: () => this.#flush(),
+      flush: () => this.body.flush(),
       over: () => this.close(),
     })
   }
@@ -82,9 +74,8 @@ export class EventStream {
   /** Ends the connection once the client has taken what it holds. */
   close() {
     if (this.#closed) return
-    this.#flush()
     this.#release()
-    this.#controller.close()
+    this.body.end()
   }
 
   /** Called now and then: keeps an idle connection alive, and ends one that takes nothing. */
@@ -96,9 +87,12 @@ export class EventStream {
       maxStreamAge,
     }: { keepAlive: number; stallTimeout: number; maxStreamAge: number },
   ) {
-    if (this.#hasRoom()) {
+    if (this.body.hasRoom) {
       if (this.resumable && now - this.openedAt >= maxStreamAge) this.close()
-      else if (now - this.#quietSince >= keepAlive) this.#enqueue(KEEP_ALIVE)
+      else if (now - this.#quietSince >= keepAlive) {
+        this.#write(KEEP_ALIVE)
+        this.body.flush()
+      }
     } else {
       this.#stalledSince ??= now
       if (now - this.#stalledSince >= stallTimeout) this.#disconnect()
@@ -108,7 +102,7 @@ export class EventStream {
   #disconnect() {
     this.#release()
     if (this.#start.outgoing) this.#start.outgoing.destroy()
-    else this.#controller.error(new Error('The client took no data for too long.'))
+    else this.body.fail(new Error('The client took no data for too long.'))
   }
 
   /** Head and first event go out in one write, and so do the last event and the end. */
@@ -116,23 +110,12 @@ export class EventStream {
     const { outgoing } = this.#start
     if (!outgoing?.cork) return
     outgoing.cork()
-    setImmediate(() => outgoing.uncork?.())
+    atEndOfTurn(() => outgoing.uncork?.())
   }
 
-  #enqueue(text: string) {
+  #write(text: string) {
     this.#quietSince = Date.now()
-    this.#controller.enqueue(Buffer.from(text))
-  }
-
-  /** Events that come together go out together. */
-  #flush() {
-    const text = this.#unsent
-    this.#unsent = ''
-    if (text !== '' && !this.#closed) this.#enqueue(text)
-  }
-
-  #hasRoom() {
-    return (this.#controller.desiredSize ?? 0) > this.#unsent.length
+    this.body.write(text)
   }
 
   #release() {
@@ -144,7 +127,7 @@ export class EventStream {
 }
 
 export function eventStreamResponse(sessionId: string, stream: EventStream): Response {
-  return new Response(stream.body, {
+  return eventResponse(stream.body, {
     headers: {
       'content-type': 'text/event-stream',
       'cache-control': 'no-cache, no-transform',

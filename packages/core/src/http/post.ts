@@ -8,6 +8,7 @@ import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
 import type { MessageExtra } from '../session/transport.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, EntryId } from '../store/store.js'
+import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
 import { eventId, primingEvent } from './events.js'
 import { eventStreamResponse } from './event-stream.js'
@@ -25,6 +26,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   guardAccept(request, 'application/json', 'text/event-stream')
   guardContentType(request)
   const { messages, batch } = await readBody(request, services.settings.maxBodyBytes, exchange.parsedBody)
+  await endOfTurn()
   const requests = messages.filter(isRequest)
   exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
   const initialize = requests.find(({ method }) => method === 'initialize')

@@ -1,10 +1,20 @@
 import type { StoredValue } from '../context/context-store.js'
+import { endOfTurn } from '../turn.js'
 import { keepingStore, MemoryHistories } from './memory-history.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryMaps } from './memory-maps.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
 import { BEGINNING, compareIds, splitId } from './store.js'
-import type { Admission, Store, StoredSession, WatchListener, ValueChange } from './store.js'
+import type {
+  Admission,
+  CallAppended,
+  NewCall,
+  OpenedCall,
+  Store,
+  StoredSession,
+  WatchListener,
+  ValueChange,
+} from './store.js'
 
 /**
  * A store in the memory of this process. Nothing survives the process, and no other process sees it;
@@ -168,7 +178,9 @@ class MemoryStore extends MemoryMaps implements Store {
     return forgotten
   }
 
-  openCall: Store['openCall'] = async (call) => {
+  openCall: Store['openCall'] = (call) => answer(this.#openCall(call))
+
+  #openCall(call: NewCall): OpenedCall {
     const session = this.#live(call.scope)
     if (!session || session.principal !== call.principal) return { status: 'unknown' }
     session.expiresAt = Date.now() + call.ttlMs
@@ -189,7 +201,9 @@ class MemoryStore extends MemoryMaps implements Store {
     return { status: 'opened', id, admission: admission(session) }
   }
 
-  appendCall: Store['appendCall'] = async (scope, callId, entries, close, effect) => {
+  appendCall: Store['appendCall'] = (...append) => answer(this.#appendCall(...append))
+
+  #appendCall(...[scope, callId, entries, close, effect]: Parameters<Store['appendCall']>): CallAppended {
     const session = this.#live(scope)
     const name = `call:${callId}` as const
     const log = session?.logs.get(name)
@@ -343,6 +357,12 @@ class MemoryStore extends MemoryMaps implements Store {
       }
     }
   }
+}
+
+/** What was done is told at the end of the turn, as a server would. */
+async function answer<T>(outcome: T): Promise<T> {
+  await endOfTurn()
+  return outcome
 }
 
 function admission({ label, version, delivered }: Session): Admission {

@@ -1,3 +1,4 @@
+import type { MiddlewareHandler } from 'hono'
 import { durable } from '../../src/index.js'
 import type {
   CommonOptions,
@@ -37,6 +38,7 @@ export type NodesOptions = {
   wrap?: (store: Store, node: number) => Store
   adapter?: Adapter
   parsed?: boolean
+  around?: MiddlewareHandler[]
   sdk?: Sdk
   /** What the nodes are given; default server objects. */
   host?: HostKind
@@ -64,7 +66,16 @@ export interface Nodes extends AsyncDisposable {
 }
 
 export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
-  const { count = 2, store = 'memory', wrap, adapter = 'fetch', parsed, sdk = 'v1', settings } = options
+  const {
+    count = 2,
+    store = 'memory',
+    wrap,
+    adapter = 'fetch',
+    parsed,
+    around,
+    sdk = 'v1',
+    settings,
+  } = options
   const storage = openStorage(store)
   const world = new World()
   const logs: LogLine[] = []
@@ -107,7 +118,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
             })
           : durable({ ...common, handler: wrapped(name), ...settings, server: undefined })
     mcps.push(mcp)
-    endpoints.push(await serve(adapter, mcp, parsed === undefined ? {} : { parsed }))
+    endpoints.push(await serve(adapter, mcp, { ...(parsed && { parsed }), ...(around && { around }) }))
   }
   return {
     world,

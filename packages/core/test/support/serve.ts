@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import express5 from 'express'
 import { Hono } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import { express } from '../../src/adapters/express.js'
 import { hono } from '../../src/adapters/hono.js'
 import { node } from '../../src/adapters/node.js'
@@ -24,8 +25,14 @@ export interface Endpoint extends AsyncDisposable {
   fetch(init?: RequestInit): Promise<Response>
 }
 
-/** `parsed`: something before the library has read the body already. */
-export async function serve(adapter: Adapter, mcp: Durable, { parsed = false } = {}): Promise<Endpoint> {
+/** `parsed`: something before the library has read the body already. `around`: for Hono, what runs around the library. */
+export type ServeOptions = { parsed?: boolean; around?: MiddlewareHandler[] }
+
+export async function serve(
+  adapter: Adapter,
+  mcp: Durable,
+  { parsed = false, around = [] }: ServeOptions = {},
+): Promise<Endpoint> {
   switch (adapter) {
     case 'fetch':
       return direct(mcp)
@@ -36,7 +43,7 @@ export async function serve(adapter: Adapter, mcp: Durable, { parsed = false } =
     case 'express4':
       return listen(createServer(expressApp(express4, mcp, parsed)))
     case 'hono':
-      return listen(createAdaptorServer({ fetch: honoApp(mcp, parsed).fetch }) as Server)
+      return listen(createAdaptorServer({ fetch: honoApp(mcp, parsed, around).fetch }) as Server)
   }
 }
 
@@ -103,13 +110,14 @@ function expressApp(framework: typeof express5, mcp: Durable, parsed: boolean) {
   return app
 }
 
-function honoApp(mcp: Durable, parsed: boolean) {
+function honoApp(mcp: Durable, parsed: boolean, around: MiddlewareHandler[]) {
   const app = new Hono<{ Variables: { auth: AuthInfo | undefined } }>()
   app.use(async (context, next) => {
     if (parsed && context.req.method === 'POST') await context.req.json().catch(() => undefined)
     context.set('auth', authInfoOf(context.req.header('authorization')))
     await next()
   })
+  for (const middleware of around) app.use(middleware)
   app.use('/mcp', hono(mcp))
   return app
 }
