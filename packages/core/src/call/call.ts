@@ -173,12 +173,9 @@ export class Call implements DispatchTarget {
       if (origin) await this.record({ again: { message, origin } })
       return
     }
-    await this.#journal.append({
-      kind: 'message',
-      message,
-      ...(step !== undefined && { step }),
-      ...(origin && { origin }),
-    })
+    const record = { kind: 'message', message, ...(step !== undefined && { step }) } as const
+    if (origin) await this.#journal.append({ ...record, origin })
+    else await this.#journal.post(record)
   }
 
   /** Notes where the server behind this one stands with the call. */

@@ -39,6 +39,10 @@ export type JournalStart = {
   onClosed: () => void
 }
 
+/** What a handler may say before what it has said is written: as many messages, of as many characters. */
+const MOST_POSTED = 32
+const MOST_CHARS = 16 * 1024
+
 type Waiting = {
   record: CallRecord
   entry: NewEntry
@@ -96,6 +100,15 @@ export class Journal {
       this.#waiting.push({ record, entry, effect, resolve, reject })
       if (!this.#writing) void this.#write()
     })
+  }
+
+  /** As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written. */
+  async post(record: CallRecord): Promise<void> {
+    const appended = this.append(record)
+    const isLittle =
+      this.#waiting.length <= MOST_POSTED && (this.#waiting.at(-1)?.entry.data.length ?? 0) <= MOST_CHARS
+    if (this.open && isLittle) appended.catch(() => undefined)
+    else await appended
   }
 
   async #write() {

@@ -84,6 +84,35 @@ describe('a journal', () => {
     expect(acknowledged).toEqual([1, 2, 3])
   })
 
+  test('what is posted need not be waited for, as long as little is', async () => {
+    const { appends, journal } = open()
+    const posted: number[] = []
+    const post = (n: number, text = '') => {
+      const said: CallRecord = { kind: 'message', message: { jsonrpc: '2.0', method: `m${n}${text}` } }
+      return journal.post(said).then(() => posted.push(n))
+    }
+    for (let n = 1; n <= 50; n++) void post(n)
+    void post(51, 'x'.repeat(100_000))
+    await turn()
+    expect(posted).toHaveLength(33)
+    appends[0]?.answer('appended')
+    await turn()
+    expect(appends.map(({ entries }) => entries.length)).toEqual([1, 50])
+    expect(posted).toHaveLength(33)
+    appends[1]?.answer('appended')
+    await turn()
+    expect(posted).toEqual(Array.from({ length: 51 }, (_, n) => n + 1))
+  })
+
+  test('a loss is told at the next post, and harms nobody who did not wait', async () => {
+    const { appends, journal, told } = open()
+    await journal.post(message(1))
+    appends[0]?.answer('fenced')
+    await turn()
+    expect(told).toEqual(['lost'])
+    await expect(journal.post(message(2))).rejects.toThrow(JournalLostError)
+  })
+
   test('writes together what was asked for while an append was under way', async () => {
     const { appends, append, heard } = open()
     for (let n = 1; n <= 50; n++) void append(n)
