@@ -21,7 +21,7 @@ export class Channel {
 
   /** The same function may listen twice; each ends on its own. */
   add(listener: WatchListener): () => void {
-    const own: WatchListener = (topic, value) => listener(topic, value)
+    const own: WatchListener = (...news) => listener(...news)
     this.#listeners.add(own)
     return () => this.#listeners.delete(own)
   }
@@ -44,11 +44,11 @@ export class Channel {
     this.wasActive = false
   }
 
-  emit(topic: string, value: string) {
+  emit(...news: Parameters<WatchListener>) {
     for (const listener of this.#listeners) {
       // In a turn of its own: what a listener throws must not reach the parser of the connection.
       queueMicrotask(() => {
-        if (this.#listeners.has(listener)) listener(topic, value)
+        if (this.#listeners.has(listener)) listener(...news)
       })
     }
   }

@@ -32,7 +32,7 @@ return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], KEYS[3], to
 
 export const append: Script = {
   keys: 3,
-  sha: '10ac62e3ede73263f15b9f1214bbedf36003093b',
+  sha: '5f207aa4045b260315d67b53aacaee6c988b0f0c',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
@@ -46,7 +46,8 @@ if repeated then
   return repeated
 end
 local id
-if redis.call('EXISTS', KEYS[2]) == 1 then
+local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if before then
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
 elseif ARGV[3] == '1' then
   return false
@@ -56,7 +57,12 @@ else
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], ARGV[4] .. ' ' .. id)
+local news = ARGV[4] .. ' ' .. id
+-- Who has read all that was there before needs to read nothing, then.
+if #ARGV[1] <= 4096 then
+  news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
+end
+redis.call('SPUBLISH', KEYS[1], news)
 return id
 `,
 }
@@ -568,7 +574,7 @@ return { principal, slide(KEYS[1], KEYS[2], KEYS[3], ttl) }
 
 export const keptAppend: Script = {
   keys: 4,
-  sha: '595d075ec35f95d5dcb6cd9353bcf59370b59a0f',
+  sha: 'f14b21e6ecc8cc999f04696773da8662b82bacdb',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -624,7 +630,8 @@ if repeated then
   return repeated
 end
 local id
-if redis.call('EXISTS', KEYS[2]) == 1 then
+local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if before then
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
 elseif ARGV[3] == '1' then
   return false
@@ -634,7 +641,12 @@ else
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], ARGV[4] .. ' ' .. id)
+local news = ARGV[4] .. ' ' .. id
+-- Who has read all that was there before needs to read nothing, then.
+if #ARGV[1] <= 4096 then
+  news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
+end
+redis.call('SPUBLISH', KEYS[1], news)
 return id
 end
 return keeping_log(KEYS[2], ARGV[4], append)

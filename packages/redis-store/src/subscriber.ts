@@ -92,8 +92,14 @@ export class Subscriber {
   }
 
   #heard(name: string, message: string) {
-    const space = message.indexOf(' ')
-    this.#channels.get(name)?.emit(message.slice(0, space), message.slice(space + 1))
+    const channel = this.#channels.get(name)
+    if (!channel) return
+    const [topic, rest] = cut(message)
+    if (!topic.startsWith('\n')) return channel.emit(topic, rest)
+    // A small entry comes with its news: log, id, the id before it, data.
+    const [id, more] = cut(rest)
+    const [previous, data] = cut(more)
+    channel.emit(topic.slice(1), id, { previous, entries: [{ id, data }] })
   }
 
   #brokeSoon() {
@@ -148,6 +154,11 @@ export class Subscriber {
     if (wanted && breaks === this.#breaks) channel.subscribed()
     return true
   }
+}
+
+function cut(text: string): [word: string, rest: string] {
+  const space = text.indexOf(' ')
+  return [text.slice(0, space), text.slice(space + 1)]
 }
 
 /** Lets waiters through while it is open. */

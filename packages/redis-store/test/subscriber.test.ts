@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startRedis, waitFor } from '../../../test-support/index.js'
-import { openStore } from './support.js'
+import { LIMITS, newSession, once, openStore } from './support.js'
 
 test('one connection for all watchers, one subscription per scope, none when nobody watches', async () => {
   await using server = await startRedis()
@@ -25,6 +25,22 @@ test('one connection for all watchers, one subscription per scope, none when nob
   expect(await channels()).toBe(40)
   for (const unwatch of watches.slice(40)) unwatch()
   await waitFor(async () => (await channels()) === 0)
+})
+
+test('a small entry comes with its news, a large one has to be read', async () => {
+  await using opened = openStore()
+  const { store } = opened
+  const session = newSession()
+  await store.createSession(session, LIMITS)
+  const news: (string[] | undefined)[] = []
+  await store.watch(session.id, (_topic, _id, appended) =>
+    news.push(appended && [appended.previous, ...appended.entries.map(({ data }) => data)]),
+  )
+  await store.append(session.id, 'out', 'small', once())
+  const second = await store.append(session.id, 'out', 'x'.repeat(4097), once())
+  await store.append(session.id, 'out', '\n small too', once())
+  await waitFor(() => news.length === 3, { what: 'all news' })
+  expect(news).toEqual([['0-0', 'small'], undefined, [second, '\n small too']])
 })
 
 test('a connection that breaks is replaced, and every listener told once', async () => {

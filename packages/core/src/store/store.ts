@@ -206,6 +206,11 @@ export type CloseCall = {
   unlessJoined?: boolean
 }
 
-/** `topic` is a log's name (value: its newest id), `deleted`, `resync`, or a topic of `publish`. */
-export type WatchListener = (topic: string, value: string) => void
+/**
+ * `topic` is a log's name (value: its newest id), `deleted`, `resync`, or a topic of `publish`. A store may say what was
+ * appended, so that a reader who stands right before it need not read.
+ */
+export type WatchListener = (topic: string, value: string, appended?: Appended) => void
+/** Entries of a log, and the id before them. */
+export type Appended = { previous: EntryId; entries: readonly Entry[] }
 export type Unwatch = () => void

@@ -1,11 +1,9 @@
 import { whileStoreFails } from './retry.js'
 import { compareIds } from './store.js'
-import type { Entry, EntryId, Store, Unwatch } from './store.js'
+import type { Appended, EntryId, Store, Unwatch } from './store.js'
 
-/** What a watcher hears: a topic of the store, with the entries themselves when this node appended them. */
-export type Signal = { topic: string; value: string; appended?: Appended }
-/** Entries just acknowledged, and the id before them, so that a reader standing there needs no read. */
-export type Appended = { previous: EntryId; entries: readonly Entry[] }
+/** What a watcher hears: a topic of the store, with the entries themselves when this node appended them or the store says them. */
+export type Signal = { topic: string; value: string; appended?: Appended | undefined }
 /** Topics that concern everything in a scope. */
 const FOR_ALL = new Set(['deleted', 'resync'])
 
@@ -62,7 +60,9 @@ export class Watcher {
     const ended = new AbortController()
     let late = false
     const subscribe = (): Promise<Unwatch> => {
-      const unwatch = this.#store.watch(scope, (topic, value) => this.#emit(scope, { topic, value }))
+      const unwatch = this.#store.watch(scope, (topic, value, appended) =>
+        this.#emit(scope, { topic, value, appended }),
+      )
       watched.active = stand(unwatch)
       watched.active.catch(() => {
         late = true

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { begin, contents, waitFor, HOUR, listen, once, open, useStores } from './stores.js'
+import { BEGINNING } from '../store/store.js'
+import type { WatchListener } from '../store/store.js'
 import type { CreateStores } from './stores.js'
 
 export function watchContract(create: CreateStores) {
@@ -29,6 +31,25 @@ export function watchContract(create: CreateStores) {
         ['topic', 'value with spaces\nand {more}'],
         ['empty', ''],
       ])
+    }
+  })
+
+  test('what it hears of an entry is what a reader finds', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const news: Parameters<WatchListener>[] = []
+    await store.watch(scope, (...heard) => news.push(heard))
+    const datas = ['a', 'b c\nd', '', '\n', 'x'.repeat(100_000)]
+    for (const data of datas) await peer.append(scope, 'out', data, once())
+    await waitFor('all news', () => news.length === datas.length)
+    const entries = await store.read(scope, 'out', BEGINNING, 100)
+    expect(news.map(([topic, id]) => [topic, id])).toEqual(entries?.map(({ id }) => ['out', id]))
+    for (const [, id, appended] of news) {
+      if (!appended) continue
+      expect(appended.entries.at(-1)?.id).toBe(id)
+      expect(await store.read(scope, 'out', appended.previous, appended.entries.length)).toEqual(
+        appended.entries,
+      )
     }
   })
 

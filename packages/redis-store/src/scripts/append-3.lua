@@ -11,7 +11,8 @@ if repeated then
   return repeated
 end
 local id
-if redis.call('EXISTS', KEYS[2]) == 1 then
+local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+if before then
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
 elseif ARGV[3] == '1' then
   return false
@@ -21,5 +22,10 @@ else
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], ARGV[4] .. ' ' .. id)
+local news = ARGV[4] .. ' ' .. id
+-- Who has read all that was there before needs to read nothing, then.
+if #ARGV[1] <= 4096 then
+  news = '\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
+end
+redis.call('SPUBLISH', KEYS[1], news)
 return id
