@@ -259,11 +259,13 @@ class RedisStore extends Ownership implements Store {
   }
 
   /** One plain command: the stream itself is the fence. If it refuses, the script knows why. */
-  async #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
+  #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
     const journal = this.keys.log(scope, `call:${callId}`)
-    const reply = await this.client.append(journal, entry.id, 'd', entry.data, 't', entry.after ?? 0)
-    if (reply === 'refused') return this.#appendByScript(scope, callId, [entry])
-    return reply === null ? 'gone' : 'appended'
+    const added = this.client.append(journal, entry.id, 'd', entry.data, 't', entry.after ?? 0)
+    return added.then((reply) => {
+      if (reply === 'refused') return this.#appendByScript(scope, callId, [entry])
+      return reply === null ? 'gone' : 'appended'
+    })
   }
 
   async findCalls(scope: string, prefix: string) {

@@ -88,7 +88,7 @@ export class Call implements DispatchTarget {
   readonly #unanswered: Map<string, JsonRpcRequest>
   readonly #endWatch: () => void
   readonly #close: CloseCall
-  readonly #steps: Map<string, StepRecord>
+  readonly #steps: ReadonlyMap<string, StepRecord> | undefined
   #sent: SentMessages
   /** Answers by question, also those for questions that this run has not asked yet. */
   readonly #answers = new Map<string, JsonRpcResponse>()
@@ -110,7 +110,7 @@ export class Call implements DispatchTarget {
     this.attempt = past?.runs.attempt ?? 1
     this.#services = services
     this.#onEnded = onEnded
-    this.#steps = past?.runs.steps ?? new Map()
+    this.#steps = past?.runs.steps
     this.#sent = past?.runs.sent ?? new SentMessages()
     this.#questions = this.#sent.questionCount
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
@@ -122,9 +122,6 @@ export class Call implements DispatchTarget {
       id: first,
       close: this.#close,
       abandoned: this.#abandoned,
-      onRecorded: (record) => {
-        if (record.kind === 'step') this.#steps.set(record.step.id, record.step)
-      },
       onLost: () => this.#lose(),
       onClosed: () => this.#end(),
     })
@@ -243,9 +240,9 @@ export class Call implements DispatchTarget {
     return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
   }
 
-  /** The newest record of a step. */
+  /** The newest record of a step from an earlier run. */
   step(id: string) {
-    return this.#steps.get(id)
+    return this.#steps?.get(id)
   }
 
   /** Resolves when the record is acknowledged; `conflict`: its effect did not apply, and nothing was recorded. */

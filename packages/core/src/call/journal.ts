@@ -32,8 +32,6 @@ export type JournalStart = {
   id: EntryId
   close: CloseCall
   abandoned: Ending
-  /** Told before whoever waits for the record. */
-  onRecorded: (record: CallRecord) => void
   onLost: () => void
   /** The terminal record stands, or never will. */
   onClosed: () => void
@@ -127,10 +125,7 @@ export class Journal {
   }
 
   #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {
-    if (outcome === 'appended') {
-      this.#tell(batch)
-      for (const { record } of batch) this.#at.onRecorded(record)
-    }
+    if (outcome === 'appended') this.#tell(batch)
     if (this.#closes(batch)) this.#at.onClosed()
     for (const { resolve } of batch) resolve(outcome === 'appended' ? 'recorded' : outcome)
   }

@@ -21,7 +21,7 @@ export interface CallLog {
   /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
   readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
 
-  /** The newest record of a step, from an earlier run or this one. `pending`: in replays for comparison only. */
+  /** The newest record of a step from an earlier run; in this one no step is begun twice. `pending`: in replays for comparison only. */
   step(id: string): StepRecord | PendingStep | undefined
   /**
    * Resolves when the record is acknowledged. `conflict`: the effect did not apply, and nothing was recorded.

@@ -48,7 +48,8 @@ const stopsBySignal = new WeakMap<AbortSignal, Set<() => void>>()
 function stopsOf(signal: AbortSignal): Set<() => void> {
   const known = stopsBySignal.get(signal)
   if (known) return known
-  const stops = new Set<() => void>()
+  // Never empty: V8 makes a new table for a Set whenever its last member goes.
+  const stops = new Set<() => void>([() => undefined])
   stopsBySignal.set(signal, stops)
   signal.addEventListener('abort', () => stops.forEach((stop) => stop()), { once: true })
   return stops

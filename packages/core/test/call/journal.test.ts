@@ -50,7 +50,6 @@ function open() {
     id: '7-1',
     close: CLOSE,
     abandoned,
-    onRecorded: ({ kind }: CallRecord) => void told.push(kind),
     onLost: () => void told.push('lost'),
     onClosed: () => void told.push('closed'),
   }
@@ -175,7 +174,7 @@ describe('a journal', () => {
     ])
   })
 
-  test('its owner is told of each record, then of the end', async () => {
+  test('its owner is told of the end', async () => {
     const { appends, append, journal, told } = open()
     void append(1)
     void journal.append(step)
@@ -185,7 +184,7 @@ describe('a journal', () => {
     await turn()
     appends[1]?.answer('appended')
     await last
-    expect(told).toEqual(['message', 'step', 'response', 'closed'])
+    expect(told).toEqual(['closed'])
   })
 
   test('its owner is told when it is lost, also that it will not end', async () => {
