@@ -7,7 +7,8 @@ type Profile = { nodes: { id: number; callFrame: Frame }[]; samples: number[]; t
 /** Where the time of a CPU profile went, by layer and by function, each as a share of the time that was not idle. */
 export type SelfTimes = { layers: Map<string, number>; functions: Map<string, number> }
 
-const IDLE = '(idle)'
+/** Not the work of the process: waiting, and the profiler itself, which is started through the inspector. */
+const NO_WORK = new Set(['(idle)', 'dispatch'])
 const LAYERS_SHOWN = 14
 const FUNCTIONS_SHOWN = 20
 
@@ -20,7 +21,7 @@ export async function selfTimes(file: string): Promise<SelfTimes> {
   for (const [index, id] of samples.entries()) {
     const frame = frames.get(id)
     const time = timeDeltas[index] ?? 0
-    if (!frame || frame.functionName === IDLE) continue
+    if (!frame || (frame.url === '' && NO_WORK.has(frame.functionName))) continue
     busy += time
     add(layers, layerOf(frame), time)
     add(functions, nameOf(frame), time)
