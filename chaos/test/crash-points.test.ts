@@ -8,20 +8,26 @@ import { redis, twoAtATime } from './support.js'
 // node finishes it; then the node that takes over meets one at every operation of its own, and a third finishes.
 
 const never: CrashPoint = { operation: 0, moment: 'never' }
-const { operations: alone } = await crashRun({ redis, points: [never] })
-const first = alone[0] ?? []
+/** Messages that nobody waits for may go out together, so that some runs take an operation more than others: the fewest count. */
+async function fewestOperations(points: readonly CrashPoint[]): Promise<readonly string[]> {
+  const runs = []
+  for (let run = 0; run < 3; run++) runs.push((await crashRun({ redis, points })).operations.at(-1) ?? [])
+  return runs.reduce((fewest, run) => (run.length < fewest.length ? run : fewest))
+}
+const first = await fewestOperations([never])
 /** The first node asks, and dies: half of everything is in the journal. */
 const halfway: CrashPoint = { operation: Math.ceil(first.length / 2), moment: 'after' }
-const { operations: pair } = await crashRun({ redis, points: [halfway, never] })
-const second = pair[1] ?? []
+const second = await fewestOperations([halfway, never])
 
 const numbered = (names: readonly string[]) => names.map((name, index) => ({ operation: index + 1, name }))
 
 async function expectNothingBroken(points: readonly CrashPoint[]) {
-  const { violations, details, operations } = await twoAtATime(() => crashRun({ redis, points }))
-  expect(violations, details).toEqual([])
-  const reached = points.map(({ operation }, index) => (operations[index]?.length ?? 0) >= operation)
-  expect(reached, `it did not get so far: ${JSON.stringify(operations)}`).toEqual(points.map(() => true))
+  for (let tries = 1; ; tries++) {
+    const { violations, details, operations } = await twoAtATime(() => crashRun({ redis, points }))
+    expect(violations, details).toEqual([])
+    if (points.every(({ operation }, index) => (operations[index]?.length ?? 0) >= operation)) return
+    expect(tries, `it did not get so far: ${JSON.stringify(operations)}`).toBeLessThan(4)
+  }
 }
 
 test('the scenario has enough operations for the points to mean something', () => {
