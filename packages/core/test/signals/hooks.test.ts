@@ -7,6 +7,7 @@ import { startNodes } from '../support/nodes.js'
 import { Session } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { Weather } from '../support/weather.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 const logger = { error() {}, warn() {}, info() {}, debug() {} }
 
@@ -70,7 +71,7 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     const session = await Session.begin(nodes)
     const call = await session.call('say', { count: 3, gate: 'g' })
     const priming = await call.next()
-    await nodes.world.happened.until('started g')
+    for (let n = 0; n < 3; n++) await call.nextMessage()
     await call[Symbol.asyncDispose]()
     const first = { sessionId: session.id, stream: 'call', resumed: false } as const
     expect(await heard.until('streamClosed', first)).toMatchObject(first)
@@ -186,10 +187,11 @@ test('a hook that throws, at once or later, is logged and hurts nothing', async 
   await using nodes = await startNodes({ count: 1, settings: { on } })
   const session = await Session.begin(nodes)
   expect(await session.result('echo', { text: 'unhurt' })).toBe('unhurt')
-  const logged = nodes.logs.filter(({ level }) => level === 'error')
+  const errors = () => nodes.logs.filter(({ level }) => level === 'error')
+  await waitFor(() => errors().length === 4)
   // For initialize, and for the tool.
   const twice = [{ fields: { hook: 'callBegun' } }, { fields: { hook: 'call' } }]
-  expect(logged).toMatchObject([...twice, ...twice])
+  expect(errors()).toMatchObject([...twice, ...twice])
 })
 
 test('what nobody listens to is not there, and costs nothing', () => {

@@ -62,7 +62,7 @@ describe.each(STORES)('metrics, %s', (store) => {
     const session = await Session.begin(nodes)
     const stream = await session.call('say', { count: 3, gate: 'g' })
     const priming = await stream.next()
-    await nodes.world.happened.until('started g')
+    for (let n = 0; n < 3; n++) await stream.nextMessage()
     await using resumed = await session.stream(priming?.id, { node: 1 })
     for (let n = 0; n < 3; n++) await resumed.nextMessage()
     await nodes.mcp(0).close({ graceMs: 0 })
