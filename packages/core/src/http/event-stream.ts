@@ -2,7 +2,6 @@ import type { Store, Entry } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { TailStart } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
-import { atEndOfTurn } from '../turn.js'
 import { EventBody } from './event-body.js'
 import { eventResponse } from './event-response.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
@@ -110,7 +109,7 @@ export class EventStream {
     const { outgoing } = this.#start
     if (!outgoing?.cork) return
     outgoing.cork()
-    atEndOfTurn(() => outgoing.uncork?.())
+    setImmediate(() => outgoing.uncork?.())
   }
 
   #write(text: string) {
