@@ -16,8 +16,12 @@ export function currentScope(): AsyncScope {
   return scopes.getStore() ?? NONE
 }
 
-export function runInScope<T>(scope: AsyncScope, work: () => T): T {
-  return scopes.run(scope, work)
+export function runInScope<Args extends unknown[], T>(
+  scope: AsyncScope,
+  work: (...args: Args) => T,
+  ...args: Args
+): T {
+  return scopes.run(scope, work, ...args)
 }
 
 const NONE: AsyncScope = Object.freeze({})

@@ -30,9 +30,13 @@ type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?:
 const currentRun = () => currentScope().run as Run | undefined
 
 /** Runs `dispatch`, and the handler below it, as this call. */
-export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
+export function runInCall<Args extends unknown[], T>(
+  call: RunningCall,
+  dispatch: (...args: Args) => T,
+  ...args: Args
+): T {
   const run: Run = { ...call }
-  return runInScope({ run }, dispatch)
+  return runInScope({ run }, dispatch, ...args)
 }
 
 /** The log of the call or replay that the code runs in, if it does. */

@@ -88,15 +88,10 @@ export class Steps {
   attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
     const { callId } = this.#log
     const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
-    const run = (signal: AbortSignal): StepRun => ({
-      get idempotencyKey() {
-        return digest(`${callId}\n${step.id}`)
-      },
-      signal,
-      attempt,
-    })
     try {
-      const value = runAttempt(this.signal, timeout, (signal) => this.within(step, () => body(run(signal))))
+      const value = runAttempt(this.signal, timeout, (signal) =>
+        this.within(step, () => body(new BodyRun(callId, step.id, signal, attempt))),
+      )
       if (!isPromise(value)) return this.outcome(step, value)
       return Promise.resolve(value).then(
         (settled) => this.outcome(step, settled),
@@ -178,6 +173,26 @@ export class Steps {
   #replay(step: Step, encoded: string): unknown {
     const checked = checkStep(step, decodeValue(encoded))
     return isPromise(checked) ? checked.then((done) => valueOf(step, done)) : valueOf(step, checked)
+  }
+}
+
+/** A class: an object with a getter of its own takes V8 a hidden class each, which outlives the step. */
+class BodyRun implements StepRun {
+  readonly #callId: string
+  readonly #stepId: string
+
+  constructor(
+    callId: string,
+    stepId: string,
+    readonly signal: AbortSignal,
+    readonly attempt: number,
+  ) {
+    this.#callId = callId
+    this.#stepId = stepId
+  }
+
+  get idempotencyKey() {
+    return digest(`${this.#callId}\n${this.#stepId}`)
   }
 }
 

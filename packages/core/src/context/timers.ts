@@ -1,3 +1,5 @@
+import { Members } from '../members.js'
+
 /** Timers of Node.js beyond it fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 
@@ -28,14 +30,13 @@ export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Pr
     const working = work()
     const stop = () => reject(signal.reason as Error)
     if (signal.aborted) stop()
-    const stops = stopsOf(signal)
-    stops.add(stop)
+    const leave = stopsOf(signal).add(stop)
     const succeed = (value: T) => {
-      stops.delete(stop)
+      leave()
       resolve(value)
     }
     const fail = (error: Error) => {
-      stops.delete(stop)
+      leave()
       reject(error)
     }
     working.then(succeed, fail)
@@ -43,14 +44,16 @@ export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Pr
 }
 
 /** What is to be stopped when a signal fires. One listener for all: a call may take very many steps. */
-const stopsBySignal = new WeakMap<AbortSignal, Set<() => void>>()
+const stopsBySignal = new WeakMap<AbortSignal, Members<() => void>>()
 
-function stopsOf(signal: AbortSignal): Set<() => void> {
+function stopsOf(signal: AbortSignal): Members<() => void> {
   const known = stopsBySignal.get(signal)
   if (known) return known
-  // Never empty: V8 makes a new table for a Set whenever its last member goes.
-  const stops = new Set<() => void>([() => undefined])
+  const stops = new Members<() => void>()
   stopsBySignal.set(signal, stops)
-  signal.addEventListener('abort', () => stops.forEach((stop) => stop()), { once: true })
+  const stopAll = () => {
+    for (const stop of stops) stop()
+  }
+  signal.addEventListener('abort', stopAll, { once: true })
   return stops
 }

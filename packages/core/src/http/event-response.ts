@@ -25,36 +25,53 @@ function keepsBody(Response: ResponseClass): boolean {
 /** Whoever looks at the body, such as a middleware, gets a true stream, and then that is what is sent. */
 function unread(Response: ResponseClass): UnreadResponseClass {
   class Unread extends Response {
-    readonly #read: () => Response
+    readonly #unread: UnreadBody
 
     constructor(events: EventBody, init: ResponseInit) {
-      let read: Response | undefined
-      const body = {
-        get locked() {
-          return read?.body?.locked ?? false
-        },
-        getReader: () => read?.body?.getReader() ?? events,
-        cancel: () => read?.body?.cancel() ?? events.cancel(),
-      }
+      const body = new UnreadBody(events)
       super(body as unknown as ReadableStream, init)
-      this.#read = () =>
-        (read ??= new Response(events.stream(), { status: this.status, headers: this.headers }))
+      this.#unread = body
+    }
+
+    get #read() {
+      const { status, headers } = this
+      return (this.#unread.read ??= new Response(this.#unread.events.stream(), { status, headers }))
     }
 
     static {
       for (const name of ['body', 'bodyUsed'] as const)
         Object.defineProperty(this.prototype, name, {
           get(this: Unread) {
-            return this.#read()[name]
+            return this.#read[name]
           },
         })
       for (const name of ['arrayBuffer', 'blob', 'clone', 'formData', 'json', 'text'] as const)
         Object.defineProperty(this.prototype, name, {
           value(this: Unread) {
-            return this.#read()[name]()
+            return this.#read[name]()
           },
         })
     }
   }
   return Unread
+}
+
+/** What of a `ReadableStream` is used to send it. */
+class UnreadBody {
+  /** What somebody has looked at. */
+  read: Response | undefined
+
+  constructor(readonly events: EventBody) {}
+
+  get locked() {
+    return this.read?.body?.locked ?? false
+  }
+
+  getReader() {
+    return this.read?.body?.getReader() ?? this.events
+  }
+
+  cancel() {
+    return this.read?.body?.cancel() ?? this.events.cancel()
+  }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
+import { Members } from '../members.js'
 import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Entry, Store } from '../store/store.js'
@@ -21,7 +22,7 @@ export class Streams {
   readonly #watcher: Watcher
   readonly #settings: Settings
   readonly #signals: Signals
-  readonly #open = new Map<string, Set<EventStream>>()
+  readonly #open = new Map<string, Members<EventStream>>()
   #closed = false
 
   constructor(store: Store, watcher: Watcher, settings: Settings, signals: Signals) {
@@ -50,8 +51,8 @@ export class Streams {
 
   open(start: StreamStart): EventStream {
     const { scope } = start
-    const streams = this.#open.get(scope) ?? new Set()
-    this.#open.set(scope, streams)
+    const streams = this.#open.get(scope) ?? new Members<EventStream>()
+    if (streams.size === 0) this.#open.set(scope, streams)
     const onEnded = this.#signals.stream?.(describe(start))
     const replayed = start.resumed && this.#signals.replayed ? new Replayed() : undefined
     const stream = new EventStream(this.#store, this.#watcher, {
@@ -60,11 +61,11 @@ export class Streams {
       onClosed: () => {
         start.onClosed?.()
         onEnded?.()
-        streams.delete(stream)
+        leave()
         if (streams.size === 0 && this.#open.get(scope) === streams) this.#open.delete(scope)
       },
     })
-    streams.add(stream)
+    const leave = streams.add(stream)
     if (replayed) void replayed.tell(stream, start, this.#signals)
     if (this.#closed) stream.close()
     return stream

@@ -1,3 +1,4 @@
+import { Members } from '../members.js'
 import { whileStoreFails } from './retry.js'
 import { compareIds } from './store.js'
 import type { Appended, EntryId, Store, Unwatch } from './store.js'
@@ -9,7 +10,7 @@ const FOR_ALL = new Set(['deleted', 'resync'])
 
 type Listener = (signal: Signal) => void
 type Scope = {
-  listeners: Map<string, Set<Listener>>
+  listeners: Map<string, Members<Listener>>
   active: Promise<void>
   standing: boolean
   end: () => void
@@ -30,13 +31,14 @@ export class Watcher {
   /** Listens from now on to one topic, and to what concerns all: `deleted` and `resync`. */
   watch(scope: string, topic: string, listener: Listener): Watch {
     const watched = this.#scopes.get(scope) ?? this.#begin(scope)
-    const listeners = watched.listeners.get(topic) ?? new Set()
-    watched.listeners.set(topic, listeners.add(listener))
+    const listeners = watched.listeners.get(topic) ?? new Members<Listener>()
+    if (listeners.size === 0) watched.listeners.set(topic, listeners)
+    const leave = listeners.add(listener)
     return {
       active: watched.active,
       standing: watched.standing,
       end: () => {
-        if (!listeners.delete(listener) || listeners.size > 0) return
+        if (!leave() || listeners.size > 0) return
         if (watched.listeners.get(topic) === listeners) watched.listeners.delete(topic)
         if (watched.listeners.size > 0) return
         watched.end()
