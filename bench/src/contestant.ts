@@ -6,7 +6,6 @@ import { serve } from '@hono/node-server'
 import type { AddressInfo } from 'node:net'
 import { serveCommands } from './commands.js'
 import { hanging } from './contestant/hanging.js'
-import { makeServers } from './contestant/making.js'
 import { mount } from './contestant/mounts.js'
 import type { Kind } from './contestant/mounts.js'
 import { notify, publish } from './contestant/notifying.js'
@@ -47,7 +46,6 @@ const commands = {
   roundTrips: () => countRoundTrips(redisUrl),
   notify: (job: NotifyJob) => notify(mounted, job),
   publish: (job: NotifyJob) => publish(mounted, job),
-  makeServers: (job: { count: number }) => makeServers(mounted, job),
   /** From now on the tool `hang` does not end here. */
   hang: () => void (hanging.wanted = true),
   /** How many of its calls there are. */

@@ -1,14 +1,16 @@
 // The load generator: all clients of a run, in one process apart from the servers. Prints `listening on URL`.
 
 import { serveCommands } from './commands.js'
-import { growth, rebuild } from './load/blocks.js'
+import { alternating } from './load/alternating.js'
+import { growth } from './load/blocks.js'
 import { closedLoop } from './load/closed-loop.js'
 import { heard, listen, stopListening } from './load/listening.js'
-import { pings } from './load/pings.js'
+import { rebuild } from './load/rebuild.js'
 import { replay } from './load/replay.js'
 import { createSessions, dropStreams, holdStreams } from './load/sessions.js'
 
 const commands = {
+  alternating,
   closedLoop,
   createSessions,
   dropStreams,
@@ -16,7 +18,6 @@ const commands = {
   heard,
   holdStreams,
   listen,
-  pings,
   rebuild,
   replay,
   stopListening,

@@ -12,6 +12,7 @@ import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { Redis } from 'ioredis'
 import { createDurableServer, createServer, createServer2, createServerOf20 } from './add-server.js'
+import { addMaking } from './making.js'
 
 export const kinds = [
   'durable-redis',
@@ -39,6 +40,7 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
       const server = kind === 'durable-redis' ? createDurableServer : createServerOf20
       const mcp = durable({ server, store: redisStore(redis), ...settings })
       app.use('/mcp', hono(mcp))
+      if (kind === 'durable-of-20') addMaking(app, redis)
       return { app, mcp, redis }
     }
     case 'durable-memory': {

@@ -51,38 +51,28 @@ async function run(bench: Bench): Promise<Measurements> {
   const busy = bench.wants('latency') && calls.rows.filter(bench.wants).length === 1 ? [] : field
   for (const entrant of field) await entrant.warmUp(bench)
   const single = bench.wants('latency') ? [sdk!, redis!] : []
-  const pings: number[] = []
-  const ping = async () => {
-    const { p50 } = await bench.load.tell('pings', { redis: everysec.url, ms: bench.effort.roundMs / 4 })
-    pings.push(p50)
-  }
   const turns = [
     ...busy.map((entrant) => () => entrant.rush(bench)),
     ...single.map((entrant) => () => entrant.alone(bench)),
-    ...(single.length > 0 ? [ping] : []),
   ]
   await takeTurns(bench.effort.rounds, turns, bench.progress)
   for (const entrant of field) entrant.tell(bench)
   for (const entrant of busy) if (budgeted.has(entrant.name)) await entrant.budget(bench)
-  return measurements(bench, new Map(field.map((entrant) => [entrant.name, entrant])), pings)
+  return measurements(bench, new Map(field.map((entrant) => [entrant.name, entrant])))
 }
 
-function measurements(
-  bench: Bench,
-  field: ReadonlyMap<string, Entrant>,
-  pings: readonly number[],
-): Measurements {
+function measurements(bench: Bench, field: ReadonlyMap<string, Entrant>): Measurements {
   const rushes = (name: EntrantName, pick: (result: LoopResult) => number) =>
     (field.get(name)?.rushes ?? []).map(pick)
   const rates = (name: EntrantName) => rushes(name, ({ perSecond }) => perSecond)
   const p99s = (name: EntrantName) => rushes(name, ({ latencies }) => latencies.p99)
-  const alone = (name: EntrantName) => (field.get(name)?.singles ?? []).map(({ latencies }) => latencies.p50)
+  const alone = (name: EntrantName) => field.get(name)?.singles ?? []
   const all: Measurements = {
     'calls-redis': compare(rates('redis'), rates('sdk')),
     'calls-memory': compare(rates('memory'), rates('sdk')),
     latency: compare(
-      alone('redis'),
-      alone('sdk').map((p50, round) => p50 + 2 * (pings[round] ?? NaN)),
+      alone('redis').map(({ calls: { p50 } }) => p50),
+      alone('sdk').map(({ calls: { p50 }, pings }) => p50 + 2 * pings.p50),
     ),
     p99: compare(p99s('redis'), p99s('sdk')),
     'calls-redis-always': compare(rates('always'), rates('sdk')),

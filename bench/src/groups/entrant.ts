@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RedisServer } from '../../../test-support/index.js'
 import type { Bench } from '../bench.js'
+import type { Alternating } from '../load/alternating.js'
 import type { LoopResult } from '../load/closed-loop.js'
 import { median } from '../measure.js'
 import type { Contestant } from '../processes.js'
@@ -15,7 +16,7 @@ const CLIENTS = 32
 export class Entrant {
   readonly name: string
   readonly rushes: LoopResult[] = []
-  readonly singles: LoopResult[] = []
+  readonly singles: Alternating[] = []
   readonly cpu: { server: number; redis: number }[] = []
   readonly #redis: RedisServer
   readonly #contestant: Contestant
@@ -49,11 +50,11 @@ export class Entrant {
     })
   }
 
-  /** One client. */
+  /** One client, which also says how long a PING takes meanwhile. */
   async alone({ load, effort, profile }: Bench) {
-    const job = { url: this.#contestant.url, clients: 1, warmUpMs: 100, ms: effort.roundMs / 2, progress: 0 }
+    const job = { url: this.#contestant.url, redis: this.#redis.url, warmUpMs: 100, ms: effort.roundMs / 2 }
     const result = await this.#contestant.profiled(profile(`latency-${this.name}`), () =>
-      load.tell('closedLoop', job),
+      load.tell('alternating', job),
     )
     this.singles.push(result)
   }

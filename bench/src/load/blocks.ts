@@ -42,21 +42,3 @@ async function p50Of(client: Client, block: number) {
   for (let call = 0; call < block; call++) await watch.time(() => client.add())
   return watch.latencies.p50
 }
-
-/** p50 in µs of the first call of a session on a node that does not have it in memory, and of the second. */
-export async function rebuild({ from, to, count }: { from: string; to: string; count: number }) {
-  const begins = await Client.connect(new URL(from))
-  // One connection for all sessions, else the first call would pay for it.
-  const client = await Client.connect(new URL(to))
-  const first = new Stopwatch()
-  const second = new Stopwatch()
-  for (let session = 0; session < count; session++) {
-    await begins.initialize()
-    client.sessionId = begins.sessionId
-    await first.time(() => client.add())
-    await second.time(() => client.add())
-  }
-  client.close()
-  begins.close()
-  return { first: first.latencies.p50, second: second.latencies.p50 }
-}

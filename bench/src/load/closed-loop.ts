@@ -37,7 +37,8 @@ export async function closedLoop({
   return { perSecond: latencies.count / seconds, latencies, loadCpu: cpu() }
 }
 
-async function connected(url: string, count: number): Promise<Client[]> {
+/** Clients with sessions of their own, which serve every round at the same server. */
+export async function connected(url: string, count: number): Promise<Client[]> {
   const known = sessions.get(url) ?? []
   await Promise.all(known.slice(0, count).map((client) => client.reconnect()))
   while (known.length < count) known.push(await Client.connect(new URL(url)))

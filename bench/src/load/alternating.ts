@@ -1,0 +1,36 @@
+import { Redis } from 'ioredis'
+import { Stopwatch } from '../measure.js'
+import type { Latencies } from '../measure.js'
+import { connected } from './closed-loop.js'
+
+export type AlternatingJob = { url: string; redis: string; warmUpMs: number; ms: number }
+export type Alternating = { calls: Latencies; pings: Latencies }
+
+const connections = new Map<string, Redis>()
+
+/**
+ * One client: a call of `add`, then a PING to Redis, and so on. A round trip to Redis takes the longer the longer Redis
+ * and its client had nothing to do, so it is measured where calls are, and not in a loop of its own.
+ */
+export async function alternating({
+  url,
+  redis: redisUrl,
+  warmUpMs,
+  ms,
+}: AlternatingJob): Promise<Alternating> {
+  const [client] = await connected(url, 1)
+  const redis = connections.get(redisUrl) ?? new Redis(redisUrl)
+  connections.set(redisUrl, redis)
+  const loop = async (forMs: number) => {
+    const calls = new Stopwatch()
+    const pings = new Stopwatch()
+    const until = performance.now() + forMs
+    while (performance.now() < until) {
+      await calls.time(() => client!.add())
+      await pings.time(() => redis.ping())
+    }
+    return { calls: calls.latencies, pings: pings.latencies }
+  }
+  await loop(warmUpMs)
+  return loop(ms)
+}
