@@ -1,4 +1,4 @@
-import { currentScope, runInScope } from './async-scope.js'
+import { currentScope, followScopes, runInScope } from './async-scope.js'
 import type { CallLog } from './call-log.js'
 import type { ContextStore } from './context-store.js'
 import { DurableContext } from './context.js'
@@ -29,7 +29,7 @@ type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?:
 
 const currentRun = () => currentScope().run as Run | undefined
 
-/** Runs `dispatch`, and the handler below it, as this call. */
+/** Runs `dispatch`, and the handler below it, as this call; the caller follows scopes until that has ended. */
 export function runInCall<Args extends unknown[], T>(
   call: RunningCall,
   dispatch: (...args: Args) => T,
@@ -74,7 +74,14 @@ export async function withContext<T>(
   if (run.onBegin) await run.onBegin()
   const ending = await endingOf(() => handler(context as DurableContext<never>))
   const begun = context.end()
-  const rerun = (call: RunningCall) => runInCall(call, () => withContext(extra, handler))
+  const rerun = async (call: RunningCall) => {
+    const unfollow = followScopes()
+    try {
+      return await runInCall(call, withContext, extra, handler)
+    } finally {
+      unfollow()
+    }
+  }
   run.onHandled?.({ ending, begun, rerun })
   if ('error' in ending) throw ending.error
   return ending.result as T

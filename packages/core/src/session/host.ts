@@ -3,7 +3,7 @@ import { Call } from '../call/call.js'
 import type { CallHost, DispatchTarget } from '../call/call.js'
 import type { ContextStore } from '../context/context-store.js'
 import { ReplayDivergedError } from '../context/errors.js'
-import { currentScope, runInScope } from '../context/async-scope.js'
+import { currentScope, followScopes, runInScope } from '../context/async-scope.js'
 import { ReplayLog } from '../context/replay-log.js'
 import { currentLog, runInCall } from '../context/run-context.js'
 import { RequestLog } from '../call/request-log.js'
@@ -49,7 +49,7 @@ type Dispatch = {
   /** Whether the request may be run again although it may have run. */
   mayRunAgain: (request: JsonRpcRequest) => Promise<boolean>
 }
-type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined }
+type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
 export type HostServices = {
   standalone: Standalone
   store: ContextStore
@@ -152,7 +152,7 @@ export class Host implements CallHost {
     )
     const { store, logger, signals, validateEffects } = this.#services
     const observed = signals.call?.(log.run, request, extra.request)
-    this.#running.set(dispatchId, { ...dispatch, log, observed })
+    this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
     const noted = this.#inner && target instanceof Call ? noting(run, target) : run
     const message = { ...request, id: dispatchId }
@@ -182,6 +182,7 @@ export class Host implements CallHost {
   /** Brings the server object to a newer state of the session, without its notifications going out again. */
   async replay(entries: readonly StateEntry[], extra: MessageExtra) {
     const replay = { over: false }
+    const unfollow = followScopes()
     await runInScope({ replay }, async () => {
       for (const { version, data } of entries) {
         const message = JSON.parse(data) as JsonRpcMessage
@@ -195,7 +196,7 @@ export class Host implements CallHost {
       }
       // Handlers of notifications start in a later turn.
       await nextTurn()
-    })
+    }).finally(unfollow)
     replay.over = true
     this.#inner?.saw(this.version)
   }
@@ -238,6 +239,7 @@ export class Host implements CallHost {
     if (!running) return
     this.#running.delete(dispatchId)
     running.log.stop(reason)
+    running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
     if (moved && this.#inner?.shared) return this.#inner.letGo(dispatchId)
     const params = { requestId: dispatchId, reason }
@@ -263,7 +265,8 @@ export class Host implements CallHost {
   async close() {
     if (this.#closed) return
     this.#closed = true
-    for (const { target, log, observed } of this.#running.values()) {
+    for (const { target, log, observed, unfollow } of this.#running.values()) {
+      unfollow()
       log.stop('The session left this node.')
       target.abandon('The session left this node.')
       observed?.end(endOf(log, 'moved'))
@@ -314,6 +317,7 @@ export class Host implements CallHost {
     }
     const running = this.#running.get(id)
     if (!running) return
+    running.unfollow()
     this.usedAt = Date.now()
     try {
       const { request, target, filter } = running

@@ -1,0 +1,27 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { currentScope, followScopes, runInScope } from '../../src/context/async-scope.js'
+
+test('a scope reaches what its code waits for, until nobody follows scopes any more', async () => {
+  const run = { name: 'a run' }
+  const seen = async () => {
+    await sleep(1)
+    return currentScope().run
+  }
+  const [unfollow, unfollowOther] = [followScopes(), followScopes()]
+  expect(runInScope({ run }, () => currentScope().run)).toBe(run)
+  expect(await runInScope({ run }, seen)).toBe(run)
+
+  unfollow()
+  unfollow()
+  expect(await runInScope({ run }, seen)).toBe(run)
+
+  const left = runInScope({ run }, seen)
+  unfollowOther()
+  expect(await left).toBeUndefined()
+  expect(currentScope()).toEqual({})
+
+  const unfollowAgain = followScopes()
+  expect(await runInScope({ run }, seen)).toBe(run)
+  unfollowAgain()
+})
