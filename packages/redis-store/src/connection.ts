@@ -84,16 +84,21 @@ export class Connection {
     this.#stalled = false
   }
 
-  /** What is sent in one turn of the event loop goes out in one write. */
+  /**
+   * What is sent in one turn of the event loop goes out in one write. Where nothing else is on its way, that need not
+   * wait for the turn to end, but only for all who go on together now.
+   */
   #gather() {
     const { stream } = this.#redis
     if (!stream || this.#gathering) return
     this.#gathering = true
     stream.cork()
-    setImmediate(() => {
+    const send = () => {
       this.#gathering = false
       stream.uncork()
-    })
+    }
+    if (this.#inFlight.size > 1) setImmediate(send)
+    else process.nextTick(send)
   }
 
   /** One timer for all commands: nearly all of them land long before. */

@@ -7,7 +7,7 @@ export type AsyncScope = {
   /** The step in whose body it runs. */
   step?: unknown
   /** Old session state is given to a server object again, until it is over. */
-  replay?: { over: boolean }
+  replay?: { over: boolean } | undefined
 }
 
 const scopes = new AsyncLocalStorage<AsyncScope>()
