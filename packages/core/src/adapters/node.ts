@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Durable } from '../durable.js'
+import type { EventBody } from '../http/event-body.js'
 import type { AuthInfo } from '../options.js'
 
 export { fromNode } from './from-node.js'
@@ -14,10 +16,45 @@ type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown }
 export function node(mcp: Pick<Durable, 'fetch'>) {
   return (incoming: Incoming, outgoing: ServerResponse): void => {
     const { auth: authInfo, body: parsedBody } = incoming
-    const listener = getRequestListener((request) => mcp.fetch(request, { authInfo, parsedBody, outgoing }), {
+    const sendEvents = (events: EventBody, headers: Record<string, string>) => {
+      outgoing.writeHead(200, headers)
+      outgoing.flushHeaders()
+      void pump(events, outgoing)
+      return RESPONSE_ALREADY_SENT
+    }
+    const options = { authInfo, parsedBody, outgoing, sendEvents }
+    const listener = getRequestListener((request) => mcp.fetch(request, options), {
       overrideGlobalObjects: false,
     })
     // It answers failures itself.
     void listener(incoming, outgoing)
   }
+}
+
+/** Sends events as they come, no faster than the client takes them, until they or the connection end. */
+async function pump(events: EventBody, outgoing: ServerResponse) {
+  const cancel = () => void events.cancel()
+  outgoing.once('close', cancel)
+  if (outgoing.destroyed) cancel()
+  try {
+    for (;;) {
+      const { done, value } = await events.read()
+      if (outgoing.destroyed) return
+      if (done) return void outgoing.off('close', cancel).end()
+      if (!outgoing.write(value)) await drained(outgoing)
+    }
+  } catch (error) {
+    outgoing.destroy(error as Error)
+  }
+}
+
+/** Resolves when there is room again, or never will be. */
+function drained(outgoing: ServerResponse) {
+  return new Promise<void>((resolve) => {
+    const done = () => {
+      outgoing.off('drain', done).off('close', done)
+      resolve()
+    }
+    outgoing.once('drain', done).once('close', done)
+  })
 }

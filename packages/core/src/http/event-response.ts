@@ -4,7 +4,8 @@ type ResponseClass = typeof Response
 type UnreadResponseClass = new (events: EventBody, init: ResponseInit) => Response
 
 /** A response whose body is sent as it comes. */
-export function eventResponse(events: EventBody, init: ResponseInit): Response {
+export function eventResponse(events: EventBody, headers: Record<string, string>): Response {
+  const init = { headers }
   const { Response } = globalThis
   if (known.Response !== Response)
     known = { Response, Unread: keepsBody(Response) ? unread(Response) : undefined }

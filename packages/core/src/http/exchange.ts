@@ -6,6 +6,7 @@ import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
+import type { EventBody } from './event-body.js'
 import type { Outgoing } from './event-stream.js'
 import type { Streams } from './streams.js'
 
@@ -16,7 +17,10 @@ export type FetchOptions = {
   parsedBody?: unknown
   /** The response of Node.js that ours is written to, where there is one: to write less often, and to break a connection that takes nothing. */
   outgoing?: Outgoing | undefined
+  /** Sends a stream of events, where that takes less than to make a `Response` of it; what it returns stands for the answer. */
+  sendEvents?: SendEvents | undefined
 }
+export type SendEvents = (events: EventBody, headers: Record<string, string>) => Response
 
 export type HttpServices = {
   store: Store
@@ -42,6 +46,7 @@ export type Exchange = {
   principal: string | undefined
   parsedBody: unknown
   outgoing: Outgoing | undefined
+  sendEvents: SendEvents | undefined
   /** The JSON-RPC id to name in an error, once it is known. */
   requestId: RequestId | null
 }

@@ -35,12 +35,12 @@ export async function openStream(exchange: Exchange): Promise<Response> {
   }
   if (from.log !== 'out') {
     services.calls.rescue(sessionId)
-    return eventStreamResponse(sessionId, services.streams.open(start))
+    return eventStreamResponse(exchange, services.streams.open(start))
   }
   const { heard, end } = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
   const standalone = await services.streams.openStandalone({ ...start, onClosed: end })
   await heard
-  return eventStreamResponse(sessionId, standalone)
+  return eventStreamResponse(exchange, standalone)
 }
 
 /**

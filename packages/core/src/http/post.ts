@@ -187,14 +187,15 @@ async function attach(
 }
 
 function streamCall(
-  { services, outgoing }: Exchange,
+  exchange: Exchange,
   { scope, id }: { scope: string; id: string },
   from: { after: EntryId; caughtUp?: boolean },
   { label }: Admission,
 ): Response {
+  const { services, outgoing } = exchange
   const log = `call:${id}` as const
   const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
-  return eventStreamResponse(scope, services.streams.open({ scope, log, ...from, preamble, outgoing }))
+  return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
