@@ -3,6 +3,7 @@ import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Durable } from '../durable.js'
 import type { EventBody } from '../http/event-body.js'
+import { unreadEvents } from '../http/event-response.js'
 import type { AuthInfo } from '../options.js'
 
 export { fromNode } from './from-node.js'
@@ -16,23 +17,32 @@ type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown }
 export function node(mcp: Pick<Durable, 'fetch'>) {
   return (incoming: Incoming, outgoing: ServerResponse): void => {
     const { auth: authInfo, body: parsedBody } = incoming
-    const sendEvents = (events: EventBody, headers: Record<string, string>) => {
-      outgoing.writeHead(200, headers)
-      outgoing.flushHeaders()
-      void pump(events, outgoing)
+    const options = { authInfo, parsedBody, outgoing, sendsEvents: true }
+    const answer = async (request: Request) => {
+      const response = await mcp.fetch(request, options)
+      const events = unreadEvents(response)
+      if (!events) return response
+      begin(response, outgoing)
+      void send(events, outgoing)
       return RESPONSE_ALREADY_SENT
     }
-    const options = { authInfo, parsedBody, outgoing, sendEvents }
-    const listener = getRequestListener((request) => mcp.fetch(request, options), {
-      overrideGlobalObjects: false,
-    })
     // It answers failures itself.
-    void listener(incoming, outgoing)
+    void getRequestListener(answer, { overrideGlobalObjects: false })(incoming, outgoing)
   }
 }
 
+/** The client hears at once that a stream is open, which may say nothing for long. */
+function begin({ status, headers }: Response, outgoing: ServerResponse) {
+  const cookies = headers.getSetCookie()
+  outgoing.writeHead(status, {
+    ...Object.fromEntries(headers),
+    ...(cookies.length > 0 && { 'set-cookie': cookies }),
+  })
+  outgoing.flushHeaders()
+}
+
 /** Sends events as they come, no faster than the client takes them, until they or the connection end. */
-async function pump(events: EventBody, outgoing: ServerResponse) {
+async function send(events: EventBody, outgoing: ServerResponse) {
   const cancel = () => void events.cancel()
   outgoing.once('close', cancel)
   if (outgoing.destroyed) cancel()

@@ -1,42 +1,61 @@
 import type { EventBody } from './event-body.js'
 
+const UNREAD = Symbol('unread')
 type ResponseClass = typeof Response
-type UnreadResponseClass = new (events: EventBody, init: ResponseInit) => Response
+type UnreadResponse = Response & { readonly [UNREAD]: UnreadBody }
+type Known = {
+  Response?: ResponseClass
+  keepsBody?: boolean
+  Unread?: new (events: EventBody, init: ResponseInit) => UnreadResponse
+}
+let known: Known = {}
 
-/** A response whose body is sent as it comes. */
-export function eventResponse(events: EventBody, headers: Record<string, string>): Response {
-  const init = { headers }
+/** A response whose body is sent as it comes; `mayWait`: its adapter looks whether the events are still unread. */
+export function eventResponse(
+  events: EventBody,
+  headers: Record<string, string>,
+  mayWait: boolean,
+): Response {
   const { Response } = globalThis
-  if (known.Response !== Response)
-    known = { Response, Unread: keepsBody(Response) ? unread(Response) : undefined }
-  return known.Unread ? new known.Unread(events, init) : new Response(events.stream(), init)
+  if (known.Response !== Response) {
+    const keepsBody = keepsBodyOf(Response)
+    known = { Response, keepsBody, Unread: unreadClass(Response, keepsBody) }
+  }
+  const { keepsBody, Unread } = known
+  return Unread && (keepsBody || mayWait)
+    ? new Unread(events, { headers })
+    : new Response(events.stream(), { headers })
 }
 
-let known: { Response?: ResponseClass; Unread?: UnreadResponseClass | undefined } = {}
+/** The events of a response, as long as nobody has looked at its body: who sends them need not make a stream. */
+export function unreadEvents(response: Response): EventBody | undefined {
+  const { [UNREAD]: unread } = response as Partial<UnreadResponse>
+  return unread?.read ? undefined : unread?.events
+}
 
 /**
  * @hono/node-server has a `Response` that leaves its body alone until somebody asks for it, and sends it with no more
  * than a reader. There a call need not pay for a `ReadableStream`, which costs as much as the rest of its HTTP.
  */
-function keepsBody(Response: ResponseClass): boolean {
+function keepsBodyOf(Response: ResponseClass): boolean {
   const probe = new Response({ getReader: () => undefined } as unknown as ReadableStream)
   return Object.getOwnPropertySymbols(probe).some(({ description }) => description === 'cache')
 }
 
 /** Whoever looks at the body, such as a middleware, gets a true stream, and then that is what is sent. */
-function unread(Response: ResponseClass): UnreadResponseClass {
+function unreadClass(Response: ResponseClass, keepsBody: boolean): NonNullable<Known['Unread']> {
   class Unread extends Response {
-    readonly #unread: UnreadBody
+    readonly [UNREAD]: UnreadBody
 
     constructor(events: EventBody, init: ResponseInit) {
-      const body = new UnreadBody(events)
-      super(body as unknown as ReadableStream, init)
-      this.#unread = body
+      const unread = new UnreadBody(events)
+      super(keepsBody ? (unread as unknown as ReadableStream) : null, init)
+      this[UNREAD] = unread
     }
 
     get #read() {
-      const { status, headers } = this
-      return (this.#unread.read ??= new Response(this.#unread.events.stream(), { status, headers }))
+      const { status, headers, [UNREAD]: unread } = this
+      return (unread.read ??= new Response(unread.events.stream(), { status, headers }))
     }
 
     static {

@@ -5,7 +5,6 @@ import type { Watcher } from '../store/watcher.js'
 import { EventBody } from './event-body.js'
 import { eventResponse } from './event-response.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
-import type { SendEvents } from './exchange.js'
 
 /** What is used of a `ServerResponse`. */
 export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
@@ -126,15 +125,12 @@ export class EventStream {
   }
 }
 
-export function eventStreamResponse(
-  { sendEvents }: { sendEvents: SendEvents | undefined },
-  stream: EventStream,
-) {
+export function eventStreamResponse({ sendsEvents }: { sendsEvents: boolean }, stream: EventStream) {
   const headers = {
     'content-type': 'text/event-stream',
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
     'mcp-session-id': stream.scope,
   }
-  return sendEvents ? sendEvents(stream.body, headers) : eventResponse(stream.body, headers)
+  return eventResponse(stream.body, headers, sendsEvents)
 }

@@ -6,7 +6,6 @@ import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
-import type { EventBody } from './event-body.js'
 import type { Outgoing } from './event-stream.js'
 import type { Streams } from './streams.js'
 
@@ -17,10 +16,9 @@ export type FetchOptions = {
   parsedBody?: unknown
   /** The response of Node.js that ours is written to, where there is one: to write less often, and to break a connection that takes nothing. */
   outgoing?: Outgoing | undefined
-  /** Sends a stream of events, where that takes less than to make a `Response` of it; what it returns stands for the answer. */
-  sendEvents?: SendEvents | undefined
+  /** For an adapter that sends `unreadEvents` of the response itself, so that no stream is made for them. */
+  sendsEvents?: boolean
 }
-export type SendEvents = (events: EventBody, headers: Record<string, string>) => Response
 
 export type HttpServices = {
   store: Store
@@ -46,7 +44,7 @@ export type Exchange = {
   principal: string | undefined
   parsedBody: unknown
   outgoing: Outgoing | undefined
-  sendEvents: SendEvents | undefined
+  sendsEvents: boolean
   /** The JSON-RPC id to name in an error, once it is known. */
   requestId: RequestId | null
 }

@@ -10,7 +10,7 @@ export async function handle(
   request: Request,
   options: FetchOptions,
 ): Promise<Response> {
-  const { authInfo, parsedBody, outgoing, sendEvents } = options
+  const { authInfo, parsedBody, outgoing, sendsEvents = false } = options
   const exchange: Exchange = {
     services,
     request,
@@ -18,7 +18,7 @@ export async function handle(
     principal: undefined,
     parsedBody,
     outgoing,
-    sendEvents,
+    sendsEvents,
     requestId: null,
   }
   try {

@@ -4,12 +4,22 @@ import type { MiddlewareHandler } from 'hono'
 import { expect, test, vi } from 'vitest'
 import { EventBody } from '../../src/http/event-body.js'
 import { startNodes } from '../support/nodes.js'
+import type { ServeOptions } from '../support/serve.js'
 import { Session, textOf } from '../support/session.js'
 
 // What is mounted around the library in an application sees a response like any other, and may do with it what it likes.
 
-const around = async (...middleware: MiddlewareHandler[]) => {
-  const nodes = await startNodes({ adapter: 'hono', count: 1, around: middleware })
+const around = async (...middleware: MiddlewareHandler[]) =>
+  begin(await startNodes({ adapter: 'hono', count: 1, around: middleware }))
+
+const wrapped = async (change: (response: Response) => Response) => {
+  const wrapFetch: ServeOptions['wrapFetch'] = (mcp) => ({
+    fetch: async (request, options) => change(await mcp.fetch(request, options)),
+  })
+  return begin(await startNodes({ adapter: 'express5', count: 1, wrapFetch }))
+}
+
+const begin = async (nodes: Awaited<ReturnType<typeof startNodes>>) => {
   return {
     nodes,
     session: await Session.begin(nodes),
@@ -28,11 +38,32 @@ async function told({ nodes, session }: Awaited<ReturnType<typeof around>>) {
   return { text: textOf(rest.at(-1)), headers: stream.response.headers }
 }
 
-test('no stream is made of a body that nobody looks at', async () => {
-  const made = vi.spyOn(EventBody.prototype, 'stream')
-  await using app = await around()
+test.each([
+  ['Hono', () => around()],
+  ['Express', () => wrapped((response) => response)],
+])('no stream is made of a body that nobody looks at on %s', async (_, mount) => {
+  using made = vi.spyOn(EventBody.prototype, 'stream')
+  await using app = await mount()
   expect((await told(app)).text).toBe('said 2')
   expect(made).not.toHaveBeenCalled()
+})
+
+test('headers that an application sets on Node.js are sent', async () => {
+  await using app = await wrapped((response) => {
+    response.headers.set('x-app', 'mine')
+    response.headers.append('set-cookie', 'a=1')
+    response.headers.append('set-cookie', 'b=2')
+    return response
+  })
+  const { text, headers } = await told(app)
+  expect(text).toBe('said 2')
+  expect([headers.get('x-app'), headers.getSetCookie()]).toEqual(['mine', ['a=1', 'b=2']])
+  expect(headers.get('mcp-session-id')).toBe(app.session.id)
+})
+
+test('an application may answer with a body of its own on Node.js', async () => {
+  await using app = await wrapped((response) => new Response(response.body, response))
+  expect((await told(app)).text).toBe('said 2')
 })
 
 test('headers that are set before and after it are sent', async () => {

@@ -10,7 +10,7 @@ import type {
   Store,
 } from '../../src/index.js'
 import { serve } from './serve.js'
-import type { Adapter, Endpoint } from './serve.js'
+import type { Adapter, Endpoint, ServeOptions } from './serve.js'
 import { serverV1 } from './server-v1.js'
 import { serverV2 } from './server-v2.js'
 import { openStorage } from './stores.js'
@@ -39,6 +39,7 @@ export type NodesOptions = {
   adapter?: Adapter
   parsed?: boolean
   around?: MiddlewareHandler[]
+  wrapFetch?: ServeOptions['wrapFetch']
   sdk?: Sdk
   /** What the nodes are given; default server objects. */
   host?: HostKind
@@ -73,6 +74,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     adapter = 'fetch',
     parsed,
     around,
+    wrapFetch,
     sdk = 'v1',
     settings,
   } = options
@@ -118,7 +120,13 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
             })
           : durable({ ...common, handler: wrapped(name), ...settings, server: undefined })
     mcps.push(mcp)
-    endpoints.push(await serve(adapter, mcp, { ...(parsed && { parsed }), ...(around && { around }) }))
+    endpoints.push(
+      await serve(adapter, mcp, {
+        ...(parsed && { parsed }),
+        ...(around && { around }),
+        ...(wrapFetch && { wrapFetch }),
+      }),
+    )
   }
   return {
     world,

@@ -25,23 +25,31 @@ export interface Endpoint extends AsyncDisposable {
   fetch(init?: RequestInit): Promise<Response>
 }
 
-/** `parsed`: something before the library has read the body already. `around`: for Hono, what runs around the library. */
-export type ServeOptions = { parsed?: boolean; around?: MiddlewareHandler[] }
+type Fetches = Pick<Durable, 'fetch'>
+/**
+ * `parsed`: something before the library has read the body already. `around`: for Hono, what runs around the library.
+ * `wrapFetch`: for Node.js, what an application makes of the library before it mounts it.
+ */
+export type ServeOptions = {
+  parsed?: boolean
+  around?: MiddlewareHandler[]
+  wrapFetch?: (mcp: Fetches) => Fetches
+}
 
 export async function serve(
   adapter: Adapter,
   mcp: Durable,
-  { parsed = false, around = [] }: ServeOptions = {},
+  { parsed = false, around = [], wrapFetch = (same) => same }: ServeOptions = {},
 ): Promise<Endpoint> {
   switch (adapter) {
     case 'fetch':
       return direct(mcp)
     case 'node':
-      return listen(createServer(withAuth(node(mcp))))
+      return listen(createServer(withAuth(node(wrapFetch(mcp)))))
     case 'express5':
-      return listen(createServer(expressApp(express5, mcp, parsed)))
+      return listen(createServer(expressApp(express5, wrapFetch(mcp), parsed)))
     case 'express4':
-      return listen(createServer(expressApp(express4, mcp, parsed)))
+      return listen(createServer(expressApp(express4, wrapFetch(mcp), parsed)))
     case 'hono':
       return listen(createAdaptorServer({ fetch: honoApp(mcp, parsed, around).fetch }) as Server)
   }
@@ -98,7 +106,7 @@ function withAuth(handler: ReturnType<typeof node>) {
   }
 }
 
-function expressApp(framework: typeof express5, mcp: Durable, parsed: boolean) {
+function expressApp(framework: typeof express5, mcp: Fetches, parsed: boolean) {
   const app = framework()
   if (parsed) app.use(framework.json({ limit: '10mb' }))
   app.use((request, _response, next) => {
