@@ -266,4 +266,9 @@ class RequestInfo {
   get url() {
     return new URL(this.#request.url)
   }
+
+  toJSON() {
+    const { headers, url } = this
+    return { headers, url }
+  }
 }
