@@ -6,8 +6,6 @@ import { connected } from './closed-loop.js'
 export type AlternatingJob = { url: string; redis: string; warmUpMs: number; ms: number }
 export type Alternating = { calls: Latencies; pings: Latencies }
 
-const connections = new Map<string, Redis>()
-
 /**
  * One client: a call of `add`, then a PING to Redis, and so on. A round trip to Redis takes the longer the longer Redis
  * and its client had nothing to do, so it is measured where calls are, and not in a loop of its own.
@@ -19,8 +17,7 @@ export async function alternating({
   ms,
 }: AlternatingJob): Promise<Alternating> {
   const [client] = await connected(url, 1)
-  const redis = connections.get(redisUrl) ?? new Redis(redisUrl)
-  connections.set(redisUrl, redis)
+  const redis = new Redis(redisUrl)
   const loop = async (forMs: number) => {
     const calls = new Stopwatch()
     const pings = new Stopwatch()
@@ -32,5 +29,7 @@ export async function alternating({
     return { calls: calls.latencies, pings: pings.latencies }
   }
   await loop(warmUpMs)
-  return loop(ms)
+  const measured = await loop(ms)
+  redis.disconnect()
+  return measured
 }

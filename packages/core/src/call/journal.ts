@@ -3,7 +3,7 @@ import { DurableError } from '../errors.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
+import type { CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord } from './record.js'
@@ -96,7 +96,7 @@ export class Journal {
     const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ record, entry, effect, resolve, reject })
-      if (!this.#writing) this.#write()
+      if (!this.#writing) void this.#write()
     })
   }
 
@@ -109,29 +109,19 @@ export class Journal {
     else await appended
   }
 
-  /** No more promises than it needs: a call may have very many records. */
-  #write() {
-    const batch = this.#nextBatch()
-    this.#writing = batch.length > 0
-    if (!this.#writing) return
-    const lose = (error: Error) => {
-      this.#lose(batch, error)
-      this.#write()
-    }
-    const settle = (outcome: CallAppended) => {
+  async #write() {
+    this.#writing = true
+    while (this.#waiting.length > 0) {
+      const batch = this.#nextBatch()
       try {
+        const outcome = await this.#appendUntilKnown(batch)
         if (outcome === 'fenced' || outcome === 'gone') throw new JournalLostError(outcome)
         this.#acknowledge(batch, outcome)
       } catch (error) {
-        return lose(error as Error)
+        this.#lose(batch, error as Error)
       }
-      this.#write()
     }
-    try {
-      this.#appendUntilKnown(batch).then(settle, lose)
-    } catch (error) {
-      lose(error as Error)
-    }
+    this.#writing = false
   }
 
   #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {

@@ -7,7 +7,7 @@ export type AsyncScope = {
   /** The step in whose body it runs. */
   step?: unknown
   /** Old session state is given to a server object again, until it is over. */
-  replay?: { over: boolean } | undefined
+  replay?: { over: boolean }
 }
 
 const scopes = new AsyncLocalStorage<AsyncScope>()
@@ -33,12 +33,8 @@ export function followScopes(): () => void {
 }
 
 /** Whatever `work` leaves running is in the scope for as long as scopes are followed. */
-export function runInScope<Args extends unknown[], T>(
-  scope: AsyncScope,
-  work: (...args: Args) => T,
-  ...args: Args
-): T {
-  return scopes.run(scope, work, ...args)
+export function runInScope<T>(scope: AsyncScope, work: () => T): T {
+  return scopes.run(scope, work)
 }
 
 const NONE: AsyncScope = Object.freeze({})

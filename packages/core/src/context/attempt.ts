@@ -2,15 +2,24 @@ import type { MaybePromise } from './maybe-promise.js'
 import { startTimer } from './timers.js'
 
 /** `late` makes the error of a body that took longer than `ms`. */
-export type Timeout = { ms: number; late: (ms: number) => Error }
+export type Timeout = { ms: number | undefined; late: (ms: number) => Error }
 
 /**
  * Runs a body once, with a signal that fires when `outer` does or when the time is up. After a time-out the body
  * is left to itself. When `outer` fires the body is waited for: how it ends may still be worth a record.
  */
-export async function runWithin<T>(
+export function runAttempt<T>(
   outer: AbortSignal,
   { ms, late }: Timeout,
+  body: (signal: AbortSignal) => MaybePromise<T>,
+): MaybePromise<T> {
+  return ms === undefined ? body(outer) : runWithin(outer, ms, late, body)
+}
+
+async function runWithin<T>(
+  outer: AbortSignal,
+  ms: number,
+  late: Timeout['late'],
   body: (signal: AbortSignal) => MaybePromise<T>,
 ): Promise<T> {
   const attempt = new AbortController()

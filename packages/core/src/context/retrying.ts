@@ -1,37 +1,27 @@
 import { AtMostOnceFailedBeforeCompleting } from './errors.js'
 import { isPromise } from './maybe-promise.js'
-import type { MaybePromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
 import { backoffMs, classesOf, mayRetry } from './step-options.js'
 import type { StepBody, StepOptions } from './step-options.js'
-import type { Outcome, Step, Steps } from './steps.js'
+import type { Steps } from './steps.js'
 import { sleepUntil } from './timers.js'
 
 /** Runs the body until it succeeds or its policy ends; records that. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
-  return steps.run(name, specOf(options), (step) => {
-    const tried = steps.attempt(step, body, 1, options.timeoutMs)
-    if (isPromise(tried) || 'error' in tried) return untilItSucceeds(steps, step, body, options, tried)
-    return steps.give(step, tried)
+  return steps.run(name, specOf(options), async (step) => {
+    for (let attempt = 1; ; attempt++) {
+      const tried = steps.attempt(step, body, attempt, options.timeoutMs)
+      const outcome = isPromise(tried) ? await tried : tried
+      if (!('error' in outcome)) {
+        await steps.record(step, outcome)
+        return outcome.value
+      }
+      // What a stopped body throws says nothing of the step: the next node runs it again.
+      steps.signal.throwIfAborted()
+      if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) return steps.fail(step, outcome.error)
+      await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
+    }
   })
-}
-
-async function untilItSucceeds(
-  steps: Steps,
-  step: Step,
-  body: StepBody<unknown>,
-  options: StepOptions,
-  first: MaybePromise<Outcome>,
-) {
-  let outcome = await first
-  for (let attempt = 1; 'error' in outcome; attempt++) {
-    // What a stopped body throws says nothing of the step: the next node runs it again.
-    steps.signal.throwIfAborted()
-    if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) return steps.fail(step, outcome.error)
-    await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
-    outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
-  }
-  return steps.give(step, outcome)
 }
 
 /**

@@ -30,13 +30,9 @@ type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?:
 const currentRun = () => currentScope().run as Run | undefined
 
 /** Runs `dispatch`, and the handler below it, as this call; the caller follows scopes until that has ended. */
-export function runInCall<Args extends unknown[], T>(
-  call: RunningCall,
-  dispatch: (...args: Args) => T,
-  ...args: Args
-): T {
+export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
   const run: Run = { ...call }
-  return runInScope({ run }, dispatch, ...args)
+  return runInScope({ run }, dispatch)
 }
 
 /** The log of the call or replay that the code runs in, if it does. */
@@ -77,7 +73,7 @@ export async function withContext<T>(
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
     try {
-      return await runInCall(call, withContext, extra, handler)
+      return await runInCall(call, () => withContext(extra, handler))
     } finally {
       unfollow()
     }

@@ -1,5 +1,5 @@
 import { digest } from '../ids.js'
-import { runWithin } from './attempt.js'
+import { runAttempt } from './attempt.js'
 import type { CallLog, Effect, StepRecord } from './call-log.js'
 import { decodeValue, encodeValue } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
@@ -24,8 +24,7 @@ export type Step = {
 }
 export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
 /** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
-export type Outcome = Value | { error: unknown }
-type Value = { encoded: string; value: unknown }
+export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
 /** Does a step; `earlier`: what an earlier run has recorded of it. */
 type Work = (step: Step, earlier: StepRecord | undefined) => Promise<unknown>
@@ -87,12 +86,12 @@ export class Steps {
 
   /** Runs the body once. */
   attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
-    const run = (signal: AbortSignal) =>
-      this.within(step, body, new BodyRun(this.#log.callId, step.id, signal, attempt))
-    const late = (ms: number) => new StepTimeoutError(step.name, ms)
+    const { callId } = this.#log
+    const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
     try {
-      const value =
-        timeoutMs === undefined ? run(this.signal) : runWithin(this.signal, { ms: timeoutMs, late }, run)
+      const value = runAttempt(this.signal, timeout, (signal) =>
+        this.within(step, () => body(new BodyRun(callId, step.id, signal, attempt))),
+      )
       if (!isPromise(value)) return this.outcome(step, value)
       return Promise.resolve(value).then(
         (settled) => this.outcome(step, settled),
@@ -104,10 +103,9 @@ export class Steps {
   }
 
   /** Runs code as the body of a step, in which no other step may begin. */
-  within<Args extends unknown[], T>(step: Step, body: (...args: Args) => T, ...args: Args): T {
-    const { run, replay } = currentScope()
+  within<T>(step: Step, body: () => T): T {
     const inside: Inside = { owner: this, step }
-    return runInScope({ run, replay, step: inside }, body, ...args)
+    return runInScope({ ...currentScope(), step: inside }, body)
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
@@ -127,13 +125,14 @@ export class Steps {
 
   /** Records an end, and gives it out. */
   async end(step: Step, outcome: Outcome): Promise<unknown> {
-    return 'error' in outcome ? this.fail(step, outcome.error) : this.give(step, outcome)
+    if ('error' in outcome) return this.fail(step, outcome.error)
+    await this.record(step, outcome)
+    return outcome.value
   }
 
-  /** Records a value, and gives it out. */
-  give(step: Step, { encoded, value }: Value): Promise<unknown> {
-    const recorded = this.#log.record({ id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) })
-    return recorded.then(() => value)
+  /** Records a value. */
+  record(step: Step, { encoded }: { encoded: string }) {
+    return this.#log.record({ id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) })
   }
 
   /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */

@@ -1,5 +1,4 @@
 import { Members } from '../members.js'
-import { quietly } from './quietly.js'
 
 /** Timers of Node.js beyond it fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
@@ -25,38 +24,23 @@ export function sleepUntil(time: number, signal: AbortSignal): Promise<void> {
   return untilAborted(signal, () => slept).finally(callOff)
 }
 
-/**
- * What `work` comes to, or the signal's reason as soon as it fires. The work itself goes on; its end is ignored then. A
- * rejection that nobody hears ends no process; see `quietly`.
- */
+/** What `work` comes to, or the signal's reason as soon as it fires. The work itself goes on; its end is ignored then. */
 export function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  let reject!: (error: Error) => void
-  let resolve!: (value: T) => void
-  const waiting = new Promise<T>((succeed, fail) => {
-    resolve = succeed
-    reject = fail
-  })
-  const fail = (error: Error) => {
-    void quietly(waiting)
-    reject(error)
-  }
-  try {
+  return new Promise((resolve, reject) => {
     const working = work()
-    const leave = stopsOf(signal).add(() => fail(signal.reason as Error))
-    if (signal.aborted) fail(signal.reason as Error)
+    const stop = () => reject(signal.reason as Error)
+    if (signal.aborted) stop()
+    const leave = stopsOf(signal).add(stop)
     const succeed = (value: T) => {
       leave()
       resolve(value)
     }
-    const end = (error: Error) => {
+    const fail = (error: Error) => {
       leave()
-      fail(error)
+      reject(error)
     }
-    working.then(succeed, end)
-  } catch (error) {
-    fail(error as Error)
-  }
-  return waiting
+    working.then(succeed, fail)
+  })
 }
 
 /** What is to be stopped when a signal fires. One listener for all: a call may take very many steps. */

@@ -10,11 +10,11 @@ type Known = {
 }
 let known: Known = {}
 
-/** A response whose body is sent as it comes; `mayWait`: its adapter looks whether the events are still unread. */
+/** A response whose body is sent as it comes. `sendsEvents`: by an adapter that looks for `unreadEvents` itself. */
 export function eventResponse(
   events: EventBody,
   headers: Record<string, string>,
-  mayWait: boolean,
+  sendsEvents: boolean,
 ): Response {
   const { Response } = globalThis
   if (known.Response !== Response) {
@@ -22,7 +22,7 @@ export function eventResponse(
     known = { Response, keepsBody, Unread: unreadClass(Response, keepsBody) }
   }
   const { keepsBody, Unread } = known
-  return Unread && (keepsBody || mayWait)
+  return Unread && (keepsBody || sendsEvents)
     ? new Unread(events, { headers })
     : new Response(events.stream(), { headers })
 }

@@ -155,9 +155,9 @@ export class Host implements CallHost {
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
     const noted = this.#inner && target instanceof Call ? noting(run, target) : run
-    const message = { ...request, id: dispatchId }
-    if (observed) observed.run(runInCall, noted, deliver, this.#transport, message, extra)
-    else runInCall(noted, deliver, this.#transport, message, extra)
+    const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, extra)
+    if (observed) observed.run(runInCall, noted, deliver)
+    else runInCall(noted, deliver)
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -358,10 +358,6 @@ export class Host implements CallHost {
     if (params) await (target ?? this.#services.standalone).send({ ...message, params })
   }
 }
-
-/** Not a closure: the SDK makes errors while it looks what a message is, and what is in their stacks outlives the call. */
-const deliver = (transport: HostTransport, message: JsonRpcMessage, extra: MessageExtra) =>
-  transport.deliver(message, extra)
 
 const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
 
