@@ -12,9 +12,10 @@ test('a scope reaches what its code waits for as long as anybody follows scopes,
   expect(runInScope({ run }, () => currentScope().run)).toBe(run)
   expect(await runInScope({ run }, seen)).toBe(run)
 
+  const underWay = runInScope({ run }, seen)
   unfollow()
   unfollow()
-  expect(await runInScope({ run }, seen)).toBe(run)
+  expect(await underWay).toBe(run)
 
   unfollowOther()
   expect(currentScope()).toEqual({})
