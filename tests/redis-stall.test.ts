@@ -35,7 +35,8 @@ test('[G-15] [G-16] a request that Redis did not answer in time has run nothing,
   expect(refused.map(({ status }) => status)).toEqual([503, 503, 503])
   const keys = new SessionKeys(redis, system.prefix, session.id)
   // What Redis did with the commands in the end is undone: nothing stays open.
-  await waitFor(async () => (await redis.exists(`${keys.session}:open`)) === 0, { what: 'no open call' })
+  const isOpen = (field: string) => /^[or]:/.test(field)
+  await waitFor(async () => !(await redis.hkeys(keys.session)).some(isOpen), { what: 'no open call' })
   for (const records of (await keys.journals()).values())
     expect(records.at(-1)?.kind).toMatch(/^(response|cancelled)$/)
   expect(await system.ledger('effect')).toEqual([])

@@ -20,10 +20,10 @@ export class Keys {
     return `${this.session(scope)}:${log}`
   }
 
-  /** Session, standalone log, open calls: what expires together. */
+  /** Session and standalone log: what expires together. */
   core(scope: string) {
     const session = this.session(scope)
-    return [session, `${session}:out`, `${session}:open`]
+    return [session, `${session}:out`]
   }
 
   once(scope: string, nonce: string) {
@@ -97,7 +97,7 @@ const hashed = (principal: string) => createHash('sha256').update(principal).dig
 /** What a key holds, and of what. `unknown`: no key of this version of the store. */
 export type KeyPlace =
   | { kind: 'journal' | 'inbox'; scope: string; callId: string }
-  | { kind: 'session' | 'out' | 'open' | 'state' | 'history' | 'once' | 'ended'; scope: string }
+  | { kind: 'session' | 'out' | 'state' | 'history' | 'once' | 'ended'; scope: string }
   | { kind: 'map' | 'map-values' | 'map-marks'; name: string }
   | { kind: 'held'; node: string }
   | { kind: 'nodes' | 'about' | 'sessions' | 'principal' | 'unknown' }
@@ -116,8 +116,7 @@ function placeInScope(scope: string, rest: string): KeyPlace {
   return part === 'once' || part === 'ended' ? { kind: part, scope } : { kind: 'unknown' }
 }
 
-const isCorePart = (part: string) =>
-  part === 'out' || part === 'open' || part === 'state' || part === 'history'
+const isCorePart = (part: string) => part === 'out' || part === 'state' || part === 'history'
 
 function untag(tagged: string) {
   return tagged.startsWith('~') ? Buffer.from(tagged.slice(1), 'base64url').toString() : tagged

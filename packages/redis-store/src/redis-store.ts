@@ -242,7 +242,7 @@ class RedisStore extends Ownership implements Store {
     effect?: ValueChange,
   ): Promise<CallAppended> {
     requireAscending(entries)
-    const [session = '', , open = ''] = this.keys.core(scope)
+    const session = this.keys.session(scope)
     const journal = this.keys.log(scope, `call:${callId}`)
     const args = [callId, close ? expiry(close.retainMs) : '', entries.length]
     for (const { id, data, after = 0 } of entries) args.push(id, data, after)
@@ -251,7 +251,7 @@ class RedisStore extends Ownership implements Store {
     const listens = this.#subscriber.listensTo(session)
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
     if (close) args.push(...close.requestKeys)
-    const keys = [session, open, journal, `${journal}:in`, this.keys.state(scope)]
+    const keys = [session, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)
     if (reply !== 'unheard') return reply as CallAppended
     this.#subscriber.tell(session, `call:${callId}`, entries.at(-1)?.id ?? '')
@@ -269,8 +269,7 @@ class RedisStore extends Ownership implements Store {
   }
 
   async findCalls(scope: string, prefix: string) {
-    const [session = '', , open = ''] = this.keys.core(scope)
-    return (await this.client.run(scripts.findCalls, [session, open], [prefix])) as string[]
+    return (await this.client.run(scripts.findCalls, [this.keys.session(scope)], [prefix])) as string[]
   }
 
   async watch(scope: string, listener: WatchListener) {

@@ -3,22 +3,21 @@
 export type Script = { readonly keys: number; readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  keys: 3,
-  sha: '26011a37d8a729580f0936c6fd4eba90397a4c38',
+  keys: 2,
+  sha: '18349ef3563016cfc992cde1fe560128333d73fc',
   lua: `-- Checks the principal of a session and slides its expiry.
--- KEYS  session, out, open
+-- KEYS  session, out
 -- ARGV  principal, ttl in ms
 -- Returns nil, or { label, version, delivered, 1 when the expiry moved }.
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, open, ttl)
+local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
   if left <= ttl and left > ttl - ttl / 20 then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', open, ttl)
   redis.call('PEXPIRE', session .. ':state', ttl)
   return 1
 end
@@ -26,7 +25,7 @@ local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
 if session[1] ~= ARGV[1] then
   return false
 end
-return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])) }
+return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
 `,
 }
 
@@ -68,10 +67,10 @@ return id
 }
 
 export const appendCall: Script = {
-  keys: 5,
-  sha: 'c29c07e5774990626831383428b49dc11c868260',
+  keys: 4,
+  sha: '104cef73aee20b58d667c21f26770afa3452efcb',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, open, journal, inbox, state
+-- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -100,15 +99,15 @@ local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
 local function was_applied()
-  return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
+  return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
-  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+  if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
 end
@@ -119,7 +118,7 @@ end
 local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
+  local added = redis.pcall('XADD', KEYS[2], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
   if not added then
     return 'gone'
   end
@@ -132,21 +131,21 @@ for i = 1, count do
   end
 end
 if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[5], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('HSET', KEYS[1], 'e', 1)
   end
   for i = change + 7, #ARGV do
     -- By now the same request may be another call.
-    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[2], ARGV[i])
+    if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
-  redis.call('UNLINK', KEYS[4])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  redis.call('UNLINK', KEYS[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'
@@ -317,25 +316,35 @@ return 'created'
 }
 
 export const deleteSession: Script = {
-  keys: 4,
-  sha: '1eeb4392682fb5db2c40bea217c44a0f10623b05',
+  keys: 3,
+  sha: '4025f0643c7bdd7c74e8a6c992dc406121e8541c',
   lua: `-- Deletes a session, its standalone log and its open calls, and wakes its watchers. Journals of
 -- closed calls can't be read without the session, and expire soon.
--- KEYS  session, out, open, once
+-- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce
 -- Returns 1, or 0 when there is no such session of this principal.
-if redis.call('EXISTS', KEYS[4]) == 1 then
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+if redis.call('EXISTS', KEYS[3]) == 1 then
   return 1
 end
 if redis.call('HGET', KEYS[1], 'p') ~= ARGV[1] then
   return 0
 end
-for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
+each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
   redis.call('UNLINK', journal, journal .. ':in')
-end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[1] .. ':state')
-redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
+end)
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
+redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return 1
 `,
@@ -373,24 +382,32 @@ return redis.call('UNLINK', KEYS[1])
 }
 
 export const findCalls: Script = {
-  keys: 2,
-  sha: '7d8db5a20475eef5681793296176833960fda9c9',
+  keys: 1,
+  sha: '25a15c7d5b47746d76721bf01b3c1275ffdf8e73',
   lua: `-- Finds the open calls that have a request key with a prefix.
--- KEYS  session, open
+-- KEYS  session
 -- ARGV  prefix
 -- Returns { call id, ... }, each once.
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
 local found = {}
 local seen = {}
-local open = redis.call('HGETALL', KEYS[2])
-for i = 1, #open, 2 do
-  local call_id = open[i + 1]
-  if string.sub(open[i], 1, #ARGV[1]) == ARGV[1] and not seen[call_id] then
+each_field(KEYS[1], 'r:' .. ARGV[1], function(_, call_id)
+  if not seen[call_id] then
     seen[call_id] = true
     if redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1 then
       found[#found + 1] = call_id
     end
   end
-end
+end)
 return found
 `,
 }
@@ -406,36 +423,46 @@ return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') o
 }
 
 export const forgetSession: Script = {
-  keys: 6,
-  sha: '2f38db846d05285963b7ec5d18fca92e39f0c1e3',
+  keys: 5,
+  sha: '051d9759e57e89610c722b8e2827d3cccaed8cf7',
   lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
--- KEYS  session, out, open, state, history, once
+-- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
 -- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
-local repeated = redis.call('GET', KEYS[6])
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
 end
 -- Journals of calls that have ended are named by the history only.
 local calls = {}
-for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
+each_field(KEYS[1], 'o:', function(call_id)
   calls[call_id] = true
-end
-for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
+end)
+for _, entry in ipairs(redis.call('XRANGE', KEYS[4], '-', '+')) do
   local call_id = string.match(entry[2][2], '^call:([^:]+)')
   if call_id then
     calls[call_id] = true
   end
 end
 local principal = redis.call('HGET', KEYS[1], 'p')
-local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[5]), principal or '' }
+local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[4]), principal or '' }
 for call_id in pairs(calls) do
   local journal = KEYS[1] .. ':call:' .. call_id
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('SET', KEYS[6], cjson.encode(deleted), 'PX', ARGV[1])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
 `,
@@ -532,22 +559,21 @@ return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
 }
 
 export const keepAlive: Script = {
-  keys: 3,
-  sha: '3a6f91a662a94107c9cf6c540bcbd5a5cfb6b385',
+  keys: 2,
+  sha: '98212d5029f0482aeb5ff30fde4cd947bb7b59cd',
   lua: `-- Slides the expiry of a session, and of those of the named calls that are open.
--- KEYS  session, out, open
+-- KEYS  session, out
 -- ARGV  ttl in ms, call ids...
 -- Returns nil without such a session, else { principal, 1 when the expiry moved }.
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, open, ttl)
+local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
   if left <= ttl and left > ttl - ttl / 20 then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', open, ttl)
   redis.call('PEXPIRE', session .. ':state', ttl)
   return 1
 end
@@ -556,19 +582,15 @@ if not principal then
   return false
 end
 local ttl = tonumber(ARGV[1])
-local named = {}
 for i = 2, #ARGV do
-  named[ARGV[i]] = true
-end
--- A closed call keeps the shorter expiry that its closing gave it.
-for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
-  if named[call_id] then
-    local journal = KEYS[1] .. ':call:' .. call_id
+  -- A closed call keeps the shorter expiry that its closing gave it.
+  if redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[i]) == 1 then
+    local journal = KEYS[1] .. ':call:' .. ARGV[i]
     redis.call('PEXPIRE', journal, ttl)
     redis.call('PEXPIRE', journal .. ':in', ttl)
   end
 end
-return { principal, slide(KEYS[1], KEYS[2], KEYS[3], ttl) }
+return { principal, slide(KEYS[1], KEYS[2], ttl) }
 `,
 }
 
@@ -654,8 +676,8 @@ return keeping_log(KEYS[2], ARGV[4], append)
 }
 
 export const keptAppendCall: Script = {
-  keys: 6,
-  sha: '5a0c383a2a4bc6d98647522d38e89494400f3260',
+  keys: 5,
+  sha: '11fe35f5b0e811a1849085e35417265a7b993475',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -699,7 +721,7 @@ local function keeping_state(data, script)
 end
 local function append_call(KEYS, ARGV)
 -- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, open, journal, inbox, state
+-- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -728,15 +750,15 @@ local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
 local function was_applied()
-  return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
+  return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
-  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+  if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
 end
@@ -747,7 +769,7 @@ end
 local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
+  local added = redis.pcall('XADD', KEYS[2], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
   if not added then
     return 'gone'
   end
@@ -760,21 +782,21 @@ for i = 1, count do
   end
 end
 if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[5], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('HSET', KEYS[1], 'e', 1)
   end
   for i = change + 7, #ARGV do
     -- By now the same request may be another call.
-    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[2], ARGV[i])
+    if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
-  redis.call('UNLINK', KEYS[4])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  redis.call('UNLINK', KEYS[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'
@@ -784,7 +806,7 @@ if last then
 end
 return 'appended'
 end
-return keeping_log(KEYS[3], 'call:' .. ARGV[1], append_call)
+return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)
 `,
 }
 
@@ -962,8 +984,8 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  keys: 5,
-  sha: 'ed138ece4dbec2c9763a9277e70fcfbbded3d98c',
+  keys: 4,
+  sha: '7aa71df0028ddd70b98f5a75d91e3559465d8638',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1007,34 +1029,43 @@ local function keeping_state(data, script)
 end
 local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
--- KEYS  session, out, open, journal
+-- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, open, ttl)
+local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
   if left <= ttl and left > ttl - ttl / 20 then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', open, ttl)
   redis.call('PEXPIRE', session .. ':state', ttl)
   return 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
 if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
 local ttl = tonumber(ARGV[2])
-local moved = slide(KEYS[1], KEYS[2], KEYS[3], ttl)
+local moved = slide(KEYS[1], KEYS[2], ttl)
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
 
-local mine = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
   return reply('opened', mine[1])
 end
@@ -1043,45 +1074,42 @@ end
 local function holds(call_id)
   return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
 end
-local first = redis.call('HGET', KEYS[3], ARGV[7])
+local first = session[5]
 if first and holds(first) then
   redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
-local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
 if ended and holds(ended) then
   return reply('attached', ended)
 end
+-- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
-local open = redis.call('HLEN', KEYS[3])
-if open + requests > tonumber(ARGV[5]) then
-  local calls = redis.call('HGETALL', KEYS[3])
-  for i = 1, #calls, 2 do
-    if not holds(calls[i + 1]) then
-      redis.call('HDEL', KEYS[3], calls[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
+local most = tonumber(ARGV[5])
+if redis.call('HLEN', KEYS[1]) + requests > most then
+  each_field(KEYS[1], 'r:', function(key, call_id)
+    if holds(call_id) then
+      requests = requests + 1
+    else
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
     end
-  end
-  open = redis.call('HLEN', KEYS[3])
-  if open + requests > tonumber(ARGV[5]) then
+  end)
+  if requests > most then
     return reply('limit', '')
   end
 end
 
 local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
-redis.call('XADD', KEYS[4], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[4], ttl)
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
-for i = 7, #ARGV do
-  redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
-end
-if open == 0 then
-  redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
+redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
+for i = 8, #ARGV do
+  redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 return reply('opened', id)
 end
-return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
+return keeping_log(KEYS[3], 'call:' .. ARGV[3], open_call)
 `,
 }
 
@@ -1222,54 +1250,70 @@ return reply
 
 export const listOpenCalls: Script = {
   keys: 1,
-  sha: '39143e34c7cb6326f9317305f5ed188b931d68be',
+  sha: '34fff90dee5cab6372f0587f8fe20a9af9ec6816',
   lua: `-- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
-local reply = {}
-local fields = redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 2) == 'o:' then
-    reply[#reply + 1] = string.sub(fields[i], 3)
-    reply[#reply + 1] = fields[i + 1]
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
   end
 end
+local reply = {}
+each_field(KEYS[1], 'o:', function(call_id, owner)
+  reply[#reply + 1] = call_id
+  reply[#reply + 1] = owner
+end)
 return reply
 `,
 }
 
 export const openCall: Script = {
-  keys: 4,
-  sha: 'b107a2eecdfb4d01c7491209b5e19583ca409d13',
+  keys: 3,
+  sha: '4b3fae95655ffd26c82361e7c83da0863986fe3e',
   lua: `-- Admits, and opens a call with the first entry of its journal.
--- KEYS  session, out, open, journal
+-- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, open, ttl)
+local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
   if left <= ttl and left > ttl - ttl / 20 then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', open, ttl)
   redis.call('PEXPIRE', session .. ':state', ttl)
   return 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
 if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
 local ttl = tonumber(ARGV[2])
-local moved = slide(KEYS[1], KEYS[2], KEYS[3], ttl)
+local moved = slide(KEYS[1], KEYS[2], ttl)
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
 
-local mine = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
   return reply('opened', mine[1])
 end
@@ -1278,41 +1322,38 @@ end
 local function holds(call_id)
   return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
 end
-local first = redis.call('HGET', KEYS[3], ARGV[7])
+local first = session[5]
 if first and holds(first) then
   redis.call('HSET', KEYS[1], 'j:' .. first, 1)
   return reply('attached', first)
 end
-local ended = redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
 if ended and holds(ended) then
   return reply('attached', ended)
 end
+-- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
-local open = redis.call('HLEN', KEYS[3])
-if open + requests > tonumber(ARGV[5]) then
-  local calls = redis.call('HGETALL', KEYS[3])
-  for i = 1, #calls, 2 do
-    if not holds(calls[i + 1]) then
-      redis.call('HDEL', KEYS[3], calls[i])
-      redis.call('HDEL', KEYS[1], 'o:' .. calls[i + 1], 'j:' .. calls[i + 1])
+local most = tonumber(ARGV[5])
+if redis.call('HLEN', KEYS[1]) + requests > most then
+  each_field(KEYS[1], 'r:', function(key, call_id)
+    if holds(call_id) then
+      requests = requests + 1
+    else
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
     end
-  end
-  open = redis.call('HLEN', KEYS[3])
-  if open + requests > tonumber(ARGV[5]) then
+  end)
+  if requests > most then
     return reply('limit', '')
   end
 end
 
 local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
-redis.call('XADD', KEYS[4], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[4], ttl)
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6])
-for i = 7, #ARGV do
-  redis.call('HSET', KEYS[3], ARGV[i], ARGV[3])
-end
-if open == 0 then
-  redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
+redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
+for i = 8, #ARGV do
+  redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 return reply('opened', id)
 `,

@@ -177,7 +177,7 @@ test('every key that the store makes is known for what it is', async () => {
   for await (const page of inspect.survey.keys()) surveyed.push(...page)
   const kinds = surveyed.map(({ place }) => place.kind)
   expect([...new Set(kinds)].toSorted()).toEqual(
-    ['about', 'ended', 'held', 'inbox', 'journal', 'map', 'map-marks', 'map-values', 'nodes', 'once', 'open']
+    ['about', 'ended', 'held', 'inbox', 'journal', 'map', 'map-marks', 'map-values', 'nodes', 'once']
       .concat(['out', 'principal', 'session', 'sessions', 'state', 'unknown'])
       .toSorted(),
   )

@@ -1,12 +1,10 @@
 -- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
+-- include: open
 local reply = {}
-local fields = redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 2) == 'o:' then
-    reply[#reply + 1] = string.sub(fields[i], 3)
-    reply[#reply + 1] = fields[i + 1]
-  end
-end
+each_field(KEYS[1], 'o:', function(call_id, owner)
+  reply[#reply + 1] = call_id
+  reply[#reply + 1] = owner
+end)
 return reply

@@ -1,30 +1,31 @@
 -- Deletes all that is kept of a session, its history too, and wakes its watchers.
--- KEYS  session, out, open, state, history, once
+-- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
 -- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
-local repeated = redis.call('GET', KEYS[6])
+-- include: open
+local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
 end
 -- Journals of calls that have ended are named by the history only.
 local calls = {}
-for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
+each_field(KEYS[1], 'o:', function(call_id)
   calls[call_id] = true
-end
-for _, entry in ipairs(redis.call('XRANGE', KEYS[5], '-', '+')) do
+end)
+for _, entry in ipairs(redis.call('XRANGE', KEYS[4], '-', '+')) do
   local call_id = string.match(entry[2][2], '^call:([^:]+)')
   if call_id then
     calls[call_id] = true
   end
 end
 local principal = redis.call('HGET', KEYS[1], 'p')
-local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[5]), principal or '' }
+local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[4]), principal or '' }
 for call_id in pairs(calls) do
   local journal = KEYS[1] .. ':call:' .. call_id
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('SET', KEYS[6], cjson.encode(deleted), 'PX', ARGV[1])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted

@@ -4,4 +4,4 @@
 -- Returns what append-call does.
 -- include: history
 -- script: append-call
-return keeping_log(KEYS[3], 'call:' .. ARGV[1], append_call)
+return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)

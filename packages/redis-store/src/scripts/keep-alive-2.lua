@@ -1,5 +1,5 @@
 -- Slides the expiry of a session, and of those of the named calls that are open.
--- KEYS  session, out, open
+-- KEYS  session, out
 -- ARGV  ttl in ms, call ids...
 -- Returns nil without such a session, else { principal, 1 when the expiry moved }.
 -- include: slide
@@ -8,16 +8,12 @@ if not principal then
   return false
 end
 local ttl = tonumber(ARGV[1])
-local named = {}
 for i = 2, #ARGV do
-  named[ARGV[i]] = true
-end
--- A closed call keeps the shorter expiry that its closing gave it.
-for _, call_id in ipairs(redis.call('HVALS', KEYS[3])) do
-  if named[call_id] then
-    local journal = KEYS[1] .. ':call:' .. call_id
+  -- A closed call keeps the shorter expiry that its closing gave it.
+  if redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[i]) == 1 then
+    local journal = KEYS[1] .. ':call:' .. ARGV[i]
     redis.call('PEXPIRE', journal, ttl)
     redis.call('PEXPIRE', journal .. ':in', ttl)
   end
 end
-return { principal, slide(KEYS[1], KEYS[2], KEYS[3], ttl) }
+return { principal, slide(KEYS[1], KEYS[2], ttl) }

@@ -1,5 +1,5 @@
 -- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, open, journal, inbox, state
+-- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -13,15 +13,15 @@ local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
 local function was_applied()
-  return redis.call('XRANGE', KEYS[3], last, last, 'COUNT', 1)[1] ~= nil
+  return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
 local change = 4 + 3 * count
 if ARGV[change] ~= '' and not was_applied() then
-  if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+  if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[5], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
     return 'conflict'
   end
 end
@@ -32,7 +32,7 @@ end
 local repeated = false
 for i = 1, count do
   local at = 1 + 3 * i
-  local added = redis.pcall('XADD', KEYS[3], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
+  local added = redis.pcall('XADD', KEYS[2], 'NOMKSTREAM', ARGV[at], 'd', ARGV[at + 1], 't', ARGV[at + 2])
   if not added then
     return 'gone'
   end
@@ -45,21 +45,21 @@ for i = 1, count do
   end
 end
 if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[5], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('HSET', KEYS[1], 'e', 1)
   end
   for i = change + 7, #ARGV do
     -- By now the same request may be another call.
-    if not repeated or redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[2], ARGV[i])
+    if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
     end
   end
-  redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1])
-  redis.call('UNLINK', KEYS[4])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  redis.call('UNLINK', KEYS[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'

@@ -1,5 +1,5 @@
 -- Checks the principal of a session and slides its expiry.
--- KEYS  session, out, open
+-- KEYS  session, out
 -- ARGV  principal, ttl in ms
 -- Returns nil, or { label, version, delivered, 1 when the expiry moved }.
 -- include: slide
@@ -7,4 +7,4 @@ local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
 if session[1] ~= ARGV[1] then
   return false
 end
-return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])) }
+return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }

@@ -1,0 +1,10 @@
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
