@@ -1,8 +1,12 @@
 import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
-import { storeError } from './errors.js'
+import { isRefusal, storeError } from './errors.js'
 import type { RedisLike } from './redis-like.js'
 import type { Script } from './scripts.generated.js'
+
+export type QuietEntry = { id: string; data: string; after: number }
+/** `refused`: the stream has an id that is not below this one. `gone`: there is no such stream. */
+export type QuietlyAppended = 'appended' | 'refused' | 'gone'
 
 type KeysAndArgs = (string | number)[]
 
@@ -18,6 +22,10 @@ export class Client {
     this.#deadlineMs = deadlineMs
   }
 
+  get isCluster() {
+    return this.#redis.isCluster
+  }
+
   deadline() {
     return new Deadline(this.#deadlineMs)
   }
@@ -27,27 +35,28 @@ export class Client {
     await this.#connection.ready(deadline)
   }
 
-  run(
-    { sha, keys: count, lua }: Script,
-    keys: string[],
-    args: KeysAndArgs,
-    deadline = this.deadline(),
-  ): Promise<unknown> {
+  run({ sha, lua }: Script, keys: string[], args: KeysAndArgs, deadline = this.deadline()): Promise<unknown> {
     const all = [...keys, ...args]
+    const count = keys.length
     const evaluate = () => this.#redis.evalsha(sha, count, ...all)
     return this.#send(evaluate, deadline, async (error) => {
-      if (!isAbout(error, 'NOSCRIPT') || deadline.passed) throw error
+      if (!(error instanceof Error) || !error.message.includes('NOSCRIPT') || deadline.passed) throw error
       return this.#redis.eval(lua, count, ...all)
     })
   }
 
-  /** Adds an entry to a stream; `null` if there is none, `refused` if its last id is not below this one. */
-  append(key: string, id: string, ...fields: KeysAndArgs): Promise<unknown> {
-    const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, ...fields)
-    return this.#send(add, this.deadline(), async (error) => {
-      if (!isAbout(error, 'equal or smaller')) throw error
+  /** Adds an entry to a stream that exists. */
+  append(key: string, { id, data, after }: QuietEntry): Promise<QuietlyAppended> {
+    const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, 'd', data, 't', after)
+    const added = this.#send(add, this.deadline(), async (error) => {
+      if (!(error instanceof Error) || !isRefusal(error.message)) throw error
       return 'refused'
     })
+    return added.then((reply) => (reply === 'refused' ? reply : reply === null ? 'gone' : 'appended'))
+  }
+
+  beforeSending(prepare: () => void) {
+    this.#connection.beforeSending(prepare)
   }
 
   #send(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
@@ -77,5 +86,3 @@ export class Client {
 
 /** What is waited for in place of a command that has failed. */
 type Mend = (error: unknown) => Promise<unknown>
-
-const isAbout = (error: unknown, text: string) => error instanceof Error && error.message.includes(text)

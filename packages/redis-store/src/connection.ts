@@ -23,6 +23,7 @@ export class Connection {
   #wasReady: boolean
   #stalled = false
   #gathering = false
+  #preparing: (() => void)[] = []
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Number.POSITIVE_INFINITY
   #settledAt = 0
@@ -76,6 +77,12 @@ export class Connection {
     return flight
   }
 
+  /** Calls `prepare` right before what is sent in this turn goes out, so that it can send what came together until then. */
+  beforeSending(prepare: () => void) {
+    this.#preparing.push(prepare)
+    this.#gather()
+  }
+
   landed(flight: Flight) {
     this.#inFlight.delete(flight)
     // The Set may leave a table behind in which it still is, and so would be all that waits for the command.
@@ -89,13 +96,14 @@ export class Connection {
    * wait for the turn to end, but only for all who go on together now.
    */
   #gather() {
-    const { stream } = this.#redis
-    if (!stream || this.#gathering) return
+    if (this.#gathering) return
     this.#gathering = true
-    stream.cork()
+    const { stream } = this.#redis
+    stream?.cork()
     const send = () => {
+      for (const prepare of this.#preparing.splice(0)) prepare()
       this.#gathering = false
-      stream.uncork()
+      stream?.uncork()
     }
     if (this.#inFlight.size > 1) setImmediate(send)
     else process.nextTick(send)

@@ -8,6 +8,9 @@ const NEVER_SENT =
 const CONNECTION =
   /^(Connection is closed|Command timed out|Command aborted|Cluster is ended|Too many Cluster redirections|Socket)/
 
+/** What Redis says of an id that is not above the last one of a stream. */
+const NOT_ABOVE = 'equal or smaller'
+
 export class DeadlineError extends Error {}
 
 export function unavailable(status: string, cause?: unknown) {
@@ -35,6 +38,8 @@ export function storeError(cause: unknown, interrupted: boolean): StoreError {
   }
   return new StoreError('store-failed', `Redis refused the command: ${message}`, { cause })
 }
+
+export const isRefusal = (message: string) => message.includes(NOT_ABOVE)
 
 function isConnectionError(cause: unknown, message: string) {
   if (cause instanceof DeadlineError || CONNECTION.test(message)) return true

@@ -20,6 +20,7 @@ import type {
   ValueChange,
   WatchListener,
 } from '@mcp-durable/core'
+import { Appends } from './appends.js'
 import { Client } from './client.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
@@ -50,12 +51,18 @@ export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): 
   return new RedisStore(partsOf(client, options))
 }
 
-type Parts = { client: Client; keys: Keys; index: SessionIndex; subscriber: Subscriber }
+type Parts = { client: Client; appends: Appends; keys: Keys; index: SessionIndex; subscriber: Subscriber }
 
 function partsOf(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions): Parts {
   const client = new Client(redis, deadlineMs)
   const keys = new Keys(prefix)
-  return { client, keys, index: new SessionIndex(client, keys), subscriber: new Subscriber(redis) }
+  return {
+    client,
+    appends: new Appends(client),
+    keys,
+    index: new SessionIndex(client, keys),
+    subscriber: new Subscriber(redis),
+  }
 }
 
 class RedisStore extends Ownership implements Store {
@@ -258,14 +265,15 @@ class RedisStore extends Ownership implements Store {
     return 'appended'
   }
 
-  /** One plain command: the stream itself is the fence. If it refuses, the script knows why. */
-  #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
-    const journal = this.keys.log(scope, `call:${callId}`)
-    const added = this.client.append(journal, entry.id, 'd', entry.data, 't', entry.after ?? 0)
-    return added.then((reply) => {
-      if (reply === 'refused') return this.#appendByScript(scope, callId, [entry])
-      return reply === null ? 'gone' : 'appended'
+  /** The stream itself is the fence. If it refuses, the script knows why. */
+  async #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
+    const { id, data, after = 0 } = entry
+    const appended = await this.#parts.appends.append(this.keys.log(scope, `call:${callId}`), {
+      id,
+      data,
+      after,
     })
+    return appended === 'refused' ? this.#appendByScript(scope, callId, [entry]) : appended
   }
 
   async findCalls(scope: string, prefix: string) {

@@ -74,6 +74,27 @@ test('what is sent twice is applied once', async () => {
   expect(await store.deleteSession(scope, 'alice')).toBe(false)
 })
 
+test('quiet entries that go out together are applied once each, though sent twice', async () => {
+  await using lossy = await lossyStore()
+  const { store, scope, twice } = lossy
+  const calls = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const call = newCall(scope)
+      const opened = await store.openCall(call)
+      if (opened.status !== 'opened') throw new Error(opened.status)
+      return { id: call.callId, epoch: Number(opened.id.split('-')[0]) }
+    }),
+  )
+  const append = ({ id, epoch }: { id: string; epoch: number }) =>
+    store.appendCall(scope, id, [{ id: `${epoch}-2`, data: 'step', quiet: true }])
+  const appended = await twice(() => Promise.all(calls.map(append)))
+  expect(appended).toEqual(calls.map(() => 'appended'))
+  for (const { id } of calls) {
+    const journal = await store.read(scope, `call:${id}`, BEGINNING, 10)
+    expect(journal?.map(({ data }) => data)).toEqual(['request', 'step'])
+  }
+})
+
 test('a resent append of a fenced owner stays fenced', async () => {
   await using lossy = await lossyStore()
   const { store, scope, twice } = lossy

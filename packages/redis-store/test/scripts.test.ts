@@ -70,3 +70,26 @@ test('every operation is one round trip', async () => {
   expect(sent.length, 'the session, and two indexes').toBe(3)
   await store.close()
 })
+
+test('quiet entries that come together are one command', async () => {
+  await using opened = openStore()
+  const { client, sent } = counted(opened.client)
+  const store = redisStore(client, { prefix: opened.prefix })
+  const { id: scope } = newSession()
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const calls = Array.from({ length: 100 }, () => newCall(scope))
+  const openings = await Promise.all(calls.map((call) => store.openCall(call)))
+  const quietly = (seq: number) =>
+    Promise.all(
+      openings.map((opening, n) => {
+        if (opening.status !== 'opened') throw new Error(opening.status)
+        const entry = { id: opening.id.replace(/1$/, String(seq)), data: 'x', quiet: true }
+        return store.appendCall(scope, calls[n]?.callId ?? '', [entry])
+      }),
+    )
+  await quietly(2)
+  sent.length = 0
+  expect(new Set(await quietly(3))).toEqual(new Set(['appended']))
+  expect(sent).toHaveLength(1)
+  await store.close()
+})

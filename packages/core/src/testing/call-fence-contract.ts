@@ -51,6 +51,27 @@ export function callFenceContract(create: CreateStores) {
     expect(await store.findCalls(scope, ''), 'a fenced close closes nothing').toEqual([call.callId])
   })
 
+  test('quiet entries that come together each have an outcome of their own', async () => {
+    const { store, peer, scope, mine, theirs, call } = await start()
+    const others = await Promise.all(Array.from({ length: 300 }, () => open(store, scope)))
+    await store.appendCall(scope, call.callId, [{ ...mine(2), quiet: true }])
+    await peer.appendCall(scope, call.callId, [theirs(1)])
+    const quietly = (callId: string, id: string) =>
+      store.appendCall(scope, callId, [{ id, data: callId, quiet: true }])
+    const outcomes = await Promise.all([
+      quietly('nobody', mine(2).id),
+      ...others.slice(0, 150).map(({ callId, epoch }) => quietly(callId, `${epoch}-2`)),
+      quietly(call.callId, mine(3).id),
+      quietly(call.callId, mine(2).id),
+      ...others.slice(150).map(({ callId, epoch }) => quietly(callId, `${epoch}-2`)),
+    ])
+    expect(outcomes.splice(0, 1)).toEqual(['gone'])
+    expect(outcomes.splice(150, 2)).toEqual(['fenced', 'appended'])
+    expect(new Set(outcomes)).toEqual(new Set(['appended']))
+    for (const { callId, log } of others)
+      expect(await contents(peer, scope, log)).toEqual(['request', callId])
+  })
+
   test('a quiet entry is fenced, repeated and refused like any other', async () => {
     const { store, peer, scope, call, mine, theirs } = await start()
     const quietly = (owner: typeof store, entry: ReturnType<typeof mine>) =>
