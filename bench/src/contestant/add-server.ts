@@ -6,6 +6,8 @@ import { registerHanging } from './hanging.js'
 
 const info = { name: 'bench', version: '1.0.0' }
 const addInput = { a: z.number(), b: z.number() }
+/** It says of itself what is true of it: that it changes nothing. */
+const add = { description: 'Adds two numbers', inputSchema: addInput, annotations: { readOnlyHint: true } }
 const sum = ({ a, b }: { a: number; b: number }) => ({
   content: [{ type: 'text' as const, text: String(a + b) }],
 })
@@ -13,7 +15,7 @@ const sum = ({ a, b }: { a: number; b: number }) => ({
 /** The server of every contestant with the SDK 1.x: the tool `add`, and one that reports its progress. */
 export function createServer(): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', { description: 'Adds two numbers', inputSchema: addInput }, sum)
+  server.registerTool('add', add, sum)
   server.registerTool(
     'progress',
     { description: 'Reports progress, then answers', inputSchema: { steps: z.number() } },
@@ -32,14 +34,14 @@ export function createServer(): McpServer {
 /** The same with the SDK 2.x. */
 export function createServer2(): McpServer2 {
   const server = new McpServer2(info)
-  server.registerTool('add', { description: 'Adds two numbers', inputSchema: z.object(addInput) }, sum)
+  server.registerTool('add', { ...add, inputSchema: z.object(addInput) }, sum)
   return server
 }
 
 /** A server of usual size: `add`, and 19 tools beside it. */
 export function createServerOf20(): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', { description: 'Adds two numbers', inputSchema: addInput }, sum)
+  server.registerTool('add', add, sum)
   for (let number = 1; number < 20; number++) {
     const inputSchema = {
       query: z.string(),

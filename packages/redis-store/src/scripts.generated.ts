@@ -336,7 +336,7 @@ return 'created'
 
 export const deleteSession: Script = {
   keys: 3,
-  sha: '4025f0643c7bdd7c74e8a6c992dc406121e8541c',
+  sha: 'dea3fe18080a8a679a5e1aa2463422d69dc5500e',
   lua: `-- Deletes a session, its standalone log and its open calls, and wakes its watchers. Journals of
 -- closed calls can't be read without the session, and expire soon.
 -- KEYS  session, out, once
@@ -351,6 +351,11 @@ local function each_field(session, prefix, visit)
       visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
     end
   end
+end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return 1
@@ -402,7 +407,7 @@ return redis.call('UNLINK', KEYS[1])
 
 export const findCalls: Script = {
   keys: 1,
-  sha: '25a15c7d5b47746d76721bf01b3c1275ffdf8e73',
+  sha: 'b5244c3da572c121cef3d004c381e2861414d1c9',
   lua: `-- Finds the open calls that have a request key with a prefix.
 -- KEYS  session
 -- ARGV  prefix
@@ -417,12 +422,17 @@ local function each_field(session, prefix, visit)
     end
   end
 end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
 local found = {}
 local seen = {}
 each_field(KEYS[1], 'r:' .. ARGV[1], function(_, call_id)
   if not seen[call_id] then
     seen[call_id] = true
-    if redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1 then
+    if has_journal(KEYS[1], call_id) then
       found[#found + 1] = call_id
     end
   end
@@ -443,7 +453,7 @@ return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') o
 
 export const forgetSession: Script = {
   keys: 5,
-  sha: '051d9759e57e89610c722b8e2827d3cccaed8cf7',
+  sha: '29df98f4b10d0e7c9c71928154878218718d2c52',
   lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
@@ -457,6 +467,11 @@ local function each_field(session, prefix, visit)
       visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
     end
   end
+end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
 local repeated = redis.call('GET', KEYS[5])
 if repeated then
@@ -1004,7 +1019,7 @@ return keeping_state(ARGV[4], create_session)
 
 export const keptOpenCall: Script = {
   keys: 4,
-  sha: '7aa71df0028ddd70b98f5a75d91e3559465d8638',
+  sha: '2bf38761cb947c5605a1952473e13873d7b55408',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1074,40 +1089,59 @@ local function each_field(session, prefix, visit)
     end
   end
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
-if session[1] ~= ARGV[1] then
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
+-- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
+-- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
+-- the same request if that is open or its key was kept.
+local function admit_call(KEYS, principal, ttl, request_key)
+  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
+  if session[1] ~= principal then
+    return nil
+  end
+  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
+  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+  if mine then
+    return session, moved, mine[1]
+  end
+  local first = session[5]
+  if first and has_journal(KEYS[1], first) then
+    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
+    return session, moved, nil, first
+  end
+  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
+  if ended and has_journal(KEYS[1], ended) then
+    return session, moved, nil, ended
+  end
+  return session, moved
+end
+
+local function new_epoch()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
+if not session then
   return { 'unknown' }
 end
-local ttl = tonumber(ARGV[2])
-local moved = slide(KEYS[1], KEYS[2], ttl)
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
-
-local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine[1])
+  return reply('opened', mine)
 end
-
--- A journal may have expired under an owner that died; its requests are not open any more.
-local function holds(call_id)
-  return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
-end
-local first = session[5]
-if first and holds(first) then
-  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-  return reply('attached', first)
-end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
-if ended and holds(ended) then
-  return reply('attached', ended)
+if same then
+  return reply('attached', same)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
-    if holds(call_id) then
+    if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
       redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
@@ -1118,10 +1152,9 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local clock = redis.call('TIME')
-local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -1251,6 +1284,144 @@ return keeping_state(ARGV[2], put_state)
 `,
 }
 
+export const keptRecordCall: Script = {
+  keys: 4,
+  sha: '7843f0e4d12072b5e443be466663d5da63c133e3',
+  lua: `-- As record-call, with a history.
+-- KEYS  those of record-call, history
+-- ARGV  those of record-call, ms to keep, most entries
+-- Returns what record-call does.
+-- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
+local most_kept = table.remove(ARGV)
+local kept_ms = table.remove(ARGV)
+local history = KEYS[#KEYS]
+local function keep(log, id, data)
+  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
+end
+local function trim_history()
+  local clock = redis.call('TIME')
+  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
+  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
+  redis.call('PEXPIRE', history, kept_ms)
+end
+-- What a script appends to a log, once however often it is repeated.
+local function keeping_log(key, log, script)
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  local reply = script(KEYS, ARGV)
+  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
+  for _, entry in ipairs(added) do
+    keep(log, entry[1], entry[2][2])
+  end
+  if added[1] then
+    trim_history()
+  end
+  return reply
+end
+-- What a script changes of the state of a session.
+local function keeping_state(data, script)
+  local version = redis.call('HGET', KEYS[1], 'v')
+  local reply = script(KEYS, ARGV)
+  local newer = redis.call('HGET', KEYS[1], 'v')
+  if newer and newer ~= version then
+    keep('state', newer, data)
+    trim_history()
+  end
+  return reply
+end
+local function record_call(KEYS, ARGV)
+-- Admits, and writes the journal of a call that has ended already.
+-- KEYS  session, out, journal
+-- ARGV  principal, ttl in ms, call id, data, data of the response, how many ms later that was written, ms to retain,
+--       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
+-- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
+-- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
+-- A twentieth may be missing, so that a busy session is not one write per request.
+local function slide(session, out, ttl)
+  local left = redis.call('PTTL', session)
+  if left <= ttl and left > ttl - ttl / 20 then
+    return 0
+  end
+  redis.call('PEXPIRE', session, ttl)
+  redis.call('PEXPIRE', out, ttl)
+  redis.call('PEXPIRE', session .. ':state', ttl)
+  return 1
+end
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
+-- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
+-- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
+-- the same request if that is open or its key was kept.
+local function admit_call(KEYS, principal, ttl, request_key)
+  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
+  if session[1] ~= principal then
+    return nil
+  end
+  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
+  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+  if mine then
+    return session, moved, mine[1]
+  end
+  local first = session[5]
+  if first and has_journal(KEYS[1], first) then
+    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
+    return session, moved, nil, first
+  end
+  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
+  if ended and has_journal(KEYS[1], ended) then
+    return session, moved, nil, ended
+  end
+  return session, moved
+end
+
+local function new_epoch()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[10])
+if not session then
+  return { 'unknown' }
+end
+local function reply(status, value)
+  return { status, session[2], session[3], session[4], moved, value }
+end
+if mine then
+  return reply('recorded', mine)
+end
+if same then
+  return reply('attached', same)
+end
+if tonumber(session[3]) > tonumber(ARGV[9]) then
+  return reply('stale', '')
+end
+
+local epoch = new_epoch()
+redis.call('XADD', KEYS[3], epoch .. '-1', 'd', ARGV[4], 'f', '')
+redis.call('XADD', KEYS[3], epoch .. '-2', 'd', ARGV[5], 't', ARGV[6])
+redis.call('PEXPIRE', KEYS[3], ARGV[7])
+if ARGV[8] == '1' then
+  redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[10], ARGV[3], 'PX', ARGV[7])
+  redis.call('HSET', KEYS[1], 'e', 1)
+end
+return reply('recorded', epoch .. '-1')
+end
+return keeping_log(KEYS[3], 'call:' .. ARGV[3], record_call)
+`,
+}
+
 export const listNodes: Script = {
   keys: 1,
   sha: '5c7314c20385200d8834cbf6c05f039b3593e5fa',
@@ -1269,7 +1440,7 @@ return reply
 
 export const listOpenCalls: Script = {
   keys: 1,
-  sha: '34fff90dee5cab6372f0587f8fe20a9af9ec6816',
+  sha: 'a225a9213f22699357efbdaf9fe0877eca70f016',
   lua: `-- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
@@ -1283,6 +1454,11 @@ local function each_field(session, prefix, visit)
     end
   end
 end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
 local reply = {}
 each_field(KEYS[1], 'o:', function(call_id, owner)
   reply[#reply + 1] = call_id
@@ -1294,7 +1470,7 @@ return reply
 
 export const openCall: Script = {
   keys: 3,
-  sha: '4b3fae95655ffd26c82361e7c83da0863986fe3e',
+  sha: '06bd193131f525814502b862ac56bcb9cb38fa83',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -1322,40 +1498,59 @@ local function each_field(session, prefix, visit)
     end
   end
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
-if session[1] ~= ARGV[1] then
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
+-- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
+-- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
+-- the same request if that is open or its key was kept.
+local function admit_call(KEYS, principal, ttl, request_key)
+  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
+  if session[1] ~= principal then
+    return nil
+  end
+  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
+  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+  if mine then
+    return session, moved, mine[1]
+  end
+  local first = session[5]
+  if first and has_journal(KEYS[1], first) then
+    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
+    return session, moved, nil, first
+  end
+  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
+  if ended and has_journal(KEYS[1], ended) then
+    return session, moved, nil, ended
+  end
+  return session, moved
+end
+
+local function new_epoch()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
+if not session then
   return { 'unknown' }
 end
-local ttl = tonumber(ARGV[2])
-local moved = slide(KEYS[1], KEYS[2], ttl)
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
-
-local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine[1])
+  return reply('opened', mine)
 end
-
--- A journal may have expired under an owner that died; its requests are not open any more.
-local function holds(call_id)
-  return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
-end
-local first = session[5]
-if first and holds(first) then
-  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-  return reply('attached', first)
-end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
-if ended and holds(ended) then
-  return reply('attached', ended)
+if same then
+  return reply('attached', same)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
-    if holds(call_id) then
+    if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
       redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
@@ -1366,10 +1561,9 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local clock = redis.call('TIME')
-local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -1648,6 +1842,100 @@ export const readValue: Script = {
 -- ARGV  key
 -- Returns '<version> <data>', or nil.
 return redis.call('HGET', KEYS[1], 'k:' .. ARGV[1])
+`,
+}
+
+export const recordCall: Script = {
+  keys: 3,
+  sha: '29b96999f006f53ef935bf8d2b5388eaaa94e1fd',
+  lua: `-- Admits, and writes the journal of a call that has ended already.
+-- KEYS  session, out, journal
+-- ARGV  principal, ttl in ms, call id, data, data of the response, how many ms later that was written, ms to retain,
+--       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
+-- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
+-- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
+-- A twentieth may be missing, so that a busy session is not one write per request.
+local function slide(session, out, ttl)
+  local left = redis.call('PTTL', session)
+  if left <= ttl and left > ttl - ttl / 20 then
+    return 0
+  end
+  redis.call('PEXPIRE', session, ttl)
+  redis.call('PEXPIRE', out, ttl)
+  redis.call('PEXPIRE', session .. ':state', ttl)
+  return 1
+end
+-- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
+-- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+local function each_field(session, prefix, visit)
+  local fields = redis.call('HGETALL', session)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+    end
+  end
+end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
+-- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
+-- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
+-- the same request if that is open or its key was kept.
+local function admit_call(KEYS, principal, ttl, request_key)
+  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
+  if session[1] ~= principal then
+    return nil
+  end
+  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
+  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+  if mine then
+    return session, moved, mine[1]
+  end
+  local first = session[5]
+  if first and has_journal(KEYS[1], first) then
+    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
+    return session, moved, nil, first
+  end
+  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
+  if ended and has_journal(KEYS[1], ended) then
+    return session, moved, nil, ended
+  end
+  return session, moved
+end
+
+local function new_epoch()
+  local clock = redis.call('TIME')
+  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+end
+local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[10])
+if not session then
+  return { 'unknown' }
+end
+local function reply(status, value)
+  return { status, session[2], session[3], session[4], moved, value }
+end
+if mine then
+  return reply('recorded', mine)
+end
+if same then
+  return reply('attached', same)
+end
+if tonumber(session[3]) > tonumber(ARGV[9]) then
+  return reply('stale', '')
+end
+
+local epoch = new_epoch()
+redis.call('XADD', KEYS[3], epoch .. '-1', 'd', ARGV[4], 'f', '')
+redis.call('XADD', KEYS[3], epoch .. '-2', 'd', ARGV[5], 't', ARGV[6])
+redis.call('PEXPIRE', KEYS[3], ARGV[7])
+if ARGV[8] == '1' then
+  redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[10], ARGV[3], 'PX', ARGV[7])
+  redis.call('HSET', KEYS[1], 'e', 1)
+end
+return reply('recorded', epoch .. '-1')
 `,
 }
 

@@ -1,6 +1,7 @@
 import { randomId, requestKeyPrefix } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
-import type { EntryId } from '../store/store.js'
+import type { Admission, EntryId } from '../store/store.js'
+import { endOfTurn } from '../turn.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
@@ -11,19 +12,26 @@ import type { CallOutcome, CallRequest, Calls } from './calls.js'
 /** How long a request may take before it is journaled. */
 const JOURNAL_AFTER_MS = 1000
 
-/** How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. */
+/**
+ * How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. `stale`: it is in its
+ * journal and has to be run, since what was run of it has not seen the newest state of the session.
+ */
 export type DeferredOutcome =
   | { status: 'answered'; responses: readonly JsonRpcResponse[] }
-  | { status: 'journaled'; call: Call; first: EntryId }
+  | { status: 'journaled' | 'stale'; call: Call; first: EntryId; admission: Admission }
   | { status: 'cancelled' }
   | { status: 'abandoned' }
+  | { status: 'failed'; error: unknown }
   | Exclude<CallOutcome, { status: 'opened' }>
 
 type Answered = { dispatched: string; response: JsonRpcResponse }
 
+/** Where a request runs: a server object, and the state of the session that it had seen then. */
+export type DeferredHost = CallHost & { readonly version: number }
+
 /**
- * A request that is answered with plain JSON, and becomes a journaled call only when it sends
- * something before its response, or takes long.
+ * A request that runs before it is journaled. It becomes a journaled call when it sends something before its response,
+ * or takes long: a second, or with `atOnce` more than this turn of the event loop.
  */
 export class DeferredCall implements DispatchTarget {
   readonly id = randomId()
@@ -32,6 +40,8 @@ export class DeferredCall implements DispatchTarget {
   readonly #calls: Calls
   readonly #request: CallRequest
   readonly #host: CallHost
+  /** What it may have seen of the session's state; it matters as long as nothing was admitted. */
+  readonly #version: number | undefined
   readonly #unanswered: Set<string>
   #answers: Answered[] = []
   #cancelled = 0
@@ -42,10 +52,11 @@ export class DeferredCall implements DispatchTarget {
   /** It was tried to journal the request, and nobody knows whether it is. */
   #mayBeOpen = false
 
-  constructor(calls: Calls, request: CallRequest, host: CallHost) {
+  constructor(calls: Calls, request: CallRequest, host: DeferredHost, { atOnce = false } = {}) {
     this.#calls = calls
     this.#request = request
     this.#host = host
+    this.#version = atOnce ? host.version : undefined
     this.requests = request.requests
     this.#unanswered = new Set(this.requests.map((_, index) => dispatchId(this.id, this.requests, index)))
     this.outcome = new Promise((resolve) => {
@@ -56,7 +67,8 @@ export class DeferredCall implements DispatchTarget {
         resolve(outcome)
       }
     })
-    this.#journalLater()
+    if (atOnce) void endOfTurn().then(() => this.#journalNow())
+    else this.#journalLater()
   }
 
   pending(): Array<[dispatchId: string, request: JsonRpcRequest]> {
@@ -130,6 +142,20 @@ export class DeferredCall implements DispatchTarget {
     }, JOURNAL_AFTER_MS)
   }
 
+  #journalNow() {
+    if (this.#settled) return
+    this.#journal().catch((error: unknown) => {
+      if (this.#settled) return
+      this.#stopAll('The request cannot go on.')
+      this.#settle({ status: 'failed', error })
+    })
+  }
+
+  #stopAll(reason: string) {
+    for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, reason)
+    this.#unanswered.clear()
+  }
+
   #journal(): Promise<Call> {
     if (this.#journaled) return this.#journaled
     const journaled = this.#open()
@@ -145,15 +171,19 @@ export class DeferredCall implements DispatchTarget {
     const outcome = await this.#calls.open({ ...this.#request, id: this.id })
     this.#mayBeOpen = false
     if (outcome.status !== 'opened') {
-      for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, 'The request cannot go on.')
-      this.#unanswered.clear()
+      this.#stopAll('The request cannot go on.')
       this.#settle(outcome)
       throw new Error(`The request cannot be journaled: ${outcome.status}.`)
     }
-    const { call, first } = outcome
+    const { call, first, admission } = outcome
+    if (this.#version !== undefined && admission.version > this.#version) {
+      this.#stopAll('It is run again, with the newest state of the session.')
+      this.#settle({ status: 'stale', call, first, admission })
+      throw new Error('The request is run again.')
+    }
     call.runOn(this.#host)
     for (const { dispatched, response } of this.#answers.splice(0)) await call.respond(dispatched, response)
-    this.#settle({ status: 'journaled', call, first })
+    this.#settle({ status: 'journaled', call, first, admission })
     return call
   }
 }

@@ -125,12 +125,13 @@ export class EventStream {
   }
 }
 
+export const eventHeaders = (scope: string) => ({
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-cache, no-transform',
+  'x-accel-buffering': 'no',
+  'mcp-session-id': scope,
+})
+
 export function eventStreamResponse({ sendsEvents }: { sendsEvents: boolean }, stream: EventStream) {
-  const headers = {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-cache, no-transform',
-    'x-accel-buffering': 'no',
-    'mcp-session-id': stream.scope,
-  }
-  return eventResponse(stream.body, headers, sendsEvents)
+  return eventResponse(stream.body, eventHeaders(stream.scope), sendsEvents)
 }

@@ -1,17 +1,19 @@
 import type { Call } from '../call/call.js'
+import type { RecordOutcome } from '../call/calls.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/answer.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { AuthInfo } from '../options.js'
+import type { Host } from '../session/host.js'
 import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
 import type { MessageExtra } from '../session/transport.js'
 import { BEGINNING } from '../store/store.js'
-import type { Admission, EntryId } from '../store/store.js'
+import type { Admission, EntryId, LogName } from '../store/store.js'
 import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
-import { eventId, primingEvent } from './events.js'
-import { eventStreamResponse } from './event-stream.js'
+import { encodeEvent, eventId, primingEvent } from './events.js'
+import { eventHeaders, eventStreamResponse } from './event-stream.js'
 import { guardAccept, guardContentType, guardProtocolVersion, sessionIdOf } from './guard.js'
 import type { Exchange } from './exchange.js'
 import { json, refusalFor, refuse } from './replies.js'
@@ -19,6 +21,9 @@ import { json, refusalFor, refuse } from './replies.js'
 /** Journaled before it runs; what it did may matter although its answer was never read. */
 const JOURNALED = 'tools/call'
 const MAX_KEY_CHARS = 255
+
+type Opened = { call: Call; first: EntryId; admission: Admission }
+type Recorded = Extract<RecordOutcome, { status: 'recorded' }>
 
 /** POST: one message of the client, or a batch. */
 export async function post(exchange: Exchange): Promise<Response> {
@@ -77,6 +82,18 @@ async function runJournaled(
   requests: readonly JsonRpcRequest[],
   batch: boolean,
 ): Promise<Response> {
+  const host = batch ? undefined : readingHost(exchange, sessionId, requests[0])
+  return host
+    ? runAtOnce(exchange, sessionId, requests, host)
+    : openAndRun(exchange, sessionId, requests, batch)
+}
+
+async function openAndRun(
+  exchange: Exchange,
+  sessionId: string,
+  requests: readonly JsonRpcRequest[],
+  batch: boolean,
+): Promise<Response> {
   const { services } = exchange
   const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
   prepareHost(exchange, sessionId)
@@ -88,12 +105,53 @@ async function runJournaled(
       throw refuse.tooMany('this session has as many open calls as it may')
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
-    case 'opened': {
-      const { call, first, admission } = outcome
-      const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
-      void runOrFail(exchange, call, admission)
-      return response
-    }
+    case 'opened':
+      return runOpened(exchange, outcome)
+  }
+}
+
+function runOpened(exchange: Exchange, { call, first, admission }: Opened): Response {
+  const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+  void runOrFail(exchange, call, admission)
+  return response
+}
+
+/** The server object that runs the call, if it is here and says that it only reads: that may run before it is recorded. */
+function readingHost(
+  { services, principal }: Exchange,
+  sessionId: string,
+  request: JsonRpcRequest | undefined,
+): Host | undefined {
+  if (request?.method !== JOURNALED) return undefined
+  const host = services.sessions.hosts.readyFor(sessionId, principal)
+  return host?.onlyReads(request.params?.['name']) ? host : undefined
+}
+
+async function runAtOnce(
+  exchange: Exchange,
+  sessionId: string,
+  requests: readonly JsonRpcRequest[],
+  host: Host,
+): Promise<Response> {
+  const { calls, sessions } = exchange.services
+  const request = callRequest(exchange, sessionId, requests, false)
+  const { version } = host
+  const began = performance.now()
+  const { id, outcome } = sessions.runAtOnce(request, host, extraOf(exchange))
+  const ended = await outcome
+  if (ended.status !== 'answered') return goOn(exchange, sessionId, ended)
+  const [response] = ended.responses
+  const ms = Math.round(performance.now() - began)
+  const recorded = await calls.record({ ...request, id }, response!, { version, ms })
+  switch (recorded.status) {
+    case 'unknown':
+      throw refuse.sessionNotFound()
+    case 'attached':
+      return attach(exchange, sessionId, recorded.callId, recorded.admission)
+    case 'stale':
+      return openAndRun(exchange, sessionId, requests, false)
+    case 'recorded':
+      return recordedCall(exchange, { scope: sessionId, id }, recorded)
   }
 }
 
@@ -122,11 +180,14 @@ async function runDeferred(
   const { sessions } = exchange.services
   const admitting = admit(exchange, sessionId)
   prepareHost(exchange, sessionId)
-  const admission = await admitting
+  const { version } = await admitting
   const extra = extraOf(exchange)
-  const host = await sessions.hosts.get(sessionId, admission.version, extra)
+  const host = await sessions.hosts.get(sessionId, version, extra)
   const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
-  return answerDeferred(exchange, sessionId, await deferred.outcome, { batch, admission })
+  const outcome = await deferred.outcome
+  if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
+  const { responses } = outcome
+  return answered(batch ? responses : responses[0], { 'mcp-session-id': sessionId })
 }
 
 /** While the store is asked whether the request may come in. What fails here fails again where it is waited for. */
@@ -137,17 +198,17 @@ function prepareHost(exchange: Exchange, sessionId: string) {
   hosts.prepare(sessionId, principal, extraOf(exchange)).catch(() => undefined)
 }
 
-async function answerDeferred(
+/** A request that was run before it was journaled, and has more to it than its answers. */
+async function goOn(
   exchange: Exchange,
   sessionId: string,
-  outcome: DeferredOutcome,
-  { batch, admission }: { batch: boolean; admission: Admission },
+  outcome: Exclude<DeferredOutcome, { status: 'answered' }>,
 ): Promise<Response> {
   switch (outcome.status) {
-    case 'answered':
-      return answered(batch ? outcome.responses : outcome.responses[0], { 'mcp-session-id': sessionId })
     case 'journaled':
-      return streamCall(exchange, outcome.call, { after: outcome.first }, admission)
+      return streamCall(exchange, outcome.call, { after: outcome.first }, outcome.admission)
+    case 'stale':
+      return runOpened(exchange, outcome)
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'cancelled':
@@ -156,6 +217,8 @@ async function answerDeferred(
       })
     case 'abandoned':
       throw refuse.unavailable('the session left this node. Try again.')
+    case 'failed':
+      throw outcome.error
     case 'unknown':
       throw refuse.sessionNotFound()
     case 'limit':
@@ -194,9 +257,23 @@ function streamCall(
 ): Response {
   const { services, outgoing } = exchange
   const log = `call:${id}` as const
-  const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
+  const preamble = primingOf(exchange, log, from.after, label)
   return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }
+
+/** The whole stream of a call that has ended already. */
+function recordedCall(
+  exchange: Exchange,
+  { scope, id }: { scope: string; id: string },
+  { first, response, admission: { label } }: Recorded,
+): Response {
+  const log = `call:${id}` as const
+  const { event = '' } = encodeEvent(log, response)
+  return new Response(primingOf(exchange, log, first, label) + event, { headers: eventHeaders(scope) })
+}
+
+const primingOf = ({ services }: Exchange, log: LogName, first: EntryId, label: string) =>
+  canPrime(label) ? primingEvent(eventId(log, first), services.settings.retry) : ''
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
   const admission = await services.sessions.admit(sessionId, principal)

@@ -22,7 +22,7 @@ import { ClientView } from './client-view.js'
 import type { StateEntry } from '../store/store.js'
 import { Questions } from './questions.js'
 import { isInner } from './server-factory.js'
-import type { InnerObject, ServerObject } from './server-factory.js'
+import type { InnerObject, ServerObject, SessionInfo } from './server-factory.js'
 import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
@@ -37,9 +37,8 @@ const SETUP_TIMEOUT_MS = 30_000
 const MAX_PAGES = 100
 
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
-type RegistersTools = {
-  _registeredTools?: Record<string, { handler?: unknown; callback?: unknown } | undefined>
-}
+type RegisteredTool = { handler?: unknown; callback?: unknown; annotations?: { readOnlyHint?: boolean } }
+type RegistersTools = { _registeredTools?: Record<string, RegisteredTool | undefined> }
 
 export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
 type Dispatch = {
@@ -61,6 +60,8 @@ export type HostServices = {
 /** The SDK server object of one session on this node. */
 export class Host implements CallHost {
   readonly id = randomId()
+  /** Whose session it is. */
+  readonly principal: string | undefined
   /** Version of the newest session state that the server object has seen. */
   version = 0
   usedAt = Date.now()
@@ -79,7 +80,8 @@ export class Host implements CallHost {
   #inbox: Promise<() => void> | undefined
   #closed = false
 
-  private constructor(server: ServerObject, sessionId: string, services: HostServices) {
+  private constructor(server: ServerObject, { sessionId, principal }: SessionInfo, services: HostServices) {
+    this.principal = principal
     this.#server = server
     this.#inner = isInner(server) ? server : undefined
     this.#services = services
@@ -94,8 +96,8 @@ export class Host implements CallHost {
     })
   }
 
-  static async connect(server: ServerObject, sessionId: string, services: HostServices): Promise<Host> {
-    const host = new Host(server, sessionId, services)
+  static async connect(server: ServerObject, session: SessionInfo, services: HostServices): Promise<Host> {
+    const host = new Host(server, session, services)
     await server.connect(host.#transport)
     return host
   }
@@ -223,9 +225,18 @@ export class Host implements CallHost {
     return undefined
   }
 
+  /** The server object says of the tool that it changes nothing. A server behind HTTP is not asked. */
+  onlyReads(name: unknown): boolean {
+    return !this.#inner && this.#registered(String(name))?.annotations?.readOnlyHint === true
+  }
+
   /** Both majors keep registered tools under this name. If one does not, annotations still say what may run again. */
+  #registered(name: string): RegisteredTool | undefined {
+    return (this.#server as RegistersTools)._registeredTools?.[name]
+  }
+
   #isDurable(name: string) {
-    const registered = (this.#server as RegistersTools)._registeredTools?.[name]
+    const registered = this.#registered(name)
     return [registered?.handler, registered?.callback].some((handler) => isDurable(handler))
   }
 

@@ -96,7 +96,7 @@ export class Hosts {
   async create(info: SessionInfo): Promise<Host> {
     const { server, standalone, store, logger, signals, validateEffects } = this.#services
     const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
-    return Host.connect(await server(info), info.sessionId, services)
+    return Host.connect(await server(info), info, services)
   }
 
   async adopt(sessionId: string, host: Host) {
@@ -111,6 +111,12 @@ export class Hosts {
     if (this.#closed || !hosted?.standing || hosted.host.version < version) return undefined
     hosted.host.usedAt = Date.now()
     return hosted.host
+  }
+
+  /** The server object that is here for the principal's session, as old as it may be. */
+  readyFor(sessionId: string, principal: string | undefined): Host | undefined {
+    const host = this.ready(sessionId, 0)
+    return host?.principal === principal ? host : undefined
   }
 
   /** The session's server object, with everything up to `version` of the session's state. */

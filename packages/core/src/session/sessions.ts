@@ -195,6 +195,14 @@ export class Sessions {
     return deferred
   }
 
+  /** Runs a call that only reads: it is recorded with its response, or at the end of the turn. */
+  runAtOnce(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
+    const deferred = new DeferredCall(this.#services.calls, request, host, { atOnce: true })
+    const all = { ...extra, ...this.#closersOf({ scope: request.scope, id: deferred.id }, request.protocol) }
+    this.#dispatch(deferred, deferred.pending(), request.scope, host, all)
+    return deferred
+  }
+
   /** Takes a notification of the client. Resolves when it can't be lost any more. */
   async notification(
     sessionId: string,
@@ -271,7 +279,7 @@ export class Sessions {
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
-  #closersOf({ scope, id }: Call, label: string): MessageExtra {
+  #closersOf({ scope, id }: { scope: string; id: string }, label: string): MessageExtra {
     if (!canPrime(label)) return {}
     const { closeStreams } = this.#services
     return {

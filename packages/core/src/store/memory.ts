@@ -8,8 +8,12 @@ import { BEGINNING, compareIds, splitId } from './store.js'
 import type {
   Admission,
   CallAppended,
+  CloseCall,
+  EndedCall,
+  Entry,
   NewCall,
   OpenedCall,
+  RecordedCall,
   Store,
   StoredSession,
   WatchListener,
@@ -181,24 +185,54 @@ class MemoryStore extends MemoryMaps implements Store {
   openCall: Store['openCall'] = (call) => answer(this.#openCall(call))
 
   #openCall(call: NewCall): OpenedCall {
-    const session = this.#live(call.scope)
-    if (!session || session.principal !== call.principal) return { status: 'unknown' }
-    session.expiresAt = Date.now() + call.ttlMs
+    const session = this.#admitted(call)
+    if (!session) return { status: 'unknown' }
     const name = `call:${call.callId}`
     const mine = session.logs.get(name)
     if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
-    const attached = session.openCalls.get(call.requestKeys[0] ?? '')
-    const ended = session.ended.get(call.requestKeys[0] ?? '')
-    if (attached) session.joined.add(attached.callId)
-    const existing = attached?.callId ?? (ended && ended.expiresAt > Date.now() ? ended.id : undefined)
+    const existing = sameRequest(session, call)
     if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
     if (session.openCalls.size + call.requestKeys.length > call.maxOpenCalls) return { status: 'limit' }
-    const log = new MemoryLog()
     const id = `${this.#clock()}-1`
-    log.insert([{ id, data: call.data }])
-    session.logs.set(name, log)
+    session.logs.set(name, logOf([{ id, data: call.data }]))
     for (const key of call.requestKeys) session.openCalls.set(key, { callId: call.callId, owner: call.owner })
     return { status: 'opened', id, admission: admission(session) }
+  }
+
+  recordCall: Store['recordCall'] = (call) => answer(this.#recordCall(call))
+
+  #recordCall(call: EndedCall): RecordedCall {
+    const session = this.#admitted(call)
+    if (!session) return { status: 'unknown' }
+    const name = `call:${call.callId}`
+    const recorded = (request: string): RecordedCall => {
+      const response = `${splitId(request)[0]}-2`
+      return { status: 'recorded', request, response, admission: admission(session) }
+    }
+    const mine = session.logs.get(name)
+    if (mine) return recorded(mine.firstId)
+    const existing = sameRequest(session, call)
+    if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
+    if (session.version > call.version) return { status: 'stale' }
+    const epoch = this.#clock()
+    const log = logOf([
+      { id: `${epoch}-1`, data: call.data },
+      { id: `${epoch}-2`, data: call.response },
+    ])
+    session.logs.set(name, log)
+    retain(session, call.callId, log, call)
+    return recorded(log.firstId)
+  }
+
+  #admitted({
+    scope,
+    principal,
+    ttlMs,
+  }: Pick<NewCall, 'scope' | 'principal' | 'ttlMs'>): Session | undefined {
+    const session = this.#live(scope)
+    if (!session || session.principal !== principal) return undefined
+    session.expiresAt = Date.now() + ttlMs
+    return session
   }
 
   appendCall: Store['appendCall'] = (...append) => answer(this.#appendCall(...append))
@@ -222,10 +256,7 @@ class MemoryStore extends MemoryMaps implements Store {
       }
       session.joined.delete(callId)
       session.logs.delete(`${name}:in`)
-      log.expiresAt = Date.now() + close.retainMs
-      const [first] = close.requestKeys
-      if (close.keepKey && first !== undefined)
-        session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
+      retain(session, callId, log, close)
     }
     if (!entries.every(({ quiet }) => quiet)) this.#wake(scope, name, last.id)
     return 'appended'
@@ -367,6 +398,31 @@ async function answer<T>(outcome: T): Promise<T> {
 
 function admission({ label, version, delivered }: Session): Admission {
   return { label, version, delivered }
+}
+
+/** The call of the same request, if it is open or its key was kept. */
+function sameRequest(session: Session, { requestKeys: [first = ''] }: Pick<NewCall, 'requestKeys'>) {
+  const attached = session.openCalls.get(first)
+  if (attached) session.joined.add(attached.callId)
+  const ended = session.ended.get(first)
+  return attached?.callId ?? (ended && ended.expiresAt > Date.now() ? ended.id : undefined)
+}
+
+/** The journal of a call that has ended. */
+function retain(
+  session: Session,
+  callId: string,
+  log: MemoryLog,
+  { retainMs, keepKey, requestKeys: [first] }: CloseCall,
+) {
+  log.expiresAt = Date.now() + retainMs
+  if (keepKey && first !== undefined) session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
+}
+
+function logOf(entries: readonly Entry[]): MemoryLog {
+  const log = new MemoryLog()
+  log.insert(entries)
+  return log
 }
 
 function changeValue(session: Session, { key, expected, data }: ValueChange): number | 'conflict' {

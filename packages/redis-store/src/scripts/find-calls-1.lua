@@ -8,7 +8,7 @@ local seen = {}
 each_field(KEYS[1], 'r:' .. ARGV[1], function(_, call_id)
   if not seen[call_id] then
     seen[call_id] = true
-    if redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1 then
+    if has_journal(KEYS[1], call_id) then
       found[#found + 1] = call_id
     end
   end

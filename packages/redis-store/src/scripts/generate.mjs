@@ -9,7 +9,7 @@ const target = new URL('../scripts.generated.ts', import.meta.url)
 const read = (name) => readFileSync(new URL(name, folder), 'utf8')
 
 function resolveIncludes(lua) {
-  return lua.replace(/^-- include: (\w+)$/gm, (_, name) => read(`includes/${name}.lua`).trimEnd())
+  return lua.replace(/^-- include: ([a-z-]+)$/gm, (_, name) => read(`includes/${name}.lua`).trimEnd())
 }
 
 /** Another script, as a function of the keys and arguments that it is given. */

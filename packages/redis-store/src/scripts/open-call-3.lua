@@ -5,40 +5,26 @@
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
-if session[1] ~= ARGV[1] then
+-- include: admit-call
+local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
+if not session then
   return { 'unknown' }
 end
-local ttl = tonumber(ARGV[2])
-local moved = slide(KEYS[1], KEYS[2], ttl)
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
-
-local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine[1])
+  return reply('opened', mine)
 end
-
--- A journal may have expired under an owner that died; its requests are not open any more.
-local function holds(call_id)
-  return redis.call('EXISTS', KEYS[1] .. ':call:' .. call_id) == 1
-end
-local first = session[5]
-if first and holds(first) then
-  redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-  return reply('attached', first)
-end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
-if ended and holds(ended) then
-  return reply('attached', ended)
+if same then
+  return reply('attached', same)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
-    if holds(call_id) then
+    if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
       redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
@@ -49,10 +35,9 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local clock = redis.call('TIME')
-local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ttl)
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])

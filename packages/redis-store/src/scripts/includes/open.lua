@@ -8,3 +8,8 @@ local function each_field(session, prefix, visit)
     end
   end
 end
+
+-- A journal may have expired under an owner that died; its requests are not open any more.
+local function has_journal(session, call_id)
+  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
+end
