@@ -96,6 +96,11 @@ export class DeferredCall implements DispatchTarget {
     return this.#journal()
   }
 
+  /** Before it says something beside its own stream: the store has let it in, and it has seen the newest state. */
+  async admitted() {
+    if (this.#version !== undefined && !this.#settled) await this.journaled()
+  }
+
   async respond(dispatched: string, response: JsonRpcResponse) {
     if (!this.#unanswered.delete(dispatched)) return
     const call = this.#journaled && (await this.#journaled.catch(() => undefined))
@@ -143,12 +148,7 @@ export class DeferredCall implements DispatchTarget {
   }
 
   #journalNow() {
-    if (this.#settled) return
-    this.#journal().catch((error: unknown) => {
-      if (this.#settled) return
-      this.#stopAll('The request cannot go on.')
-      this.#settle({ status: 'failed', error })
-    })
+    if (!this.#settled) this.#journal().catch(() => undefined)
   }
 
   #stopAll(reason: string) {
@@ -163,6 +163,9 @@ export class DeferredCall implements DispatchTarget {
     journaled.catch((error: unknown) => {
       if (this.#journaled === journaled) this.#journaled = undefined
       this.#mayBeOpen ||= isUnknown(error)
+      if (this.#version === undefined || this.#settled) return
+      this.#stopAll('The request cannot go on.')
+      this.#settle({ status: 'failed', error })
     })
     return journaled
   }

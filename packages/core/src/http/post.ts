@@ -208,6 +208,8 @@ async function goOn(
     case 'journaled':
       return streamCall(exchange, outcome.call, { after: outcome.first }, outcome.admission)
     case 'stale':
+      // The server object hears first that the run before is called off: both have the same id there.
+      await endOfTurn()
       return runOpened(exchange, outcome)
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)

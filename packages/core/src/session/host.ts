@@ -310,6 +310,7 @@ export class Host implements CallHost {
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
+    if (log instanceof RequestLog && log.target instanceof DeferredCall) await log.target.admitted()
     await this.#services.standalone.send(message, options?.once)
   }
 

@@ -198,8 +198,13 @@ export class Sessions {
   /** Runs a call that only reads: it is recorded with its response, or at the end of the turn. */
   runAtOnce(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
     const deferred = new DeferredCall(this.#services.calls, request, host, { atOnce: true })
-    const all = { ...extra, ...this.#closersOf({ scope: request.scope, id: deferred.id }, request.protocol) }
-    this.#dispatch(deferred, deferred.pending(), request.scope, host, all)
+    const closers = this.#closersOf({ scope: request.scope, id: deferred.id }, request.protocol)
+    const { closeSSEStream } = closers
+    if (closeSSEStream) {
+      // Its stream opens when it is known how the call goes on.
+      closers.closeSSEStream = () => void deferred.outcome.then(() => setImmediate(closeSSEStream))
+    }
+    this.#dispatch(deferred, deferred.pending(), request.scope, host, { ...extra, ...closers })
     return deferred
   }
 

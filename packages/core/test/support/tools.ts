@@ -74,6 +74,25 @@ export const tools: Record<string, Tool> = {
     }),
     annotations: { readOnlyHint: true },
   },
+  /** Only reads: tells who it is, after what the gate and the messages take. */
+  read: {
+    ...tool(
+      {
+        text: z.string(),
+        gate: z.string().optional(),
+        says: z.number().optional(),
+        tells: z.boolean().optional(),
+      },
+      async ({ text, gate, says = 0, tells }, context) => {
+        context.world.happened.add(`read ${text}`)
+        if (tells) await context.speaker.notify('notifications/message', { level: 'info', data: 'told' })
+        await say(says, context)
+        if (gate !== undefined) await waitAt(gate, context)
+        return `${text}, subscribed: ${[...context.subscribed].join()}`
+      },
+    ),
+    annotations: { readOnlyHint: true },
+  },
   /** Says the same again and again, with a gate before each time. */
   chant: tool({ count: z.number() }, async ({ count }, context) => {
     for (let n = 1; n <= count; n++) {
