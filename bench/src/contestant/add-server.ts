@@ -6,16 +6,17 @@ import { registerHanging } from './hanging.js'
 
 const info = { name: 'bench', version: '1.0.0' }
 const addInput = { a: z.number(), b: z.number() }
-/** It says of itself what is true of it: that it changes nothing. */
-const add = { description: 'Adds two numbers', inputSchema: addInput, annotations: { readOnlyHint: true } }
+const add = { description: 'Adds two numbers', inputSchema: addInput }
+/** What is true of `add`. */
+const onlyReads = { annotations: { readOnlyHint: true } }
 const sum = ({ a, b }: { a: number; b: number }) => ({
   content: [{ type: 'text' as const, text: String(a + b) }],
 })
 
 /** The server of every contestant with the SDK 1.x: the tool `add`, and one that reports its progress. */
-export function createServer(): McpServer {
+export function createServer(annotated: object = onlyReads): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', add, sum)
+  server.registerTool('add', { ...add, ...annotated }, sum)
   server.registerTool(
     'progress',
     { description: 'Reports progress, then answers', inputSchema: { steps: z.number() } },
@@ -31,17 +32,20 @@ export function createServer(): McpServer {
   return server
 }
 
+/** The same, with an `add` that does not say that it only reads. */
+export const createUnannotatedServer = () => createServer({})
+
 /** The same with the SDK 2.x. */
 export function createServer2(): McpServer2 {
   const server = new McpServer2(info)
-  server.registerTool('add', { ...add, inputSchema: z.object(addInput) }, sum)
+  server.registerTool('add', { ...add, ...onlyReads, inputSchema: z.object(addInput) }, sum)
   return server
 }
 
 /** A server of usual size: `add`, and 19 tools beside it. */
 export function createServerOf20(): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', add, sum)
+  server.registerTool('add', { ...add, ...onlyReads }, sum)
   for (let number = 1; number < 20; number++) {
     const inputSchema = {
       query: z.string(),

@@ -11,12 +11,19 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { Redis } from 'ioredis'
-import { createDurableServer, createServer, createServer2, createServerOf20 } from './add-server.js'
+import {
+  createDurableServer,
+  createServer,
+  createServer2,
+  createServerOf20,
+  createUnannotatedServer,
+} from './add-server.js'
 import { addMaking } from './making.js'
 
 export const kinds = [
   'durable-redis',
   'durable-memory',
+  'durable-unannotated',
   'durable-of-20',
   'sdk',
   'sdk-events',
@@ -34,10 +41,11 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
   const app = new Hono()
   switch (kind) {
     case 'durable-redis':
+    case 'durable-unannotated':
     case 'durable-of-20': {
       const redis = new Redis(redisUrl)
       redis.on('error', () => undefined)
-      const server = kind === 'durable-redis' ? createDurableServer : createServerOf20
+      const server = servers[kind]
       const mcp = durable({ server, store: redisStore(redis), ...settings })
       app.use('/mcp', hono(mcp))
       if (kind === 'durable-of-20') addMaking(app, redis)
@@ -63,6 +71,12 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
       app.get('/mcp', (c) => streamSSE(c, (stream) => new Promise((resolve) => stream.onAbort(resolve))))
       return { app }
   }
+}
+
+const servers = {
+  'durable-redis': createDurableServer,
+  'durable-unannotated': createUnannotatedServer,
+  'durable-of-20': createServerOf20,
 }
 
 type Session = (c: Context) => Promise<Response | undefined>

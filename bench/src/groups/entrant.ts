@@ -87,7 +87,7 @@ export class Entrant {
   }
 
   get #isDurableOnRedis() {
-    return this.#contestant.kind === 'durable-redis'
+    return /^durable-(redis|unannotated)$/.test(this.#contestant.kind)
   }
 
   async #cpuUsed() {

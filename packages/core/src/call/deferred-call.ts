@@ -1,7 +1,6 @@
 import { randomId, requestKeyPrefix } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Admission, EntryId } from '../store/store.js'
-import { endOfTurn } from '../turn.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
@@ -31,7 +30,7 @@ export type DeferredHost = CallHost & { readonly version: number }
 
 /**
  * A request that runs before it is journaled. It becomes a journaled call when it sends something before its response,
- * or takes long: a second, or with `atOnce` more than this turn of the event loop.
+ * or takes long: a second, or with `atOnce` as soon as it waits for anything.
  */
 export class DeferredCall implements DispatchTarget {
   readonly id = randomId()
@@ -67,7 +66,8 @@ export class DeferredCall implements DispatchTarget {
         resolve(outcome)
       }
     })
-    if (atOnce) void endOfTurn().then(() => this.#journalNow())
+    // By then a handler that waits for nothing has answered.
+    if (atOnce) process.nextTick(() => this.#journalNow())
     else this.#journalLater()
   }
 

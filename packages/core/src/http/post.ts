@@ -82,7 +82,11 @@ async function runJournaled(
   requests: readonly JsonRpcRequest[],
   batch: boolean,
 ): Promise<Response> {
-  const host = batch ? undefined : readingHost(exchange, sessionId, requests[0])
+  const { services, principal } = exchange
+  const tool = batch ? undefined : toolOf(requests)
+  const reads =
+    tool !== undefined && services.sessions.hosts.reading(sessionId, principal, tool, extraOf(exchange))
+  const host = reads ? await reads : undefined
   return host
     ? runAtOnce(exchange, sessionId, requests, host)
     : openAndRun(exchange, sessionId, requests, batch)
@@ -116,15 +120,9 @@ function runOpened(exchange: Exchange, { call, first, admission }: Opened): Resp
   return response
 }
 
-/** The server object that runs the call, if it is here and says that it only reads: that may run before it is recorded. */
-function readingHost(
-  { services, principal }: Exchange,
-  sessionId: string,
-  request: JsonRpcRequest | undefined,
-): Host | undefined {
-  if (request?.method !== JOURNALED) return undefined
-  const host = services.sessions.hosts.readyFor(sessionId, principal)
-  return host?.onlyReads(request.params?.['name']) ? host : undefined
+/** The tool that is called, if that is all of the request. */
+function toolOf([request, ...others]: readonly JsonRpcRequest[]): string | undefined {
+  return others.length === 0 && request?.method === JOURNALED ? String(request.params?.['name']) : undefined
 }
 
 async function runAtOnce(
@@ -164,6 +162,8 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
     const host =
       sessions.hosts.ready(scope, admission.version) ??
       (await call.whileStoreFails(() => sessions.hosts.get(scope, admission.version, extra)))
+    const tool = toolOf(call.requests)
+    if (tool !== undefined) sessions.hosts.noteReading(host, tool)
     sessions.run(call, host, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)

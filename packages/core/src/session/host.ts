@@ -225,9 +225,10 @@ export class Host implements CallHost {
     return undefined
   }
 
-  /** The server object says of the tool that it changes nothing. A server behind HTTP is not asked. */
-  onlyReads(name: unknown): boolean {
-    return !this.#inner && this.#registered(String(name))?.annotations?.readOnlyHint === true
+  /** A plain tool that says it changes nothing. One that is durable has steps to record; a server behind HTTP is not asked. */
+  onlyReads(name: string): boolean {
+    const says = this.#registered(name)?.annotations?.readOnlyHint === true
+    return says && !this.#inner && !this.#isDurable(name)
   }
 
   /** Both majors keep registered tools under this name. If one does not, annotations still say what may run again. */

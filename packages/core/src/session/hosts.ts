@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -40,6 +40,11 @@ export class HostsBusyError extends DurableError {
 /** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
 export const CANCELLED = 'cancelled'
 
+/** A call waits no longer for its server object before it is recorded. */
+const PREPARED_WITHIN_MS = 100
+/** How many names of tools are remembered. */
+const MOST_NAMES = 1000
+
 /** `gone`: the session was deleted while its server object was made. */
 type Watched = { host?: Host; gone?: boolean }
 type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void; standing: boolean }
@@ -52,6 +57,8 @@ export class Hosts {
   readonly #ready = new Map<string, Hosted>()
   /** How many standalone streams the client of a session has here. */
   readonly #listening = new Map<string, number>()
+  /** Tools that only read, by some server object that was here. */
+  readonly #readers = new Set<string>()
 
   constructor(services: HostServices) {
     this.#services = services
@@ -113,10 +120,29 @@ export class Hosts {
     return hosted.host
   }
 
-  /** The server object that is here for the principal's session, as old as it may be. */
-  readyFor(sessionId: string, principal: string | undefined): Host | undefined {
+  /**
+   * The server object for the principal's session, if it says of the tool that it only reads. It is here already, or is
+   * made meanwhile where that is worth waiting for: there is a tool of this name that does.
+   */
+  async reading(
+    sessionId: string,
+    principal: string | undefined,
+    tool: string,
+    extra: MessageExtra,
+  ): Promise<Host | undefined> {
+    if (!this.#hosted.has(sessionId) && this.#readers.has(tool)) {
+      const prepared = this.prepare(sessionId, principal, extra).catch(() => undefined)
+      await Promise.race([prepared, sleep(PREPARED_WITHIN_MS, undefined, { ref: false })])
+    }
     const host = this.ready(sessionId, 0)
-    return host?.principal === principal ? host : undefined
+    return host && host.principal === principal && this.noteReading(host, tool) ? host : undefined
+  }
+
+  /** Whether the server object says of the tool that it only reads; remembered for other sessions. */
+  noteReading(host: Host, tool: string): boolean {
+    if (!host.onlyReads(tool)) return false
+    if (this.#readers.size < MOST_NAMES) this.#readers.add(tool)
+    return true
   }
 
   /** The session's server object, with everything up to `version` of the session's state. */

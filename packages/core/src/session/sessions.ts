@@ -195,7 +195,7 @@ export class Sessions {
     return deferred
   }
 
-  /** Runs a call that only reads: it is recorded with its response, or at the end of the turn. */
+  /** Runs a call that only reads: it is recorded with its response, or as soon as it waits for anything. */
   runAtOnce(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
     const deferred = new DeferredCall(this.#services.calls, request, host, { atOnce: true })
     const closers = this.#closersOf({ scope: request.scope, id: deferred.id }, request.protocol)
