@@ -1,4 +1,4 @@
-export type Tool = 'ledger_steps' | 'ledger_charge' | 'ledger_ask' | 'ledger_parallel' | 'scenario'
+export type Tool = 'ledger_steps' | 'ledger_charge' | 'ledger_ask' | 'ledger_parallel' | 'scenario' | 'look'
 export type Args = Record<string, string | number>
 export type Outcome = { text: string; isError: boolean } | { failure: string }
 

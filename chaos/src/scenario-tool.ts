@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { durableTool } from '@mcp-durable/core'
 import { ledgerDigest } from '@mcp-durable/examples/dist/fixtures/ledger-tools.js'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
@@ -37,5 +38,22 @@ export function registerScenario(server: McpServer, ledger: string): void {
       const values = [made, paid, String(content?.['answer']), String(visits), String(drawn)]
       return { content: [{ type: 'text', text: ledgerDigest(values) }] }
     }),
+  )
+}
+
+/** A plain tool that says it only reads. Without a delay it answers before it has to be recorded. */
+export function registerLook(server: McpServer): void {
+  server.registerTool(
+    'look',
+    { inputSchema: { id: z.string(), delayMs: z.number() }, annotations: { readOnlyHint: true } },
+    async ({ id, delayMs }, { _meta, sendNotification, signal }) => {
+      const { progressToken } = _meta ?? {}
+      if (delayMs > 0 && progressToken !== undefined) {
+        const params = { progressToken, progress: 1, total: 1 }
+        await sendNotification({ method: 'notifications/progress', params })
+        await delay(delayMs, undefined, { signal })
+      }
+      return { content: [{ type: 'text', text: ledgerDigest([id]) }] }
+    },
   )
 }

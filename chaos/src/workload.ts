@@ -98,7 +98,13 @@ async function callInTurns(
 }
 
 function anyCall(random: Random): { tool: Tool; args: Args } {
-  const tool = random.pick(['ledger_steps', 'ledger_charge', 'ledger_ask', 'ledger_parallel'] as const)
+  const tool = random.pick([
+    'ledger_steps',
+    'ledger_charge',
+    'ledger_ask',
+    'ledger_parallel',
+    'look',
+  ] as const)
   const delayMs = random.between(0, 150)
   switch (tool) {
     case 'ledger_steps':
@@ -109,6 +115,8 @@ function anyCall(random: Random): { tool: Tool; args: Args } {
     }
     case 'ledger_ask':
       return { tool, args: { questions: random.between(1, 3) } }
+    case 'look':
+      return { tool, args: { delayMs: random.chance(0.5) ? 0 : delayMs } }
     case 'ledger_parallel':
       return { tool, args: { width: random.between(2, 6), delayMs } }
   }

@@ -11,13 +11,16 @@ import type { CallOutcome, CallRequest, Calls } from './calls.js'
 /** How long a request may take before it is journaled. */
 const JOURNAL_AFTER_MS = 1000
 
+type Opened = { call: Call; first: EntryId; admission: Admission }
 /**
  * How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. `stale`: it is in its
- * journal and has to be run, since what was run of it has not seen the newest state of the session.
+ * journal and has to be run, since what was run of it has not seen the newest state of the session. `caughtUp`: nothing
+ * was appended after its request.
  */
 export type DeferredOutcome =
   | { status: 'answered'; responses: readonly JsonRpcResponse[] }
-  | { status: 'journaled' | 'stale'; call: Call; first: EntryId; admission: Admission }
+  | ({ status: 'journaled'; caughtUp: boolean } & Opened)
+  | ({ status: 'stale' } & Opened)
   | { status: 'cancelled' }
   | { status: 'abandoned' }
   | { status: 'failed'; error: unknown }
@@ -185,8 +188,9 @@ export class DeferredCall implements DispatchTarget {
       throw new Error('The request is run again.')
     }
     call.runOn(this.#host)
-    for (const { dispatched, response } of this.#answers.splice(0)) await call.respond(dispatched, response)
-    this.#settle({ status: 'journaled', call, first, admission })
+    const answers = this.#answers.splice(0)
+    for (const { dispatched, response } of answers) await call.respond(dispatched, response)
+    this.#settle({ status: 'journaled', caughtUp: answers.length === 0, call, first, admission })
     return call
   }
 }

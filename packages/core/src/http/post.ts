@@ -1,6 +1,7 @@
 import type { Call } from '../call/call.js'
 import type { RecordOutcome } from '../call/calls.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
+import { isPromise } from '../context/maybe-promise.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/answer.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -84,9 +85,11 @@ async function runJournaled(
 ): Promise<Response> {
   const { services, principal } = exchange
   const tool = batch ? undefined : toolOf(requests)
-  const reads =
-    tool !== undefined && services.sessions.hosts.reading(sessionId, principal, tool, extraOf(exchange))
-  const host = reads ? await reads : undefined
+  const reading =
+    tool === undefined
+      ? undefined
+      : services.sessions.hosts.reading(sessionId, principal, tool, extraOf(exchange))
+  const host = isPromise(reading) ? await reading : reading
   return host
     ? runAtOnce(exchange, sessionId, requests, host)
     : openAndRun(exchange, sessionId, requests, batch)
@@ -206,7 +209,12 @@ async function goOn(
 ): Promise<Response> {
   switch (outcome.status) {
     case 'journaled':
-      return streamCall(exchange, outcome.call, { after: outcome.first }, outcome.admission)
+      return streamCall(
+        exchange,
+        outcome.call,
+        { after: outcome.first, caughtUp: outcome.caughtUp },
+        outcome.admission,
+      )
     case 'stale':
       // The server object hears first that the run before is called off: both have the same id there.
       await endOfTurn()

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import type { MaybePromise } from '../context/maybe-promise.js'
 import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -124,18 +125,20 @@ export class Hosts {
    * The server object for the principal's session, if it says of the tool that it only reads. It is here already, or is
    * made meanwhile where that is worth waiting for: there is a tool of this name that does.
    */
-  async reading(
+  reading(
     sessionId: string,
     principal: string | undefined,
     tool: string,
     extra: MessageExtra,
-  ): Promise<Host | undefined> {
-    if (!this.#hosted.has(sessionId) && this.#readers.has(tool)) {
-      const prepared = this.prepare(sessionId, principal, extra).catch(() => undefined)
-      await Promise.race([prepared, sleep(PREPARED_WITHIN_MS, undefined, { ref: false })])
+  ): MaybePromise<Host | undefined> {
+    const reading = () => {
+      const host = this.ready(sessionId, 0)
+      return host && host.principal === principal && this.noteReading(host, tool) ? host : undefined
     }
-    const host = this.ready(sessionId, 0)
-    return host && host.principal === principal && this.noteReading(host, tool) ? host : undefined
+    if (this.#hosted.has(sessionId) || !this.#readers.has(tool)) return reading()
+    const prepared = this.prepare(sessionId, principal, extra).catch(() => undefined)
+    const late = sleep(PREPARED_WITHIN_MS, undefined, { ref: false })
+    return Promise.race([prepared, late]).then(reading)
   }
 
   /** Whether the server object says of the tool that it only reads; remembered for other sessions. */
