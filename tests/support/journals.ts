@@ -55,7 +55,8 @@ export class SessionKeys {
       case 'stream':
         return this.#redis.xrange(key, '-', '+')
       case 'hash':
-        return this.#redis.hgetall(key)
+        // Redis tells the fields in any order.
+        return Object.entries(await this.#redis.hgetall(key)).toSorted(([a], [b]) => (a < b ? -1 : 1))
       case 'zset':
         return this.#redis.zrange(key, '0', '-1')
       default:
