@@ -27,8 +27,10 @@ export type CallRequest = {
   url?: string
   trace?: Trace | undefined
 }
+/** A call of this node, and its first record. */
+export type Opened = { call: Call; first: EntryId; admission: Admission }
 export type CallOutcome =
-  | { status: 'opened'; call: Call; first: EntryId; admission: Admission }
+  | ({ status: 'opened' } & Opened)
   | { status: 'attached'; callId: string; admission: Admission }
   | { status: 'unknown' }
   | { status: 'limit' }

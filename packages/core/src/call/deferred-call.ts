@@ -1,17 +1,15 @@
 import { randomId, requestKeyPrefix } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
-import type { Admission, EntryId } from '../store/store.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
 import type { Origin } from './record.js'
 import { isUnknown } from './calls.js'
-import type { CallOutcome, CallRequest, Calls } from './calls.js'
+import type { CallOutcome, CallRequest, Calls, Opened } from './calls.js'
 
 /** How long a request may take before it is journaled. */
 const JOURNAL_AFTER_MS = 1000
 
-type Opened = { call: Call; first: EntryId; admission: Admission }
 /**
  * How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. `stale`: it is in its
  * journal and has to be run, since what was run of it has not seen the newest state of the session. `caughtUp`: nothing

@@ -1,5 +1,5 @@
 import type { Call } from '../call/call.js'
-import type { RecordOutcome } from '../call/calls.js'
+import type { Opened, RecordOutcome } from '../call/calls.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
 import { isPromise } from '../context/maybe-promise.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
@@ -23,7 +23,6 @@ import { json, refusalFor, refuse } from './replies.js'
 const JOURNALED = 'tools/call'
 const MAX_KEY_CHARS = 255
 
-type Opened = { call: Call; first: EntryId; admission: Admission }
 type Recorded = Extract<RecordOutcome, { status: 'recorded' }>
 
 /** POST: one message of the client, or a batch. */

@@ -2,7 +2,7 @@ import type { StoredValue } from '../context/context-store.js'
 import { endOfTurn } from '../turn.js'
 import { keepingStore, MemoryHistories } from './memory-history.js'
 import { MemoryLog } from './memory-log.js'
-import { MemoryMaps } from './memory-maps.js'
+import { MemoryNodes } from './memory-nodes.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
 import { BEGINNING, compareIds, splitId } from './store.js'
 import type {
@@ -44,11 +44,10 @@ type Session = StoredSession & {
   lastValueVersion: number
 }
 
-class MemoryStore extends MemoryMaps implements Store {
+class MemoryStore extends MemoryNodes implements Store {
   readonly #sessions = new Map<string, Session>()
   readonly #watchers = new Map<string, Set<WatchListener>>()
   readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
-  readonly #nodes = new Map<string, { beatAt: number; scopes: Set<string> }>()
   readonly #histories = new MemoryHistories()
   #lastClock = 0
 
@@ -296,46 +295,6 @@ class MemoryStore extends MemoryMaps implements Store {
     this.#wake(scope, `call:${callId}`, id)
     return id
   }
-
-  beat: OwnershipStore['beat'] = async (node) => {
-    const known = Number.isFinite(this.#nodes.get(node)?.beatAt)
-    this.#nodes.set(node, { beatAt: Date.now(), scopes: this.#nodes.get(node)?.scopes ?? new Set() })
-    return known
-  }
-
-  listNodes: OwnershipStore['listNodes'] = async () =>
-    [...this.#nodes].map(([node, { beatAt }]) => ({ node, lateMs: Date.now() - beatAt }))
-
-  leave: OwnershipStore['leave'] = async (node) => {
-    const left = this.#nodes.get(node)
-    if (left) left.beatAt = Number.NEGATIVE_INFINITY
-  }
-
-  bury: OwnershipStore['bury'] = async (node, lateMs) => {
-    const late = this.#nodes.get(node)
-    if (late && (late.scopes.size > 0 || Date.now() - late.beatAt < lateMs)) return false
-    return this.#nodes.delete(node)
-  }
-
-  hold: OwnershipStore['hold'] = async (node, scopes) => {
-    const holder = getOrCreate(this.#nodes, node, () => ({ beatAt: Date.now(), scopes: new Set<string>() }))
-    for (const scope of scopes) holder.scopes.add(scope)
-  }
-
-  release: OwnershipStore['release'] = async (node, scopes) => {
-    for (const scope of scopes) this.#nodes.get(node)?.scopes.delete(scope)
-  }
-
-  disown: OwnershipStore['disown'] = async (node, scopes, lateMs) => {
-    const late = this.#nodes.get(node)
-    if (late && Date.now() - late.beatAt < lateMs) return false
-    if (late) late.beatAt = Number.NEGATIVE_INFINITY
-    for (const scope of scopes) late?.scopes.delete(scope)
-    return true
-  }
-
-  heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>
-    [...(this.#nodes.get(node)?.scopes ?? [])].slice(0, limit)
 
   isWatched: OwnershipStore['isWatched'] = async (scope) => this.#watchers.has(scope)
 
