@@ -1,4 +1,4 @@
-import type { Effect, StepRecord } from '../context/call-log.js'
+import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { digest, randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
 import type {
@@ -245,9 +245,8 @@ export class Call implements DispatchTarget {
     return this.#steps?.get(id)
   }
 
-  /** Resolves when the record is acknowledged; `conflict`: its effect did not apply, and nothing was recorded. */
-  recordStep(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
-    return this.#journal.append({ kind: 'step', step }, effect)
+  recordStep(step: StepRecord, receipt: Receipt, effect?: Effect) {
+    this.#journal.write({ kind: 'step', step }, receipt, effect)
   }
 
   /** Everything in the journal so far. */

@@ -1,9 +1,9 @@
-import type { Effect } from '../context/call-log.js'
+import type { Effect, Receipt } from '../context/call-log.js'
 import { DurableError } from '../errors.js'
-import { whileStoreFails } from '../store/retry.js'
+import { repeatWhileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
+import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord } from './record.js'
@@ -45,8 +45,7 @@ type Waiting = {
   record: CallRecord
   entry: NewEntry
   effect: Effect | undefined
-  resolve: (outcome: 'recorded' | 'conflict') => void
-  reject: (error: Error) => void
+  receipt: Receipt
 }
 
 /**
@@ -67,7 +66,8 @@ export class Journal {
   /** The last entry that this node's readers were told of. */
   #told: EntryId
   #waiting: Waiting[] = []
-  #writing = false
+  /** What is on its way to the store; empty when nothing is. */
+  #writing: Waiting[] = []
   #closed = false
   #lost: Error | undefined
 
@@ -86,18 +86,21 @@ export class Journal {
     return !this.#closed && !this.#lost
   }
 
-  /** Resolves when the record is acknowledged; `conflict`: the effect did not apply, and nothing was recorded. */
-  append(record: CallRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
-    if (!this.open) return Promise.reject(this.#lost ?? new JournalClosedError())
+  /** Resolves when the record is acknowledged. */
+  append(record: CallRecord): Promise<unknown> {
+    return new Promise((resolve, reject) => this.write(record, { resolve, reject }))
+  }
+
+  /** Never throws: `receipt` is told all there is to say, now or later. */
+  write(record: CallRecord, receipt: Receipt, effect?: Effect) {
+    if (!this.open) return receipt.reject(this.#lost ?? new JournalClosedError())
     const close = isTerminal(record.kind)
     if (close) this.#closed = true
     const id = `${this.#epoch}-${++this.#seq}`
     const after = Math.round(performance.now() - this.#beganAt)
     const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ record, entry, effect, resolve, reject })
-      if (!this.#writing) void this.#write()
-    })
+    this.#waiting.push({ record, entry, effect, receipt })
+    if (this.#writing.length === 0) this.#writeNext()
   }
 
   /** As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written. */
@@ -109,33 +112,35 @@ export class Journal {
     else await appended
   }
 
-  async #write() {
-    this.#writing = true
-    while (this.#waiting.length > 0) {
-      const batch = this.#nextBatch()
-      try {
-        const outcome = await this.#appendUntilKnown(batch)
-        if (outcome === 'fenced' || outcome === 'gone') throw new JournalLostError(outcome)
-        this.#acknowledge(batch, outcome)
-      } catch (error) {
-        this.#lose(batch, error as Error)
-      }
+  #writeNext() {
+    this.#writing = this.#nextBatch()
+    if (this.#writing.length === 0) return
+    this.#append().then(this.#onOutcome, (error: unknown) => {
+      const again = repeatWhileStoreFails(() => this.#append(), error, this.#at.abandoned)
+      again.then(this.#onOutcome, this.#onFailure)
+    })
+  }
+
+  readonly #onOutcome = (outcome: CallAppended) => {
+    if (outcome === 'fenced' || outcome === 'gone') return this.#onFailure(new JournalLostError(outcome))
+    const batch = this.#writing
+    try {
+      if (outcome === 'appended') this.#tell(batch)
+      if (this.#closes(batch)) this.#at.onClosed()
+    } catch (error) {
+      return this.#onFailure(error)
     }
-    this.#writing = false
+    for (const { receipt } of batch) receipt.resolve(outcome === 'appended' ? 'recorded' : outcome)
+    this.#writeNext()
   }
 
-  #acknowledge(batch: readonly Waiting[], outcome: 'appended' | 'conflict') {
-    if (outcome === 'appended') this.#tell(batch)
-    if (this.#closes(batch)) this.#at.onClosed()
-    for (const { resolve } of batch) resolve(outcome === 'appended' ? 'recorded' : outcome)
-  }
-
-  #lose(batch: readonly Waiting[], error: Error) {
-    this.#lost = error
-    const failed = [...batch, ...this.#waiting.splice(0)]
+  readonly #onFailure = (error: unknown) => {
+    this.#lost = error as Error
+    const failed = [...this.#writing, ...this.#waiting.splice(0)]
+    this.#writing = []
     if (error instanceof JournalLostError) this.#at.onLost()
     if (this.#closes(failed)) this.#at.onClosed()
-    for (const { reject } of failed) reject(error)
+    for (const { receipt } of failed) receipt.reject(error)
   }
 
   #closes(batch: readonly Waiting[]) {
@@ -148,14 +153,16 @@ export class Journal {
     return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
   }
 
-  #appendUntilKnown(batch: readonly Waiting[]) {
+  #append(): Promise<CallAppended> {
+    const batch = this.#writing
+    const { scope, callId, close } = this.#at
     const entries = batch.map(({ entry }) => entry)
-    const { scope, callId, close, abandoned } = this.#at
     const closing = this.#closes(batch) ? close : undefined
-    return whileStoreFails(
-      () => this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect),
-      abandoned,
-    )
+    try {
+      return this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   /** Of what they show; what is quiet they pass over. */

@@ -1,4 +1,4 @@
-import type { CallLog, Effect, StepRecord } from '../context/call-log.js'
+import type { CallLog, Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
 import { digest } from '../ids.js'
@@ -67,11 +67,14 @@ export class RequestLog implements CallLog {
   }
 
   /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */
-  record(step: StepRecord, effect?: Effect) {
+  record(step: StepRecord, receipt: Receipt, effect?: Effect) {
     const { target } = this
     const named = this.#prefix === '' ? step : { ...step, id: this.#prefix + step.id }
-    if (target instanceof Call) return target.recordStep(named, effect)
-    return target.journaled().then((call) => call.recordStep(named, effect))
+    if (target instanceof Call) return target.recordStep(named, receipt, effect)
+    target.journaled().then(
+      (call) => call.recordStep(named, receipt, effect),
+      (error: unknown) => receipt.reject(error),
+    )
   }
 
   async send(message: JsonRpcMessage, step?: string) {

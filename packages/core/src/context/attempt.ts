@@ -1,8 +1,8 @@
 import type { MaybePromise } from './maybe-promise.js'
 import { startTimer } from './timers.js'
 
-/** `late` makes the error of a body that took longer than `ms`. */
-export type Timeout = { ms: number | undefined; late: (ms: number) => Error }
+/** Makes the error of a body that took longer. */
+type Late = (ms: number) => Error
 
 /**
  * Runs a body once, with a signal that fires when `outer` does or when the time is up. After a time-out the body
@@ -10,7 +10,8 @@ export type Timeout = { ms: number | undefined; late: (ms: number) => Error }
  */
 export function runAttempt<T>(
   outer: AbortSignal,
-  { ms, late }: Timeout,
+  ms: number | undefined,
+  late: Late,
   body: (signal: AbortSignal) => MaybePromise<T>,
 ): MaybePromise<T> {
   return ms === undefined ? body(outer) : runWithin(outer, ms, late, body)
@@ -19,7 +20,7 @@ export function runAttempt<T>(
 async function runWithin<T>(
   outer: AbortSignal,
   ms: number,
-  late: Timeout['late'],
+  late: Late,
   body: (signal: AbortSignal) => MaybePromise<T>,
 ): Promise<T> {
   const attempt = new AbortController()

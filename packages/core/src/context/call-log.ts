@@ -23,11 +23,8 @@ export interface CallLog {
 
   /** The newest record of a step from an earlier run; in this one no step is begun twice. `pending`: in replays for comparison only. */
   step(id: string): StepRecord | PendingStep | undefined
-  /**
-   * Resolves when the record is acknowledged. `conflict`: the effect did not apply, and nothing was recorded.
-   * Rejects when this node may not write to the call any more; nothing was changed then.
-   */
-  record(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'>
+  /** Never throws: `receipt` is told all there is to say, now or later. */
+  record(step: StepRecord, receipt: Receipt, effect?: Effect): void
   /**
    * Sends a notification to the client: once, however often the call is run. `step`: the id of the step in whose
    * body it is sent. A later run may skip that body, so these messages are told apart from others of the same content.
@@ -44,6 +41,19 @@ export interface CallLog {
   ): Promise<JsonRpcResponse>
   /** Tells the client that nobody waits for the answer to a question any more: once, and only if it was asked. */
   withdraw(name: string, reason: string): Promise<void>
+}
+
+/** Hears what has become of a record, once. There are very many of them: a call costs less than a promise does. */
+export interface Receipt {
+  /** The record is acknowledged. `conflict`: its effect did not apply, and nothing was recorded. */
+  resolve(outcome: 'recorded' | 'conflict'): void
+  /** This node may not write to the call any more; nothing was changed. */
+  reject(error: unknown): void
+}
+
+/** For who waits for the record. */
+export function recorded(log: CallLog, step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
+  return new Promise((resolve, reject) => log.record(step, { resolve, reject }, effect))
 }
 
 /** One entry in the life of a step. `id` is the step's name, with its `key` if it has one. */

@@ -5,11 +5,18 @@ import { parse, stringify } from 'devalue'
  * NaN, repeated references). Functions, symbols, promises and instances of classes have no such form.
  */
 export function encodeValue(value: unknown): string {
+  if (isItsOwnCopy(value)) return `[${JSON.stringify(value)}]`
   return stringify(value, { View: wholeView })
 }
 
 export function decodeValue(text: string): unknown {
   return parse(text, { View: (view) => view })
+}
+
+/** True for values that are the same when they are encoded and decoded, and that JSON has as they are: most of those that steps have. */
+export function isItsOwnCopy(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  return typeof value === 'string' || typeof value === 'boolean' || value === null
 }
 
 /** True for values that can be recorded. */

@@ -79,7 +79,7 @@ export class DurableContext<Extra = unknown> {
   ): Promise<InferOutput<Schema>>
   atLeastOnce<T>(name: string, body: StepBody<T>, options?: StepOptions<undefined>): Promise<T>
   atLeastOnce(name: string, body: StepBody<unknown>, options: StepOptions = {}): Promise<unknown> {
-    return quietly(atLeastOnce(this.#steps, name, body, options))
+    return atLeastOnce(this.#steps, name, body, options)
   }
 
   /**
@@ -96,7 +96,7 @@ export class DurableContext<Extra = unknown> {
   ): Promise<InferOutput<Schema>>
   atMostOnce<T>(name: string, body: StepBody<T>, options?: StepOptions<undefined>): Promise<T>
   atMostOnce(name: string, body: StepBody<unknown>, options: StepOptions = {}): Promise<unknown> {
-    return quietly(atMostOnce(this.#steps, name, body, options))
+    return atMostOnce(this.#steps, name, body, options)
   }
 
   /** Asks the user, through the client. Throws `QuestionRefusedError` if the client answers with an error. */
@@ -209,9 +209,7 @@ export class DurableContext<Extra = unknown> {
   }
 
   #memoize<T>(name: string, options: StepKey, produce: () => T): Promise<T> {
-    const value = this.#steps.run(name, options, async (step) =>
-      this.#steps.end(step, await this.#steps.outcome(step, produce())),
-    )
-    return quietly(value as Promise<T>)
+    const value = this.#steps.run(name, options, (step) => this.#steps.outcome(step, produce()))
+    return value as Promise<T>
   }
 }

@@ -1,3 +1,4 @@
+import { recorded } from './call-log.js'
 import type { CallLog } from './call-log.js'
 import { checkElicitation, checkRoots, checkSampling } from './answers.js'
 import { decodeValue, encodeValue } from './codec.js'
@@ -5,7 +6,8 @@ import { ClientCapabilityError, QuestionRefusedError, StepTimeoutError } from '.
 import { checkWith } from './standard-schema.js'
 import type { Check, StandardSchema } from './standard-schema.js'
 import type { StepKey } from './step-options.js'
-import type { Outcome, Step, Steps } from './steps.js'
+import type { Step } from './step.js'
+import type { Outcome, Steps } from './steps.js'
 import { startTimer } from './timers.js'
 
 /** `timeoutMs` counts from when the question was first asked, over all nodes; the client is told then. Default: as long as the call lives. */
@@ -87,7 +89,7 @@ export class Questions {
     return this.#steps.run(name, { key, check }, async (step) => {
       const outcome = await this.#answer(step, question, timeoutMs)
       this.#steps.signal.throwIfAborted()
-      return this.#steps.end(step, outcome)
+      return outcome
     })
   }
 
@@ -121,7 +123,7 @@ export class Questions {
       return Math.max(Number(decodeValue(earlier.value)), Date.now() + LOOK_FOR_ANSWER_MS)
     }
     const deadline = Date.now() + timeoutMs
-    await this.#log.record({ id: deadlineId, phase: 'done', value: encodeValue(deadline) })
+    await recorded(this.#log, { id: deadlineId, phase: 'done', value: encodeValue(deadline) })
     return deadline
   }
 }

@@ -1,5 +1,5 @@
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
-import type { CallLog, PendingStep, StepRecord } from './call-log.js'
+import type { CallLog, PendingStep, Receipt, StepRecord } from './call-log.js'
 import { ReplayDivergedError } from './errors.js'
 
 /** What a call has left when its handler has ended. */
@@ -57,8 +57,8 @@ export class ReplayLog implements CallLog {
     return record || this.#call.begun.has(id) ? { phase: 'pending' } : this.#diverge(id)
   }
 
-  async record({ id }: StepRecord): Promise<'recorded'> {
-    return this.#diverge(id)
+  record({ id }: StepRecord, receipt: Receipt) {
+    receipt.reject(this.#diverged(id))
   }
 
   async send(message: JsonRpcMessage) {
@@ -74,10 +74,14 @@ export class ReplayLog implements CallLog {
   }
 
   #diverge(id: string): never {
+    throw this.#diverged(id)
+  }
+
+  #diverged(id: string) {
     this.newStep ??= id
     const error = new ReplayDivergedError()
     // The handler may catch the error; nothing that it does after that says anything about it.
     this.#stop.abort(error)
-    throw error
+    return error
   }
 }

@@ -3,25 +3,37 @@ import { isPromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
 import { backoffMs, classesOf, mayRetry } from './step-options.js'
 import type { StepBody, StepOptions } from './step-options.js'
-import type { Steps } from './steps.js'
+import type { Step } from './step.js'
+import type { Outcome, Steps } from './steps.js'
 import { sleepUntil } from './timers.js'
 
-/** Runs the body until it succeeds or its policy ends; records that. One round trip to the store. */
+/** Runs the body until it succeeds or its policy ends; that is recorded. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
-  return steps.run(name, specOf(options), async (step) => {
-    for (let attempt = 1; ; attempt++) {
-      const tried = steps.attempt(step, body, attempt, options.timeoutMs)
-      const outcome = isPromise(tried) ? await tried : tried
-      if (!('error' in outcome)) {
-        await steps.record(step, outcome)
-        return outcome.value
-      }
-      // What a stopped body throws says nothing of the step: the next node runs it again.
-      steps.signal.throwIfAborted()
-      if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) return steps.fail(step, outcome.error)
-      await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
-    }
+  return steps.run(name, specOf(options), (step) => {
+    const again = (outcome: Outcome) =>
+      'error' in outcome ? untilItEnds(steps, step, body, options, outcome) : outcome
+    const first = steps.attempt(step, body, 1, options.timeoutMs)
+    return isPromise(first) ? first.then(again) : again(first)
   })
+}
+
+/** What the body comes to in the end, when it has failed once. */
+async function untilItEnds(
+  steps: Steps,
+  step: Step,
+  body: StepBody<unknown>,
+  options: StepOptions,
+  first: Outcome,
+): Promise<Outcome> {
+  let outcome = first
+  for (let attempt = 1; 'error' in outcome; attempt++) {
+    // What a stopped body throws says nothing of the step: the next node runs it again.
+    steps.signal.throwIfAborted()
+    if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) break
+    await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
+    outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
+  }
+  return outcome
 }
 
 /**
@@ -30,16 +42,16 @@ export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>,
  */
 export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
   return steps.run(name, specOf(options), async (step, earlier) => {
-    if (earlier?.phase === 'started') return steps.fail(step, new AtMostOnceFailedBeforeCompleting(step.name))
+    if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
     for (let attempt = 1; ; attempt++) {
       await steps.mark(step, 'started')
       if (!steps.signal.aborted) {
         const outcome = await steps.attempt(step, body, attempt, options.timeoutMs)
-        if (!('error' in outcome)) return steps.end(step, outcome)
+        if (!('error' in outcome)) return outcome
         if (!mayRetry(outcome.error, attempt, 'at-most-once', options)) {
           // Thrown by a body that was told to stop: the end is unknown, and the mark says so.
           steps.signal.throwIfAborted()
-          return steps.fail(step, outcome.error)
+          return outcome
         }
       }
       await steps.mark(step, 'cleared')

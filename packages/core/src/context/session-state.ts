@@ -68,11 +68,11 @@ export function stateInCall(store: ContextStore, scope: string, steps: Steps): S
         const next = await attemptChange(place, (value) => steps.within(step, () => change(value)))
         // What a stopped change throws says nothing of the step: the next node makes it again.
         steps.signal.throwIfAborted()
-        if ('error' in next) return steps.fail(step, next.error)
+        if ('error' in next) return { error: next.error }
         const effect = { key: place.key, expected: next.version, data: next.data }
-        if (await steps.apply(step, next.encoded, effect)) return next.value
+        if (await steps.apply(step, next.encoded, effect)) return { recorded: next.value }
       }
-      return steps.fail(step, new StateConflictError(place.key, MOST_TRIES))
+      return { error: new StateConflictError(place.key, MOST_TRIES) }
     }),
   )
 }

@@ -63,6 +63,7 @@ export function backoffMs(attempt: number, options: StepOptions): number {
 
 /** The classes a step knows, for its recorded errors to be instances of. */
 export function classesOf({ errors = [], retryable, nonRetryable }: StepOptions): readonly ErrorClass[] {
+  if (errors.length === 0 && !retryable && !nonRetryable) return errors
   return [...errors, ...listed(retryable), ...listed(nonRetryable)]
 }
 

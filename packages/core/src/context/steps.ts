@@ -1,35 +1,31 @@
 import { digest } from '../ids.js'
+import { Members } from '../members.js'
 import { runAttempt } from './attempt.js'
-import type { CallLog, Effect, StepRecord } from './call-log.js'
-import { decodeValue, encodeValue } from './codec.js'
+import { recorded } from './call-log.js'
+import type { CallLog, Effect, PendingStep, StepRecord } from './call-log.js'
+import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
+import { quietly } from './quietly.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
+import { Step } from './step.js'
 import type { StepBody, StepKey, StepRun } from './step-options.js'
-import { untilAborted } from './timers.js'
 
-/** A step under way. */
-export type Step = {
-  id: string
-  name: string
-  check: Check
-  classes: readonly ErrorClass[]
-  /** By `performance.now()`. */
-  beganAt: number
-}
 export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
-/** How a step ends: with a value in its recorded form and as it is given out, or with what it threw. */
-export type Outcome = { encoded: string; value: unknown } | { error: unknown }
+/**
+ * What a step comes to: a value in its recorded form and as it is given out, or what it threw. `recorded`: a value that
+ * is in the log already.
+ */
+export type Outcome = { encoded: string; value: unknown } | { error: unknown } | { recorded: unknown }
 
-/** Does a step; `earlier`: what an earlier run has recorded of it. */
-type Work = (step: Step, earlier: StepRecord | undefined) => Promise<unknown>
-type Inside = { owner: Steps; step: Step }
-const currentStep = () => currentScope().step as Inside | undefined
+/** Does a step; `earlier`: what an earlier run has recorded of it. What it throws itself is not recorded. */
+type Work = (step: Step, earlier: StepRecord | undefined) => MaybePromise<Outcome>
+const currentStep = () => currentScope().step as Step | undefined
 
 /**
  * The steps of one run of a call, by name.
@@ -42,6 +38,8 @@ export class Steps {
   readonly signal: AbortSignal
   readonly #log: CallLog
   readonly #used = new Set<string>()
+  /** One listener to the signal for all: a call may take very many steps. */
+  #underWay: Members<Step> | undefined
 
   constructor(log: CallLog, signal: AbortSignal) {
     this.#log = log
@@ -51,7 +49,7 @@ export class Steps {
   /** The step of this call in whose body the code runs. */
   get current(): string | undefined {
     const current = currentStep()
-    return current?.owner === this ? current.step.id : undefined
+    return current?.owner === this ? current.id : undefined
   }
 
   /** The ids of the steps that this run has begun, or found ended. */
@@ -59,37 +57,37 @@ export class Steps {
     return this.#used
   }
 
-  /** Replays a step that has ended before; else `work` does it and records its end. */
+  /**
+   * Replays a step that has ended before; else `work` does it, and its end is recorded and given out. Rejects as soon
+   * as the signal fires. A rejection that nobody hears does no harm.
+   */
   run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
-    return untilAborted(this.signal, () => {
+    try {
       const step = this.#begin(name, spec)
       const earlier = this.#log.step(step.id)
-      switch (earlier?.phase) {
-        case 'done':
-          return Promise.resolve(this.#replay(step, earlier.value))
-        case 'failed':
-          throw decodeError(earlier.error, step.classes)
-        case 'pending':
-          return new Promise(() => undefined)
-        default:
-          return this.#log.observeStep ? this.#observed(step, earlier, work) : work(step, earlier)
-      }
-    })
+      const observe = this.#log.observeStep
+      if (!observe || isOver(earlier)) return this.#perform(step, earlier, work)
+      // The key of a step may say more than its name should.
+      const [publicName = ''] = step.id.split('\n', 1)
+      return quietly(observe(publicName, () => this.#perform(step, earlier, work)))
+    } catch (error) {
+      return quietly(Promise.reject(error as Error))
+    }
   }
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
   guard(name: string) {
     this.signal.throwIfAborted()
     const current = currentStep()
-    if (current?.owner === this) throw new NestedStepError(name, current.step.name)
+    if (current?.owner === this) throw new NestedStepError(name, current.name)
   }
 
   /** Runs the body once. */
   attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
     const { callId } = this.#log
-    const timeout = { ms: timeoutMs, late: (ms: number) => new StepTimeoutError(step.name, ms) }
+    const late = (ms: number) => new StepTimeoutError(step.name, ms)
     try {
-      const value = runAttempt(this.signal, timeout, (signal) =>
+      const value = runAttempt(this.signal, timeoutMs, late, (signal) =>
         this.within(step, () => body(new BodyRun(callId, step.id, signal, attempt))),
       )
       if (!isPromise(value)) return this.outcome(step, value)
@@ -104,17 +102,17 @@ export class Steps {
 
   /** Runs code as the body of a step, in which no other step may begin. */
   within<T>(step: Step, body: () => T): T {
-    const inside: Inside = { owner: this, step }
-    return runInScope({ ...currentScope(), step: inside }, body)
+    const { run, replay } = currentScope()
+    return runInScope({ run, step, replay }, body)
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
   outcome(step: Step, value: unknown): MaybePromise<Outcome> {
     try {
       const encoded = encodeStep(step, value)
-      const replayed = this.#replay(step, encoded)
-      if (!isPromise(replayed)) return { encoded, value: replayed }
-      return Promise.resolve(replayed).then(
+      const given = this.#checked(step, isItsOwnCopy(value) ? value : decodeValue(encoded))
+      if (!isPromise(given)) return { encoded, value: given }
+      return given.then(
         (checked) => ({ encoded, value: checked }),
         (error: unknown) => ({ error }),
       )
@@ -123,58 +121,99 @@ export class Steps {
     }
   }
 
-  /** Records an end, and gives it out. */
-  async end(step: Step, outcome: Outcome): Promise<unknown> {
-    if ('error' in outcome) return this.fail(step, outcome.error)
-    await this.record(step, outcome)
-    return outcome.value
-  }
-
-  /** Records a value. */
-  record(step: Step, { encoded }: { encoded: string }) {
-    return this.#log.record({ id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) })
-  }
-
   /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
   async apply(step: Step, encoded: string, effect: Effect): Promise<boolean> {
-    const done = { id: step.id, phase: 'done', value: encoded, ms: sinceBegun(step) } as const
-    return (await this.#log.record(done, effect)) === 'recorded'
-  }
-
-  /** Records what was thrown, and throws it in its recorded form; its stack is the original's while there is one. */
-  async fail(step: Step, thrown: unknown): Promise<never> {
-    const error = encodeError(thrown)
-    await this.#log.record({ id: step.id, phase: 'failed', error, ms: sinceBegun(step) })
-    const decoded = decodeError(error, step.classes)
-    if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
-    throw decoded
+    return (await recorded(this.#log, doneRecord(step, encoded), effect)) === 'recorded'
   }
 
   async mark({ id }: Step, phase: 'started' | 'cleared') {
-    await this.#log.record({ id, phase })
+    await recorded(this.#log, { id, phase })
   }
 
-  /** The key of a step may say more than its name should. */
-  async #observed(step: Step, earlier: StepRecord | undefined, work: Work) {
-    const [name = ''] = step.id.split('\n', 1)
-    return this.#log.observeStep?.(name, () => untilAborted(this.signal, () => work(step, earlier)))
-  }
-
-  #begin(name: string, { key, check = accept, classes = [] }: StepSpec): Step {
+  #begin(name: string, { key, check = accept, classes = NO_CLASSES }: StepSpec): Step {
     if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
     const title = key === undefined ? name : `${name} (${key})`
     this.guard(title)
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title)
     this.#used.add(id)
-    return { id, name: title, check, classes, beganAt: performance.now() }
+    return new Step(this, id, title, check, classes)
   }
 
-  #replay(step: Step, encoded: string): unknown {
-    const checked = checkStep(step, decodeValue(encoded))
+  #perform(step: Step, earlier: StepRecord | PendingStep | undefined, work: Work): Promise<unknown> {
+    this.#follow(step)
+    try {
+      const outcome = this.#outcomeOf(step, earlier, work)
+      if (isPromise(outcome)) {
+        outcome.then(
+          (settled) => this.#end(step, settled),
+          (error: unknown) => step.fail(error),
+        )
+      } else this.#end(step, outcome)
+    } catch (error) {
+      step.fail(error)
+    }
+    return step.promise
+  }
+
+  /** When the signal fires the work goes on, but what it comes to is ignored. */
+  #follow(step: Step) {
+    step.joins((this.#underWay ??= this.#listen()).add(step))
+  }
+
+  #listen() {
+    const underWay = new Members<Step>()
+    const stopAll = () => {
+      for (const step of underWay) step.fail(this.signal.reason)
+    }
+    this.signal.addEventListener('abort', stopAll, { once: true })
+    return underWay
+  }
+
+  #outcomeOf(step: Step, earlier: StepRecord | PendingStep | undefined, work: Work): MaybePromise<Outcome> {
+    switch (earlier?.phase) {
+      case 'done': {
+        const value = this.#checked(step, decodeValue(earlier.value))
+        return isPromise(value) ? value.then((checked) => ({ recorded: checked })) : { recorded: value }
+      }
+      case 'failed':
+        throw decodeError(earlier.error, step.classes)
+      case 'pending':
+        return new Promise(() => undefined)
+      default:
+        return work(step, earlier)
+    }
+  }
+
+  /** Records the end of a step, and gives it out. */
+  #end(step: Step, outcome: Outcome) {
+    if ('error' in outcome) return this.#fail(step, outcome.error)
+    if ('recorded' in outcome) return step.succeed(outcome.recorded)
+    step.gives(outcome.value)
+    this.#log.record(doneRecord(step, outcome.encoded), step)
+  }
+
+  /** What is given out is the recorded form; its stack is the original's while there is one. */
+  #fail(step: Step, thrown: unknown) {
+    const error = encodeError(thrown)
+    const decoded = decodeError(error, step.classes)
+    if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
+    const { id, ms } = step
+    const receipt = { resolve: () => step.fail(decoded), reject: (lost: unknown) => step.fail(lost) }
+    this.#log.record({ id, phase: 'failed', error, ms }, receipt)
+  }
+
+  #checked(step: Step, value: unknown): unknown {
+    if (step.check === accept) return value
+    const checked = checkStep(step, value)
     return isPromise(checked) ? checked.then((done) => valueOf(step, done)) : valueOf(step, checked)
   }
 }
+
+const NO_CLASSES: readonly ErrorClass[] = []
+const isOver = (record: StepRecord | PendingStep | undefined) =>
+  record?.phase === 'done' || record?.phase === 'failed' || record?.phase === 'pending'
+const doneRecord = ({ id, ms }: Step, value: string) => ({ id, phase: 'done', value, ms }) as const
 
 /** A class: an object with a getter of its own takes V8 a hidden class each, which outlives the step. */
 class BodyRun implements StepRun {
@@ -195,8 +234,6 @@ class BodyRun implements StepRun {
     return digest(`${this.#callId}\n${this.#stepId}`)
   }
 }
-
-const sinceBegun = ({ beganAt }: Step) => Math.round(performance.now() - beganAt)
 
 function encodeStep({ name }: Step, value: unknown): string {
   try {

@@ -30,14 +30,15 @@ export function whileStoreFails<T>(
   refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
   // Nearly always this is all, and costs as little as it can.
-  return operation().catch((error: unknown) => repeat(operation, error, ending, refusedForMs))
+  return operation().catch((error: unknown) => repeatWhileStoreFails(operation, error, ending, refusedForMs))
 }
 
-async function repeat<T>(
+/** As `whileStoreFails`, after a first failure. */
+export async function repeatWhileStoreFails<T>(
   operation: () => Promise<T>,
   failure: unknown,
   { signal }: Ending,
-  refusedForMs: number,
+  refusedForMs = Number.POSITIVE_INFINITY,
 ): Promise<T> {
   let error = failure
   let refusedSince: number | undefined

@@ -249,7 +249,9 @@ describe('records with an effect', () => {
     const { appends, append, journal, heard, acknowledged } = open()
     void append(1)
     void append(2)
-    const conflicting = journal.append(message(3), effect)
+    const conflicting = new Promise((resolve, reject) =>
+      journal.write(message(3), { resolve, reject }, effect),
+    )
     void append(4)
     void append(5)
     for (const outcome of ['appended', 'appended', 'conflict', 'appended'] as const) {

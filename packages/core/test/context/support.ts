@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { CallLog, Effect, StepRecord } from '../../src/context/call-log.js'
+import type { CallLog, Effect, Receipt, StepRecord } from '../../src/context/call-log.js'
 import type { ContextStore } from '../../src/context/context-store.js'
 import { DurableContext } from '../../src/context/context.js'
 import { runInCall } from '../../src/context/run-context.js'
@@ -145,12 +145,16 @@ export class TestNode implements CallLog {
     return this.#call.steps.get(id)
   }
 
-  record(step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
-    return this.#operate(() => {
+  record(step: StepRecord, receipt: Receipt, effect?: Effect) {
+    const recorded = this.#operate(() => {
       if (effect && !this.#call.store.apply(this.scope, effect)) return 'conflict'
       this.#call.records.push(structuredClone(step))
       return 'recorded'
     })
+    recorded.then(
+      (outcome) => receipt.resolve(outcome),
+      (error: unknown) => receipt.reject(error),
+    )
   }
 
   async send(message: JsonRpcMessage, step?: string): Promise<void> {
