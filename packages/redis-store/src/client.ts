@@ -1,12 +1,12 @@
+import type { NewEntry } from '@mcp-durable/core'
 import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
 import { isRefusal, storeError } from './errors.js'
 import type { RedisLike } from './redis-like.js'
 import type { Script } from './scripts.generated.js'
 
-export type QuietEntry = { id: string; data: string; after: number }
 /** `refused`: the stream has an id that is not below this one. `gone`: there is no such stream. */
-export type QuietlyAppended = 'appended' | 'refused' | 'gone'
+export type Added = 'appended' | 'refused' | 'gone'
 
 type KeysAndArgs = (string | number)[]
 
@@ -46,17 +46,13 @@ export class Client {
   }
 
   /** Adds an entry to a stream that exists. */
-  append(key: string, { id, data, after }: QuietEntry): Promise<QuietlyAppended> {
+  append(key: string, { id, data, after = 0 }: NewEntry): Promise<Added> {
     const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, 'd', data, 't', after)
     const added = this.#send(add, this.deadline(), async (error) => {
       if (!(error instanceof Error) || !isRefusal(error.message)) throw error
       return 'refused'
     })
     return added.then((reply) => (reply === 'refused' ? reply : reply === null ? 'gone' : 'appended'))
-  }
-
-  beforeSending(prepare: () => void) {
-    this.#connection.beforeSending(prepare)
   }
 
   #send(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {

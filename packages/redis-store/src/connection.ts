@@ -23,7 +23,6 @@ export class Connection {
   #wasReady: boolean
   #stalled = false
   #gathering = false
-  #preparing: (() => void)[] = []
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Number.POSITIVE_INFINITY
   #settledAt = 0
@@ -77,12 +76,6 @@ export class Connection {
     return flight
   }
 
-  /** Calls `prepare` right before what is sent in this turn goes out, so that it can send what came together until then. */
-  beforeSending(prepare: () => void) {
-    this.#preparing.push(prepare)
-    this.#gather()
-  }
-
   landed(flight: Flight) {
     this.#inFlight.delete(flight)
     // The Set may leave a table behind in which it still is, and so would be all that waits for the command.
@@ -101,7 +94,6 @@ export class Connection {
     const { stream } = this.#redis
     stream?.cork()
     const send = () => {
-      for (const prepare of this.#preparing.splice(0)) prepare()
       this.#gathering = false
       stream?.uncork()
     }

@@ -10,6 +10,8 @@ import type {
   NewCall,
   NewEntry,
   NewSession,
+  QuietEntry,
+  QuietlyAppended,
 } from '@mcp-durable/core'
 import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
 import type {
@@ -21,7 +23,6 @@ import type {
   ValueChange,
   WatchListener,
 } from '@mcp-durable/core'
-import { Appends } from './appends.js'
 import { Client } from './client.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
@@ -52,14 +53,13 @@ export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): 
   return new RedisStore(partsOf(client, options))
 }
 
-type Parts = { client: Client; appends: Appends; keys: Keys; index: SessionIndex; subscriber: Subscriber }
+type Parts = { client: Client; keys: Keys; index: SessionIndex; subscriber: Subscriber }
 
 function partsOf(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions): Parts {
   const client = new Client(redis, deadlineMs)
   const keys = new Keys(prefix)
   return {
     client,
-    appends: new Appends(client),
     keys,
     index: new SessionIndex(client, keys),
     subscriber: new Subscriber(redis),
@@ -240,21 +240,7 @@ class RedisStore extends Ownership implements Store {
     return recorded
   }
 
-  appendCall(
-    scope: string,
-    callId: string,
-    entries: readonly NewEntry[],
-    close?: CloseCall,
-    effect?: ValueChange,
-  ): Promise<CallAppended> {
-    const [only] = entries
-    if (only?.quiet && entries.length === 1 && !close && !effect && !this.#keeping) {
-      return this.#appendQuietly(scope, callId, only)
-    }
-    return this.#appendByScript(scope, callId, entries, close, effect)
-  }
-
-  async #appendByScript(
+  async appendCall(
     scope: string,
     callId: string,
     entries: readonly NewEntry[],
@@ -278,15 +264,28 @@ class RedisStore extends Ownership implements Store {
     return 'appended'
   }
 
-  /** The stream itself is the fence. If it refuses, the script knows why. */
-  async #appendQuietly(scope: string, callId: string, entry: NewEntry): Promise<CallAppended> {
-    const { id, data, after = 0 } = entry
-    const appended = await this.#parts.appends.append(this.keys.log(scope, `call:${callId}`), {
-      id,
-      data,
-      after,
-    })
-    return appended === 'refused' ? this.#appendByScript(scope, callId, [entry]) : appended
+  /** The stream itself is the fence. If it refuses, the other script knows why. */
+  async appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
+    const again = (entry: QuietEntry) =>
+      this.appendCall(entry.scope, entry.callId, [entry]) as Promise<QuietlyAppended>
+    if (this.#keeping) return Promise.all(entries.map(again))
+    const outcomes = await this.#appendAll(entries)
+    for (const [place, outcome] of outcomes.entries())
+      if (outcome === 'refused') outcomes[place] = await again(entries[place]!)
+    return outcomes as QuietlyAppended[]
+  }
+
+  /** Journals of several sessions are in several slots of a Cluster. */
+  async #appendAll(entries: readonly QuietEntry[]): Promise<Array<QuietlyAppended | 'refused'>> {
+    const keys = entries.map(({ scope, callId }) => this.keys.log(scope, `call:${callId}`))
+    if (entries.length === 1 || this.client.isCluster)
+      return Promise.all(entries.map((entry, place) => this.client.append(keys[place]!, entry)))
+    const args: (string | number)[] = []
+    for (const { id, data, after = 0 } of entries) args.push(id, data, after)
+    return replies.decodeQuietlyAppended(
+      entries.length,
+      await this.client.run(scripts.appendQuietly, keys, args),
+    )
   }
 
   async findCalls(scope: string, prefix: string) {

@@ -1,3 +1,5 @@
+import type { Added } from './client.js'
+import { isRefusal, storeError } from './errors.js'
 import type {
   Admission,
   Entry,
@@ -84,6 +86,16 @@ export function decodeRecorded(reply: unknown): { recorded: RecordedCall; moved:
   if (status === 'stale') return { recorded: { status }, moved }
   const response = `${value.split('-', 1)[0]}-2`
   return { recorded: { status: 'recorded', request: value, response, admission }, moved }
+}
+
+/** Of as many entries; the reply names those that failed. Throws what is an outcome of none. */
+export function decodeQuietlyAppended(count: number, reply: unknown): Added[] {
+  const outcomes = new Array<Added>(count).fill('appended')
+  for (const [place, error = ''] of groups(reply as string[], 2)) {
+    if (error !== '' && !isRefusal(error)) throw storeError(new Error(error), false)
+    outcomes[Number(place) - 1] = error === '' ? 'gone' : 'refused'
+  }
+  return outcomes
 }
 
 /** Fields have fixed places: the scripts that write histories are the only ones that do. */

@@ -85,9 +85,8 @@ test('quiet entries that go out together are applied once each, though sent twic
       return { id: call.callId, epoch: Number(opened.id.split('-')[0]) }
     }),
   )
-  const append = ({ id, epoch }: { id: string; epoch: number }) =>
-    store.appendCall(scope, id, [{ id: `${epoch}-2`, data: 'step', quiet: true }])
-  const appended = await twice(() => Promise.all(calls.map(append)))
+  const entries = calls.map(({ id, epoch }) => ({ scope, callId: id, id: `${epoch}-2`, data: 'step' }))
+  const appended = await twice(() => store.appendQuietly(entries))
   expect(appended).toEqual(calls.map(() => 'appended'))
   for (const { id } of calls) {
     const journal = await store.read(scope, `call:${id}`, BEGINNING, 10)

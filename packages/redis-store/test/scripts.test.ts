@@ -80,11 +80,11 @@ test('quiet entries that come together are one command', async () => {
   const calls = Array.from({ length: 100 }, () => newCall(scope))
   const openings = await Promise.all(calls.map((call) => store.openCall(call)))
   const quietly = (seq: number) =>
-    Promise.all(
+    store.appendQuietly(
       openings.map((opening, n) => {
         if (opening.status !== 'opened') throw new Error(opening.status)
-        const entry = { id: opening.id.replace(/1$/, String(seq)), data: 'x', quiet: true }
-        return store.appendCall(scope, calls[n]?.callId ?? '', [entry])
+        const id = opening.id.replace(/1$/, String(seq))
+        return { scope, callId: calls[n]?.callId ?? '', id, data: 'x' }
       }),
     )
   await quietly(2)

@@ -16,6 +16,7 @@ import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
 import { EarlierRuns, SentMessages } from './earlier-runs.js'
 import { Journal } from './journal.js'
+import type { JournalServices } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
 import type { InnerRecord, Origin } from './record.js'
@@ -55,7 +56,7 @@ export interface DispatchTarget {
 /** How long a call that can't begin repeats what the store refuses before it ends with an error. */
 const REFUSED_FOR_MS = 2500
 
-export type CallServices = { store: Store; watcher: Watcher; resumeWindow: number }
+export type CallServices = JournalServices & { resumeWindow: number }
 export type CallStart = {
   scope: string
   id: string
@@ -116,7 +117,7 @@ export class Call implements DispatchTarget {
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
     this.#close = { requestKeys, retainMs: resumeWindow, keepKey }
-    this.#journal = new Journal(store, watcher, {
+    this.#journal = new Journal(services, {
       scope,
       callId: id,
       id: first,

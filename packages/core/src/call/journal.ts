@@ -3,10 +3,11 @@ import { DurableError } from '../errors.js'
 import { repeatWhileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
+import type { CallAppended, CloseCall, EntryId, QuietEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
+import type { QuietAppends } from './quiet-appends.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
-import type { CallRecord } from './record.js'
+import type { CallRecord, RecordKind } from './record.js'
 
 /** This node may not append to the journal any more: another one took the call over, or the call is gone. */
 export class JournalLostError extends DurableError {
@@ -37,15 +38,33 @@ export type JournalStart = {
   onClosed: () => void
 }
 
+export type JournalServices = { store: Store; quietAppends: QuietAppends; watcher: Watcher }
+
 /** What a handler may say before what it has said is written: as many messages, of as many characters. */
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
 
-type Waiting = {
-  record: CallRecord
-  entry: NewEntry
-  effect: Effect | undefined
-  receipt: Receipt
+/** A record on its way. A class: V8 puts object literals that often live long among the old objects at once, where they keep new ones alive. */
+class Writing implements QuietEntry {
+  constructor(
+    readonly scope: string,
+    readonly callId: string,
+    readonly id: EntryId,
+    readonly data: string,
+    readonly after: number,
+    readonly kind: RecordKind,
+    readonly effect: Effect | undefined,
+    readonly receipt: Receipt,
+  ) {}
+
+  get closes() {
+    return isTerminal(this.kind)
+  }
+
+  /** No reader of the journal waits for it. */
+  get isQuiet() {
+    return !isShown(this.kind) && !this.closes && !this.effect
+  }
 }
 
 /**
@@ -58,6 +77,7 @@ type Waiting = {
  */
 export class Journal {
   readonly #store: Store
+  readonly #quietAppends: QuietAppends
   readonly #watcher: Watcher
   readonly #at: JournalStart
   readonly #epoch: number
@@ -65,14 +85,15 @@ export class Journal {
   #seq: number
   /** The last entry that this node's readers were told of. */
   #told: EntryId
-  #waiting: Waiting[] = []
+  #waiting: Writing[] = []
   /** What is on its way to the store; empty when nothing is. */
-  #writing: Waiting[] = []
+  #writing: readonly Writing[] = []
   #closed = false
   #lost: Error | undefined
 
-  constructor(store: Store, watcher: Watcher, at: JournalStart) {
+  constructor({ store, quietAppends, watcher }: JournalServices, at: JournalStart) {
     this.#store = store
+    this.#quietAppends = quietAppends
     this.#watcher = watcher
     this.#at = at
     this.#told = at.id
@@ -94,31 +115,37 @@ export class Journal {
   /** Never throws: `receipt` is told all there is to say, now or later. */
   write(record: CallRecord, receipt: Receipt, effect?: Effect) {
     if (!this.open) return receipt.reject(this.#lost ?? new JournalClosedError())
-    const close = isTerminal(record.kind)
-    if (close) this.#closed = true
     const id = `${this.#epoch}-${++this.#seq}`
     const after = Math.round(performance.now() - this.#beganAt)
-    const entry = { id, data: encodeRecord(record), after, quiet: !isShown(record.kind) && !close }
-    this.#waiting.push({ record, entry, effect, receipt })
-    if (this.#writing.length === 0) this.#writeNext()
+    const { scope, callId } = this.#at
+    const data = encodeRecord(record)
+    const writing = new Writing(scope, callId, id, data, after, record.kind, effect, receipt)
+    if (writing.closes) this.#closed = true
+    if (this.#writing.length > 0) this.#waiting.push(writing)
+    else this.#send([writing])
   }
 
   /** As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written. */
   async post(record: CallRecord): Promise<void> {
     const appended = this.append(record)
     const isLittle =
-      this.#waiting.length <= MOST_POSTED && (this.#waiting.at(-1)?.entry.data.length ?? 0) <= MOST_CHARS
+      this.#waiting.length <= MOST_POSTED && (this.#waiting.at(-1)?.data.length ?? 0) <= MOST_CHARS
     if (this.open && isLittle) appended.catch(() => undefined)
     else await appended
   }
 
-  #writeNext() {
-    this.#writing = this.#nextBatch()
-    if (this.#writing.length === 0) return
-    this.#append().then(this.#onOutcome, (error: unknown) => {
+  #send(batch: readonly Writing[]) {
+    this.#writing = batch
+    if (batch.every(({ isQuiet }) => isQuiet)) this.#quietAppends.append(batch, this.#firstTry)
+    else this.#append().then(this.#firstTry.resolve, this.#firstTry.reject)
+  }
+
+  readonly #firstTry = {
+    resolve: (outcome: CallAppended) => this.#onOutcome(outcome),
+    reject: (error: unknown) => {
       const again = repeatWhileStoreFails(() => this.#append(), error, this.#at.abandoned)
       again.then(this.#onOutcome, this.#onFailure)
-    })
+    },
   }
 
   readonly #onOutcome = (outcome: CallAppended) => {
@@ -131,7 +158,8 @@ export class Journal {
       return this.#onFailure(error)
     }
     for (const { receipt } of batch) receipt.resolve(outcome === 'appended' ? 'recorded' : outcome)
-    this.#writeNext()
+    this.#writing = []
+    if (this.#waiting.length > 0) this.#send(this.#nextBatch())
   }
 
   readonly #onFailure = (error: unknown) => {
@@ -143,8 +171,8 @@ export class Journal {
     for (const { receipt } of failed) receipt.reject(error)
   }
 
-  #closes(batch: readonly Waiting[]) {
-    return batch.some(({ record }) => isTerminal(record.kind))
+  #closes(batch: readonly Writing[]) {
+    return batch.some(({ closes }) => closes)
   }
 
   /** What waits, up to the next record with an effect; that one goes alone, since it may not apply. */
@@ -156,18 +184,17 @@ export class Journal {
   #append(): Promise<CallAppended> {
     const batch = this.#writing
     const { scope, callId, close } = this.#at
-    const entries = batch.map(({ entry }) => entry)
     const closing = this.#closes(batch) ? close : undefined
     try {
-      return this.#store.appendCall(scope, callId, entries, closing, batch[0]?.effect)
+      return this.#store.appendCall(scope, callId, batch, closing, batch[0]?.effect)
     } catch (error) {
       return Promise.reject(error as Error)
     }
   }
 
   /** Of what they show; what is quiet they pass over. */
-  #tell(batch: readonly Waiting[]) {
-    const entries = batch.flatMap(({ entry }) => (entry.quiet ? [] : [entry]))
+  #tell(batch: readonly Writing[]) {
+    const entries = batch.filter(({ isQuiet }) => !isQuiet)
     const last = entries.at(-1)
     if (!last) return
     const { scope, callId } = this.#at

@@ -7,7 +7,7 @@ export type AsyncScope = {
   /** The step in whose body it runs. */
   step?: unknown
   /** Old session state is given to a server object again, until it is over. */
-  replay?: { over: boolean }
+  replay?: { over: boolean } | undefined
 }
 
 const scopes = new AsyncLocalStorage<AsyncScope>()
@@ -33,8 +33,12 @@ export function followScopes(): () => void {
 }
 
 /** Whatever `work` leaves running is in the scope for as long as scopes are followed. */
-export function runInScope<T>(scope: AsyncScope, work: () => T): T {
-  return scopes.run(scope, work)
+export function runInScope<T, Args extends unknown[]>(
+  scope: AsyncScope,
+  work: (...args: Args) => T,
+  ...args: Args
+): T {
+  return scopes.run(scope, work, ...args)
 }
 
 const NONE: AsyncScope = Object.freeze({})

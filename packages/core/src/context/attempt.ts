@@ -5,19 +5,10 @@ import { startTimer } from './timers.js'
 type Late = (ms: number) => Error
 
 /**
- * Runs a body once, with a signal that fires when `outer` does or when the time is up. After a time-out the body
+ * Runs a body once, with a signal that fires when `outer` does or after `ms`. After a time-out the body
  * is left to itself. When `outer` fires the body is waited for: how it ends may still be worth a record.
  */
-export function runAttempt<T>(
-  outer: AbortSignal,
-  ms: number | undefined,
-  late: Late,
-  body: (signal: AbortSignal) => MaybePromise<T>,
-): MaybePromise<T> {
-  return ms === undefined ? body(outer) : runWithin(outer, ms, late, body)
-}
-
-async function runWithin<T>(
+export async function runWithin<T>(
   outer: AbortSignal,
   ms: number,
   late: Late,

@@ -1,5 +1,6 @@
 import { AtMostOnceFailedBeforeCompleting } from './errors.js'
 import { isPromise } from './maybe-promise.js'
+import type { MaybePromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
 import { backoffMs, classesOf, mayRetry } from './step-options.js'
 import type { StepBody, StepOptions } from './step-options.js'
@@ -10,15 +11,24 @@ import { sleepUntil } from './timers.js'
 /** Runs the body until it succeeds or its policy ends; that is recorded. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
   return steps.run(name, specOf(options), (step) => {
-    const again = (outcome: Outcome) =>
-      'error' in outcome ? untilItEnds(steps, step, body, options, outcome) : outcome
     const first = steps.attempt(step, body, 1, options.timeoutMs)
-    return isPromise(first) ? first.then(again) : again(first)
+    if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
+    return untilItEnds(steps, step, body, options, first)
   })
 }
 
+function untilItEnds(
+  steps: Steps,
+  step: Step,
+  body: StepBody<unknown>,
+  options: StepOptions,
+  first: Outcome,
+): MaybePromise<Outcome> {
+  return 'error' in first ? tryAgain(steps, step, body, options, first) : first
+}
+
 /** What the body comes to in the end, when it has failed once. */
-async function untilItEnds(
+async function tryAgain(
   steps: Steps,
   step: Step,
   body: StepBody<unknown>,

@@ -65,7 +65,7 @@ export function stateInCall(store: ContextStore, scope: string, steps: Steps): S
   return new State({ store, scope }, DEFAULT_KEY, undefined, (place, name, change) =>
     steps.run(name, { check: place.check }, async (step) => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
-        const next = await attemptChange(place, (value) => steps.within(step, () => change(value)))
+        const next = await attemptChange(place, (value) => steps.within(step, change, value))
         // What a stopped change throws says nothing of the step: the next node makes it again.
         steps.signal.throwIfAborted()
         if ('error' in next) return { error: next.error }

@@ -1,6 +1,6 @@
 import { digest } from '../ids.js'
 import { Members } from '../members.js'
-import { runAttempt } from './attempt.js'
+import { runWithin } from './attempt.js'
 import { recorded } from './call-log.js'
 import type { CallLog, Effect, PendingStep, StepRecord } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
@@ -84,12 +84,16 @@ export class Steps {
 
   /** Runs the body once. */
   attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
-    const { callId } = this.#log
-    const late = (ms: number) => new StepTimeoutError(step.name, ms)
     try {
-      const value = runAttempt(this.signal, timeoutMs, late, (signal) =>
-        this.within(step, () => body(new BodyRun(callId, step.id, signal, attempt))),
-      )
+      const value =
+        timeoutMs === undefined
+          ? this.within(step, body, this.#bodyRun(step, this.signal, attempt))
+          : runWithin(
+              this.signal,
+              timeoutMs,
+              (ms) => new StepTimeoutError(step.name, ms),
+              (signal) => this.within(step, body, this.#bodyRun(step, signal, attempt)),
+            )
       if (!isPromise(value)) return this.outcome(step, value)
       return Promise.resolve(value).then(
         (settled) => this.outcome(step, settled),
@@ -101,9 +105,9 @@ export class Steps {
   }
 
   /** Runs code as the body of a step, in which no other step may begin. */
-  within<T>(step: Step, body: () => T): T {
+  within<T, Arg = undefined>(step: Step, body: (arg: Arg) => T, arg: Arg): T {
     const { run, replay } = currentScope()
-    return runInScope({ run, step, replay }, body)
+    return runInScope({ run, step, replay }, body, arg)
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */
@@ -128,6 +132,10 @@ export class Steps {
 
   async mark({ id }: Step, phase: 'started' | 'cleared') {
     await recorded(this.#log, { id, phase })
+  }
+
+  #bodyRun({ id }: Step, signal: AbortSignal, attempt: number): StepRun {
+    return new BodyRun(this.#log.callId, id, signal, attempt)
   }
 
   #begin(name: string, { key, check = accept, classes = NO_CLASSES }: StepSpec): Step {

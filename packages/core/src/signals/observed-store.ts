@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.js'
-import type { Store } from '../store/store.js'
+import type { QuietEntry, QuietlyAppended, Store } from '../store/store.js'
 import type { Events } from './events.js'
 
 type Operation = (...args: unknown[]) => unknown
@@ -26,6 +26,16 @@ export function observedStore(
   })
 }
 
+function tellRefused(
+  entries: readonly QuietEntry[],
+  outcomes: readonly QuietlyAppended[],
+  fenced: Tell<'fenced'>,
+) {
+  for (const [place, { scope, callId }] of entries.entries()) {
+    if (outcomes[place] === 'fenced') fenced?.({ sessionId: scope, callId })
+  }
+}
+
 function observe(
   name: string,
   run: Operation,
@@ -40,6 +50,7 @@ function observe(
       const outcome = await run(...args)
       tell(undefined)
       if (outcome === 'fenced') fenced?.({ sessionId: String(args[0]), callId: String(args[1]) })
+      if (name === 'appendQuietly') tellRefused(args[0] as QuietEntry[], outcome as QuietlyAppended[], fenced)
       return outcome
     } catch (error) {
       tell(error instanceof StoreError ? error.code : 'unknown')

@@ -96,6 +96,12 @@ export function keepingStore(
     recordCall: (call) => keepLog(call.scope, `call:${call.callId}`, () => store.recordCall(call)),
     appendCall: (scope, callId, ...rest) =>
       keepLog(scope, `call:${callId}`, () => store.appendCall(scope, callId, ...rest)),
+    appendQuietly: (entries) => {
+      const each = entries.map((entry) =>
+        keepLog(entry.scope, `call:${entry.callId}`, () => store.appendQuietly([entry])),
+      )
+      return Promise.all(each).then((outcomes) => outcomes.flat())
+    },
     claimCall: (scope, callId, claim) =>
       keepLog(scope, `call:${callId}`, () => store.claimCall(scope, callId, claim)),
   }

@@ -13,6 +13,8 @@ import type {
   Entry,
   NewCall,
   OpenedCall,
+  QuietEntry,
+  QuietlyAppended,
   RecordedCall,
   Store,
   StoredSession,
@@ -247,7 +249,7 @@ class MemoryStore extends MemoryNodes implements Store {
       if (close?.unlessJoined && session.joined.has(callId)) return 'conflict'
       if (compareIds(entries[0]?.id ?? last.id, log.lastId) <= 0) return 'fenced'
       if (effect && changeValue(session, effect) === 'conflict') return 'conflict'
-      log.insert(entries)
+      log.insert(entries.map(({ id, data }) => ({ id, data })))
     }
     if (close) {
       for (const key of close.requestKeys) {
@@ -257,7 +259,19 @@ class MemoryStore extends MemoryNodes implements Store {
       session.logs.delete(`${name}:in`)
       retain(session, callId, log, close)
     }
-    if (!entries.every(({ quiet }) => quiet)) this.#wake(scope, name, last.id)
+    this.#wake(scope, name, last.id)
+    return 'appended'
+  }
+
+  appendQuietly: Store['appendQuietly'] = (entries) =>
+    answer(entries.map((entry) => this.#appendQuietly(entry)))
+
+  #appendQuietly({ scope, callId, id, data }: QuietEntry): QuietlyAppended {
+    const log = this.#live(scope)?.logs.get(`call:${callId}`)
+    if (!log || log.expired) return 'gone'
+    if (log.has(id)) return 'appended'
+    if (compareIds(id, log.lastId) <= 0) return 'fenced'
+    log.insert([{ id, data }])
     return 'appended'
   }
 

@@ -106,7 +106,7 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
    * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another
    * version than the effect expects.
-   * Watchers are woken unless all entries are quiet.
+   * Wakes the watchers.
    * With `close.unlessJoined`, `conflict` if `openCall` has answered `attached` with the call while it was open;
    * nothing is appended or closed then.
    */
@@ -117,6 +117,12 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
     close?: CloseCall,
     effect?: ValueChange,
   ): Promise<CallAppended>
+
+  /**
+   * Appends entries that no reader of a journal waits for, of as many calls as there are, as `appendCall` does; wakes
+   * nobody. What becomes of one does not depend on the others. Answers in their order.
+   */
+  appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]>
 
   /** Ids of open calls that have a request key beginning with `prefix`. */
   findCalls(scope: string, prefix: string): Promise<string[]>
@@ -204,6 +210,7 @@ export type RecordedCall =
   | { status: 'stale' }
   | { status: 'unknown' }
 export type CallAppended = 'appended' | 'fenced' | 'gone' | 'conflict'
+export type QuietlyAppended = Exclude<CallAppended, 'conflict'>
 /** A value of a scope changes from one version to the next. */
 export type ValueChange = {
   key: string
@@ -213,10 +220,12 @@ export type ValueChange = {
   data: string | undefined
 }
 /**
- * `quiet`: no reader of the journal waits for it. `after`: how many ms after the time in its id it was written, by the
- * writer's own measure; kept for the tools that look into a store, and not read by the library.
+ * `after`: how many ms after the time in its id it was written, by the writer's own measure; kept for the tools that look
+ * into a store, and not read by the library.
  */
-export type NewEntry = Entry & { quiet?: boolean; after?: number }
+export type NewEntry = Entry & { after?: number }
+/** An entry, and the call whose journal it is for. */
+export type QuietEntry = NewEntry & { scope: string; callId: string }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number

@@ -54,16 +54,15 @@ export function callFenceContract(create: CreateStores) {
   test('quiet entries that come together each have an outcome of their own', async () => {
     const { store, peer, scope, mine, theirs, call } = await start()
     const others = await Promise.all(Array.from({ length: 300 }, () => open(store, scope)))
-    await store.appendCall(scope, call.callId, [{ ...mine(2), quiet: true }])
+    await store.appendQuietly([{ scope, callId: call.callId, ...mine(2) }])
     await peer.appendCall(scope, call.callId, [theirs(1)])
-    const quietly = (callId: string, id: string) =>
-      store.appendCall(scope, callId, [{ id, data: callId, quiet: true }])
-    const outcomes = await Promise.all([
-      quietly('nobody', mine(2).id),
-      ...others.slice(0, 150).map(({ callId, epoch }) => quietly(callId, `${epoch}-2`)),
-      quietly(call.callId, mine(3).id),
-      quietly(call.callId, mine(2).id),
-      ...others.slice(150).map(({ callId, epoch }) => quietly(callId, `${epoch}-2`)),
+    const entry = (callId: string, id: string) => ({ scope, callId, id, data: callId })
+    const outcomes: string[] = await store.appendQuietly([
+      entry('nobody', mine(2).id),
+      ...others.slice(0, 150).map(({ callId, epoch }) => entry(callId, `${epoch}-2`)),
+      entry(call.callId, mine(3).id),
+      entry(call.callId, mine(2).id),
+      ...others.slice(150).map(({ callId, epoch }) => entry(callId, `${epoch}-2`)),
     ])
     expect(outcomes.splice(0, 1)).toEqual(['gone'])
     expect(outcomes.splice(150, 2)).toEqual(['fenced', 'appended'])
@@ -74,8 +73,8 @@ export function callFenceContract(create: CreateStores) {
 
   test('a quiet entry is fenced, repeated and refused like any other', async () => {
     const { store, peer, scope, call, mine, theirs } = await start()
-    const quietly = (owner: typeof store, entry: ReturnType<typeof mine>) =>
-      owner.appendCall(scope, call.callId, [{ ...entry, quiet: true }])
+    const quietly = async (owner: typeof store, entry: ReturnType<typeof mine>) =>
+      (await owner.appendQuietly([{ scope, callId: call.callId, ...entry }]))[0]
     expect(await quietly(store, mine(2))).toBe('appended')
     expect(await quietly(store, mine(2)), 'once more').toBe('appended')
     expect(await quietly(peer, theirs(1))).toBe('appended')

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Journal, JournalClosedError, JournalLostError } from '../../src/call/journal.js'
+import { QuietAppends } from '../../src/call/quiet-appends.js'
 import type { CallRecord } from '../../src/call/record.js'
 import { StoreError } from '../../src/index.js'
 import type { CloseCall, Entry, Store } from '../../src/index.js'
@@ -25,17 +26,17 @@ const turn = () => new Promise((resolve) => setImmediate(resolve))
 function open() {
   const appends: Append[] = []
   const store = {
-    appendCall: (
-      _scope: string,
-      _callId: string,
-      entries: readonly Entry[],
-      close?: CloseCall,
-      effect?: unknown,
-    ) =>
-      new Promise<Outcome>((resolve, reject) => {
+    appendCall: (_scope, _callId, entries, close, effect) =>
+      new Promise((resolve, reject) => {
         const answer = (outcome: Outcome | Error) =>
           outcome instanceof Error ? reject(outcome) : resolve(outcome)
         appends.push({ entries, close, effect, answer })
+      }),
+    appendQuietly: (entries) =>
+      new Promise((resolve, reject) => {
+        const answer = (outcome: Outcome | Error) =>
+          outcome instanceof Error ? reject(outcome) : resolve(entries.map(() => outcome as 'appended'))
+        appends.push({ entries, close: undefined, effect: undefined, answer })
       }),
     watch: async () => () => undefined,
   } as Partial<Store> as Store
@@ -53,7 +54,7 @@ function open() {
     onLost: () => void told.push('lost'),
     onClosed: () => void told.push('closed'),
   }
-  const journal = new Journal(store, watcher, at)
+  const journal = new Journal({ store, quietAppends: new QuietAppends(store), watcher }, at)
   const acknowledged: number[] = []
   const append = (n: number) => {
     const appended = journal.append(message(n))
@@ -190,6 +191,7 @@ describe('a journal', () => {
   test('its owner is told when it is lost, also that it will not end', async () => {
     const { appends, journal, told } = open()
     const ended = Promise.allSettled([journal.append(step), journal.append(response)])
+    await turn()
     appends[0]?.answer('fenced')
     expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     expect(told).toEqual(['lost', 'closed'])
