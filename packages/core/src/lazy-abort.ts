@@ -3,9 +3,14 @@ export class LazyAbort {
   #controller: AbortController | undefined
   #aborted = false
   #reason: unknown
+  #listeners: Array<() => void> = []
 
   get aborted() {
     return this.#aborted
+  }
+
+  get reason() {
+    return this.#reason
   }
 
   get signal(): AbortSignal {
@@ -20,6 +25,17 @@ export class LazyAbort {
     if (this.#aborted) return
     this.#aborted = true
     this.#reason = reason
+    for (const listener of this.#listeners.splice(0)) listener()
     this.#controller?.abort(reason)
+  }
+
+  throwIfAborted() {
+    if (this.#aborted) throw this.#reason
+  }
+
+  /** Calls `listener` when it aborts; at once if it has. For few that listen for good: they are not let go of before. */
+  listen(listener: () => void) {
+    if (this.#aborted) listener()
+    else this.#listeners.push(listener)
   }
 }

@@ -90,7 +90,7 @@ export function decodeRecorded(reply: unknown): { recorded: RecordedCall; moved:
 
 /** Of as many entries; the reply names those that failed. Throws what is an outcome of none. */
 export function decodeQuietlyAppended(count: number, reply: unknown): Added[] {
-  const outcomes = new Array<Added>(count).fill('appended')
+  const outcomes = Array.from({ length: count }, (): Added => 'appended')
   for (const [place, error = ''] of groups(reply as string[], 2)) {
     if (error !== '' && !isRefusal(error)) throw storeError(new Error(error), false)
     outcomes[Number(place) - 1] = error === '' ? 'gone' : 'refused'

@@ -142,8 +142,8 @@ export class Journal {
 
   readonly #firstTry = {
     resolve: (outcome: CallAppended) => this.#onOutcome(outcome),
-    reject: (error: unknown) => {
-      const again = repeatWhileStoreFails(() => this.#append(), error, this.#at.abandoned)
+    reject: (failure: unknown) => {
+      const again = repeatWhileStoreFails(() => this.#append(), failure, this.#at.abandoned)
       again.then(this.#onOutcome, this.#onFailure)
     },
   }
@@ -188,7 +188,7 @@ export class Journal {
     try {
       return this.#store.appendCall(scope, callId, batch, closing, batch[0]?.effect)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
   }
 

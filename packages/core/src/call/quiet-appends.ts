@@ -51,7 +51,7 @@ export class QuietAppends {
     try {
       return this.#store.appendQuietly(entries)
     } catch (error) {
-      return Promise.reject(error as Error)
+      return Promise.reject(error)
     }
   }
 }

@@ -23,7 +23,7 @@ export class RequestLog implements CallLog {
   readonly observeStep: CallLog['observeStep']
   readonly #client: Client
   readonly #prefix: string
-  readonly #stop = new LazyAbort()
+  readonly stop = new LazyAbort()
   #stopped: string | undefined
 
   constructor({ id, scope, request, target }: Dispatched, client: Client, { step }: Signals) {
@@ -35,10 +35,6 @@ export class RequestLog implements CallLog {
     this.#client = client
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
     this.observeStep = step && this.#observeBy(step)
-  }
-
-  get signal(): AbortSignal {
-    return this.#stop.signal
   }
 
   /** This run, as hooks and telemetry know it. */
@@ -56,9 +52,9 @@ export class RequestLog implements CallLog {
   }
 
   /** The request was cancelled, or the call has left this node. */
-  stop(reason: string) {
+  stopFor(reason: string) {
     this.#stopped ??= reason
-    this.#stop.abort(new Error(reason))
+    this.stop.abort(new Error(reason))
   }
 
   step(id: string): StepRecord | undefined {
@@ -85,11 +81,11 @@ export class RequestLog implements CallLog {
   async ask(
     name: string,
     question: { method: string; params?: Params },
-    signal: AbortSignal = this.signal,
+    signal: AbortSignal = this.stop.signal,
   ): Promise<JsonRpcResponse> {
     this.#guard()
     const call = await this.target.journaled()
-    const stopped = AbortSignal.any([this.signal, signal])
+    const stopped = AbortSignal.any([this.stop.signal, signal])
     return untilAborted(stopped, () => call.askByName(this.#prefix + name, question, stopped))
   }
 
@@ -103,7 +99,7 @@ export class RequestLog implements CallLog {
 
   #observeBy(observe: NonNullable<Signals['step']>): CallLog['observeStep'] {
     const { run } = this
-    const isStopped = () => this.#stop.aborted
+    const isStopped = () => this.stop.aborted
     return (name, work) => observe(run, { name, isStopped }, work)
   }
 

@@ -4,15 +4,27 @@ import { startTimer } from './timers.js'
 /** Makes the error of a body that took longer. */
 type Late = (ms: number) => Error
 
+/** What a body listens to; the signal is made when it is first asked for. */
+export type Ending = { readonly signal: AbortSignal }
+
 /**
- * Runs a body once, with a signal that fires when `outer` does or after `ms`. After a time-out the body
+ * Runs a body once, with a signal that fires when `outer` does or when the time is up. After a time-out the body
  * is left to itself. When `outer` fires the body is waited for: how it ends may still be worth a record.
  */
-export async function runWithin<T>(
+export function runAttempt<T>(
+  outer: Ending,
+  ms: number | undefined,
+  late: Late,
+  body: (ending: Ending) => MaybePromise<T>,
+): MaybePromise<T> {
+  return ms === undefined ? body(outer) : runWithin(outer.signal, ms, late, body)
+}
+
+async function runWithin<T>(
   outer: AbortSignal,
   ms: number,
   late: Late,
-  body: (signal: AbortSignal) => MaybePromise<T>,
+  body: (ending: Ending) => MaybePromise<T>,
 ): Promise<T> {
   const attempt = new AbortController()
   const stop = () => attempt.abort(outer.reason)
@@ -26,7 +38,7 @@ export async function runWithin<T>(
     })
   })
   try {
-    return await Promise.race([body(attempt.signal), timedOut])
+    return await Promise.race([body(attempt), timedOut])
   } finally {
     callOff()
     outer.removeEventListener('abort', stop)

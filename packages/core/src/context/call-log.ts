@@ -1,3 +1,4 @@
+import type { LazyAbort } from '../lazy-abort.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 
 /**
@@ -11,8 +12,8 @@ export interface CallLog {
   readonly request: JsonRpcRequest
   /** 1 on the first run, one more with every takeover. */
   readonly attempt: number
-  /** Fires when the call is cancelled, moved to another node, or its session is gone. */
-  readonly signal: AbortSignal
+  /** Aborts when the call is cancelled, moved to another node, or its session is gone. */
+  readonly stop: LazyAbort
   /** What the client can do, from its `initialize`. */
   readonly clientCapabilities: Record<string, unknown>
   /** Below this level the client wants no log messages; `undefined`: it wants all. */

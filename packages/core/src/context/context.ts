@@ -36,8 +36,6 @@ export class DurableContext<Extra = unknown> {
   readonly callId: string
   /** 1 on the first run, one more with every takeover. */
   readonly attempt: number
-  /** Fires when the call is cancelled, moves to another node, or has ended. Its reason is a `CallStoppedError`. */
-  readonly signal: AbortSignal
   /** The state of the session; see `SessionState`. */
   readonly state: SessionState
   readonly #sdk: { extra?: Extra }
@@ -53,14 +51,18 @@ export class DurableContext<Extra = unknown> {
     this.callId = log.callId
     this.attempt = log.attempt
     this.#sdk = sdk
-    this.#lifetime = new Lifetime(log.signal)
-    this.signal = this.#lifetime.signal
-    this.#steps = new Steps(log, this.signal)
+    this.#lifetime = new Lifetime(log.stop)
+    this.#steps = new Steps(log, this.#lifetime)
     this.#questions = new Questions(log, this.#steps)
     this.#notifications = new Notifications(log, this.#steps)
-    this.#store = patientStore(store, this.signal)
+    this.#store = patientStore(store, this.#lifetime)
     this.#mapChanges = new MapChanges(log.callId, this.#steps)
     this.state = stateInCall(this.#store, log.scope, this.#steps)
+  }
+
+  /** Fires when the call is cancelled, moves to another node, or has ended. Its reason is a `CallStoppedError`. */
+  get signal(): AbortSignal {
+    return this.#lifetime.signal
   }
 
   /** The SDK's own last argument of the handler; only there in handlers that `durableTool` and the like have wrapped. */

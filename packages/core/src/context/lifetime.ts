@@ -1,19 +1,19 @@
 import { setMaxListeners } from 'node:events'
+import { LazyAbort } from '../lazy-abort.js'
 import { CallStoppedError } from './errors.js'
 
-/** How long a context may be used: until its call is stopped from outside, or its handler has ended. */
-export class Lifetime {
-  /** Its reason is a `CallStoppedError`. */
-  readonly signal: AbortSignal
-  readonly #controller = new AbortController()
+/** How long a context may be used: until its call is stopped from outside, or its handler has ended. Its reason is a `CallStoppedError`. */
+export class Lifetime extends LazyAbort {
+  constructor(call: LazyAbort) {
+    super()
+    call.listen(() => this.#stop(messageOf(call.reason), call.reason))
+  }
 
-  constructor(call: AbortSignal) {
-    this.signal = this.#controller.signal
-    // Every step that is under way listens, and a handler may have hundreds of them.
-    setMaxListeners(0, this.signal)
-    const stop = () => this.#stop(reasonOf(call), call.reason)
-    if (call.aborted) stop()
-    else call.addEventListener('abort', stop, { once: true, signal: this.signal })
+  override get signal(): AbortSignal {
+    const signal = super.signal
+    // A handler may have hundreds of things under way that listen.
+    setMaxListeners(0, signal)
+    return signal
   }
 
   /** The handler has ended; what it left running is told to stop. */
@@ -22,10 +22,8 @@ export class Lifetime {
   }
 
   #stop(reason: string, cause?: unknown) {
-    if (!this.signal.aborted) this.#controller.abort(new CallStoppedError(reason, cause ? { cause } : {}))
+    if (!this.aborted) this.abort(new CallStoppedError(reason, cause ? { cause } : {}))
   }
 }
 
-function reasonOf({ reason }: AbortSignal) {
-  return reason instanceof Error ? reason.message : String(reason)
-}
+const messageOf = (reason: unknown) => (reason instanceof Error ? reason.message : String(reason))

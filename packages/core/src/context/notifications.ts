@@ -30,7 +30,7 @@ export class Notifications {
   /** Nothing is sent when the client gave no token, or when the number does not grow (specification, "Progress"). */
   async progress(progress: number, total?: number, message?: string) {
     const progressToken = this.#log.request.params?._meta?.['progressToken']
-    this.#steps.signal.throwIfAborted()
+    this.#steps.lifetime.throwIfAborted()
     if (progressToken === undefined || !(progress > this.#progress)) return
     this.#progress = progress
     const params = {
@@ -43,7 +43,7 @@ export class Notifications {
   }
 
   async log(level: LogLevel, data: unknown, logger?: string) {
-    this.#steps.signal.throwIfAborted()
+    this.#steps.lifetime.throwIfAborted()
     const rank = LOG_LEVELS.indexOf(level)
     if (rank < 0) throw new TypeError(`Levels of log messages are ${LOG_LEVELS.join(', ')}.`)
     if (rank < LOG_LEVELS.findIndex((least) => least === this.#log.logLevel)) return
@@ -52,7 +52,7 @@ export class Notifications {
   }
 
   async notify({ method, params }: ContextNotification) {
-    this.#steps.signal.throwIfAborted()
+    this.#steps.lifetime.throwIfAborted()
     const message: JsonRpcNotification = { jsonrpc: '2.0', method, ...(params && { params }) }
     await this.#log.send(message, this.#steps.current)
   }

@@ -1,12 +1,13 @@
+import type { LazyAbort } from '../lazy-abort.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { ContextStore } from './context-store.js'
 import { untilAborted } from './timers.js'
 
 /** The store as a running call sees it: while it is away the call waits, as it does with its own records. */
-export function patientStore(store: ContextStore, signal: AbortSignal): ContextStore {
+export function patientStore(store: ContextStore, lifetime: LazyAbort): ContextStore {
   const patiently = <T>(operation: () => Promise<T>) => {
-    signal.throwIfAborted()
-    return untilAborted(signal, () => whileStoreFails(operation, { signal }))
+    lifetime.throwIfAborted()
+    return untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime))
   }
   return {
     readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),

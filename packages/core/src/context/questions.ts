@@ -88,7 +88,7 @@ export class Questions {
     }
     return this.#steps.run(name, { key, check }, async (step) => {
       const outcome = await this.#answer(step, question, timeoutMs)
-      this.#steps.signal.throwIfAborted()
+      this.#steps.lifetime.throwIfAborted()
       return outcome
     })
   }

@@ -1,4 +1,5 @@
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
+import type { LazyAbort } from '../lazy-abort.js'
 import type { CallLog, PendingStep, Receipt, StepRecord } from './call-log.js'
 import { ReplayDivergedError } from './errors.js'
 
@@ -30,24 +31,22 @@ export class ReplayLog implements CallLog {
   readonly attempt: number
   readonly clientCapabilities: Record<string, unknown>
   readonly logLevel: string | undefined
-  readonly signal: AbortSignal
+  readonly stop: LazyAbort
   readonly asked = new Set<string>()
   readonly sent: JsonRpcMessage[] = []
   /** The step at which the replay had to stop. */
   newStep: string | undefined
   readonly #call: FinishedCall
-  readonly #stop: AbortController
 
-  constructor(call: FinishedCall, stop: AbortController) {
+  constructor(call: FinishedCall, stop: LazyAbort) {
     this.callId = call.callId
     this.scope = call.scope
     this.request = call.request
     this.attempt = call.attempt
     this.clientCapabilities = call.clientCapabilities
     this.logLevel = call.logLevel
-    this.signal = stop.signal
+    this.stop = stop
     this.#call = call
-    this.#stop = stop
   }
 
   step(id: string): StepRecord | PendingStep {
@@ -81,7 +80,7 @@ export class ReplayLog implements CallLog {
     this.newStep ??= id
     const error = new ReplayDivergedError()
     // The handler may catch the error; nothing that it does after that says anything about it.
-    this.#stop.abort(error)
+    this.stop.abort(error)
     return error
   }
 }

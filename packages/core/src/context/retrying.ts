@@ -38,9 +38,9 @@ async function tryAgain(
   let outcome = first
   for (let attempt = 1; 'error' in outcome; attempt++) {
     // What a stopped body throws says nothing of the step: the next node runs it again.
-    steps.signal.throwIfAborted()
+    steps.lifetime.throwIfAborted()
     if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) break
-    await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
+    await sleepUntil(Date.now() + backoffMs(attempt, options), steps.lifetime.signal)
     outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
   }
   return outcome
@@ -55,17 +55,17 @@ export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, 
     if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
     for (let attempt = 1; ; attempt++) {
       await steps.mark(step, 'started')
-      if (!steps.signal.aborted) {
+      if (!steps.lifetime.aborted) {
         const outcome = await steps.attempt(step, body, attempt, options.timeoutMs)
         if (!('error' in outcome)) return outcome
         if (!mayRetry(outcome.error, attempt, 'at-most-once', options)) {
           // Thrown by a body that was told to stop: the end is unknown, and the mark says so.
-          steps.signal.throwIfAborted()
+          steps.lifetime.throwIfAborted()
           return outcome
         }
       }
       await steps.mark(step, 'cleared')
-      await sleepUntil(Date.now() + backoffMs(attempt, options), steps.signal)
+      await sleepUntil(Date.now() + backoffMs(attempt, options), steps.lifetime.signal)
     }
   })
 }

@@ -67,7 +67,7 @@ export function stateInCall(store: ContextStore, scope: string, steps: Steps): S
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const next = await attemptChange(place, (value) => steps.within(step, change, value))
         // What a stopped change throws says nothing of the step: the next node makes it again.
-        steps.signal.throwIfAborted()
+        steps.lifetime.throwIfAborted()
         if ('error' in next) return { error: next.error }
         const effect = { key: place.key, expected: next.version, data: next.data }
         if (await steps.apply(step, next.encoded, effect)) return { recorded: next.value }

@@ -60,10 +60,10 @@ export class Step implements Receipt {
   }
 
   /** A handler that fails leaves alone what it began beside: nobody may be there to hear it, and that must not end the process. */
-  fail(error: unknown) {
+  fail(reason: unknown) {
     if (!this.#settles()) return
     this.promise.catch(unheard)
-    this.#reject(error)
+    this.#reject(reason)
   }
 
   #settles() {

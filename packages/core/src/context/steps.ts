@@ -1,6 +1,8 @@
 import { digest } from '../ids.js'
+import type { LazyAbort } from '../lazy-abort.js'
 import { Members } from '../members.js'
-import { runWithin } from './attempt.js'
+import { runAttempt } from './attempt.js'
+import type { Ending } from './attempt.js'
 import { recorded } from './call-log.js'
 import type { CallLog, Effect, PendingStep, StepRecord } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
@@ -34,16 +36,16 @@ const currentStep = () => currentScope().step as Step | undefined
  * replay gives out the same. Nothing is given out before the log has acknowledged it.
  */
 export class Steps {
-  /** Its reason is a `CallStoppedError`. */
-  readonly signal: AbortSignal
+  /** Of the context; its reason is a `CallStoppedError`. */
+  readonly lifetime: LazyAbort
   readonly #log: CallLog
   readonly #used = new Set<string>()
-  /** One listener to the signal for all: a call may take very many steps. */
+  /** One listens for all: a call may take very many steps. */
   #underWay: Members<Step> | undefined
 
-  constructor(log: CallLog, signal: AbortSignal) {
+  constructor(log: CallLog, lifetime: LazyAbort) {
     this.#log = log
-    this.signal = signal
+    this.lifetime = lifetime
   }
 
   /** The step of this call in whose body the code runs. */
@@ -59,7 +61,7 @@ export class Steps {
 
   /**
    * Replays a step that has ended before; else `work` does it, and its end is recorded and given out. Rejects as soon
-   * as the signal fires. A rejection that nobody hears does no harm.
+   * as the lifetime ends. A rejection that nobody hears does no harm.
    */
   run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
     try {
@@ -77,7 +79,7 @@ export class Steps {
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
   guard(name: string) {
-    this.signal.throwIfAborted()
+    this.lifetime.throwIfAborted()
     const current = currentStep()
     if (current?.owner === this) throw new NestedStepError(name, current.name)
   }
@@ -85,15 +87,10 @@ export class Steps {
   /** Runs the body once. */
   attempt(step: Step, body: StepBody<unknown>, attempt: number, timeoutMs?: number): MaybePromise<Outcome> {
     try {
-      const value =
-        timeoutMs === undefined
-          ? this.within(step, body, this.#bodyRun(step, this.signal, attempt))
-          : runWithin(
-              this.signal,
-              timeoutMs,
-              (ms) => new StepTimeoutError(step.name, ms),
-              (signal) => this.within(step, body, this.#bodyRun(step, signal, attempt)),
-            )
+      const run = (ending: Ending) =>
+        this.within(step, body, new BodyRun(this.#log.callId, step.id, ending, attempt))
+      const late = (ms: number) => new StepTimeoutError(step.name, ms)
+      const value = runAttempt(this.lifetime, timeoutMs, late, run)
       if (!isPromise(value)) return this.outcome(step, value)
       return Promise.resolve(value).then(
         (settled) => this.outcome(step, settled),
@@ -134,10 +131,6 @@ export class Steps {
     await recorded(this.#log, { id, phase })
   }
 
-  #bodyRun({ id }: Step, signal: AbortSignal, attempt: number): StepRun {
-    return new BodyRun(this.#log.callId, id, signal, attempt)
-  }
-
   #begin(name: string, { key, check = accept, classes = NO_CLASSES }: StepSpec): Step {
     if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
     const title = key === undefined ? name : `${name} (${key})`
@@ -164,7 +157,7 @@ export class Steps {
     return step.promise
   }
 
-  /** When the signal fires the work goes on, but what it comes to is ignored. */
+  /** When the lifetime ends the work goes on, but what it comes to is ignored. */
   #follow(step: Step) {
     step.joins((this.#underWay ??= this.#listen()).add(step))
   }
@@ -172,9 +165,9 @@ export class Steps {
   #listen() {
     const underWay = new Members<Step>()
     const stopAll = () => {
-      for (const step of underWay) step.fail(this.signal.reason)
+      for (const step of underWay) step.fail(this.lifetime.reason)
     }
-    this.signal.addEventListener('abort', stopAll, { once: true })
+    this.lifetime.listen(stopAll)
     return underWay
   }
 
@@ -227,15 +220,21 @@ const doneRecord = ({ id, ms }: Step, value: string) => ({ id, phase: 'done', va
 class BodyRun implements StepRun {
   readonly #callId: string
   readonly #stepId: string
+  readonly #ending: Ending
 
   constructor(
     callId: string,
     stepId: string,
-    readonly signal: AbortSignal,
+    ending: Ending,
     readonly attempt: number,
   ) {
     this.#callId = callId
     this.#stepId = stepId
+    this.#ending = ending
+  }
+
+  get signal() {
+    return this.#ending.signal
   }
 
   get idempotencyKey() {

@@ -1,3 +1,4 @@
+import { LazyAbort } from '../lazy-abort.js'
 import type { ContextStore } from './context-store.js'
 import { canonical, compareMessages, firstDifference } from './differences.js'
 import type { Difference } from './differences.js'
@@ -23,12 +24,12 @@ export async function validateEffects(
   rerun: (call: RunningCall) => Promise<unknown>,
   { withinMs = REPLAY_WITHIN_MS } = {},
 ): Promise<Difference[]> {
-  const stop = new AbortController()
+  const stop = new LazyAbort()
   const log = new ReplayLog(call, stop)
   const mapChanges: MapRecord = new Map()
   const callOff = startTimer(Date.now() + withinMs, () => stop.abort(new Error('The replay takes too long.')))
   const ending = await endingOf(stop.signal, () => rerun({ log, store: withoutChanges(store, mapChanges) }))
-  const wasStopped = stop.signal.aborted
+  const wasStopped = stop.aborted
   callOff()
   stop.abort()
   if (log.newStep !== undefined)

@@ -250,7 +250,7 @@ export class Host implements CallHost {
     const running = this.#running.get(dispatchId)
     if (!running) return
     this.#running.delete(dispatchId)
-    running.log.stop(reason)
+    running.log.stopFor(reason)
     running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
     if (moved && this.#inner?.shared) return this.#inner.letGo(dispatchId)
@@ -279,7 +279,7 @@ export class Host implements CallHost {
     this.#closed = true
     for (const { target, log, observed, unfollow } of this.#running.values()) {
       unfollow()
-      log.stop('The session left this node.')
+      log.stopFor('The session left this node.')
       target.abandon('The session left this node.')
       observed?.end(endOf(log, 'moved'))
     }

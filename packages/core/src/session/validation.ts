@@ -41,7 +41,7 @@ async function validate(
   logger: Logger,
 ) {
   // A stopped handler has seen less than its journal holds, and a batch shares its journal.
-  if (log.signal.aborted || target.requests.length > 1) return
+  if (log.stop.aborted || target.requests.length > 1) return
   const { callId, scope, request, attempt, clientCapabilities, logLevel } = log
   const recorded = target.isJournaled ? await recordedBy(await target.journaled()) : NOTHING
   if (!recorded) return

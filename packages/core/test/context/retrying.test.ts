@@ -256,7 +256,7 @@ describe('with time', () => {
     const node = new TestCall().node()
     const step = thrown(node.context.atLeastOnce('s', failing(new Error('no'))))
     await vi.advanceTimersByTimeAsync(1)
-    node.stop()
+    node.cancel()
     expect(await step).toBeInstanceOf(CallStoppedError)
     expect(vi.getTimerCount()).toBe(0)
   })
@@ -274,7 +274,7 @@ describe('a call that is stopped', () => {
     )
     const steps = [node.context.atLeastOnce('l', body), node.context.atMostOnce('m', body)]
     await vi.waitFor(() => expect(body).toHaveBeenCalledTimes(2))
-    node.stop('moved to another node')
+    node.cancel('moved to another node')
     for (const step of steps) {
       const error = await thrown(step)
       expect(error).toBeInstanceOf(CallStoppedError)
@@ -302,7 +302,7 @@ describe('a call that is stopped', () => {
       node.context.atLeastOnce('again', late('again', new Rejected()), { attempts: 1 }),
     ]
     await vi.waitFor(() => expect(Object.keys(ends)).toHaveLength(4))
-    node.stop('this node is going')
+    node.cancel('this node is going')
     for (const step of steps) expect(await thrown(step)).toBeInstanceOf(CallStoppedError)
     for (const end of Object.values(ends)) end()
     await vi.waitFor(() => expect(call.phases('cleared')).toEqual(['started', 'cleared']))
@@ -316,7 +316,7 @@ describe('a call that is stopped', () => {
     const node = call.node()
     const body = vi.fn<() => void>()
     const step = thrown(node.context.atMostOnce('s', body))
-    node.stop()
+    node.cancel()
     expect(await step).toBeInstanceOf(CallStoppedError)
     await vi.waitFor(() => expect(call.phases('s')).toEqual(['started', 'cleared']))
     expect(body).not.toHaveBeenCalled()
@@ -325,7 +325,7 @@ describe('a call that is stopped', () => {
   test('does not wait for a body that goes on', async () => {
     const node = new TestCall().node()
     const step = thrown(node.context.atLeastOnce('s', () => new Promise(() => undefined)))
-    node.stop()
+    node.cancel()
     expect(await step).toBeInstanceOf(CallStoppedError)
   })
 
@@ -333,7 +333,7 @@ describe('a call that is stopped', () => {
     const node = new TestCall({ progressToken: 't' }).node()
     const { context } = node
     const map = context.map('m')
-    node.stop()
+    node.cancel()
     const calls: Promise<unknown>[] = [
       context.atLeastOnce('1', () => 1),
       context.atMostOnce('2', () => 1),

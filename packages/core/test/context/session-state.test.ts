@@ -142,7 +142,7 @@ describe('in a call', () => {
     }
     const node = call.node()
     const change = thrown(node.context.state.set(1))
-    node.stop()
+    node.cancel()
     expect(await change).toBeInstanceOf(CallStoppedError)
     await new Promise((resolve) => setImmediate(resolve))
     expect(call.records).toEqual([])

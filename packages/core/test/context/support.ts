@@ -7,6 +7,7 @@ import type { HandledCall } from '../../src/context/run-context.js'
 import type { FinishedCall } from '../../src/context/replay-log.js'
 import { durableTool } from '../../src/context/durable-handlers.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../src/json-rpc.js'
+import { LazyAbort } from '../../src/lazy-abort.js'
 import { MemoryContextStore } from './memory-context-store.js'
 
 type Question = { name: string; method: string; params?: Record<string, unknown> | undefined }
@@ -87,14 +88,13 @@ export class TestNode implements CallLog {
   readonly scope: string
   readonly request: JsonRpcRequest
   readonly attempt: number
-  readonly signal: AbortSignal
   handled: HandledCall | undefined
   /** Resolves when the node dies. */
   readonly died: Promise<'crashed'>
   operations = 0
   readonly #call: TestCall
   readonly #store: ContextStore
-  readonly #stop = new AbortController()
+  readonly stop = new LazyAbort()
   readonly #crash: Crash | undefined
   readonly #sentBefore: string[]
   #context: DurableContext | undefined
@@ -108,7 +108,6 @@ export class TestNode implements CallLog {
     this.scope = call.scope
     this.request = call.request
     this.attempt = attempt
-    this.signal = this.#stop.signal
     this.#crash = crash
     this.#sentBefore = call.sent.map(({ message, step }) => JSON.stringify([message, step]))
     this.died = new Promise((resolve) => (this.#die = resolve))
@@ -129,8 +128,8 @@ export class TestNode implements CallLog {
   }
 
   /** The call is cancelled, or moves to another node. */
-  stop(reason = 'cancelled') {
-    this.#stop.abort(new Error(reason))
+  cancel(reason = 'cancelled') {
+    this.stop.abort(new Error(reason))
   }
 
   /** Runs a handler as `durableTool` does. */
@@ -172,7 +171,7 @@ export class TestNode implements CallLog {
       await this.#operate(() => void this.#call.questions.push({ name, method, params }))
     }
     await new Promise((resolve) => setImmediate(resolve))
-    const stopped = signal ? AbortSignal.any([this.signal, signal]) : this.signal
+    const stopped = signal ? AbortSignal.any([this.stop.signal, signal]) : this.stop.signal
     return Promise.race([rejection(stopped), this.#call.answered(name)])
   }
 

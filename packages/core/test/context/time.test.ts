@@ -36,7 +36,7 @@ test('after a takeover it sleeps only the rest', async () => {
   const slept = thrown(first.context.sleep('s', 30_000))
   await turns()
   await vi.advanceTimersByTimeAsync(20_000)
-  first.stop()
+  first.cancel()
   expect(await slept).toBeInstanceOf(CallStoppedError)
   expect(vi.getTimerCount()).toBe(0)
   const again = call.node().context.sleep('s', 30_000)
