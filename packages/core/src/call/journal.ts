@@ -1,6 +1,6 @@
 import type { Effect, Receipt } from '../context/call-log.js'
 import { DurableError } from '../errors.js'
-import { repeatWhileStoreFails } from '../store/retry.js'
+import { begun, repeatWhileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { CallAppended, CloseCall, EntryId, QuietEntry, Store } from '../store/store.js'
@@ -185,11 +185,7 @@ export class Journal {
     const batch = this.#writing
     const { scope, callId, close } = this.#at
     const closing = this.#closes(batch) ? close : undefined
-    try {
-      return this.#store.appendCall(scope, callId, batch, closing, batch[0]?.effect)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    return begun(() => this.#store.appendCall(scope, callId, batch, closing, batch[0]?.effect))
   }
 
   /** Of what they show; what is quiet they pass over. */

@@ -1,3 +1,4 @@
+import { begun } from '../store/retry.js'
 import type { QuietEntry, QuietlyAppended, Store } from '../store/store.js'
 
 /** As many entries go to the store in one operation, in which it may serve nobody else. */
@@ -35,24 +36,16 @@ export class QuietAppends {
 
   readonly #flush = () => {
     if (this.#entries.length === 0) return
+    const entries = this.#entries
     const receipts = this.#receipts
-    const appended = this.#send(this.#entries)
     this.#entries = []
     this.#receipts = []
-    appended.then(
+    begun(() => this.#store.appendQuietly(entries)).then(
       (outcomes) => tell(receipts, outcomes),
       (error: unknown) => {
         for (const receipt of receipts) receipt?.reject(error)
       },
     )
-  }
-
-  #send(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
-    try {
-      return this.#store.appendQuietly(entries)
-    } catch (error) {
-      return Promise.reject(error)
-    }
   }
 }
 

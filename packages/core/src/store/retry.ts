@@ -55,6 +55,15 @@ export async function repeatWhileStoreFails<T>(
   }
 }
 
+/** An operation that throws at once fails like any other. */
+export function begun<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return operation()
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
 /** A whole log, page by page; `[]` if there is none. */
 export async function readAll(store: Store, scope: string, log: LogName, ending: Ending): Promise<Entry[]> {
   const entries: Entry[] = []
