@@ -19,14 +19,15 @@ export function mutatedStore(store: Store, mutation: Mutation): Store {
 
 /** An append that the journal refuses is made again behind whatever stands there. */
 function withoutFence(store: Store): Partial<Store> {
+  const appendCall: Store['appendCall'] = async (scope, callId, entries, close, effect) => {
+    for (;;) {
+      const last = await lastId(store, scope, `call:${callId}`)
+      const outcome = await store.appendCall(scope, callId, behind(last, entries), close, effect)
+      if (outcome !== 'fenced') return outcome
+    }
+  }
   return {
-    async appendCall(scope, callId, entries, close, effect) {
-      for (;;) {
-        const last = await lastId(store, scope, `call:${callId}`)
-        const outcome = await store.appendCall(scope, callId, behind(last, entries), close, effect)
-        if (outcome !== 'fenced') return outcome
-      }
-    },
+    ...appendingBy(appendCall),
     /** Nor does the owner hear that another one appends. */
     watch: (scope, listener) =>
       store.watch(scope, (topic, value) => {
@@ -39,15 +40,25 @@ function withoutFence(store: Store): Partial<Store> {
 /** Says that the start of a step is recorded, and records it together with whatever comes next. */
 function withoutStartMark(store: Store): Partial<Store> {
   const late = new Map<string, Entry[]>()
-  return {
-    async appendCall(scope, callId, entries, close, effect) {
-      const held = [...(late.get(callId) ?? []), ...entries]
-      late.set(callId, held)
-      if (entries.every(({ data }) => isStart(data))) return 'appended'
-      late.delete(callId)
-      return store.appendCall(scope, callId, held, close, effect)
-    },
-  }
+  return appendingBy(async (scope, callId, entries, close, effect) => {
+    const held = [...(late.get(callId) ?? []), ...entries]
+    late.set(callId, held)
+    if (entries.every(({ data }) => isStart(data))) return 'appended'
+    late.delete(callId)
+    return store.appendCall(scope, callId, held, close, effect)
+  })
+}
+
+/** What is appended to journals, whichever way. */
+function appendingBy(appendCall: Store['appendCall']) {
+  const appendQuietly: Store['appendQuietly'] = (entries) =>
+    Promise.all(
+      entries.map(
+        ({ scope, callId, ...entry }) =>
+          appendCall(scope, callId, [entry]) as Promise<'appended' | 'fenced' | 'gone'>,
+      ),
+    )
+  return { appendCall, appendQuietly }
 }
 
 /** The node that takes over does not see what the earlier ones have sent. Readers for clients, who begin later, do. */
