@@ -134,6 +134,7 @@ class Node implements Durable {
       settings,
       logger,
       signals,
+      isBusy: () => this.#handling > 1,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,

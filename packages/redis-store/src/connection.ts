@@ -72,7 +72,7 @@ export class Connection {
     const flight = { deadline, fail, sentAt: performance.now() }
     this.#inFlight.add(flight)
     this.#wakeBy(deadline.at)
-    this.#gather()
+    if (this.#inFlight.size > 1) this.#gather()
     return flight
   }
 
@@ -85,20 +85,18 @@ export class Connection {
   }
 
   /**
-   * What is sent in one turn of the event loop goes out in one write. Where nothing else is on its way, that need not
-   * wait for the turn to end, but only for all who go on together now.
+   * What is sent while other commands are on their way goes out in one write at the end of this turn of the event loop. A
+   * command that is alone goes out at once.
    */
   #gather() {
     if (this.#gathering) return
     this.#gathering = true
     const { stream } = this.#redis
     stream?.cork()
-    const send = () => {
+    setImmediate(() => {
       this.#gathering = false
       stream?.uncork()
-    }
-    if (this.#inFlight.size > 1) setImmediate(send)
-    else process.nextTick(send)
+    })
   }
 
   /** One timer for all commands: nearly all of them land long before. */

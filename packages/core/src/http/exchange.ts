@@ -28,6 +28,8 @@ export type HttpServices = {
   settings: Settings
   logger: Logger
   signals: Signals
+  /** Whether other requests are being handled beside this one; what they do next they then do side by side. */
+  isBusy: () => boolean
   principal: NonNullable<DurableOptions['principal']>
   keepToken: boolean
   /** Methods that are journaled from the start, beside `tools/call`. */

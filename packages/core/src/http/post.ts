@@ -31,7 +31,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   guardAccept(request, 'application/json', 'text/event-stream')
   guardContentType(request)
   const { messages, batch } = await readBody(request, services.settings.maxBodyBytes, exchange.parsedBody)
-  await endOfTurn()
+  if (services.isBusy()) await endOfTurn()
   const requests = messages.filter(isRequest)
   exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
   const initialize = requests.find(({ method }) => method === 'initialize')
