@@ -79,6 +79,8 @@ class Node implements Durable {
   readonly #services: HttpServices
   readonly #timers: NodeJS.Timeout[]
   #handling = 0
+  #wasAlone = false
+  #busy = false
   #onHandled: () => void = () => undefined
   readonly #ownership: Ownership
   readonly #handsOver: boolean
@@ -134,7 +136,7 @@ class Node implements Durable {
       settings,
       logger,
       signals,
-      isBusy: () => this.#handling > 1,
+      isBusy: () => this.#busy,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
@@ -158,6 +160,10 @@ class Node implements Durable {
       return leaving
     }
     this.#handling++
+    const isAlone = this.#handling === 1
+    // The first of many comes alone as well.
+    this.#busy = !isAlone || !this.#wasAlone
+    this.#wasAlone = isAlone
     try {
       return await (this.#signals.request
         ? this.#handleObserved(request, options)

@@ -23,6 +23,8 @@ export class Connection {
   #wasReady: boolean
   #stalled = false
   #gathering = false
+  /** Nothing else was on its way when the last command was sent. */
+  #wasAlone = false
   #alarm: NodeJS.Timeout | undefined
   #alarmAt = Number.POSITIVE_INFINITY
   #settledAt = 0
@@ -72,7 +74,9 @@ export class Connection {
     const flight = { deadline, fail, sentAt: performance.now() }
     this.#inFlight.add(flight)
     this.#wakeBy(deadline.at)
-    if (this.#inFlight.size > 1) this.#gather()
+    const isAlone = this.#inFlight.size === 1
+    if (!isAlone || !this.#wasAlone) this.#gather()
+    this.#wasAlone = isAlone
     return flight
   }
 
@@ -85,18 +89,21 @@ export class Connection {
   }
 
   /**
-   * What is sent while other commands are on their way goes out in one write at the end of this turn of the event loop. A
-   * command that is alone goes out at once.
+   * What is sent in one turn of the event loop goes out in one write. Where nothing else is on its way, that need not
+   * wait for the turn to end, but only for all who go on together now. One that is alone, and follows one that was, is not
+   * held back at all; the first of many must be, or it would be ahead of them ever after.
    */
   #gather() {
     if (this.#gathering) return
     this.#gathering = true
     const { stream } = this.#redis
     stream?.cork()
-    setImmediate(() => {
+    const send = () => {
       this.#gathering = false
       stream?.uncork()
-    })
+    }
+    if (this.#inFlight.size > 1) setImmediate(send)
+    else process.nextTick(send)
   }
 
   /** One timer for all commands: nearly all of them land long before. */

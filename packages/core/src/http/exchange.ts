@@ -28,7 +28,7 @@ export type HttpServices = {
   settings: Settings
   logger: Logger
   signals: Signals
-  /** Whether other requests are being handled beside this one; what they do next they then do side by side. */
+  /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
   principal: NonNullable<DurableOptions['principal']>
   keepToken: boolean
