@@ -38,6 +38,9 @@ export class Tail {
   #pumped: Promise<void> | undefined
   #ended = false
   #limit = FIRST_PAGE
+  /** What the sink takes at once before it has enough: what is read beyond that would be read again. */
+  #appetite: number | undefined
+  #taken = 0
 
   constructor(store: Store, watcher: Watcher, from: TailStart, sink: TailSink) {
     this.#store = store
@@ -65,6 +68,8 @@ export class Tail {
   /** The sink wants more. */
   resume() {
     this.#wanted = true
+    this.#taken = 0
+    if (this.#appetite !== undefined) this.#limit = this.#appetite
     if (this.#behind) this.#pump()
   }
 
@@ -131,15 +136,22 @@ export class Tail {
 
   #deliverPage(entries: readonly Entry[]) {
     let chars = 0
-    for (const [index, entry] of entries.entries()) {
+    for (const entry of entries) {
       chars += entry.data.length
-      if (this.#deliver(entry) || index === entries.length - 1) continue
-      this.#behind = true
+      this.#taken++
+      if (this.#deliver(entry)) continue
+      if (!this.#wanted) this.#appetite = Math.min(this.#taken, MOST_PAGE)
+      if (entry !== entries.at(-1)) this.#behind = true
       break
     }
+    this.#limit = this.#nextLimit(chars)
+    // The sink may want more in the middle of this.
     this.#sink.flush?.()
-    if (chars > LARGE_PAGE_CHARS) this.#limit = 1
-    else if (chars > SMALL_PAGE_CHARS || this.#limit < FIRST_PAGE) this.#limit = FIRST_PAGE
-    else this.#limit = Math.min(this.#limit * 4, MOST_PAGE)
+  }
+
+  #nextLimit(chars: number) {
+    if (chars > LARGE_PAGE_CHARS) return 1
+    const isLong = chars > SMALL_PAGE_CHARS || this.#appetite !== undefined || this.#limit < FIRST_PAGE
+    return isLong ? FIRST_PAGE : Math.min(this.#limit * 4, MOST_PAGE)
   }
 }

@@ -171,6 +171,8 @@ describe.each(STORES.flatMap((store) => SDKS.map((sdk) => ({ store, sdk }))))(
       const params = { name: 'read', arguments: { text: 'not his' } }
       await expectRefused(await session.request('tools/call', params, { who: 'mallory/token' }), 404)
       await (await session.delete({ node: 1 })).text()
+      // In a later turn the other node hears of it.
+      await new Promise((resolve) => setImmediate(resolve))
       await expectRefused(await session.request('tools/call', params), 404)
       expect(world.happened.count('read not his')).toBe(0)
     })
