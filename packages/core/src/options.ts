@@ -14,7 +14,10 @@ export type AuthInfo = { token?: string; clientId?: string; [key: string]: unkno
 /** What is made durable: exactly one of three. */
 export type Served =
   | {
-      /** Makes a fresh server object. Called once per session and node; must not share server objects. */
+      /**
+       * Makes a fresh server object. Called once per session and node; must not share server objects. One that takes no
+       * parameter may be called before it is known whether the session exists: what it made in vain is closed.
+       */
       server: ServerFactory
       handler?: never
       upstream?: never

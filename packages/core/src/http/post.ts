@@ -89,9 +89,12 @@ async function runJournaled(
       ? undefined
       : services.sessions.hosts.reading(sessionId, principal, tool, extraOf(exchange))
   const host = isPromise(reading) ? await reading : reading
-  return host
-    ? runAtOnce(exchange, sessionId, requests, host)
-    : openAndRun(exchange, sessionId, requests, batch)
+  if (!host) return openAndRun(exchange, sessionId, requests, batch)
+  try {
+    return await runAtOnce(exchange, sessionId, requests, host)
+  } finally {
+    services.sessions.hosts.answered(sessionId)
+  }
 }
 
 async function openAndRun(

@@ -196,10 +196,15 @@ export class Host implements CallHost {
         else this.#transport.deliver(message, extra)
         this.version = Math.max(this.version, version)
       }
-      // Handlers of notifications start in a later turn.
-      await nextTurn()
-    }).finally(unfollow)
-    replay.over = true
+      // Handlers of notifications start some microtasks later.
+      await new Promise<void>((resolve) => process.nextTick(resolve))
+    }).finally(() => {
+      // What they say in this turn is part of the replay.
+      setImmediate(() => {
+        unfollow()
+        replay.over = true
+      })
+    })
     this.#inner?.saw(this.version)
   }
 

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { MaybePromise } from '../context/maybe-promise.js'
 import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
@@ -6,8 +6,11 @@ import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store, StoredSession } from '../store/store.js'
-import type { Watch, Watcher } from '../store/watcher.js'
+import type { Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
+import { Listening } from './listening.js'
+import { MakingAhead } from './made-ahead.js'
+import type { MadeAhead } from './made-ahead.js'
 import type { ServerFactory, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
 import type { MessageExtra } from './transport.js'
@@ -38,22 +41,29 @@ export class HostsBusyError extends DurableError {
   }
 }
 
-/** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
-export const CANCELLED = 'cancelled'
-
 /** A call waits no longer for its server object before it is recorded. */
 const PREPARED_WITHIN_MS = 100
 /** How many names of tools are remembered. */
 const MOST_NAMES = 1000
 
-/** `gone`: the session was deleted while its server object was made. */
-type Watched = { host?: Host; gone?: boolean }
-type Hosted = { host: Host; synced: Promise<void>; unwatch: () => void; standing: boolean }
+type Hosted = {
+  host: Host
+  synced: Promise<void>
+  listening: Listening
+  /** That it listens is waited for, or was. */
+  listens?: Promise<void>
+  standing: boolean
+}
+/** What is there already of what is needed: the session as it was read, and perhaps a server object for it. */
+type Prepared = { session: StoredSession; ahead: MadeAhead | undefined; hurry: boolean }
 
 /** The server objects on this node, at most one per session: made when needed, kept in step with the store, let go when idle. */
 export class Hosts {
   readonly #services: HostServices
   readonly #hosted = new Map<string, Promise<Hosted>>()
+  /** Sessions that are read to be hosted. */
+  readonly #preparing = new Map<string, Promise<void>>()
+  readonly #making: MakingAhead
   #closed = false
   readonly #ready = new Map<string, Hosted>()
   /** How many standalone streams the client of a session has here. */
@@ -63,6 +73,7 @@ export class Hosts {
 
   constructor(services: HostServices) {
     this.#services = services
+    this.#making = new MakingAhead(services.server)
   }
 
   /** Sessions that have a server object here. */
@@ -91,9 +102,13 @@ export class Hosts {
     }
   }
 
+  get #hasRoom() {
+    return this.#hosted.size < this.#services.maxHosts
+  }
+
   /** Before a server object is made: throws if there may be no more. */
   makeRoom() {
-    if (this.#hosted.size < this.#services.maxHosts) return
+    if (this.#hasRoom) return
     const idle = [...this.#ready].filter(([, { host }]) => !host.busy)
     if (idle.length === 0) throw new HostsBusyError()
     const [oldest] = idle.reduce((a, b) => (b[1].host.usedAt < a[1].host.usedAt ? b : a))
@@ -101,16 +116,17 @@ export class Hosts {
   }
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
-  async create(info: SessionInfo): Promise<Host> {
+  async create(info: SessionInfo, ahead?: MadeAhead): Promise<Host> {
     const { server, standalone, store, logger, signals, validateEffects } = this.#services
     const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
-    return Host.connect(await server(info), info, services)
+    const made = (await ahead?.take(info)) ?? (await server(info))
+    return Host.connect(made, info, services)
   }
 
   async adopt(sessionId: string, host: Host) {
-    const hosted = this.#hold(sessionId, host, this.#watch(sessionId, { host }))
-    this.#hosted.set(sessionId, hosted)
-    await hosted
+    const hosted = this.#hold(sessionId, host, this.#listeningTo(sessionId))
+    this.#hosted.set(sessionId, Promise.resolve(hosted))
+    await this.#listen(sessionId, hosted)
   }
 
   /** As `get`, if nothing has to be done for it. */
@@ -132,13 +148,18 @@ export class Hosts {
     extra: MessageExtra,
   ): MaybePromise<Host | undefined> {
     const reading = () => {
-      const host = this.ready(sessionId, 0)
+      const host = this.#closed ? undefined : this.peek(sessionId)
       return host && host.principal === principal && this.noteReading(host, tool) ? host : undefined
     }
     if (this.#hosted.has(sessionId) || !this.#readers.has(tool)) return reading()
-    const prepared = this.prepare(sessionId, principal, extra).catch(() => undefined)
-    const late = sleep(PREPARED_WITHIN_MS, undefined, { ref: false })
-    return Promise.race([prepared, late]).then(reading)
+    const prepared = this.prepare(sessionId, principal, extra, { hurry: true }).catch(() => undefined)
+    return within(prepared, PREPARED_WITHIN_MS).then(reading)
+  }
+
+  /** The call that a server object was made in a hurry for has been answered: now it listens as well. */
+  answered(sessionId: string) {
+    const hosted = this.#ready.get(sessionId)
+    if (hosted && !hosted.listens) setImmediate(() => this.#listenSoon(sessionId, hosted))
   }
 
   /** Whether the server object says of the tool that it only reads; remembered for other sessions. */
@@ -150,9 +171,11 @@ export class Hosts {
 
   /** The session's server object, with everything up to `version` of the session's state. */
   async get(sessionId: string, version: number, extra: MessageExtra): Promise<Host> {
+    if (!this.#hosted.has(sessionId)) await this.#preparing.get(sessionId)?.catch(() => undefined)
     if (this.#closed) throw new NodeLeavingError()
     const existing = this.#hosted.get(sessionId)
     const hosted = await (existing ?? this.#rebuild(sessionId, version, extra))
+    await this.#listen(sessionId, hosted)
     if (this.#closed) throw new NodeLeavingError()
     hosted.host.usedAt = Date.now()
     if (hosted.host.version < version) {
@@ -164,14 +187,37 @@ export class Hosts {
     return hosted.host
   }
 
-  /** Begins to rebuild the session's server object, if the session is the principal's: it is about to be asked for. */
-  async prepare(sessionId: string, principal: string | undefined, extra: MessageExtra) {
-    if (this.#closed || this.#hosted.has(sessionId)) return
-    const session = await this.#services.store.readSession(sessionId)
+  /**
+   * Begins to rebuild the session's server object, if the session is the principal's: it is about to be asked for.
+   * `hurry`: by what need not listen to other nodes.
+   */
+  async prepare(
+    sessionId: string,
+    principal: string | undefined,
+    extra: MessageExtra,
+    { hurry = false } = {},
+  ) {
+    if (this.#closed || this.#hosted.has(sessionId) || this.#preparing.has(sessionId)) return
+    const preparing = this.#prepare(sessionId, principal, extra, hurry)
+    this.#preparing.set(sessionId, preparing)
+    await preparing.finally(() => this.#preparing.delete(sessionId))
+  }
+
+  async #prepare(sessionId: string, principal: string | undefined, extra: MessageExtra, hurry: boolean) {
+    const reading = this.#services.store.readSession(sessionId)
+    reading.catch(() => undefined)
     // Making a server object may take longer than all the rest: first goes out what the store is asked in this turn.
     await nextTurn()
-    if (session?.principal !== principal || this.#closed || this.#hosted.has(sessionId)) return
-    if (session) await this.#rebuild(sessionId, session.version, extra, session)
+    const ahead = this.#hasRoom && !this.#closed ? this.#making.begin() : undefined
+    try {
+      const session = await reading
+      if (!session || session.principal !== principal) return
+      this.#making.found()
+      if (this.#closed || this.#hosted.has(sessionId)) return
+      await this.#rebuild(sessionId, session.version, extra, { session, ahead, hurry })
+    } finally {
+      ahead?.discard()
+    }
   }
 
   async drop(sessionId: string) {
@@ -179,7 +225,7 @@ export class Hosts {
     if (!hosted) return
     this.#hosted.delete(sessionId)
     this.#ready.delete(sessionId)
-    hosted.unwatch()
+    hosted.listening.end()
     await hosted.host.close()
   }
 
@@ -196,10 +242,11 @@ export class Hosts {
     await Promise.all([...this.#ready.keys()].map((sessionId) => this.drop(sessionId)))
   }
 
-  #rebuild(sessionId: string, version: number, extra: MessageExtra, known?: StoredSession): Promise<Hosted> {
+  #rebuild(sessionId: string, version: number, extra: MessageExtra, prepared?: Prepared): Promise<Hosted> {
     this.makeRoom()
-    const build = () => this.#build(sessionId, version, extra, known)
-    const hosted = this.#services.signals.rebuild?.(sessionId, build) ?? build()
+    const build = () => this.#build(sessionId, version, extra, prepared)
+    const sinceMs = prepared?.ahead?.sinceMs ?? 0
+    const hosted = this.#services.signals.rebuild?.(sessionId, build, sinceMs) ?? build()
     this.#hosted.set(sessionId, hosted)
     hosted.catch(() => {
       if (this.#hosted.get(sessionId) === hosted) this.#hosted.delete(sessionId)
@@ -211,52 +258,63 @@ export class Hosts {
     sessionId: string,
     upTo: number,
     extra: MessageExtra,
-    known: StoredSession | undefined,
+    prepared: Prepared | undefined,
   ): Promise<Hosted> {
-    const session = known ?? (await this.#services.store.readSession(sessionId))
+    const session = prepared?.session ?? (await this.#services.store.readSession(sessionId))
     if (!session) throw new SessionGoneError()
-    // The subscription is made while the server object is.
-    const building: Watched = {}
-    const watch = this.#watch(sessionId, building)
+    const listening = this.#listeningTo(sessionId)
+    // The subscription is made while the server object is. What fails here fails again where it is waited for.
+    if (!prepared?.hurry) listening.begin().catch(() => undefined)
+    let host: Host | undefined
     try {
       const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(session.state) }
-      building.host = await this.create(info)
-      await building.host.replay(
+      host = await this.create(info, prepared?.ahead)
+      listening.host = host
+      await host.replay(
         session.state.filter(({ version }) => version <= upTo),
         extra,
       )
-      if (building.gone) throw new SessionGoneError()
+      if (listening.gone) throw new SessionGoneError()
     } catch (error) {
-      watch.end()
-      await building.host?.close()
+      listening.end()
+      await host?.close()
       throw error
     }
-    const { host } = building
     this.#services.logger.debug({ session: shortId(sessionId), version: host.version }, 'rebuilt a session')
-    return this.#hold(sessionId, host, watch)
-  }
-
-  #watch(sessionId: string, watched: Watched): Watch {
-    return this.#services.watcher.watch(sessionId, CANCELLED, (signal) => {
-      if (signal.topic === CANCELLED) watched.host?.cancelDeferred(signal.value)
-      if (signal.topic !== 'deleted') return
-      watched.gone = true
-      void this.drop(sessionId)
-    })
-  }
-
-  async #hold(sessionId: string, host: Host, watch: Watch): Promise<Hosted> {
-    const hosted = { host, synced: Promise.resolve(), unwatch: watch.end, standing: watch.standing }
-    this.#ready.set(sessionId, hosted)
-    try {
-      await host.isWanted(watch.active)
-      hosted.standing = true
-      host.clientListens(this.#listening.has(sessionId))
-    } catch (error) {
-      await this.drop(sessionId)
-      throw error
-    }
+    const hosted = this.#hold(sessionId, host, listening)
+    if (!prepared?.hurry) this.#listenSoon(sessionId, hosted)
     return hosted
+  }
+
+  #listeningTo(sessionId: string) {
+    return new Listening(this.#services.watcher, sessionId, () => void this.drop(sessionId))
+  }
+
+  #hold(sessionId: string, host: Host, listening: Listening): Hosted {
+    listening.host = host
+    const hosted = { host, synced: Promise.resolve(), listening, standing: false }
+    this.#ready.set(sessionId, hosted)
+    return hosted
+  }
+
+  /** What fails here, fails where it is waited for. */
+  #listenSoon(sessionId: string, hosted: Hosted) {
+    this.#listen(sessionId, hosted).catch(() => undefined)
+  }
+
+  /** Rejects if the store can't be listened to; the server object is let go then. */
+  #listen(sessionId: string, hosted: Hosted): Promise<void> {
+    const listen = async () => {
+      try {
+        await hosted.host.isWanted(hosted.listening.begin())
+        hosted.standing = true
+        hosted.host.clientListens(this.#listening.has(sessionId))
+      } catch (error) {
+        await this.drop(sessionId)
+        throw error
+      }
+    }
+    return (hosted.listens ??= listen())
   }
 
   async #sync(sessionId: string, host: Host, version: number, extra: MessageExtra) {
@@ -270,4 +328,11 @@ function clientInfoOf(state: readonly StateEntry[]): SessionInfo['clientInfo'] {
   if (!initialize) return undefined
   const { params } = JSON.parse(initialize.data) as JsonRpcRequest
   return params?.['clientInfo'] as SessionInfo['clientInfo']
+}
+
+async function within(work: Promise<unknown>, ms: number) {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms).unref()))
+  await Promise.race([work, late])
+  clearTimeout(timer)
 }

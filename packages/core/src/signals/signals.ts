@@ -30,7 +30,9 @@ export type Signals = {
   readonly call?: ((run: Run, message: JsonRpcRequest, received?: Request) => Observed<'call'>) | undefined
   readonly step?: (<T>(run: Run, step: ObservedStep, work: () => Promise<T>) => Promise<T>) | undefined
   readonly takeover?: ((takeover: Takeover) => Observed<'takeover'>) | undefined
-  readonly rebuild?: (<T>(sessionId: string, work: () => Promise<T>) => Promise<T>) | undefined
+  /** `sinceMs`: for how long it has been under way. */
+  readonly rebuild?:
+    (<T>(sessionId: string, work: () => Promise<T>, sinceMs: number) => Promise<T>) | undefined
   readonly sessionBegun?: Tell<'sessionBegun'> | undefined
   readonly sessionEnded?: Tell<'sessionEnded'> | undefined
   /** The function that is returned says that the stream is closed. */
@@ -139,8 +141,8 @@ function takeovers(tell: Tell<'takeover'> | undefined, spans: Spans | undefined)
 
 function rebuilds(tell: Tell<'rebuild'> | undefined, spans: Spans | undefined): Signals['rebuild'] {
   if (!tell && !spans) return undefined
-  return async (sessionId, work) => {
-    const observed = new Observed<'rebuild'>(tell, spans?.rebuild())
+  return async (sessionId, work, sinceMs) => {
+    const observed = new Observed<'rebuild'>(tell, spans?.rebuild(sinceMs), sinceMs)
     try {
       const made = await observed.run(work)
       observed.end({ sessionId, outcome: 'done' })
