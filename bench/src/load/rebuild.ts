@@ -7,7 +7,8 @@ export type RebuildJob = { from: string; to: string; count: number }
 /**
  * What the first call of a session takes longer on a node that does not have it in memory than the second one, and what
  * a request takes longer in which that node makes such a server and waits for one PING than one in which it does nothing.
- * One after the other for each session, so that all of them find the processes alike. In µs, from p50s.
+ * Each follows a request that does nothing, so that all of them find the processes alike: what comes after a pause takes
+ * longer, whatever it is. In µs, from p50s.
  */
 export async function rebuild({ from, to, count }: RebuildJob): Promise<{ rebuilt: number; made: number }> {
   const begins = await Client.connect(new URL(from))
@@ -19,13 +20,17 @@ export async function rebuild({ from, to, count }: RebuildJob): Promise<{ rebuil
   const second = new Stopwatch()
   const make = new Stopwatch()
   const nothing = new Stopwatch()
+  const time = async (stopwatch: Stopwatch, request: () => Promise<unknown>) => {
+    await get('/nothing')
+    await stopwatch.time(request)
+  }
   for (let session = 0; session < count; session++) {
     await begins.initialize()
     client.sessionId = begins.sessionId
-    await first.time(() => client.add())
-    await second.time(() => client.add())
-    await make.time(() => get('/make'))
-    await nothing.time(() => get('/nothing'))
+    await time(first, () => client.add())
+    await time(second, () => client.add())
+    await time(make, () => get('/make'))
+    await time(nothing, () => get('/nothing'))
   }
   for (const connection of [client, begins, plain]) connection.close()
   const p50 = ({ latencies }: Stopwatch) => latencies.p50
