@@ -115,6 +115,7 @@ class Node implements Durable {
     const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtl, maxOpenCalls }
     const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
+    const isBusy = () => this.#busy
     const sessions = new Sessions({
       store,
       watcher,
@@ -125,6 +126,7 @@ class Node implements Durable {
       server: options.server ?? ((session) => inner!.make(session)),
       inner,
       recover: options.recover,
+      isBusy,
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
     this.#handsOver = options.store !== undefined
@@ -136,7 +138,7 @@ class Node implements Durable {
       settings,
       logger,
       signals,
-      isBusy: () => this.#busy,
+      isBusy,
       principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,

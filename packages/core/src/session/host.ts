@@ -19,7 +19,6 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import type { Logger } from '../logger.js'
 import { validated } from './validation.js'
 import { ClientView } from './client-view.js'
-import type { StateEntry } from '../store/store.js'
 import { Questions } from './questions.js'
 import { isInner } from './server-factory.js'
 import type { InnerObject, ServerObject, SessionInfo } from './server-factory.js'
@@ -36,6 +35,8 @@ const SETUP_TIMEOUT_MS = 30_000
 /** Pages of tools/list that are searched for a tool. */
 const MAX_PAGES = 100
 
+/** A message of the client that is part of the session's state. */
+export type StateMessage = { version: number; message: JsonRpcMessage }
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
 type RegisteredTool = { handler?: unknown; callback?: unknown; annotations?: { readOnlyHint?: boolean } }
 type RegistersTools = { _registeredTools?: Record<string, RegisteredTool | undefined> }
@@ -182,12 +183,11 @@ export class Host implements CallHost {
   }
 
   /** Brings the server object to a newer state of the session, without its notifications going out again. */
-  async replay(entries: readonly StateEntry[], extra: MessageExtra) {
+  async replay(entries: readonly StateMessage[], extra: MessageExtra) {
     const replay = { over: false }
     const unfollow = followScopes()
     await runInScope({ replay }, async () => {
-      for (const { version, data } of entries) {
-        const message = JSON.parse(data) as JsonRpcMessage
+      for (const { version, message } of entries) {
         if (version <= this.version) continue
         if (this.#seenAhead.has(version)) this.#seenAhead.delete(version)
         else if (await this.#inner?.hasSeen(version)) {

@@ -1,13 +1,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { MaybePromise } from '../context/maybe-promise.js'
 import { DurableError, NodeLeavingError } from '../errors.js'
-import type { JsonRpcRequest } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { Host } from './host.js'
+import type { StateMessage } from './host.js'
 import { Listening } from './listening.js'
 import { MakingAhead } from './made-ahead.js'
 import type { MadeAhead } from './made-ahead.js'
@@ -25,6 +26,8 @@ export type HostServices = {
   validateEffects: boolean
   hostIdle: number
   maxHosts: number
+  /** Whether requests come beside one another. */
+  isBusy: () => boolean
 }
 
 /** The session was deleted or has expired. */
@@ -206,8 +209,8 @@ export class Hosts {
   async #prepare(sessionId: string, principal: string | undefined, extra: MessageExtra, hurry: boolean) {
     const reading = this.#services.store.readSession(sessionId)
     reading.catch(() => undefined)
-    // Making a server object may take longer than all the rest: first goes out what the store is asked in this turn.
-    await nextTurn()
+    // Making a server object may take longer than all the rest: first goes out what the store is asked meanwhile.
+    await (this.#services.isBusy() ? nextTurn() : nextTick())
     const ahead = this.#hasRoom && !this.#closed ? this.#making.begin() : undefined
     try {
       const session = await reading
@@ -267,11 +270,12 @@ export class Hosts {
     if (!prepared?.hurry) listening.begin().catch(() => undefined)
     let host: Host | undefined
     try {
-      const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(session.state) }
+      const messages = session.state.map(parsed)
+      const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(messages) }
       host = await this.create(info, prepared?.ahead)
       listening.host = host
       await host.replay(
-        session.state.filter(({ version }) => version <= upTo),
+        messages.filter(({ version }) => version <= upTo),
         extra,
       )
       if (listening.gone) throw new SessionGoneError()
@@ -319,16 +323,22 @@ export class Hosts {
 
   async #sync(sessionId: string, host: Host, version: number, extra: MessageExtra) {
     if (host.version >= version) return
-    await host.replay(await this.#services.store.readState(sessionId, host.version), extra)
+    const entries = await this.#services.store.readState(sessionId, host.version)
+    await host.replay(entries.map(parsed), extra)
   }
 }
 
-function clientInfoOf(state: readonly StateEntry[]): SessionInfo['clientInfo'] {
-  const initialize = state.find(({ version }) => version === 1)
-  if (!initialize) return undefined
-  const { params } = JSON.parse(initialize.data) as JsonRpcRequest
-  return params?.['clientInfo'] as SessionInfo['clientInfo']
+const parsed = ({ version, data }: StateEntry): StateMessage => ({
+  version,
+  message: JSON.parse(data) as JsonRpcMessage,
+})
+
+function clientInfoOf(state: readonly StateMessage[]): SessionInfo['clientInfo'] {
+  const initialize = state.find(({ version }) => version === 1)?.message as JsonRpcRequest | undefined
+  return initialize?.params?.['clientInfo'] as SessionInfo['clientInfo']
 }
+
+const nextTick = () => new Promise<void>((resolve) => process.nextTick(resolve))
 
 async function within(work: Promise<unknown>, ms: number) {
   let timer: NodeJS.Timeout | undefined

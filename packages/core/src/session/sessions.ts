@@ -37,6 +37,7 @@ export type SessionServices = {
   /** Set if the server objects stand for a server behind HTTP. */
   inner: InnerOrigin | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
+  isBusy: () => boolean
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
 }
@@ -72,6 +73,7 @@ export class Sessions {
       validateEffects: settings.validateEffects,
       hostIdle: settings.hostIdle,
       maxHosts: settings.maxHosts,
+      isBusy: services.isBusy,
     })
   }
 
