@@ -188,10 +188,15 @@ export class Steps {
 
   /** Records the end of a step, and gives it out. */
   #end(step: Step, outcome: Outcome) {
-    if ('error' in outcome) return this.#fail(step, outcome.error)
-    if ('recorded' in outcome) return step.succeed(outcome.recorded)
-    step.gives(outcome.value)
-    this.#log.record(doneRecord(step, outcome.encoded), step)
+    try {
+      if ('error' in outcome) return this.#fail(step, outcome.error)
+      if ('recorded' in outcome) return step.succeed(outcome.recorded)
+      step.gives(outcome.value)
+      this.#log.record(doneRecord(step, outcome.encoded), step)
+    } catch (error) {
+      // What was thrown may have no recorded form at all.
+      step.fail(error)
+    }
   }
 
   /** What is given out is the recorded form; its stack is the original's while there is one. */

@@ -49,6 +49,23 @@ describe('what a step throws is the same in the first run and in a replay', () =
     }
   })
 
+  test('a step ends also with what has no recorded form', async () => {
+    // It can't even be written as text.
+    const nothing: unknown = Object.create(null)
+    const bodies = [
+      () => {
+        throw nothing
+      },
+      () => Promise.reject(nothing),
+    ]
+    for (const body of bodies) {
+      const call = new TestCall()
+      const step = call.node().context.atLeastOnce('s', body, { attempts: 1 })
+      expect(await thrown(step)).toBeInstanceOf(TypeError)
+      expect(call.records).toEqual([])
+    }
+  })
+
   test('a RecordedError when no class is known', async () => {
     for (const error of await bothTimes(new CardError('x', 1))) {
       expect(error).toBeInstanceOf(RecordedError)
