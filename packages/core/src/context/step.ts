@@ -1,7 +1,6 @@
 import type { Receipt } from './call-log.js'
 import type { ErrorClass } from './error-codec.js'
 import type { Check } from './standard-schema.js'
-import type { Steps } from './steps.js'
 
 const unheard = () => undefined
 
@@ -19,7 +18,8 @@ export class Step implements Receipt {
   #value: unknown
 
   constructor(
-    readonly owner: Steps,
+    /** The steps of its call. */
+    readonly owner: object,
     readonly id: string,
     /** With its key. */
     readonly name: string,
