@@ -56,7 +56,9 @@ describe('what a step throws is the same in the first run and in a replay', () =
       () => {
         throw nothing
       },
-      () => Promise.reject(nothing),
+      async () => {
+        throw nothing
+      },
     ]
     for (const body of bodies) {
       const call = new TestCall()
