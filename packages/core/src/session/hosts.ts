@@ -56,6 +56,8 @@ type Hosted = {
   /** That it listens is waited for, or was. */
   listens?: Promise<void>
   standing: boolean
+  /** When it had been used last, the last time that room was looked for. */
+  lookedAt: number
 }
 /** What is there already of what is needed: the session as it was read, and perhaps a server object for it. */
 type Prepared = { session: StoredSession; ahead: MadeAhead | undefined; hurry: boolean }
@@ -109,13 +111,28 @@ export class Hosts {
     return this.#hosted.size < this.#services.maxHosts
   }
 
-  /** Before a server object is made: throws if there may be no more. */
+  /**
+   * Before a server object is made: throws if there may be no more. One goes that was not used since it was last looked
+   * at; those that were get behind the others, so that nobody need look at all of them each time. If all were, it is the
+   * one that was not for longest.
+   */
   makeRoom() {
     if (this.#hasRoom) return
-    const idle = [...this.#ready].filter(([, { host }]) => !host.busy)
-    if (idle.length === 0) throw new HostsBusyError()
-    const [oldest] = idle.reduce((a, b) => (b[1].host.usedAt < a[1].host.usedAt ? b : a))
-    void this.drop(oldest)
+    let oldest: { sessionId: string; usedAt: number } | undefined
+    let left = this.#ready.size
+    for (const [sessionId, hosted] of this.#ready) {
+      // From here on they come for the second time.
+      if (left-- === 0) break
+      const { host, lookedAt } = hosted
+      const { usedAt } = host
+      if (!host.busy && usedAt <= lookedAt) return void this.drop(sessionId)
+      this.#ready.delete(sessionId)
+      this.#ready.set(sessionId, hosted)
+      hosted.lookedAt = usedAt
+      if (!host.busy && !(oldest && oldest.usedAt <= usedAt)) oldest = { sessionId, usedAt }
+    }
+    if (!oldest) throw new HostsBusyError()
+    void this.drop(oldest.sessionId)
   }
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
@@ -296,7 +313,7 @@ export class Hosts {
 
   #hold(sessionId: string, host: Host, listening: Listening): Hosted {
     listening.host = host
-    const hosted = { host, synced: Promise.resolve(), listening, standing: false }
+    const hosted = { host, synced: Promise.resolve(), listening, standing: false, lookedAt: host.usedAt }
     this.#ready.set(sessionId, hosted)
     return hosted
   }

@@ -111,6 +111,23 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
     },
   )
 
+  test.skipIf(host === 'upstream')('when room is needed, one that was used stays', async () => {
+    await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxHosts: 3 } })
+    const sessions = []
+    for (let n = 0; n < 3; n++) sessions.push(await Session.begin(nodes))
+    const [used, unused, other] = sessions
+    const began = Date.now()
+    await waitFor(() => Date.now() > began)
+    const madeBy = async (session: Session | undefined) => {
+      const before = nodes.made.length
+      expect(await session?.result('echo', { text: 'here' })).toBe('here')
+      return nodes.made.length - before
+    }
+    expect(await madeBy(used)).toBe(0)
+    await Session.begin(nodes)
+    expect([await madeBy(used), await madeBy(other), await madeBy(unused)]).toEqual([0, 0, 1])
+  })
+
   test('a single one is enough for a session from another node', async () => {
     await using nodes = await startNodes({ store, host, sdk, settings: { maxHosts: 1 } })
     const session = await Session.begin(nodes)
