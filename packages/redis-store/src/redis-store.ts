@@ -275,6 +275,10 @@ class RedisStore extends Ownership implements Store {
     return outcomes as QuietlyAppended[]
   }
 
+  isSpread() {
+    return this.client.isCluster
+  }
+
   /** Journals of several sessions are in several slots of a Cluster. */
   async #appendAll(entries: readonly QuietEntry[]): Promise<Array<QuietlyAppended | 'refused'>> {
     const keys = entries.map(({ scope, callId }) => this.keys.log(scope, `call:${callId}`))

@@ -9,18 +9,23 @@ export type QuietReceipt = {
   resolve: (outcome: QuietlyAppended) => void
   reject: (error: unknown) => void
 }
+type QuietStore = Pick<Store, 'appendQuietly' | 'isSpread'>
+
 /**
  * Appends to journals what no reader waits for, such as steps. What all calls of a node come up with together goes to the
  * store in one operation: that costs more than an entry in it does.
  */
 export class QuietAppends {
-  readonly #store: Pick<Store, 'appendQuietly'>
+  readonly #store: QuietStore
+  /** One server that is away must not hold up what goes to the others. */
+  readonly #isSpread: boolean
   #entries: QuietEntry[] = []
   /** Of each entry; the last one of a journal's has the journal's receipt. */
   #receipts: Array<QuietReceipt | undefined> = []
 
-  constructor(store: Pick<Store, 'appendQuietly'>) {
+  constructor(store: QuietStore) {
     this.#store = store
+    this.#isSpread = store.isSpread?.() === true
   }
 
   append(entries: readonly QuietEntry[], receipt: QuietReceipt) {
@@ -31,7 +36,7 @@ export class QuietAppends {
       this.#entries.push(entries[place]!)
       this.#receipts.push(place === last ? receipt : undefined)
     }
-    if (this.#entries.length >= MOST) this.#flush()
+    if (this.#entries.length >= MOST || this.#isSpread) this.#flush()
   }
 
   readonly #flush = () => {

@@ -19,7 +19,8 @@ export function observedStore(
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
       const run: Operation = (...args) => Reflect.apply(member, target, args) as unknown
-      const made = name === 'close' ? run : observe(String(name), run, operation, fenced)
+      const made =
+        name === 'close' || name === 'isSpread' ? run : observe(String(name), run, operation, fenced)
       observed.set(name, made)
       return made
     },

@@ -124,6 +124,9 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
    */
   appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]>
 
+  /** Whether scopes are on several servers, of which one may be away while the others answer. Default: no. */
+  isSpread?(): boolean
+
   /** Ids of open calls that have a request key beginning with `prefix`. */
   findCalls(scope: string, prefix: string): Promise<string[]>
 

@@ -61,6 +61,20 @@ test('no operation grows without an end', async () => {
   expect(new Set(await Promise.all(all))).toEqual(new Set(['appended']))
 })
 
+test('where scopes are on several servers, one that is away holds up nobody else', async () => {
+  const appends = new QuietAppends({
+    isSpread: () => true,
+    appendQuietly: (entries) =>
+      entries.some(({ callId }) => callId === 'away')
+        ? new Promise(() => undefined)
+        : Promise.resolve(entries.map(() => 'appended' as const)),
+  })
+  const append = (callId: string) =>
+    new Promise((resolve, reject) => appends.append([entry(callId)], { resolve, reject }))
+  void append('away')
+  expect(await append('here')).toBe('appended')
+})
+
 test('who was in an operation that failed hears of it, and nobody else', async () => {
   const { append, sent } = open()
   const failing = [append(entry('a')), append(entry('b'))]
