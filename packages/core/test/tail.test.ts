@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { FakeLog } from './support/fake-log.js'
 import { follow, perform, Sink, step, turn } from './support/tail-steps.js'
 import { BEGINNING } from '../src/index.js'
+import type { Store } from '../src/index.js'
 import { Tail } from '../src/store/tail.js'
 
 describe('a tail', () => {
@@ -94,6 +95,30 @@ describe('a tail', () => {
     log.finishRead()
     await turn()
     expect(sink.taken.length).toBe(15)
+    tail.end()
+  })
+
+  test('reads no more than its sink takes at once, as far as it knows that', async () => {
+    const log = new FakeLog()
+    log.appendElsewhere(4001)
+    const limits: number[] = []
+    const read: Store['read'] = (scope, name, after, limit) => {
+      limits.push(limit)
+      return log.store.read(scope, name, after, limit)
+    }
+    const store = { ...log.store, read }
+    const sink = new Sink()
+    const tail = new Tail(store, log.watcher, { scope: log.scope, log: log.log, after: BEGINNING }, sink.sink)
+    while (sink.taken.length < 2000) {
+      sink.room = 200
+      tail.resume()
+      while (sink.room > 0) {
+        log.finishRead()
+        await turn()
+      }
+    }
+    expect(sink.taken).toHaveLength(2000)
+    expect(limits.slice(-5)).toEqual([200, 200, 200, 200, 200])
     tail.end()
   })
 
