@@ -8,7 +8,7 @@ import { serveCommands } from './commands.js'
 import { hanging } from './contestant/hanging.js'
 import { mount } from './contestant/mounts.js'
 import type { Kind } from './contestant/mounts.js'
-import { notify, publish } from './contestant/notifying.js'
+import { notify } from './contestant/notifying.js'
 import type { NotifyJob } from './contestant/notifying.js'
 import { Profiler } from './contestant/profiler.js'
 import { countRoundTrips } from './contestant/round-trips.js'
@@ -45,7 +45,6 @@ const commands = {
   xadds: (job: StepsJob) => xaddsPerSecond(redisUrl, job),
   roundTrips: () => countRoundTrips(redisUrl),
   notify: (job: NotifyJob) => notify(mounted, job),
-  publish: (job: NotifyJob) => publish(mounted, job),
   /** From now on the tool `hang` does not end here. */
   hang: () => void (hanging.wanted = true),
   /** How many of its calls there are. */

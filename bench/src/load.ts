@@ -2,7 +2,7 @@
 
 import { serveCommands } from './commands.js'
 import { alternating } from './load/alternating.js'
-import { growth } from './load/blocks.js'
+import { besideEachOther, growth } from './load/growth.js'
 import { closedLoop } from './load/closed-loop.js'
 import { heard, listen, stopListening } from './load/listening.js'
 import { rebuild } from './load/rebuild.js'
@@ -11,6 +11,7 @@ import { createSessions, dropStreams, holdStreams } from './load/sessions.js'
 
 const commands = {
   alternating,
+  besideEachOther,
   closedLoop,
   createSessions,
   dropStreams,

@@ -1,28 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Mounted } from './mounts.js'
 
-export type NotifyJob = { target: string; count: number; everyMs: number }
+export type NotifyJob = { sessionId: string; channel: string; count: number; everyMs: number }
 
 const message = () => ({
   method: 'notifications/message',
   params: { level: 'info', data: `sent at ${process.hrtime.bigint()}` },
 })
 
-/** Sends notifications to a session, with the time in them. */
-export async function notify({ mcp }: Mounted, { target, count, everyMs }: NotifyJob) {
-  await pacedly(count, everyMs, async () => {
-    if (!(await mcp?.notify(target, message()))) throw new Error('the session is unknown')
-  })
-}
-
-/** Publishes the same on a channel. */
-export async function publish({ redis }: Mounted, { target, count, everyMs }: NotifyJob) {
-  await pacedly(count, everyMs, () => redis!.publish(target, JSON.stringify(message())))
-}
-
-async function pacedly(count: number, everyMs: number, work: () => Promise<unknown>) {
+/**
+ * Sends notifications to a session and publishes the same on a channel, in turns, with the time in them: what disturbs
+ * the machine for a moment disturbs both.
+ */
+export async function notify({ mcp, redis }: Mounted, { sessionId, channel, count, everyMs }: NotifyJob) {
   for (let sent = 0; sent < count; sent++) {
-    await work()
+    if (!(await mcp?.notify(sessionId, message()))) throw new Error('the session is unknown')
+    await sleep(everyMs)
+    await redis!.publish(channel, JSON.stringify(message()))
     await sleep(everyMs)
   }
 }

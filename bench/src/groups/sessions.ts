@@ -70,18 +70,19 @@ async function callsBeside(bench: Bench, full: string, empty: string): Promise<M
   await using cleanup = new Cleanup()
   const beside = cleanup.use(await Contestant.start('durable-redis', full))
   const alone = cleanup.use(await Contestant.start('durable-redis', empty))
-  const p50 = async ({ url }: Contestant, warmUpMs: number, ms: number) => {
-    const { latencies } = await load.tell('closedLoop', { url, clients: 1, warmUpMs, ms, progress: 0 })
-    return latencies.p50
+  const urls: [string, string] = [beside.url, alone.url]
+  for (const url of urls) {
+    await load.tell('closedLoop', { url, clients: 1, warmUpMs: effort.warmUpMs, ms: 1, progress: 0 })
   }
-  for (const contestant of [beside, alone]) await p50(contestant, effort.warmUpMs, 1)
   const late: number[] = []
   const early: number[] = []
-  const turn = (contestant: Contestant, p50s: number[]) => async () =>
-    void p50s.push(await p50(contestant, 100, effort.roundMs / 4))
-  await takeTurns(effort.rounds * 2, [turn(alone, early), turn(beside, late)], (done) =>
-    bench.progress(0.8 + done / 5),
-  )
+  const { block, rounds } = effort.growth
+  const turn = async () => {
+    const [lateP50, earlyP50] = await load.tell('besideEachOther', { urls, calls: block })
+    late.push(lateP50)
+    early.push(earlyP50)
+  }
+  await takeTurns(rounds, [turn], (done) => bench.progress(0.8 + done / 5))
   return { 'growth-sessions': compare(late, early) }
 }
 

@@ -3,6 +3,7 @@ import { startRedis } from '../../../test-support/index.js'
 import { compare, takeTurns } from '../bench.js'
 import type { Bench, Group } from '../bench.js'
 import { Cleanup } from '../cleanup.js'
+import type { Latencies } from '../measure.js'
 import { Contestant } from '../processes.js'
 import type { Measurements } from '../rows.js'
 import { quietRedis } from './redis.js'
@@ -40,30 +41,35 @@ export const notifications: Group = {
     const sender = cleanup.use(await Contestant.start('durable-redis', redis.url))
     const receiver = cleanup.use(await Contestant.start('durable-redis', redis.url))
     const sessionId = await load.tell('listen', { url: receiver.url, redis: redis.url, channel: CHANNEL })
-    const job = { count: effort.notifications, everyMs: EVERY_MS }
-    const notify = () => sender.tell('notify', { ...job, target: sessionId })
-    const publish = () => sender.tell('publish', { ...job, target: CHANNEL })
-    const p50s: number[][] = [[], []]
-    const p99s: number[][] = [[], []]
-    const turn = (send: () => Promise<unknown>, side: number) => async () => {
-      await send()
+    const job = { sessionId, channel: CHANNEL, count: effort.notifications, everyMs: EVERY_MS }
+    const notified: Latencies[] = []
+    const published: Latencies[] = []
+    const turn = async () => {
+      await sender.tell('notify', job)
       await sleep(50)
-      const { count, p50, p99 } = await load.tell('heard')
-      if (count !== job.count) throw new Error(`${count} of ${job.count} messages were heard`)
-      p50s[side]!.push(p50)
-      p99s[side]!.push(p99)
+      const heard = await load.tell('heard')
+      for (const { count } of [heard.notified, heard.published]) {
+        if (count !== job.count) throw new Error(`${count} of ${job.count} messages were heard`)
+      }
+      notified.push(heard.notified)
+      published.push(heard.published)
     }
-    await notify()
-    await publish()
+    // Until their code is compiled.
+    await sender.tell('notify', job)
     await sleep(50)
     await load.tell('heard')
     await receiver.profiled(profile('notification-receiver'), () =>
-      takeTurns(effort.rounds, [turn(publish, 1), turn(notify, 0)], progress),
+      takeTurns(effort.rounds, [turn], progress),
     )
     await load.tell('stopListening')
-    const { value, peer } = compare(p50s[0]!, p50s[1]!)
+    const compareAt = (at: 'p50' | 'p99') =>
+      compare(
+        notified.map((latencies) => latencies[at]),
+        published.map((latencies) => latencies[at]),
+      )
+    const { value, peer } = compareAt('p50')
     note(`notification: p50 ${Math.round(value)} µs, PUBLISH ${Math.round(peer)} µs`)
-    return { notification: compare(p99s[0]!, p99s[1]!) }
+    return { notification: compareAt('p99') }
   },
 }
 

@@ -3,7 +3,8 @@ import { Stopwatch } from '../measure.js'
 import type { Latencies } from '../measure.js'
 import { Client } from './client.js'
 
-let stopwatch = new Stopwatch()
+let notified = new Stopwatch()
+let published = new Stopwatch()
 let open: { client: Client; redis: Redis } | undefined
 
 /** Hears notifications on the standalone stream of a new session, and messages of a Redis channel. */
@@ -17,19 +18,20 @@ export async function listen({
   channel: string
 }) {
   const client = await Client.connect(new URL(url))
-  await client.listen(hear)
+  await client.listen((text) => hear(text, notified))
   const redis = new Redis(redisUrl)
-  redis.on('message', (_channel, message: string) => hear(message))
+  redis.on('message', (_channel, message: string) => hear(message, published))
   await redis.subscribe(channel)
   open = { client, redis }
   return client.sessionId
 }
 
 /** How long those took that came since the last look. */
-export function heard(): Latencies {
-  const { latencies } = stopwatch
-  stopwatch = new Stopwatch()
-  return latencies
+export function heard(): { notified: Latencies; published: Latencies } {
+  const heard = { notified: notified.latencies, published: published.latencies }
+  notified = new Stopwatch()
+  published = new Stopwatch()
+  return heard
 }
 
 export function stopListening() {
@@ -37,7 +39,7 @@ export function stopListening() {
   open?.redis.disconnect()
 }
 
-function hear(text: string) {
+function hear(text: string, stopwatch: Stopwatch) {
   const now = process.hrtime.bigint()
   for (const [, sentAt] of text.matchAll(/sent at (\d+)/g)) stopwatch.add(now - BigInt(sentAt ?? 0))
 }
