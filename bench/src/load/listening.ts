@@ -28,10 +28,10 @@ export async function listen({
 
 /** How long those took that came since the last look. */
 export function heard(): { notified: Latencies; published: Latencies } {
-  const heard = { notified: notified.latencies, published: published.latencies }
+  const latencies = { notified: notified.latencies, published: published.latencies }
   notified = new Stopwatch()
   published = new Stopwatch()
-  return heard
+  return latencies
 }
 
 export function stopListening() {
