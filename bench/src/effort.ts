@@ -20,7 +20,7 @@ export type Effort = {
   kills: { count: number; clients: number }
 }
 
-/** `full` judges; `quick` shows that everything is measured, and about where it is; `smoke` only that it works. */
+/** `full` judges; `quick` shows that everything is measured, and about where it is. */
 export const efforts = {
   full: {
     rounds: 9,
@@ -50,20 +50,6 @@ export const efforts = {
     rebuilds: 30,
     growth: { calls: 1000, block: 100, rounds: 4 },
     kills: { count: 2, clients: 4 },
-  },
-  smoke: {
-    rounds: 1,
-    roundMs: 200,
-    warmUpMs: 200,
-    warmUpCalls: 100,
-    steps: 5,
-    replay: { events: 300, rounds: 1 },
-    notifications: 20,
-    idle: { sessions: 100, warmUp: 32, settings: { hostIdle: 200 }, evictedAfterMs: 400 },
-    streams: { count: 50, rounds: 1 },
-    rebuilds: 5,
-    growth: { calls: 50, block: 10, rounds: 1 },
-    kills: { count: 1, clients: 2 },
   },
 } as const satisfies Record<string, Effort>
 export type EffortName = keyof typeof efforts

@@ -16,7 +16,6 @@ Measures the durable server beside what it replaces: everything in this run, in 
 The last line is JSON. Exit code 1: something could not be measured. A whole run writes the table and the charts of docs/performance.md.
 
   --quick        within 3 minutes: short rounds and small numbers; it shows that all is measured, and about where it is
-  --smoke        shorter still: only that it works
   --only ROW     just this row; may be given several times. One of
                  ${rowSpecs.map(({ name }) => name).join(' ')}
   --json FILE    write the JSON into this file too
@@ -28,7 +27,6 @@ export function readOptions(args: string[]): Options | 'help' {
     args,
     options: {
       quick: { type: 'boolean', default: false },
-      smoke: { type: 'boolean', default: false },
       only: { type: 'string', multiple: true },
       json: { type: 'string' },
       profile: { type: 'string' },
@@ -36,7 +34,7 @@ export function readOptions(args: string[]): Options | 'help' {
     },
   })
   if (values.help) return 'help'
-  const effort = values.smoke ? 'smoke' : values.quick ? 'quick' : 'full'
+  const effort = values.quick ? 'quick' : 'full'
   const { json, profile } = values
   return {
     effort,

@@ -44,20 +44,17 @@ export const notifications: Group = {
     const job = { sessionId, channel: CHANNEL, count: effort.notifications, everyMs: EVERY_MS }
     const notified: Latencies[] = []
     const published: Latencies[] = []
-    const turn = async () => {
+    const send = async () => {
       await sender.tell('notify', job)
-      await sleep(50)
-      const heard = await load.tell('heard')
-      for (const { count } of [heard.notified, heard.published]) {
-        if (count !== job.count) throw new Error(`${count} of ${job.count} messages were heard`)
-      }
+      return await load.tell('heard', { count: job.count })
+    }
+    const turn = async () => {
+      const heard = await send()
       notified.push(heard.notified)
       published.push(heard.published)
     }
     // Until their code is compiled.
-    await sender.tell('notify', job)
-    await sleep(50)
-    await load.tell('heard')
+    await send()
     await receiver.profiled(profile('notification-receiver'), () =>
       takeTurns(effort.rounds, [turn], progress),
     )

@@ -1,8 +1,13 @@
+import { EventEmitter, once } from 'node:events'
 import { Redis } from 'ioredis'
 import { Stopwatch } from '../measure.js'
 import type { Latencies } from '../measure.js'
 import { Client } from './client.js'
 
+/** Until all have come that were sent. */
+const WAIT_MS = 10_000
+
+const arrivals = new EventEmitter()
 let notified = new Stopwatch()
 let published = new Stopwatch()
 let open: { client: Client; redis: Redis } | undefined
@@ -26,13 +31,21 @@ export async function listen({
   return client.sessionId
 }
 
-/** How long those took that came since the last look. */
-export function heard(): { notified: Latencies; published: Latencies } {
-  const latencies = { notified: notified.latencies, published: published.latencies }
+/** How long those took that came since the last look, of each kind; waits until there are as many. */
+export async function heard({ count }: { count: number }): Promise<Heard> {
+  const signal = AbortSignal.timeout(WAIT_MS)
+  const look = () => ({ notified: notified.latencies, published: published.latencies })
+  let latencies = look()
+  while (latencies.notified.count < count || latencies.published.count < count) {
+    await once(arrivals, 'arrival', { signal })
+    latencies = look()
+  }
   notified = new Stopwatch()
   published = new Stopwatch()
   return latencies
 }
+
+type Heard = { notified: Latencies; published: Latencies }
 
 export function stopListening() {
   open?.client.close()
@@ -42,4 +55,5 @@ export function stopListening() {
 function hear(text: string, stopwatch: Stopwatch) {
   const now = process.hrtime.bigint()
   for (const [, sentAt] of text.matchAll(/sent at (\d+)/g)) stopwatch.add(now - BigInt(sentAt ?? 0))
+  arrivals.emit('arrival')
 }
