@@ -38,6 +38,7 @@ export class Router implements AsyncDisposable {
   readonly #routes = new Map<Kind, Backend>()
   readonly #live = new Set<Live>()
   readonly #holds = new Set<Hold>()
+  readonly #eventLimits = new Map<Kind, number>()
   #inTurn: readonly Backend[]
   #turn = 0
 
@@ -84,6 +85,12 @@ export class Router implements AsyncDisposable {
     const live = [...this.#live].filter(({ exchange }) => kinds.includes(exchange.kind))
     for (const { cut } of live) cut()
     return live.length
+  }
+
+  /** From now on, streams of these kinds break when they have carried so many events. */
+  breakAfter(events: number, ...kinds: Kind[]): this {
+    for (const kind of kinds) this.#eventLimits.set(kind, events)
+    return this
   }
 
   /** The first exchange of this kind that a node has answered. */
@@ -150,7 +157,15 @@ export class Router implements AsyncDisposable {
       this.exchanges.changed()
       response.writeHead(upstream.statusCode ?? 502, endToEnd(upstream))
       response.flushHeaders()
-      pipeline(upstream, response, () => undefined)
+      const limit = this.#eventLimits.get(exchange.kind)
+      if (limit === undefined) pipeline(upstream, response, () => undefined)
+      else
+        pipeline(
+          upstream,
+          (source) => firstEvents(source, limit),
+          response,
+          () => undefined,
+        )
       return
     }
   }
@@ -167,6 +182,20 @@ function send(request: IncomingMessage, backend: Backend, body: Buffer, signal: 
     upstream.on('error', reject)
     upstream.end(body)
   })
+}
+
+/** Breaks off after so many events. */
+async function* firstEvents(source: AsyncIterable<Buffer>, limit: number) {
+  let left = limit
+  for await (const chunk of source) {
+    let end = 0
+    for (let found = -1; left > 0 && (found = chunk.indexOf('\n\n', end)) >= 0; left--) end = found + 2
+    yield left > 0 ? chunk : chunk.subarray(0, end)
+    if (left > 0) continue
+    // What was written has left this process by then.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    throw new Error(`broken after ${limit} events`)
+  }
 }
 
 function endToEnd({ headers }: IncomingMessage) {
