@@ -36,13 +36,14 @@ export async function besideEachOther({ urls, calls }: { urls: [string, string];
   return await inTurns(one![0]!, other![0]!, calls)
 }
 
-/** Call by call: what disturbs the machine for a moment disturbs both. */
+/** Call by call, and each as often the first as the other: what disturbs the machine for a moment disturbs both. */
 async function inTurns(one: Client, other: Client, calls: number): Promise<[number, number]> {
-  const clients = [one, other]
-  const watches = [new Stopwatch(), new Stopwatch()]
-  for (let call = 0; call < WARM_UP; call++) for (const client of clients) await client.add()
+  const sides = [one, other].map((client) => ({ client, watch: new Stopwatch() }))
+  for (let call = 0; call < WARM_UP; call++) for (const { client } of sides) await client.add()
   for (let call = 0; call < calls; call++) {
-    for (const [side, client] of clients.entries()) await watches[side]!.time(() => client.add())
+    for (const { client, watch } of call % 2 === 0 ? sides : sides.toReversed())
+      await watch.time(() => client.add())
   }
-  return [watches[0]!.latencies.p50, watches[1]!.latencies.p50]
+  const [first, second] = sides.map(({ watch }) => watch.latencies.p50)
+  return [first!, second!]
 }
