@@ -24,6 +24,7 @@ import type {
   WatchListener,
 } from '@mcp-durable/core'
 import { Client } from './client.js'
+import type { Added } from './client.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
 import type { RedisLike } from './redis-like.js'
@@ -264,14 +265,27 @@ class RedisStore extends Ownership implements Store {
     return 'appended'
   }
 
-  /** The stream itself is the fence. If it refuses, the other script knows why. */
+  /**
+   * What one journal is given is one command: else an entry could be there and one before it not, and a repetition
+   * would find that its last one was applied. The stream itself is the fence; if it refuses, the other script knows why.
+   */
   async appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
-    const again = (entry: QuietEntry) =>
-      this.appendCall(entry.scope, entry.callId, [entry]) as Promise<QuietlyAppended>
-    if (this.#keeping) return Promise.all(entries.map(again))
-    const outcomes = await this.#appendAll(entries)
+    if (this.#keeping)
+      return inGroups(
+        entries,
+        ({ callId }) => callId,
+        (own) => this.#appendJournal(own),
+      )
+    // Journals of several sessions are in several slots of a Cluster.
+    const outcomes: (Added | QuietlyAppended)[] = this.client.isCluster
+      ? await inGroups(
+          entries,
+          ({ scope }) => scope,
+          (own) => this.#appendTogether(own),
+        )
+      : await this.#appendTogether(entries)
     for (const [place, outcome] of outcomes.entries())
-      if (outcome === 'refused') outcomes[place] = await again(entries[place]!)
+      if (outcome === 'refused') [outcomes[place] = 'gone'] = await this.#appendJournal([entries[place]!])
     return outcomes as QuietlyAppended[]
   }
 
@@ -279,17 +293,21 @@ class RedisStore extends Ownership implements Store {
     return this.client.isCluster
   }
 
-  /** Journals of several sessions are in several slots of a Cluster. */
-  async #appendAll(entries: readonly QuietEntry[]): Promise<Array<QuietlyAppended | 'refused'>> {
+  async #appendTogether(entries: readonly QuietEntry[]): Promise<Added[]> {
     const keys = entries.map(({ scope, callId }) => this.keys.log(scope, `call:${callId}`))
-    if (entries.length === 1 || this.client.isCluster)
-      return Promise.all(entries.map((entry, place) => this.client.append(keys[place]!, entry)))
+    if (entries.length === 1) return [await this.client.append(keys[0]!, entries[0]!)]
     const args: (string | number)[] = []
     for (const { id, data, after = 0 } of entries) args.push(id, data, after)
     return replies.decodeQuietlyAppended(
       entries.length,
       await this.client.run(scripts.appendQuietly, keys, args),
     )
+  }
+
+  async #appendJournal(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
+    const [{ scope, callId }] = entries as [QuietEntry]
+    const outcome = (await this.appendCall(scope, callId, entries)) as QuietlyAppended
+    return entries.map(() => outcome)
   }
 
   async findCalls(scope: string, prefix: string) {
@@ -316,6 +334,22 @@ class RedisStore extends Ownership implements Store {
   async close() {
     this.#subscriber.close()
   }
+}
+
+/** Does the work for all groups at once; what comes of it is in the order of the entries. */
+async function inGroups<Outcome>(
+  entries: readonly QuietEntry[],
+  groupOf: (entry: QuietEntry) => string,
+  work: (own: readonly QuietEntry[]) => Promise<readonly Outcome[]>,
+): Promise<Outcome[]> {
+  const groups = new Map<string, QuietEntry[]>()
+  for (const entry of entries) groups.set(groupOf(entry), [...(groups.get(groupOf(entry)) ?? []), entry])
+  const outcomes = new Map<QuietEntry, Outcome>()
+  const run = async (own: readonly QuietEntry[]) => {
+    for (const [index, outcome] of (await work(own)).entries()) outcomes.set(own[index]!, outcome)
+  }
+  await Promise.all([...groups.values()].map(run))
+  return entries.map((entry) => outcomes.get(entry)!)
 }
 
 const evictionRisk = (policy: string) =>

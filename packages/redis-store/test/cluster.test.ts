@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { storeContract } from '@mcp-durable/core/testing'
 import { redisStore } from '@mcp-durable/redis-store'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startRedisCluster, type RedisCluster } from '../../../test-support/index.js'
+import { counted, LIMITS, newCall, newSession } from './support.js'
 
 let cluster: RedisCluster
 beforeAll(async () => void (cluster = await startRedisCluster({ masters: 3 })))
@@ -17,4 +18,40 @@ storeContract('[D-3] Redis Cluster', () => {
     peer: peer!,
     dispose: async () => clients.forEach((client) => client.disconnect()),
   }
+})
+
+test('quiet entries of one session are one command, so that none of them is missing before another', async () => {
+  const { client, sent } = counted(cluster.client())
+  const store = redisStore(client, { prefix: `test-${randomUUID()}` })
+  const journals = await Promise.all(
+    [newSession(), newSession()].map(async (session) => {
+      await store.createSession(session, LIMITS)
+      const call = newCall(session.id)
+      const opening = await store.openCall(call)
+      if (opening.status !== 'opened') throw new Error(opening.status)
+      return { ...call, first: opening.id }
+    }),
+  )
+  const entriesFrom = (seq: number) =>
+    [seq, seq + 1].flatMap((at) =>
+      journals.map(({ scope, callId, first }) => ({
+        scope,
+        callId,
+        id: first.replace(/1$/, String(at)),
+        data: 'x',
+      })),
+    )
+  // The first time, the script is new to the servers.
+  await store.appendQuietly(entriesFrom(2))
+  sent.length = 0
+
+  const outcomes = await store.appendQuietly(entriesFrom(4))
+
+  expect(outcomes).toEqual(['appended', 'appended', 'appended', 'appended'])
+  expect(sent).toEqual(['evalsha', 'evalsha'])
+  for (const { scope, callId, first } of journals) {
+    const read = await store.read(scope, `call:${callId}`, '0-0', 10)
+    expect(read?.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5].map((seq) => first.replace(/1$/, String(seq))))
+  }
+  await store.close()
 })

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { redisStore, type RedisLike, type RedisStoreOptions } from '@mcp-durable/redis-store'
 import type { NewCall, NewSession } from '@mcp-durable/core'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { waitFor } from '../../../test-support/index.js'
 
 export const HOUR = 3_600_000
@@ -69,14 +69,14 @@ export async function waitForReplicas(ports: number[]) {
 }
 
 /** The same client, with every command that the store sends written down. */
-export function counted(client: Redis): { client: RedisLike; sent: string[] } {
+export function counted(client: Redis | Cluster): { client: RedisLike; sent: string[] } {
   const sent: string[] = []
   const counting = new Proxy(client, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target)
       if (typeof value !== 'function') return value
       return (...args: unknown[]) => {
-        if (name === 'evalsha' || name === 'eval') sent.push(name)
+        if (name === 'evalsha' || name === 'eval' || name === 'xadd') sent.push(name)
         return (value as (...args: unknown[]) => unknown).apply(target, args)
       }
     },

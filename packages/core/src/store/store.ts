@@ -120,7 +120,8 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
 
   /**
    * Appends entries that no reader of a journal waits for, of as many calls as there are, as `appendCall` does; wakes
-   * nobody. What becomes of one does not depend on the others. Answers in their order.
+   * nobody. Those of one call are ascending, and none of them is there without those before it. What becomes of one
+   * call's does not depend on the others. Answers in their order.
    */
   appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]>
 
