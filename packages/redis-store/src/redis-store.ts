@@ -270,22 +270,18 @@ class RedisStore extends Ownership implements Store {
    * would find that its last one was applied. The stream itself is the fence; if it refuses, the other script knows why.
    */
   async appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
-    if (this.#keeping)
-      return inGroups(
-        entries,
-        ({ callId }) => callId,
-        (own) => this.#appendJournal(own),
-      )
+    const inJournal = async (own: readonly QuietEntry[]) => {
+      const outcome = await this.#appendJournal(own)
+      return own.map(() => outcome)
+    }
+    if (this.#keeping) return inGroups(entries, ({ callId }) => callId, inJournal)
+    const together = (own: readonly QuietEntry[]) => this.#appendTogether(own)
     // Journals of several sessions are in several slots of a Cluster.
     const outcomes: (Added | QuietlyAppended)[] = this.client.isCluster
-      ? await inGroups(
-          entries,
-          ({ scope }) => scope,
-          (own) => this.#appendTogether(own),
-        )
-      : await this.#appendTogether(entries)
+      ? await inGroups(entries, ({ scope }) => scope, together)
+      : await together(entries)
     for (const [place, outcome] of outcomes.entries())
-      if (outcome === 'refused') [outcomes[place] = 'gone'] = await this.#appendJournal([entries[place]!])
+      if (outcome === 'refused') outcomes[place] = await this.#appendJournal([entries[place]!])
     return outcomes as QuietlyAppended[]
   }
 
@@ -304,10 +300,9 @@ class RedisStore extends Ownership implements Store {
     )
   }
 
-  async #appendJournal(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
+  #appendJournal(entries: readonly QuietEntry[]) {
     const [{ scope, callId }] = entries as [QuietEntry]
-    const outcome = (await this.appendCall(scope, callId, entries)) as QuietlyAppended
-    return entries.map(() => outcome)
+    return this.appendCall(scope, callId, entries) as Promise<QuietlyAppended>
   }
 
   async findCalls(scope: string, prefix: string) {
@@ -343,7 +338,11 @@ async function inGroups<Outcome>(
   work: (own: readonly QuietEntry[]) => Promise<readonly Outcome[]>,
 ): Promise<Outcome[]> {
   const groups = new Map<string, QuietEntry[]>()
-  for (const entry of entries) groups.set(groupOf(entry), [...(groups.get(groupOf(entry)) ?? []), entry])
+  for (const entry of entries) {
+    const own = groups.get(groupOf(entry))
+    if (own) own.push(entry)
+    else groups.set(groupOf(entry), [entry])
+  }
   const outcomes = new Map<QuietEntry, Outcome>()
   const run = async (own: readonly QuietEntry[]) => {
     for (const [index, outcome] of (await work(own)).entries()) outcomes.set(own[index]!, outcome)
