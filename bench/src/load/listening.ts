@@ -37,7 +37,12 @@ export async function heard({ count }: { count: number }): Promise<Heard> {
   const look = () => ({ notified: notified.latencies, published: published.latencies })
   let latencies = look()
   while (latencies.notified.count < count || latencies.published.count < count) {
-    await once(arrivals, 'arrival', { signal })
+    await once(arrivals, 'arrival', { signal }).catch((cause: unknown) => {
+      const { notified: ours, published: peers } = latencies
+      throw new Error(`of ${count} each, ${ours.count} notifications and ${peers.count} messages came`, {
+        cause,
+      })
+    })
     latencies = look()
   }
   notified = new Stopwatch()
