@@ -14,8 +14,8 @@ export interface RedisOptions {
   port?: number
   /** Where it keeps its files; default: a temporary directory that ends with the server. */
   dir?: string
-  /** More settings, named as in redis.conf: `{ maxmemory: '2mb' }`. */
-  config?: Record<string, string | number>
+  /** More settings, named as in redis.conf: `{ maxmemory: '2mb' }`; those of several words as a list. */
+  config?: Record<string, string | number | readonly string[]>
 }
 
 /** A Redis server on 127.0.0.1 that one test owns, to kill and restart as it likes. */
@@ -65,7 +65,7 @@ function serverArgs(port: number, dir: string, { aof = 'no', config }: RedisOpti
     'repl-diskless-sync-delay': 0,
     ...config,
   }
-  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...[value].flat().map(String)])
 }
 
 class OwnRedis implements RedisServer {

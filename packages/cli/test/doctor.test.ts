@@ -1,3 +1,5 @@
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
@@ -166,3 +168,29 @@ test(
     await store.close()
   },
 )
+
+test('of a Redis before 7.0 it says that, and asks nothing that such a server does not know', async () => {
+  await using server = await startRedis({ config: { 'rename-command': ['PUBSUB', ''] } })
+  await using older = await olderRedis(server.port)
+  const { code, of } = await doctor(older.url)
+  expect(code).toBe(1)
+  expect(of('version')).toMatchObject({ level: 'risk', risk: expect.stringContaining('older than 7.0') })
+  expect(of('version')?.found).toMatch(/^Redis 6\./)
+  expect(of('version')?.fix).toContain('Redis 7.0 or newer')
+})
+
+/** Stands before a server, and lets it pass for one of version 6. */
+async function olderRedis(port: number) {
+  const proxy = createServer((client) => {
+    const redis = connect(port, '127.0.0.1')
+    client.pipe(redis)
+    redis.on('data', (data) => client.write(String(data).replace(/redis_version:\d/, 'redis_version:6')))
+    client.on('close', () => redis.destroy())
+    for (const socket of [client, redis]) socket.on('error', () => client.destroy())
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => proxy.close(() => resolve())),
+  }
+}

@@ -1,10 +1,12 @@
 import type { WatchListener } from '@mcp-durable/core'
 
+type Waiting = { resolve: () => void; reject: (reason: Error) => void }
+
 /** One channel: who listens to it here, and whether the server knows. */
 export class Channel {
   readonly name: string
   readonly #listeners = new Set<WatchListener>()
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new Set<Waiting>()
   /** The server has confirmed a subscription of the present connection. */
   active = false
   /** A subscription was confirmed once; wake-ups may have been missed since. */
@@ -26,16 +28,23 @@ export class Channel {
     return () => this.#listeners.delete(own)
   }
 
+  /** Rejects if the server refuses the subscription. */
   untilActive(): Promise<void> {
     if (this.active) return Promise.resolve()
-    return new Promise((resolve) => this.#waiting.add(resolve))
+    return new Promise((resolve, reject) => this.#waiting.add({ resolve, reject }))
   }
 
   subscribed() {
     this.active = true
     if (this.wasActive) this.emit('resync', '')
     this.wasActive = true
-    for (const resolve of this.#waiting) resolve()
+    for (const { resolve } of this.#waiting) resolve()
+    this.#waiting.clear()
+  }
+
+  /** The server will not have it: who waits for it need not wait for a deadline to hear that. */
+  refused(reason: Error) {
+    for (const { reject } of this.#waiting) reject(reason)
     this.#waiting.clear()
   }
 

@@ -24,7 +24,7 @@ export function unavailable(status: string, cause?: unknown) {
  */
 export function storeError(cause: unknown, interrupted: boolean): StoreError {
   if (cause instanceof StoreError) return cause
-  const message = cause instanceof Error ? cause.message : String(cause)
+  const message = messageOf(cause)
   // ioredis attaches the arguments, which are the users' data, and errors end up in logs.
   if (cause instanceof Error) Reflect.deleteProperty(cause, 'command')
   const refused = REFUSED_FOR_NOW.test(message) || NEVER_SENT.test(message)
@@ -38,6 +38,16 @@ export function storeError(cause: unknown, interrupted: boolean): StoreError {
   }
   return new StoreError('store-failed', `Redis refused the command: ${message}`, { cause })
 }
+
+/** Why a subscription failed: `store-failed` if the server will never have it, as with a user who lacks the right. */
+export function subscriptionError(cause: unknown): StoreError {
+  const error = storeError(cause, false)
+  if (error.code !== 'store-failed') return error
+  const message = `Redis refused SSUBSCRIBE, with which a node listens for wake-ups: ${messageOf(cause)}`
+  return new StoreError('store-failed', message, { cause })
+}
+
+const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
 
 export const isRefusal = (message: string) => message.includes(NOT_ABOVE)
 

@@ -50,6 +50,11 @@ export class Keys {
     return `${this.prefix}:{nodes}`
   }
 
+  /** Names a channel on which nobody listens. In the slot of `nodes`. */
+  probe() {
+    return `${this.nodes()}:probe`
+  }
+
   /** The scopes that a node holds. */
   heldBy(node: string) {
     return `${this.nodes()}:${tag(node)}`

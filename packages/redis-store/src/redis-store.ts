@@ -29,6 +29,7 @@ import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
 import type { RedisLike } from './redis-like.js'
 import * as replies from './replies.js'
+import { describeRisks } from './risks.js'
 import * as scripts from './scripts.generated.js'
 import { SessionIndex } from './session-index.js'
 import { Subscriber } from './subscriber.js'
@@ -322,8 +323,7 @@ class RedisStore extends Ownership implements Store {
 
   /** Asks one server; of a Cluster, that is any of its masters. */
   async findRisks() {
-    const policy = await this.client.run(scripts.findRisks, [this.keys.nodes()], [])
-    return policy === '' || policy === 'noeviction' ? [] : [evictionRisk(String(policy))]
+    return describeRisks(await this.client.run(scripts.findRisks, [this.keys.probe()], []))
   }
 
   async close() {
@@ -350,10 +350,6 @@ async function inGroups<Outcome>(
   await Promise.all([...groups.values()].map(run))
   return entries.map((entry) => outcomes.get(entry)!)
 }
-
-const evictionRisk = (policy: string) =>
-  `Redis has maxmemory-policy ${policy}: when its memory is full it deletes sessions and running calls. ` +
-  'Set it to noeviction: redis-cli CONFIG SET maxmemory-policy noeviction, and the same in redis.conf.'
 
 /** Redis takes whole milliseconds, and 0 would delete at once. */
 function expiry(ms: number) {

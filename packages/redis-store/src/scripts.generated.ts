@@ -65,7 +65,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '104cef73aee20b58d667c21f26770afa3452efcb',
+  sha: '2119cd130ae42a5e3cdec1f84310c3a973e0e635',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -144,7 +144,8 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
-if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+-- Whoever may not ask how many listen wakes them all.
+if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'
 end
 if last then
@@ -429,11 +430,23 @@ return found
 }
 
 export const findRisks: Script = {
-  sha: '20232286d004b98ffffdb97cc79735c6900da913',
-  lua: `-- Looks for what in the server's set-up may lose data that was acknowledged.
--- KEYS  any key of the server
--- Returns the maxmemory-policy.
-return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''
+  sha: '57b7da16c94fad22df25439550480592374a31bb',
+  lua: `-- Asks the server for what may lose data that was acknowledged, or keep nodes from hearing each other.
+-- KEYS  any key of the server, which also names a channel
+-- Returns { redis_version, maxmemory_policy, aof_enabled, why SPUBLISH is refused, why PUBSUB SHARDNUMSUB is }; '' for
+-- what can't be found out, or is not refused.
+local info = redis.pcall('INFO')
+local function field(name)
+  return type(info) == 'string' and string.match(info, '\\n' .. name .. ':([%w.-]+)') or ''
+end
+local function refusal(...)
+  local reply = redis.pcall(...)
+  return type(reply) == 'table' and reply.err or ''
+end
+return {
+  field('redis_version'), field('maxmemory_policy'), field('aof_enabled'),
+  refusal('SPUBLISH', KEYS[1], 'asked '), refusal('PUBSUB', 'SHARDNUMSUB', KEYS[1]),
+}
 `,
 }
 
@@ -687,7 +700,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '11fe35f5b0e811a1849085e35417265a7b993475',
+  sha: 'cd535b827571cdaa9146576773fd981b1c6cfefc',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -808,7 +821,8 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
-if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+-- Whoever may not ask how many listen wakes them all.
+if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'
 end
 if last then

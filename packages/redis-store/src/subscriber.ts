@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Unwatch, WatchListener } from '@mcp-durable/core'
 import { Channel } from './channel.js'
 import { Deadline } from './deadline.js'
-import { storeError, unavailable } from './errors.js'
+import { storeError, subscriptionError, unavailable } from './errors.js'
 import type { RedisLike, SubscriberLike } from './redis-like.js'
 import { subscriberConnection } from './subscriber-connection.js'
 
@@ -148,7 +148,9 @@ export class Subscriber {
       await this.#ready.opened
       const sent = wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
       await new Deadline(ATTEMPT_MS).within(sent)
-    } catch {
+    } catch (error) {
+      const reason = subscriptionError(error)
+      if (reason.code === 'store-failed') channel.refused(reason)
       return false
     }
     if (wanted && breaks === this.#breaks) channel.subscribed()

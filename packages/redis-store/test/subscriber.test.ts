@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startRedis, waitFor } from '../../../test-support/index.js'
-import { LIMITS, newSession, once, openStore } from './support.js'
+import { LIMITS, newCall, newSession, once, openStore } from './support.js'
 
 test('one connection for all watchers, one subscription per scope, none when nobody watches', async () => {
   await using server = await startRedis()
@@ -76,5 +76,59 @@ test('who watches during a break is served after it', async () => {
   await store.publish('second', 'topic', '')
   await waitFor(() => heard.includes('topic'))
   unwatch()
+  admin.disconnect()
+})
+
+describe('a server that refuses a subscription is quoted at once', () => {
+  test.each([
+    [
+      'that does not know the command',
+      { 'rename-command': ['SSUBSCRIBE', ''] },
+      [],
+      /unknown command.+ssubscribe/i,
+    ],
+    ['that gives the user no channels', {}, ['resetchannels'], /NOPERM/],
+    ['that does not let the user subscribe', {}, ['-ssubscribe'], /NOPERM/],
+  ])('%s', async (_, config, lacking, words) => {
+    await using server = await startRedis({ config })
+    const admin = new Redis(server.url)
+    await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', ...lacking)
+    await using opened = openStore(server.url, { username: 'app', password: 'secret', deadlineMs: 60_000 })
+    const watching = opened.store.watch('s', () => undefined)
+    await expect(watching).rejects.toMatchObject({
+      code: 'store-failed',
+      message: expect.stringMatching(words),
+    })
+    admin.disconnect()
+  })
+})
+
+test('a right that is given later is used', async () => {
+  await using server = await startRedis()
+  const admin = new Redis(server.url)
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', 'resetchannels')
+  await using opened = openStore(server.url, { username: 'app', password: 'secret' })
+  await expect(opened.store.watch('s', () => undefined)).rejects.toThrow('NOPERM')
+  await admin.call('ACL', 'SETUSER', 'app', '&*')
+  await expect(opened.store.watch('s', () => undefined)).resolves.toBeDefined()
+  admin.disconnect()
+})
+
+test('who may not count listeners wakes them all the same', async () => {
+  await using server = await startRedis()
+  const admin = new Redis(server.url)
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
+  await using opened = openStore(server.url, { username: 'app', password: 'secret' })
+  const { store } = opened
+  const session = newSession()
+  const call = newCall(session.id)
+  await store.createSession(session, LIMITS)
+  const heard: string[] = []
+  await store.watch(session.id, (topic) => heard.push(topic))
+  const opening = await store.openCall(call)
+  if (opening.status !== 'opened') throw new Error(opening.status)
+  const entry = { id: opening.id.replace(/1$/, '2'), data: 'x' }
+  expect(await store.appendCall(session.id, call.callId, [entry])).toBe('appended')
+  await waitFor(() => heard.includes(`call:${call.callId}`), { what: 'the wake-up' })
   admin.disconnect()
 })

@@ -4,7 +4,7 @@ import type { Context } from '../context.js'
 import type { Finding } from '../doctor/finding.js'
 import { checkKeys } from '../doctor/key-checks.js'
 import { checkChannels, checkClocks, checkNodes } from '../doctor/node-checks.js'
-import { checkCluster, checkServer } from '../doctor/server-checks.js'
+import { checkCluster, checkServer, isTooOld } from '../doctor/server-checks.js'
 import { checkCalls } from '../doctor/session-checks.js'
 import type { Style } from '../show/paint.js'
 import { count } from '../show/text.js'
@@ -48,14 +48,15 @@ async function examine(context: Context): Promise<Finding[]> {
   const mostKeys = numberOption(values, 'max-keys', 20_000, 1)
   const { inspect } = await context.connect()
   const servers = await inspect.servers.list()
-  const nodes = await inspect.nodes.list()
-  const looked = { nodes, leaseMs, privacy }
   const several = servers.length > 1
   const ofServers = servers.flatMap((server) =>
     checkServer(server).map((finding) =>
       several ? { ...finding, check: `${finding.check} of ${server.address}` } : finding,
     ),
   )
+  if (servers.some(isTooOld)) return ofServers
+  const nodes = await inspect.nodes.list()
+  const looked = { nodes, leaseMs, privacy }
   const hidden = servers.filter(({ config }) => config === undefined)
   return [
     ...ofServers,

@@ -17,14 +17,19 @@ export function checkServer(server: InspectedServer): Finding[] {
   ]
 }
 
-function checkVersion({ info }: InspectedServer): Finding {
+/** It lacks what all else is asked with. */
+export const isTooOld = ({ info }: InspectedServer) =>
+  !(Number.parseInt(info['redis_version'] ?? '', 10) >= OLDEST_REDIS)
+
+function checkVersion(server: InspectedServer): Finding {
+  const { info } = server
   const valkey = info['valkey_version']
   const version = valkey ?? info['redis_version'] ?? 'unknown'
   const name = valkey === undefined ? `Redis ${version}` : `Valkey ${version}`
-  if (Number.parseInt(info['redis_version'] ?? '', 10) >= OLDEST_REDIS) return ok('version', name)
+  if (!isTooOld(server)) return ok('version', name)
   return risk('version', name, {
     risk: 'older than 7.0: sharded pub/sub is missing, and nodes cannot wake each other',
-    fix: 'apt-get install redis-server, or the image redis:7',
+    fix: 'run Redis 7.0 or newer, or Valkey 8: docker compose up -d redis, or the image redis:7',
   })
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { StoreError } from '../errors.js'
 import { randomId } from '../ids.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -57,6 +58,7 @@ export class Ownership {
   /** A beat has begun since, and may have been the one that was told that the node is not known. */
   #isUnsure = true
   #onLeft: () => void = () => undefined
+  #toldRefused = false
   #unwatch: Array<() => void> = []
 
   constructor(store: OwnerStore, lease: Lease, logger: Logger, takeOver: (claimed: Claimed) => void) {
@@ -160,10 +162,18 @@ export class Ownership {
       try {
         this.#unwatch.push(await this.#store.watch(scope, listener))
         return
-      } catch {
+      } catch (error) {
+        this.#tellOnce(error)
         await this.#pause(this.#lease.sweepEvery)
       }
     }
+  }
+
+  /** A store that is away comes back; one that refuses does so until somebody changes its settings. */
+  #tellOnce(error: unknown) {
+    if (this.#toldRefused || !(error instanceof StoreError) || error.code !== 'store-failed') return
+    this.#toldRefused = true
+    this.#logger.warn({ error }, 'the store refuses to wake this node: calls and streams will not work')
   }
 
   /** Before it is so late, nobody takes from a node what it holds. */

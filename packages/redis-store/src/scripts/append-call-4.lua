@@ -61,7 +61,8 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
-if last and ARGV[change + 6] == '1' and redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+-- Whoever may not ask how many listen wakes them all.
+if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
   return 'unheard'
 end
 if last then
