@@ -5,6 +5,9 @@ import type { Ledger } from './ledger.js'
 import { callIdOf } from './observed-call.js'
 import type { ObservedCall } from './observed-call.js'
 
+/** Of the data of an event that is wrong; more would hide the rest of the report. */
+const PRINTED_CHARS = 500
+
 /** What does not hold of a call that has ended, as its client, its journals and the ledger tell. */
 export function checkCall(call: ObservedCall, opened: readonly Journal[], ledger: Ledger): string[] {
   const journals = opened.filter(({ wasTakenBack }) => !wasTakenBack)
@@ -99,9 +102,13 @@ function checkConnection(call: ObservedCall, index: number, journals: readonly J
   )
   if (wrong < 0) return []
   return [
-    `connection ${index} from ${after ?? 'the start'}: event ${wrong} is ${seen[wrong]?.id}, not ${expected[wrong]?.id}`,
+    `connection ${index} from ${after ?? 'the start'}: event ${wrong} is ${print(seen[wrong])}, not ${print(expected[wrong])}`,
   ]
 }
+
+/** With its data: an id may be right and what came under it not. */
+const print = (event: { id: string; data: string } | undefined) =>
+  event === undefined ? 'nothing' : `${event.id} ${JSON.stringify(event.data.slice(0, PRINTED_CHARS))}`
 
 /** The application of an official client heard all of it, once, in order. */
 function checkProgress(call: ObservedCall, journals: readonly Journal[]): string[] {

@@ -9,7 +9,7 @@ const TRY_AGAIN_MS = 100
 export class TcpRouter implements AsyncDisposable {
   readonly #server: Server
   readonly #ports: () => readonly number[]
-  readonly #pairs = new Set<{ client: Socket; upstream: Socket }>()
+  readonly #pairs = new Set<Pair>()
   #turn = 0
 
   private constructor(ports: () => readonly number[]) {
@@ -60,7 +60,7 @@ export class TcpRouter implements AsyncDisposable {
   }
 
   #join(client: Socket, upstream: Socket) {
-    const pair = { client, upstream }
+    const pair: Pair = { client, upstream, ending: false }
     this.#pairs.add(pair)
     upstream.on('error', () => client.resetAndDestroy())
     for (const socket of [client, upstream]) {
@@ -76,7 +76,8 @@ export class TcpRouter implements AsyncDisposable {
   }
 }
 
-type Pair = { client: Socket; upstream: Socket }
+/** `ending`: what the node sends next is the last that the client gets, and not all of it. */
+type Pair = { client: Socket; upstream: Socket; ending: boolean }
 
 function breakOff({ client, upstream }: Pair) {
   client.resetAndDestroy()
@@ -84,6 +85,9 @@ function breakOff({ client, upstream }: Pair) {
 }
 
 function cutWithinNext(pair: Pair, bytes: number) {
+  // A node that is paused sends nothing for long. Cut twice meanwhile, its client would get the same bytes twice.
+  if (pair.ending) return
+  pair.ending = true
   const { client, upstream } = pair
   upstream.unpipe(client)
   upstream.once('data', (chunk: Buffer) => {
