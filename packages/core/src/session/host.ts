@@ -65,7 +65,8 @@ export class Host implements CallHost {
   readonly principal: string | undefined
   /** Version of the newest session state that the server object has seen. */
   version = 0
-  usedAt = Date.now()
+  /** By `performance.now()`, of which no two uses get the same time: which of two was later decides who goes. */
+  usedAt = performance.now()
   readonly #server: ServerObject
   readonly #inner: InnerObject | undefined
   readonly #transport: HostTransport
@@ -116,7 +117,7 @@ export class Host implements CallHost {
       await ready
     } finally {
       this.#awaited.delete(ready)
-      this.usedAt = Date.now()
+      this.usedAt = performance.now()
     }
   }
 
@@ -146,7 +147,7 @@ export class Host implements CallHost {
   /** Runs one request; its messages and its response, after `filter`, go to `target`. */
   dispatch(dispatchId: string, dispatch: Dispatch, extra: MessageExtra) {
     const { request, target } = dispatch
-    this.usedAt = Date.now()
+    this.usedAt = performance.now()
     this.#client.observe(request)
     const log = new RequestLog(
       { id: dispatchId, scope: this.#transport.sessionId, request, target },
@@ -247,7 +248,7 @@ export class Host implements CallHost {
   }
 
   notify(message: JsonRpcMessage, extra: MessageExtra) {
-    this.usedAt = Date.now()
+    this.usedAt = performance.now()
     this.#transport.deliver(message, extra)
   }
 
@@ -336,7 +337,7 @@ export class Host implements CallHost {
     const running = this.#running.get(id)
     if (!running) return
     running.unfollow()
-    this.usedAt = Date.now()
+    this.usedAt = performance.now()
     try {
       const { request, target, filter } = running
       const answer = filter ? await filter(request, response) : response

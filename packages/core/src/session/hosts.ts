@@ -153,7 +153,7 @@ export class Hosts {
   ready(sessionId: string, version: number): Host | undefined {
     const hosted = this.#ready.get(sessionId)
     if (this.#closed || !hosted?.standing || hosted.host.version < version) return undefined
-    hosted.host.usedAt = Date.now()
+    hosted.host.usedAt = performance.now()
     return hosted.host
   }
 
@@ -197,7 +197,7 @@ export class Hosts {
     const hosted = await (existing ?? this.#rebuild(sessionId, version, extra))
     await this.#listen(sessionId, hosted)
     if (this.#closed) throw new NodeLeavingError()
-    hosted.host.usedAt = Date.now()
+    hosted.host.usedAt = performance.now()
     if (hosted.host.version < version) {
       hosted.synced = hosted.synced
         .catch(() => undefined)
@@ -251,7 +251,7 @@ export class Hosts {
 
   /** Lets go of server objects that nothing has used for `hostIdle`. */
   evictIdle() {
-    const before = Date.now() - this.#services.hostIdle
+    const before = performance.now() - this.#services.hostIdle
     for (const [sessionId, { host }] of this.#ready) {
       if (!host.busy && !this.#listening.has(sessionId) && host.usedAt <= before) void this.drop(sessionId)
     }
