@@ -7,7 +7,8 @@ import { eventResponse } from './event-response.js'
 import { encodeEvent, KEEP_ALIVE } from './events.js'
 
 /** What is used of a `ServerResponse`. */
-export type Outgoing = { destroy(): unknown; cork?(): void; uncork?(): void }
+export type Outgoing = { destroy(): unknown; readonly socket?: Corkable | null }
+type Corkable = { cork?(): void; uncork?(): void }
 
 export type EventStreamStart = TailStart & {
   /** Sent before the first entry, such as a priming event. */
@@ -104,12 +105,15 @@ export class EventStream {
     else this.body.fail(new Error('The client took no data for too long.'))
   }
 
-  /** Head and first event go out in one write, and so do the last event and the end. */
+  /**
+   * Head and first event go out in one write, and so do the last event and the end. The socket is corked, not the
+   * response: Node.js 22 and 24 send what a corked response holds after its end.
+   */
   #gather() {
-    const { outgoing } = this.#start
-    if (!outgoing?.cork) return
-    outgoing.cork()
-    setImmediate(() => outgoing.uncork?.())
+    const socket = this.#start.outgoing?.socket
+    if (!socket?.cork) return
+    socket.cork()
+    setImmediate(() => socket.uncork?.())
   }
 
   #write(text: string) {
