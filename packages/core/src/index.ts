@@ -59,6 +59,7 @@ export type { ElicitContent, ElicitResult, Root, SamplingBlock, SamplingResult }
 export type { ContextNotification, LogLevel } from './context/notifications.js'
 export type { InferInput, InferOutput, StandardSchema } from './context/standard-schema.js'
 export type { RecoveredCall, RecoveredTool } from './session/recovery.js'
+export type { HandlerKind } from './call/record.js'
 
 // Durable storage
 export { sessionState } from './context/session-state.js'

@@ -48,7 +48,8 @@ export type CommonOptions = {
   keepToken?: boolean
   /**
    * Whether a call whose node is gone is run again, for calls that the default judges wrongly; `undefined`: as the default
-   * says. Default: calls of durable tools, of tools annotated `idempotentHint` or `readOnlyHint`, and reads.
+   * says. Default: calls of durable tools, of tools annotated `idempotentHint` or `readOnlyHint`, and reads; the tool must
+   * have been one when the call began, and be one now.
    */
   recover?: (call: RecoveredCall) => boolean | undefined
   /**

@@ -18,7 +18,7 @@ import { Journal } from './journal.js'
 import type { JournalServices } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import type { InnerRecord, Origin } from './record.js'
+import type { HandlerKind, InnerRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
 export interface CallHost {
@@ -65,6 +65,8 @@ export type CallStart = {
   requestKeys: readonly string[]
   /** The first request key stands for the call also when that has ended. */
   keepKey: boolean
+  /** What the request record says of its handlers. */
+  handlers?: readonly HandlerKind[] | undefined
   /** What earlier runs left: their records, and what has arrived in the inbox. */
   past?: { runs: EarlierRuns; inbox: readonly Entry[] }
   /** Called when nothing more will be appended by this node. */
@@ -94,6 +96,7 @@ export class Call implements DispatchTarget {
   readonly #answers = new Map<string, JsonRpcResponse>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #host: CallHost | undefined
+  #handlers: readonly HandlerKind[] | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
   #inboxOpened: Promise<unknown> | undefined
@@ -101,7 +104,7 @@ export class Call implements DispatchTarget {
 
   constructor(
     services: CallServices,
-    { scope, id, requests, first, past, requestKeys, keepKey, onEnded }: CallStart,
+    { scope, id, requests, first, past, requestKeys, keepKey, handlers, onEnded }: CallStart,
   ) {
     const { store, watcher, resumeWindow } = services
     this.id = id
@@ -111,6 +114,7 @@ export class Call implements DispatchTarget {
     this.#services = services
     this.#onEnded = onEnded
     this.#steps = past?.runs.steps
+    this.#handlers = past ? past.runs.handlers : handlers
     this.#sent = past?.runs.sent ?? new SentMessages()
     this.#questions = this.#sent.questionCount
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
@@ -158,6 +162,19 @@ export class Call implements DispatchTarget {
 
   async journaled() {
     return this
+  }
+
+  /** What has run a request, or is about to, by the journal. */
+  handlerOf(request: JsonRpcRequest): HandlerKind {
+    return this.#handlers?.[this.requests.indexOf(request)] ?? 'plain'
+  }
+
+  /** Notes what runs a request from here on, which must not begin before this has resolved; `undefined`: the journal says so already. */
+  noteHandler(request: JsonRpcRequest, kind: HandlerKind): Promise<unknown> | undefined {
+    if (this.handlerOf(request) === kind) return undefined
+    const place = this.requests.indexOf(request)
+    this.#handlers = this.requests.map((each) => (each === request ? kind : this.handlerOf(each)))
+    return this.#journal.append({ kind: 'handler', handler: { kind, request: place } })
   }
 
   /** Whether a question was asked by name. */

@@ -12,7 +12,7 @@ import { EarlierRuns } from './earlier-runs.js'
 import type { Claimed, Ownership } from './ownership.js'
 import { QuietAppends } from './quiet-appends.js'
 import { encodeRecord } from './record.js'
-import type { RecordedRequest } from './record.js'
+import type { HandlerKind, RecordedRequest } from './record.js'
 
 export type CallRequest = {
   scope: string
@@ -27,6 +27,8 @@ export type CallRequest = {
   authInfo: Record<string, unknown> | undefined
   url?: string
   trace?: Trace | undefined
+  /** What will run each of the requests, as far as that is known. */
+  handlers?: readonly HandlerKind[] | undefined
 }
 /** A call of this node, and its first record. */
 export type Opened = { call: Call; first: EntryId; admission: Admission }
@@ -93,10 +95,10 @@ export class Calls {
       await this.#discard(newCall, opened.id)
       throw new NodeLeavingError()
     }
-    const { requests, idempotencyKey } = request
+    const { requests, idempotencyKey, handlers } = request
     const { requestKeys } = newCall
     const keepKey = idempotencyKey !== undefined
-    const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey })
+    const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey, handlers })
     return { status: 'opened', call, first: opened.id, admission: opened.admission }
   }
 
@@ -182,7 +184,7 @@ export class Calls {
 
   #newCall(request: CallRequest): NewCall {
     const { scope, id = randomId(), principal, requests, batch, protocol } = request
-    const { authInfo, idempotencyKey, url, trace } = request
+    const { authInfo, idempotencyKey, url, trace, handlers } = request
     const { node } = this.#ownership
     return {
       scope,
@@ -201,6 +203,7 @@ export class Calls {
           ...(authInfo && { authInfo }),
           ...(url !== undefined && { url }),
           ...(trace && { trace }),
+          ...(handlers?.some((kind) => kind !== 'plain') && { handlers }),
         },
       }),
       ttlMs: this.#limits.sessionTtl,

@@ -3,7 +3,7 @@ import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
 import type { Entry } from '../store/store.js'
 import { isTerminal, parseRecord } from './record.js'
-import type { InnerRecord, Origin, RecordedRequest, ResumePoint } from './record.js'
+import type { HandlerKind, InnerRecord, Origin, RecordedRequest, ResumePoint } from './record.js'
 
 /** What a journal says about the runs of a call so far. */
 export class EarlierRuns {
@@ -13,11 +13,13 @@ export class EarlierRuns {
   readonly ended: boolean
   readonly steps = new Map<string, StepRecord>()
   readonly sent = new SentMessages()
-  /** Its handler is durable, although nothing else says so. */
-  durable = false
+  /** What has run each of the requests, the last time. */
+  readonly handlers: readonly HandlerKind[]
   /** From where an upstream may be asked to go on, and which of the messages it may send again then. */
   resume: (ResumePoint & { sent: SentMessages }) | undefined
   readonly #answered = new Set<string>()
+  readonly #noted = new Map<number, HandlerKind>()
+  #allDurable = false
   #begun: Begun | undefined
 
   constructor(entries: readonly Entry[]) {
@@ -30,12 +32,14 @@ export class EarlierRuns {
       if (record.kind === 'claim') claims++
       if (record.kind === 'step') this.steps.set(record.step.id, record.step)
       if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
+      if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
       if (record.kind === 'inner') this.#inner(record.inner)
       ended ||= isTerminal(record.kind)
     }
     if (!request) throw new Error('The journal does not begin with a request.')
     this.request = request
     this.attempt = 1 + claims
+    this.handlers = request.messages.map((_, place) => this.#handlerAt(place, request))
     this.ended = ended
     if (this.#begun?.event !== undefined) this.resume = { ...this.#begun, event: this.#begun.event }
   }
@@ -43,6 +47,10 @@ export class EarlierRuns {
   /** A member of a batch that has its response already. */
   hasAnswered(id: RequestId) {
     return this.#answered.has(JSON.stringify(id))
+  }
+
+  #handlerAt(place: number, { handlers }: RecordedRequest): HandlerKind {
+    return this.#noted.get(place) ?? (this.#allDurable ? 'durable' : (handlers?.[place] ?? 'plain'))
   }
 
   #sentMessage(message: JsonRpcMessage, step: string | undefined, origin: Origin | undefined) {
@@ -55,7 +63,7 @@ export class EarlierRuns {
   }
 
   #inner(record: InnerRecord) {
-    if ('durable' in record) this.durable = true
+    if ('durable' in record) this.#allDurable = true
     else if ('begun' in record) {
       this.#begun = { ...record.begun, event: record.begun.event, asked: new Map(), sent: this.sent.copy() }
     } else if (this.#begun) {

@@ -12,6 +12,8 @@ export type CallRecord =
   | { kind: 'step'; step: StepRecord }
   /** `step`: a digest of the step in whose body it was sent; written `message@<step> <json>`. */
   | { kind: 'message'; message: JsonRpcMessage; step?: string; origin?: Origin }
+  /** What runs a request of the call from here on, by its place among them, where it differs from what was said before. */
+  | { kind: 'handler'; handler: { kind: HandlerKind; request: number } }
   /** Where the server behind this one stands with the call. Not for the client. */
   | { kind: 'inner'; inner: InnerRecord }
   | { kind: 'response'; message: JsonRpcResponse }
@@ -30,7 +32,16 @@ export type RecordedRequest = {
   url?: string
   /** The trace it belongs to, if there is one; what runs it next goes on with it. */
   trace?: Trace
+  /** What runs each of the messages, as far as that was known; not there: `plain`. */
+  handlers?: readonly HandlerKind[]
 }
+
+/**
+ * What kind of handler runs a call of a tool: a `durableTool`; one whose tool is annotated `idempotentHint` or
+ * `readOnlyHint`; any other. `listed`: not visible to this process; what the server lists of the tool has to do, until
+ * a durable handler says what it is.
+ */
+export type HandlerKind = 'durable' | 'repeatable' | 'plain' | 'listed'
 
 /** Where a message stood in the stream of an upstream; for a question also how the upstream knows it. */
 export type Origin = { event: string; id?: RequestId; token?: RequestId }
@@ -40,7 +51,7 @@ export type InnerRecord =
   | { begun: { session: InnerSession; wireId: RequestId; event?: string } }
   /** The upstream has sent again what an earlier run had sent; `question`: the id that it has at the client. */
   | { again: { message: JsonRpcMessage; origin: Origin; question?: string } }
-  /** The handler is durable. */
+  /** As `handler` with `durable`, for all requests of the call; written by earlier versions. */
   | { durable: true }
 
 /** How a session is known to the server behind this one. No id: the server keeps no sessions. */
@@ -96,6 +107,8 @@ export function parseRecord(data: string): CallRecord {
         ...(step !== undefined && { step }),
         ...(origin !== undefined && { origin: decodeOrigin(origin) }),
       }
+    case 'handler':
+      return { kind, handler: body }
     case 'inner':
       return { kind, inner: body }
     case 'response':
@@ -119,6 +132,8 @@ function bodyOf(record: CallRecord): unknown {
       return record.claim
     case 'step':
       return record.step
+    case 'handler':
+      return record.handler
     case 'inner':
       return record.inner
     case 'message':

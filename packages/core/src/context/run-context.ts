@@ -10,7 +10,7 @@ export type RunningCall = {
   log: CallLog
   store: ContextStore
   /** Told when a wrapped handler is about to begin, which waits for it. */
-  onBegin?: () => Promise<void>
+  onBegin?: () => Promise<unknown>
   /** Told when a wrapped handler has ended, before the SDK hears of it. */
   onHandled?: (handled: HandledCall) => void
 }

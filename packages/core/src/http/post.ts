@@ -313,6 +313,7 @@ function callRequest(exchange: Exchange, scope: string, requests: readonly JsonR
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
     trace: services.signals.trace?.(),
+    handlers: services.sessions.handlersOf(scope, requests),
   }
 }
 

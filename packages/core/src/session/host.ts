@@ -10,7 +10,7 @@ import { RequestLog } from '../call/request-log.js'
 import { isDurable } from '../context/durable-handlers.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import { JournalClosedError, JournalLostError } from '../call/journal.js'
-import type { Origin } from '../call/record.js'
+import type { HandlerKind, Origin } from '../call/record.js'
 import type { RunningCall } from '../context/run-context.js'
 import { DurableError } from '../errors.js'
 import { randomId } from '../ids.js'
@@ -26,6 +26,7 @@ import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
 import type { Signals } from '../signals/signals.js'
+import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { Standalone } from './standalone.js'
 import { HostTransport } from './transport.js'
@@ -38,7 +39,7 @@ const MAX_PAGES = 100
 /** A message of the client that is part of the session's state. */
 export type StateMessage = { version: number; message: JsonRpcMessage }
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
-type RegisteredTool = { handler?: unknown; callback?: unknown; annotations?: { readOnlyHint?: boolean } }
+type RegisteredTool = { handler?: unknown; callback?: unknown; annotations?: RecoveredTool['annotations'] }
 type RegistersTools = { _registeredTools?: Record<string, RegisteredTool | undefined> }
 
 export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
@@ -47,7 +48,7 @@ type Dispatch = {
   target: DispatchTarget
   filter?: ResponseFilter | undefined
   /** Whether the request may be run again although it may have run. */
-  mayRunAgain: (request: JsonRpcRequest) => Promise<boolean>
+  mayRunAgain: () => Promise<boolean>
 }
 type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
 export type HostServices = {
@@ -158,10 +159,26 @@ export class Host implements CallHost {
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
-    const noted = this.#inner && target instanceof Call ? noting(run, target) : run
     const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, extra)
-    if (observed) observed.run(runInCall, noted, deliver)
-    else runInCall(noted, deliver)
+    const begin = (noted: RunningCall) => {
+      if (observed) observed.run(runInCall, noted, deliver)
+      else runInCall(noted, deliver)
+    }
+    if (!(target instanceof Call) || request.method !== 'tools/call') return begin(run)
+    const kind = this.handlerOf(request)
+    const noting =
+      kind === 'listed' ? { ...run, onBegin: async () => target.noteHandler(request, 'durable') } : run
+    const noted =
+      kind === 'listed' && target.handlerOf(request) === 'durable'
+        ? undefined
+        : target.noteHandler(request, kind)
+    if (!noted) return begin(noting)
+    const isRunning = () => this.#running.get(dispatchId)?.log === log
+    // A journal that takes no more has stopped the call.
+    noted.then(
+      () => isRunning() && begin(noting),
+      () => undefined,
+    )
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -224,11 +241,32 @@ export class Host implements CallHost {
       const response = await this.ask({ jsonrpc: '2.0', id: 0, method: 'tools/list', params }, extra)
       if (!('result' in response)) return undefined
       const tool = (response.result['tools'] as ListedTool[]).find((listed) => listed.name === name)
-      if (tool) return { name, durable: this.#isDurable(name), annotations: tool.annotations ?? {} }
+      if (tool)
+        return {
+          name,
+          durable: this.#registeredKind(name) === 'durable',
+          annotations: tool.annotations ?? {},
+        }
       cursor = response.result['nextCursor']
       if (cursor === undefined) return undefined
     }
     return undefined
+  }
+
+  /** What runs a request of the client here. */
+  handlerOf({ method, params }: JsonRpcRequest): HandlerKind {
+    return method === 'tools/call' ? this.#registeredKind(String(params?.['name'])) : 'plain'
+  }
+
+  #registeredKind(name: string): HandlerKind {
+    if (!this.#tools) return 'listed'
+    if (this.#isDurable(name)) return 'durable'
+    return isRepeatable(this.#registered(name)?.annotations) ? 'repeatable' : 'plain'
+  }
+
+  /** Both majors keep registered tools under this name. If one does not, and behind HTTP, tools are only seen in the list. */
+  get #tools() {
+    return (this.#server as RegistersTools)._registeredTools
   }
 
   /** A plain tool that says it changes nothing. One that is durable has steps to record; a server behind HTTP is not asked. */
@@ -237,9 +275,8 @@ export class Host implements CallHost {
     return says && !this.#inner && !this.#isDurable(name)
   }
 
-  /** Both majors keep registered tools under this name. If one does not, annotations still say what may run again. */
   #registered(name: string): RegisteredTool | undefined {
-    return (this.#server as RegistersTools)._registeredTools?.[name]
+    return this.#tools && Object.hasOwn(this.#tools, name) ? this.#tools[name] : undefined
   }
 
   #isDurable(name: string) {
@@ -358,7 +395,7 @@ export class Host implements CallHost {
 
   async #startOver(id: string) {
     const running = this.#running.get(id)
-    if (!running || !(await running.mayRunAgain(running.request)) || !this.#running.has(id)) return false
+    if (!running || !(await running.mayRunAgain()) || !this.#running.has(id)) return false
     if (running.target.isJournaled) await (await running.target.journaled()).startOver()
     return true
   }
@@ -379,11 +416,6 @@ export class Host implements CallHost {
 }
 
 const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
-
-/** Which handler a wrapped server runs is not to be seen from here: one that is durable says so in the journal before it begins. */
-function noting(run: RunningCall, call: Call): RunningCall {
-  return { ...run, onBegin: () => call.record({ durable: true }) }
-}
 
 /** What a handler sends with the SDK itself while it is replayed for comparison goes nowhere. */
 async function sendInReplay(replay: ReplayLog, message: JsonRpcMessage) {

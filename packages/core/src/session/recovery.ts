@@ -1,3 +1,4 @@
+import type { HandlerKind } from '../call/record.js'
 import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 
@@ -16,10 +17,10 @@ const REPEATABLE = new Set([
   'tools/list',
 ])
 
-/** What is known of a tool when one of its calls is taken over. */
+/** What is known of a tool when one of its calls is taken over: what it is now, by the server that would run it. */
 export type RecoveredTool = {
   name: string
-  /** Its handler is a `durableTool`. */
+  /** Its handler is a `durableTool`; false too where that can't be seen, which is behind `handler` and `upstream`. */
   durable: boolean
   annotations: { idempotentHint?: boolean; readOnlyHint?: boolean; [hint: string]: unknown }
 }
@@ -30,16 +31,27 @@ export type RecoveredCall = {
   params: Record<string, unknown> | undefined
   /** For `tools/call`, if the server lists the tool. */
   tool: RecoveredTool | undefined
+  /** What the interrupted run was one of: `tool` may have changed since. */
+  interrupted: HandlerKind
   /** The number of the run that would follow: 2 or more. */
   attempt: number
 }
 
-/** Whether a call may be run again. */
-export function mayRunAgain({ method, tool }: RecoveredCall): boolean {
+/**
+ * Whether a call may be run again by a handler of the kind `now`. What has run decides, since it has had its effects: what a
+ * durable handler has recorded only a durable one reads, and what a plain one has done is nowhere. What runs next must
+ * agree.
+ */
+export function mayRunAgain({ method, tool, interrupted }: RecoveredCall, now: HandlerKind): boolean {
   if (REPEATABLE.has(method)) return true
-  if (method !== 'tools/call' || !tool) return false
-  return tool.durable || tool.annotations.idempotentHint === true || tool.annotations.readOnlyHint === true
+  if (method !== 'tools/call' || !tool || interrupted === 'plain') return false
+  if (interrupted === 'durable') return now === 'durable' || now === 'listed'
+  return isRepeatable(tool.annotations) || (interrupted === 'repeatable' && now === 'durable')
 }
+
+/** A tool that says that a second call does nothing more. */
+export const isRepeatable = (annotations: RecoveredTool['annotations'] | undefined) =>
+  annotations?.idempotentHint === true || annotations?.readOnlyHint === true
 
 /** How a call ends that may not be run again. No call hangs. */
 export function outcomeUnknown({ id, method, params }: JsonRpcRequest): JsonRpcResponse {

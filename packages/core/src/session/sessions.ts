@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Call, DispatchTarget } from '../call/call.js'
+import { Call } from '../call/call.js'
+import type { DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
 import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
+import type { HandlerKind } from '../call/record.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -144,6 +146,14 @@ export class Sessions {
     this.#dispatch(call, call.runOn(host), call.scope, host, all)
   }
 
+  /** What will run requests of a session on this node, as far as that can be told before they are recorded. */
+  handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly HandlerKind[] | undefined {
+    if (this.#services.inner)
+      return requests.map(({ method }) => (method === 'tools/call' ? 'listed' : 'plain'))
+    const host = this.hosts.peek(sessionId)
+    return host && requests.map((request) => host.handlerOf(request))
+  }
+
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
   async recover({ call, request, runs }: TakenOver): Promise<TakeoverOutcome> {
     const { logger, settings } = this.#services
@@ -173,7 +183,8 @@ export class Sessions {
     }
     let outcome: TakeoverOutcome = 'unknown'
     for (const [dispatched, interrupted] of call.runOn(host)) {
-      if (!runs.durable && !(await this.#mayRunAgain(host, interrupted, call.attempt, extra))) {
+      const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
+      if (!(await this.#mayRunAgain(host, interrupted, run, extra))) {
         await call.respond(dispatched, outcomeUnknown(interrupted))
         continue
       }
@@ -184,11 +195,17 @@ export class Sessions {
     return outcome
   }
 
-  async #mayRunAgain(host: Host, { method, params }: JsonRpcRequest, attempt: number, extra: MessageExtra) {
+  async #mayRunAgain(
+    host: Host,
+    request: JsonRpcRequest,
+    { attempt, interrupted }: { attempt: number; interrupted: HandlerKind },
+    extra: MessageExtra,
+  ) {
     if (attempt === 1) return true
+    const { method, params } = request
     const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
-    const recovered = { method, params, tool, attempt }
-    return this.#services.recover?.(recovered) ?? mayRunAgain(recovered)
+    const recovered = { method, params, tool, interrupted, attempt }
+    return this.#services.recover?.(recovered) ?? mayRunAgain(recovered, host.handlerOf(request))
   }
 
   /** Runs requests that are not journaled from the start. */
@@ -278,9 +295,11 @@ export class Sessions {
   ) {
     const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
-    const again = (request: JsonRpcRequest) =>
-      this.#mayRunAgain(host, request, 'attempt' in target ? Number(target.attempt) + 1 : 2, extra)
     for (const [dispatched, request] of pending) {
+      // As the journal has it now: the dispatch notes what will run.
+      const interrupted = target instanceof Call ? target.handlerOf(request) : 'plain'
+      const attempt = target instanceof Call ? target.attempt + 1 : 2
+      const again = () => this.#mayRunAgain(host, request, { attempt, interrupted }, extra)
       const filter = stateKey(request) === undefined ? undefined : keepState
       host.dispatch(dispatched, { request, target, filter, mayRunAgain: again }, extra)
     }

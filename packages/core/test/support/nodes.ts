@@ -43,6 +43,8 @@ export type NodesOptions = {
   sdk?: Sdk
   /** What the nodes are given; default server objects. */
   host?: HostKind
+  /** What makes the server objects of a node, in place of the fixture's. */
+  serverOf?: (node: number) => ServerFactory
   settings?: Partial<CommonOptions & { server: ServerFactory }>
 }
 
@@ -76,6 +78,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     around,
     wrapFetch,
     sdk = 'v1',
+    serverOf,
     settings,
   } = options
   const storage = openStorage(store)
@@ -104,7 +107,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     stores.push(own)
     const server = (session: SessionInfo) => {
       made.push({ node: name, session })
-      return fixture(name, world)
+      return serverOf ? serverOf(index)(session) : fixture(name, world)
     }
     const common = { store: own, logger: capture(logs) }
     const mcp =

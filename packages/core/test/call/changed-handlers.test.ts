@@ -1,0 +1,104 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { describe, expect, test } from 'vitest'
+import { durableTool } from '../../src/index.js'
+import { EarlierRuns } from '../../src/call/earlier-runs.js'
+import { encodeRecord } from '../../src/call/record.js'
+import type { CallRecord } from '../../src/call/record.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes, NodesOptions } from '../support/nodes.js'
+import { LATEST, Session, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { waitAt } from '../support/tools.js'
+
+const KINDS = ['plain', 'repeatable', 'durable'] as const
+type Kind = (typeof KINDS)[number]
+
+/** What a deploy has made of the one tool of a server: each node has its own version of it. */
+function version(kind: Kind, node: number, nodes: () => Nodes) {
+  const server = new McpServer({ name: kind, version: '1' })
+  const run = async (signal: AbortSignal) => {
+    const { world } = nodes()
+    world.happened.add(`effect of ${kind}`)
+    await waitAt(`gate ${node}`, { world, signal })
+    return { content: [{ type: 'text' as const, text: `run by ${kind}` }] }
+  }
+  const annotations = kind === 'repeatable' ? { idempotentHint: true } : {}
+  if (kind === 'durable')
+    server.registerTool(
+      'order',
+      {},
+      durableTool((_args, ctx) => run(ctx.signal)),
+    )
+  else server.registerTool('order', { annotations }, ({ signal }) => run(signal))
+  return server
+}
+
+async function deployed(kinds: Kind[], options: NodesOptions) {
+  const nodes: Nodes = await startNodes({
+    ...options,
+    count: kinds.length,
+    serverOf: (node) => () => version(kinds[node] ?? 'plain', node, () => nodes),
+  })
+  return nodes
+}
+
+/** A call on one node goes on on the next one; `known`: its node has the server object before the call is recorded. */
+async function takenOver(nodes: Nodes, known: boolean) {
+  const session = await Session.begin(nodes, { node: known ? 0 : 1 })
+  const stream = await session.call('order')
+  const priming = await stream.next()
+  await nodes.world.happened.until('started gate 0')
+  await nodes.mcp(0).close({ graceMs: 0 })
+  nodes.world.gates.open('gate 1')
+  await using resumed = await session.stream(priming?.id, { node: 1 })
+  return (await resumed.messages()).map(textOf).at(-1)
+}
+
+/** Effects of the run that was interrupted must neither be repeated by other code, nor be lost to it. */
+const RUNS_AGAIN: Record<Kind, readonly Kind[]> = {
+  plain: [],
+  repeatable: ['repeatable', 'durable'],
+  durable: ['durable'],
+}
+
+describe.each(STORES)('a deploy while a call is open, %s', (store) => {
+  const changes = KINDS.flatMap((was) =>
+    KINDS.flatMap((is) => [true, false].map((known) => ({ was, is, known }))),
+  )
+  test.each(changes)('$was, $is now; the server object was there: $known', async ({ was, is, known }) => {
+    await using nodes = await deployed([was, is], { store })
+    const result = await takenOver(nodes, known)
+    if (RUNS_AGAIN[was].includes(is)) expect(result).toBe(`run by ${is}`)
+    else expect(result).toMatch(/order was interrupted.*not run again/)
+  })
+})
+
+describe('what a journal says of handlers', () => {
+  const journal = (...records: CallRecord[]) =>
+    new EarlierRuns(records.map((record, n) => ({ id: `1-${n + 1}`, data: encodeRecord(record) })))
+  const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'order' } } as const
+  const request = { messages: [message, { ...message, id: 2 }], batch: true, protocol: LATEST, node: 'n' }
+
+  test('no word means a plain one, as in journals of earlier versions', () => {
+    expect(journal({ kind: 'request', request }).handlers).toEqual(['plain', 'plain'])
+  })
+
+  test('the last word counts, for each request', () => {
+    const begun: CallRecord = {
+      kind: 'request',
+      request: { ...request, handlers: ['repeatable', 'durable'] },
+    }
+    expect(journal(begun).handlers).toEqual(['repeatable', 'durable'])
+    const { handlers } = journal(
+      begun,
+      { kind: 'handler', handler: { kind: 'durable', request: 0 } },
+      { kind: 'handler', handler: { kind: 'plain', request: 1 } },
+    )
+    expect(handlers).toEqual(['durable', 'plain'])
+  })
+
+  test('the word that earlier versions had for wrapped handlers is understood', () => {
+    const old: CallRecord = { kind: 'inner', inner: { durable: true } }
+    expect(journal({ kind: 'request', request }, old).handlers).toEqual(['durable', 'durable'])
+  })
+})
