@@ -3,11 +3,16 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: '18349ef3563016cfc992cde1fe560128333d73fc',
+  sha: 'ea2248a8e414bfa4909196a0e0e27b91254f37b5',
   lua: `-- Checks the principal of a session and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms
 -- Returns nil, or { label, version, delivered, 1 when the expiry moved }.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -16,8 +21,8 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
@@ -585,11 +590,16 @@ return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
 }
 
 export const keepAlive: Script = {
-  sha: '98212d5029f0482aeb5ff30fde4cd947bb7b59cd',
+  sha: '8088b6f26def436003725a7cfa22921632172c34',
   lua: `-- Slides the expiry of a session, and of those of the named calls that are open.
 -- KEYS  session, out
 -- ARGV  ttl in ms, call ids...
 -- Returns nil without such a session, else { principal, 1 when the expiry moved }.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -598,24 +608,24 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 local principal = redis.call('HGET', KEYS[1], 'p')
 if not principal then
   return false
 end
-local ttl = tonumber(ARGV[1])
+local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[1]))
 for i = 2, #ARGV do
   -- A closed call keeps the shorter expiry that its closing gave it.
   if redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[i]) == 1 then
     local journal = KEYS[1] .. ':call:' .. ARGV[i]
-    redis.call('PEXPIRE', journal, ttl)
-    redis.call('PEXPIRE', journal .. ':in', ttl)
+    expire_with(KEYS[1], journal)
+    expire_with(KEYS[1], journal .. ':in')
   end
 end
-return { principal, slide(KEYS[1], KEYS[2], ttl) }
+return { principal, moved }
 `,
 }
 
@@ -1006,7 +1016,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '2bf38761cb947c5605a1952473e13873d7b55408',
+  sha: 'adbe77561f1d774fdb20a83425d38a3f95d7e8fe',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1054,6 +1064,11 @@ local function open_call(KEYS, ARGV)
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -1062,8 +1077,8 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
@@ -1141,7 +1156,7 @@ end
 
 local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -1271,7 +1286,7 @@ return keeping_state(ARGV[2], put_state)
 }
 
 export const keptRecordCall: Script = {
-  sha: '7843f0e4d12072b5e443be466663d5da63c133e3',
+  sha: '3624ebd4295489576193acc01880d6fac4f368ea',
   lua: `-- As record-call, with a history.
 -- KEYS  those of record-call, history
 -- ARGV  those of record-call, ms to keep, most entries
@@ -1320,6 +1335,11 @@ local function record_call(KEYS, ARGV)
 --       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -1328,8 +1348,8 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
@@ -1452,12 +1472,17 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '06bd193131f525814502b862ac56bcb9cb38fa83',
+  sha: '9a02261c273dccc5a1f2bc9634c60dbc37c60403',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -1466,8 +1491,8 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
@@ -1545,7 +1570,7 @@ end
 
 local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -1819,13 +1844,18 @@ return redis.call('HGET', KEYS[1], 'k:' .. ARGV[1])
 }
 
 export const recordCall: Script = {
-  sha: '29b96999f006f53ef935bf8d2b5388eaaa94e1fd',
+  sha: '44c054b2db75498556e64fccc72d118ed450cac7',
   lua: `-- Admits, and writes the journal of a call that has ended already.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, data of the response, how many ms later that was written, ms to retain,
 --       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
 -- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -1834,8 +1864,8 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,

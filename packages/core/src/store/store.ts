@@ -90,6 +90,8 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   /**
    * Opens a call: admits as `admit` does, then creates its journal with `data` as the first entry, all or nothing.
    * When an open call has the same first request key, or a closed one has kept it, nothing is created and the answer is `attached` to that call.
+   * An open call lives as long as its session at most, and at least until the expiry that the session had when the call was
+   * opened, or last named by `keepAlive`.
    */
   openCall(call: NewCall): Promise<OpenedCall>
 

@@ -31,6 +31,28 @@ export function sessionExpiryContract(create: CreateStores) {
     expect(await peer.readSession(scope)).toBeUndefined()
   })
 
+  test('an open call ends with its session, however late it was opened or kept alive', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store, { ttlMs: 2 * KEPT })
+    const kept = await open(store, scope, { ttlMs: 2 * KEPT })
+    // So soon a store may leave the expiry of the session where it is.
+    await sleep(KEPT / 20)
+    const opened = await open(peer, scope, { ttlMs: 2 * KEPT })
+    await peer.keepAlive(scope, [kept.callId], 2 * KEPT)
+    await waitFor('expired', gone(scope))
+    const late = [kept, opened].map(({ callId, epoch }) => ({
+      scope,
+      callId,
+      id: `${epoch}-2`,
+      data: 'late',
+    }))
+    expect(await store.appendQuietly(late)).toEqual(['gone', 'gone'])
+    for (const { callId, id, data } of late) {
+      expect(await peer.appendCall(scope, callId, [{ id, data }])).toBe('gone')
+      expect(await store.claimCall(scope, callId, { from: 'node-1', to: 'node-2', data })).toBeUndefined()
+    }
+  })
+
   test.each(['admit', 'keepAlive', 'openCall'] as const)(
     '%s slides the expiry, of the logs too',
     SLOW,

@@ -7,13 +7,13 @@ local principal = redis.call('HGET', KEYS[1], 'p')
 if not principal then
   return false
 end
-local ttl = tonumber(ARGV[1])
+local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[1]))
 for i = 2, #ARGV do
   -- A closed call keeps the shorter expiry that its closing gave it.
   if redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[i]) == 1 then
     local journal = KEYS[1] .. ':call:' .. ARGV[i]
-    redis.call('PEXPIRE', journal, ttl)
-    redis.call('PEXPIRE', journal .. ':in', ttl)
+    expire_with(KEYS[1], journal)
+    expire_with(KEYS[1], journal .. ':in')
   end
 end
-return { principal, slide(KEYS[1], KEYS[2], ttl) }
+return { principal, moved }

@@ -37,7 +37,7 @@ end
 
 local id = new_epoch() .. '-1'
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
 for i = 8, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])

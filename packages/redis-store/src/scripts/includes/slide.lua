@@ -1,3 +1,8 @@
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request.
 local function slide(session, out, ttl)
@@ -6,7 +11,7 @@ local function slide(session, out, ttl)
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
-  redis.call('PEXPIRE', out, ttl)
-  redis.call('PEXPIRE', session .. ':state', ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
   return 1
 end
