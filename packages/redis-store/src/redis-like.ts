@@ -1,5 +1,5 @@
 /**
- * What the store needs of a client. `Redis` (single server, Sentinel) and `Cluster` of ioredis 6 have it.
+ * What the store needs of a client. `Redis` (single server, Sentinel) and `Cluster` of ioredis 5.9 and 6 have it.
  * The client is the application's: the store neither configures nor closes it.
  */
 export interface RedisLike {

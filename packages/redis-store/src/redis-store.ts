@@ -25,6 +25,7 @@ import type {
 } from '@mcp-durable/core'
 import { Client } from './client.js'
 import type { Added } from './client.js'
+import { checkClient, checkOptions } from './check-options.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
 import type { RedisLike } from './redis-like.js'
@@ -52,6 +53,8 @@ const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
  * connection like it, for wake-ups. Redis must not evict keys (`maxmemory-policy noeviction`).
  */
 export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
+  checkClient(client)
+  checkOptions(options)
   return new RedisStore(partsOf(client, options))
 }
 

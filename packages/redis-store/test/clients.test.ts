@@ -75,3 +75,31 @@ test('many stores on one client add few listeners', async () => {
   await Promise.all(stores.map((store) => store.close()))
   client.disconnect()
 })
+
+test.each([
+  [
+    'an address',
+    'redis://user:secret@host',
+    "takes a client, not an address: redisStore(new Redis('redis://",
+  ],
+  ['nothing', undefined, 'was given undefined'],
+  ['options of a client', { host: 'localhost' }, 'takes a client of ioredis'],
+])('%s is not taken for a client', (_, client, words) => {
+  const open = () => redisStore(client as never)
+  expect(open).toThrow(TypeError)
+  expect(open).toThrow(words)
+  expect(open).not.toThrow('secret')
+})
+
+test.each([
+  [{ prefx: 'shop' }, "has no option 'prefx'. There are: prefix, deadlineMs"],
+  ['shop', "options are an object, as in { prefix: 'shop' }"],
+  [{ prefix: '{shop}' }, "'prefix' must be a text without braces"],
+  [{ prefix: '' }, "'prefix' must be"],
+  [{ deadlineMs: '5s' }, "'deadlineMs' must be a number of milliseconds"],
+  [{ deadlineMs: Number.POSITIVE_INFINITY }, "'deadlineMs' must be"],
+])('options %o are refused by name', (options, words) => {
+  const client = new Redis({ lazyConnect: true })
+  expect(() => redisStore(client, options as never)).toThrow(words)
+  client.disconnect()
+})

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { storeContract } from '@mcp-durable/core/testing'
 import { redisStore } from '@mcp-durable/redis-store'
+import { Cluster } from 'ioredis'
+import { Cluster as Cluster5 } from 'ioredis5'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startRedisCluster, type RedisCluster } from '../../../test-support/index.js'
 import { counted, LIMITS, newCall, newSession } from './support.js'
@@ -9,16 +11,21 @@ let cluster: RedisCluster
 beforeAll(async () => void (cluster = await startRedisCluster({ masters: 3 })))
 afterAll(() => cluster[Symbol.asyncDispose]())
 
-storeContract('[D-3] Redis Cluster', () => {
-  const prefix = `test-${randomUUID()}`
-  const clients = [cluster.client(), cluster.client()]
-  const [store, peer] = clients.map((client) => redisStore(client, { prefix }))
-  return {
-    store: store!,
-    peer: peer!,
-    dispose: async () => clients.forEach((client) => client.disconnect()),
-  }
-})
+for (const [name, connect] of [
+  ['ioredis 6', () => new Cluster(cluster.nodes)],
+  ['ioredis 5', () => new Cluster5(cluster.nodes)],
+] as const) {
+  storeContract(`[D-3] Redis Cluster, ${name}`, () => {
+    const prefix = `test-${randomUUID()}`
+    const clients = [connect(), connect()]
+    const [store, peer] = clients.map((client) => redisStore(client, { prefix }))
+    return {
+      store: store!,
+      peer: peer!,
+      dispose: async () => clients.forEach((client) => client.disconnect()),
+    }
+  })
+}
 
 test('quiet entries of one session are one command, so that none of them is missing before another', async () => {
   const { client, sent } = counted(cluster.client())

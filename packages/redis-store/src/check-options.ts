@@ -1,0 +1,41 @@
+import type { RedisStoreOptions } from './redis-store.js'
+
+const EXAMPLE = "redisStore(new Redis('redis://HOST:PORT')), with Redis of ioredis"
+/** Timers of Node.js wrap around beyond it. */
+const MOST_MS = 2 ** 31 - 1
+
+/** An address is not repeated: it may hold a password. */
+export function checkClient(client: unknown) {
+  if (typeof client === 'string' || client instanceof URL)
+    throw new TypeError(`redisStore() takes a client, not an address: ${EXAMPLE}.`)
+  const has = (name: string) => typeof (client as Record<string, unknown> | undefined)?.[name] === 'function'
+  if (typeof client !== 'object' || client === null)
+    throw new TypeError(`redisStore() takes a client, and was given ${String(client)}: ${EXAMPLE}.`)
+  if (!['evalsha', 'duplicate', 'on'].every(has))
+    throw new TypeError(`redisStore() takes a client of ioredis, and was given something else: ${EXAMPLE}.`)
+}
+
+const CHECKS: {
+  [Name in keyof Required<RedisStoreOptions>]: [isRight: (value: unknown) => boolean, right: string]
+} = {
+  prefix: [
+    // A brace would choose the slots of a Cluster.
+    (prefix) => typeof prefix === 'string' && prefix !== '' && !/[{}]/.test(prefix),
+    'a text without braces, that is not empty',
+  ],
+  deadlineMs: [(ms) => typeof ms === 'number' && ms > 0 && ms <= MOST_MS, 'a number of milliseconds above 0'],
+}
+
+export function checkOptions(options: unknown) {
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError("redisStore(client, options): options are an object, as in { prefix: 'shop' }.")
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(CHECKS, name) ? CHECKS[name as keyof typeof CHECKS] : undefined
+    if (!check) throw new TypeError(`redisStore() has no option '${name}'. There are: ${NAMES}.`)
+    const [isRight, right] = check
+    if (value !== undefined && !isRight(value))
+      throw new TypeError(`redisStore(): '${name}' must be ${right}.`)
+  }
+}
+
+const NAMES = Object.keys(CHECKS).join(', ')
