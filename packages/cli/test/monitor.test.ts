@@ -195,13 +195,10 @@ test('other commands on a screen', LONG, async () => {
     ['doctor', ['doctor'], 30, 'noeviction'],
   ] as const) {
     const env = { REDIS_URL: demo.url, FORCE_COLOR: '1' }
-    await using terminal = await Terminal.start([process.execPath, MAIN, ...args], {
-      columns: 120,
-      rows,
-      env,
-    })
+    const size = { columns: 130, rows }
+    await using terminal = await Terminal.start([process.execPath, MAIN, ...args], { ...size, env })
     await terminal.shows(shown)
     await terminal.shows('ended with')
-    await keepScreen(name, terminal, { columns: 130, rows })
+    await keepScreen(name, terminal, size)
   }
 })

@@ -1,6 +1,8 @@
+import { width } from '../../src/show/text.js'
+
 /** Sizes in px of a character of the font, and of what is around the text. */
-const CHAR = { width: 8, height: 18, size: 13.3 }
-const MARGIN = 12
+export const CHAR = { width: 8, height: 18, size: 13.3 }
+export const MARGIN = 12
 
 const colors: Record<string, string> = {
   31: '#f2777a',
@@ -12,13 +14,18 @@ const colors: Record<string, string> = {
 const ESC = String.fromCodePoint(27)
 /** A sequence that sets colours, if there is one, and the text behind it. */
 const STYLED = new RegExp(`(?:${ESC}\\[([\\d;]*)m)?([^${ESC}]*)`, 'g')
+/** Words with one space between them: what no renderer draws in another way. */
+const PIECE = /\S+(?: \S+)*/g
 const TEXT = '#d3d0c8'
 const GROUND = '#1f1f1f'
 
 type Style = { color: string; bold: boolean; dim: boolean; inverse: boolean }
 const unstyled: Style = { color: TEXT, bold: false, dim: false, inverse: false }
 
-/** A terminal's screen with its colours as a picture. Only the sequences that set colours are understood. */
+/**
+ * A terminal's screen with its colours as a picture. Only the sequences that set colours are understood. Every piece of
+ * text says where it stands, because renderers differ in what they make of spaces; `desc` holds the plain screen.
+ */
 export function toSvg(screen: string, columns: number): string {
   const lines = screen.replace(/\n+$/, '').split('\n')
   let style = unstyled
@@ -28,17 +35,21 @@ export function toSvg(screen: string, columns: number): string {
     for (const [, codes, text] of line.matchAll(STYLED)) {
       if (codes !== undefined) style = codes.split(';').reduce(applied, style)
       if (text === undefined || text === '') continue
-      parts.push(drawText(text, style, { column, row }))
-      column += lengthOf(text)
+      if (style.inverse) parts.push(drawGround(text, style, { column, row }))
+      for (const { 0: piece, index } of text.matchAll(PIECE)) {
+        parts.push(drawText(piece, style, { column: column + width(text.slice(0, index)), row }))
+      }
+      column += width(text)
     }
     return parts.join('')
   })
-  const width = columns * CHAR.width + 2 * MARGIN
-  const height = lines.length * CHAR.height + 2 * MARGIN
+  const size = { x: columns * CHAR.width + 2 * MARGIN, y: lines.length * CHAR.height + 2 * MARGIN }
+  const plain = lines.map((line) => line.replaceAll(STYLED, '$2').trimEnd()).join('\n')
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.x} ${size.y}" width="${size.x}" height="${size.y}" role="img">`,
+    `<desc>${escaped(plain)}</desc>`,
     `<rect width="100%" height="100%" rx="6" fill="${GROUND}"/>`,
-    `<g font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${CHAR.size}" style="white-space: pre">`,
+    `<g font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${CHAR.size}">`,
     ...drawn.filter((line) => line !== ''),
     '</g>',
     '</svg>',
@@ -46,23 +57,24 @@ export function toSvg(screen: string, columns: number): string {
   ].join('\n')
 }
 
-function drawText(text: string, style: Style, { column, row }: { column: number; row: number }): string {
-  if (text.trim() === '' && !style.inverse) return ''
-  const x = MARGIN + column * CHAR.width
-  const y = MARGIN + row * CHAR.height
-  const length = lengthOf(text) * CHAR.width
-  const ground = style.inverse
-    ? `<rect x="${x}" y="${y}" width="${length}" height="${CHAR.height}" fill="${style.color}"/>`
-    : ''
+type Place = { column: number; row: number }
+const left = ({ column }: Place) => MARGIN + column * CHAR.width
+const top = ({ row }: Place) => MARGIN + row * CHAR.height
+
+function drawGround(text: string, { color }: Style, at: Place): string {
+  return `<rect x="${left(at)}" y="${top(at)}" width="${width(text) * CHAR.width}" height="${CHAR.height}" fill="${color}"/>`
+}
+
+function drawText(text: string, style: Style, at: Place): string {
   const attributes = [
-    `x="${x}"`,
-    `y="${y + CHAR.height - 5}"`,
+    `x="${left(at)}"`,
+    `y="${top(at) + CHAR.height - 5}"`,
     `fill="${style.inverse ? GROUND : style.color}"`,
-    `textLength="${length}"`,
+    `textLength="${width(text) * CHAR.width}"`,
     ...(style.bold ? ['font-weight="bold"'] : []),
     ...(style.dim ? ['opacity="0.6"'] : []),
   ]
-  return `${ground}<text ${attributes.join(' ')}>${escaped(text)}</text>`
+  return `<text ${attributes.join(' ')}>${escaped(text)}</text>`
 }
 
 function applied(style: Style, code: string): Style {
@@ -87,6 +99,5 @@ function applied(style: Style, code: string): Style {
   }
 }
 
-const lengthOf = (text: string) => Array.from(text).length
 const escaped = (text: string) =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
