@@ -7,16 +7,14 @@ import { registerHanging } from './hanging.js'
 const info = { name: 'bench', version: '1.0.0' }
 const addInput = { a: z.number(), b: z.number() }
 const add = { description: 'Adds two numbers', inputSchema: addInput }
-/** What is true of `add`. */
-const onlyReads = { annotations: { readOnlyHint: true } }
 const sum = ({ a, b }: { a: number; b: number }) => ({
   content: [{ type: 'text' as const, text: String(a + b) }],
 })
 
 /** The server of every contestant with the SDK 1.x: the tool `add`, and one that reports its progress. */
-export function createServer(annotated: object = onlyReads): McpServer {
+export function createServer(): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', { ...add, ...annotated }, sum)
+  server.registerTool('add', add, sum)
   server.registerTool(
     'progress',
     { description: 'Reports progress, then answers', inputSchema: { steps: z.number() } },
@@ -32,20 +30,17 @@ export function createServer(annotated: object = onlyReads): McpServer {
   return server
 }
 
-/** The same, with an `add` that does not say that it only reads. */
-export const createUnannotatedServer = () => createServer({})
-
 /** The same with the SDK 2.x. */
 export function createServer2(): McpServer2 {
   const server = new McpServer2(info)
-  server.registerTool('add', { ...add, ...onlyReads, inputSchema: z.object(addInput) }, sum)
+  server.registerTool('add', { ...add, inputSchema: z.object(addInput) }, sum)
   return server
 }
 
 /** A server of usual size: `add`, and 19 tools beside it. */
 export function createServerOf20(): McpServer {
   const server = new McpServer(info)
-  server.registerTool('add', { ...add, ...onlyReads }, sum)
+  server.registerTool('add', add, sum)
   for (let number = 1; number < 20; number++) {
     const inputSchema = {
       query: z.string(),

@@ -11,19 +11,12 @@ import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { Redis } from 'ioredis'
-import {
-  createDurableServer,
-  createServer,
-  createServer2,
-  createServerOf20,
-  createUnannotatedServer,
-} from './add-server.js'
+import { createDurableServer, createServer, createServer2, createServerOf20 } from './add-server.js'
 import { addMaking } from './making.js'
 
 export const kinds = [
   'durable-redis',
   'durable-memory',
-  'durable-unannotated',
   'durable-of-20',
   'sdk',
   'sdk-events',
@@ -41,7 +34,6 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
   const app = new Hono()
   switch (kind) {
     case 'durable-redis':
-    case 'durable-unannotated':
     case 'durable-of-20': {
       const redis = new Redis(redisUrl)
       redis.on('error', () => undefined)
@@ -75,7 +67,6 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
 
 const servers = {
   'durable-redis': createDurableServer,
-  'durable-unannotated': createUnannotatedServer,
   'durable-of-20': createServerOf20,
 }
 

@@ -13,13 +13,11 @@ const entrants = {
   sdk: { kind: 'sdk', for: [] },
   redis: { kind: 'durable-redis', for: [] },
   memory: { kind: 'durable-memory', for: ['calls-memory'] },
-  unannotated: { kind: 'durable-unannotated', for: ['calls-unannotated', 'latency-unannotated'] },
   always: { kind: 'durable-redis', for: ['calls-redis-always'] },
   'hono-mcp': { kind: 'hono-mcp', for: ['calls-hono-mcp'] },
   'sdk-2': { kind: 'sdk-2', for: ['calls-sdk-2'] },
 } as const satisfies Record<string, { kind: Kind; for: readonly RowName[] }>
 type EntrantName = keyof typeof entrants
-const latencyRows: readonly RowName[] = ['latency', 'latency-unannotated']
 /** Whose time is looked at by layer. */
 const budgeted: ReadonlySet<string> = new Set(['sdk', 'redis', 'memory'])
 
@@ -31,8 +29,6 @@ export const calls: Group = {
     'calls-memory',
     'latency',
     'p99',
-    'calls-unannotated',
-    'latency-unannotated',
     'calls-redis-always',
     'calls-hono-mcp',
     'calls-sdk-2',
@@ -52,11 +48,10 @@ async function run(bench: Bench): Promise<Measurements> {
     field.push(new Entrant(name, redis, cleanup.use(await Contestant.start(kind, redis.url))))
   }
   const [sdk, redis] = field
-  const unannotated = field.find(({ name }) => name === 'unannotated')
-  const wantsLatency = latencyRows.some(bench.wants)
-  const busy = calls.rows.filter(bench.wants).every((row) => latencyRows.includes(row)) ? [] : field
+  const wantsLatency = bench.wants('latency')
+  const busy = calls.rows.filter(bench.wants).every((row) => row === 'latency') ? [] : field
   for (const entrant of field) await entrant.warmUp(bench)
-  const single = wantsLatency ? [sdk!, redis!, ...(unannotated ? [unannotated] : [])] : []
+  const single = wantsLatency ? [sdk!, redis!] : []
   // One client alone twice in each round: its times change the most.
   const turns = [
     ...single.map((entrant) => () => entrant.alone(bench)),
@@ -82,8 +77,6 @@ function measurements(bench: Bench, field: ReadonlyMap<string, Entrant>): Measur
     'calls-memory': compare(rates('memory'), rates('sdk')),
     latency: compare(p50s('redis'), allowed),
     p99: compare(p99s('redis'), p99s('sdk')),
-    'calls-unannotated': compare(rates('unannotated'), rates('sdk')),
-    'latency-unannotated': compare(p50s('unannotated'), allowed),
     'calls-redis-always': compare(rates('always'), rates('sdk')),
     'calls-hono-mcp': compare(rates('redis'), rates('hono-mcp')),
     'calls-sdk-2': compare(rates('redis'), rates('sdk-2')),

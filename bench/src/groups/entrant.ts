@@ -87,7 +87,7 @@ export class Entrant {
   }
 
   get #isDurableOnRedis() {
-    return /^durable-(redis|unannotated)$/.test(this.#contestant.kind)
+    return this.#contestant.kind === 'durable-redis'
   }
 
   async #cpuUsed() {

@@ -126,7 +126,6 @@ class Node implements Durable {
       server: options.server ?? ((session) => inner!.make(session)),
       inner,
       recover: options.recover,
-      isBusy,
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
     this.#handsOver = options.store !== undefined

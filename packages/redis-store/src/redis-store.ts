@@ -3,7 +3,6 @@ import type {
   AppendOptions,
   CallAppended,
   CloseCall,
-  EndedCall,
   Entry,
   EntryId,
   LogName,
@@ -231,18 +230,6 @@ class RedisStore extends Ownership implements Store {
     )
     if (moved) this.#refresh(scope, principal, ttlMs)
     return opened
-  }
-
-  async recordCall(call: EndedCall) {
-    const { scope, callId, principal, data, response, after, ttlMs, retainMs, keepKey, version } = call
-    const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
-    const args = [replies.encodePrincipal(principal), expiry(ttlMs), callId, data, response, after]
-    args.push(expiry(retainMs), keepKey ? '1' : '', version, call.requestKeys[0] ?? '')
-    const { recorded, moved } = replies.decodeRecorded(
-      await this.write(scripts.recordCall, scripts.keptRecordCall, scope, keys, args),
-    )
-    if (moved) this.#refresh(scope, principal, ttlMs)
-    return recorded
   }
 
   async appendCall(

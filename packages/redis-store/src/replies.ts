@@ -1,14 +1,6 @@
 import type { Added } from './client.js'
 import { isRefusal, storeError } from './errors.js'
-import type {
-  Admission,
-  Entry,
-  HistoryEntry,
-  OpenedCall,
-  RecordedCall,
-  StateEntry,
-  StoredSession,
-} from '@mcp-durable/core'
+import type { Admission, Entry, HistoryEntry, OpenedCall, StateEntry, StoredSession } from '@mcp-durable/core'
 
 /** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
 
@@ -75,17 +67,6 @@ export function decodeOpened(reply: unknown): { opened: OpenedCall; moved: boole
   if (status === 'opened') return { opened: { status, id: value, admission }, moved }
   if (status === 'attached') return { opened: { status, callId: value, admission }, moved }
   return { opened: { status: 'limit' }, moved }
-}
-
-export function decodeRecorded(reply: unknown): { recorded: RecordedCall; moved: boolean } {
-  const [status, ...rest] = reply as [string, ...string[]]
-  if (status === 'unknown') return { recorded: { status }, moved: false }
-  const { admission, moved } = admitted(rest)
-  const value = rest[4] ?? ''
-  if (status === 'attached') return { recorded: { status, callId: value, admission }, moved }
-  if (status === 'stale') return { recorded: { status }, moved }
-  const response = `${value.split('-', 1)[0]}-2`
-  return { recorded: { status: 'recorded', request: value, response, admission }, moved }
 }
 
 /** Of as many entries; the reply names those that failed. Throws what is an outcome of none. */

@@ -1016,7 +1016,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: 'adbe77561f1d774fdb20a83425d38a3f95d7e8fe',
+  sha: 'b81838239d976768db0cd618f3f07a0ac6d1a633',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1096,47 +1096,27 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
--- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
--- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
--- the same request if that is open or its key was kept.
-local function admit_call(KEYS, principal, ttl, request_key)
-  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
-  if session[1] ~= principal then
-    return nil
-  end
-  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
-  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-  if mine then
-    return session, moved, mine[1]
-  end
-  local first = session[5]
-  if first and has_journal(KEYS[1], first) then
-    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-    return session, moved, nil, first
-  end
-  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
-  if ended and has_journal(KEYS[1], ended) then
-    return session, moved, nil, ended
-  end
-  return session, moved
-end
-
-local function new_epoch()
-  local clock = redis.call('TIME')
-  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-end
-local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
-if not session then
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
+local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
+
+local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine)
+  return reply('opened', mine[1])
 end
-if same then
+local same = session[5]
+if same and has_journal(KEYS[1], same) then
+  redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
+end
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+if ended and has_journal(KEYS[1], ended) then
+  return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
@@ -1154,7 +1134,8 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local id = new_epoch() .. '-1'
+local clock = redis.call('TIME')
+local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
@@ -1285,148 +1266,6 @@ return keeping_state(ARGV[2], put_state)
 `,
 }
 
-export const keptRecordCall: Script = {
-  sha: '3624ebd4295489576193acc01880d6fac4f368ea',
-  lua: `-- As record-call, with a history.
--- KEYS  those of record-call, history
--- ARGV  those of record-call, ms to keep, most entries
--- Returns what record-call does.
--- What follows is also kept in the history of the session: the last of KEYS. The last two of ARGV: ms to keep, most entries.
-local most_kept = table.remove(ARGV)
-local kept_ms = table.remove(ARGV)
-local history = KEYS[#KEYS]
-local function keep(log, id, data)
-  redis.call('XADD', history, 'MAXLEN', '=', most_kept, '*', 'l', log, 'i', id, 'd', data)
-end
-local function trim_history()
-  local clock = redis.call('TIME')
-  local oldest = clock[1] * 1000 + math.floor(clock[2] / 1000) - kept_ms
-  redis.call('XTRIM', history, 'MINID', '=', string.format('%.0f', math.max(oldest, 0)))
-  redis.call('PEXPIRE', history, kept_ms)
-end
--- What a script appends to a log, once however often it is repeated.
-local function keeping_log(key, log, script)
-  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-  local reply = script(KEYS, ARGV)
-  local added = redis.call('XRANGE', key, last and '(' .. last[1] or '-', '+')
-  for _, entry in ipairs(added) do
-    keep(log, entry[1], entry[2][2])
-  end
-  if added[1] then
-    trim_history()
-  end
-  return reply
-end
--- What a script changes of the state of a session.
-local function keeping_state(data, script)
-  local version = redis.call('HGET', KEYS[1], 'v')
-  local reply = script(KEYS, ARGV)
-  local newer = redis.call('HGET', KEYS[1], 'v')
-  if newer and newer ~= version then
-    keep('state', newer, data)
-    trim_history()
-  end
-  return reply
-end
-local function record_call(KEYS, ARGV)
--- Admits, and writes the journal of a call that has ended already.
--- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, data of the response, how many ms later that was written, ms to retain,
---       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
--- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
--- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
--- A key expires in the same millisecond as its session, whose expiry may not just have been set.
-local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
-end
-
--- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, ttl)
-  local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
-    return 0
-  end
-  redis.call('PEXPIRE', session, ttl)
-  expire_with(session, out)
-  expire_with(session, session .. ':state')
-  return 1
-end
--- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
-local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
-    end
-  end
-end
-
--- A journal may have expired under an owner that died; its requests are not open any more.
-local function has_journal(session, call_id)
-  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
-end
--- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
--- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
--- the same request if that is open or its key was kept.
-local function admit_call(KEYS, principal, ttl, request_key)
-  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
-  if session[1] ~= principal then
-    return nil
-  end
-  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
-  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-  if mine then
-    return session, moved, mine[1]
-  end
-  local first = session[5]
-  if first and has_journal(KEYS[1], first) then
-    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-    return session, moved, nil, first
-  end
-  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
-  if ended and has_journal(KEYS[1], ended) then
-    return session, moved, nil, ended
-  end
-  return session, moved
-end
-
-local function new_epoch()
-  local clock = redis.call('TIME')
-  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-end
-local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[10])
-if not session then
-  return { 'unknown' }
-end
-local function reply(status, value)
-  return { status, session[2], session[3], session[4], moved, value }
-end
-if mine then
-  return reply('recorded', mine)
-end
-if same then
-  return reply('attached', same)
-end
-if tonumber(session[3]) > tonumber(ARGV[9]) then
-  return reply('stale', '')
-end
-
-local epoch = new_epoch()
-redis.call('XADD', KEYS[3], epoch .. '-1', 'd', ARGV[4], 'f', '')
-redis.call('XADD', KEYS[3], epoch .. '-2', 'd', ARGV[5], 't', ARGV[6])
-redis.call('PEXPIRE', KEYS[3], ARGV[7])
-if ARGV[8] == '1' then
-  redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[10], ARGV[3], 'PX', ARGV[7])
-  redis.call('HSET', KEYS[1], 'e', 1)
-end
-return reply('recorded', epoch .. '-1')
-end
-return keeping_log(KEYS[3], 'call:' .. ARGV[3], record_call)
-`,
-}
-
 export const listNodes: Script = {
   sha: '5c7314c20385200d8834cbf6c05f039b3593e5fa',
   lua: `-- The nodes, and how long ago each has beaten.
@@ -1472,7 +1311,7 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '9a02261c273dccc5a1f2bc9634c60dbc37c60403',
+  sha: '1331490337261e54f669a64050095f568490c93e',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -1510,47 +1349,27 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
--- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
--- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
--- the same request if that is open or its key was kept.
-local function admit_call(KEYS, principal, ttl, request_key)
-  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
-  if session[1] ~= principal then
-    return nil
-  end
-  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
-  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-  if mine then
-    return session, moved, mine[1]
-  end
-  local first = session[5]
-  if first and has_journal(KEYS[1], first) then
-    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-    return session, moved, nil, first
-  end
-  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
-  if ended and has_journal(KEYS[1], ended) then
-    return session, moved, nil, ended
-  end
-  return session, moved
-end
-
-local function new_epoch()
-  local clock = redis.call('TIME')
-  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-end
-local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
-if not session then
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
+local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
+
+local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine)
+  return reply('opened', mine[1])
 end
-if same then
+local same = session[5]
+if same and has_journal(KEYS[1], same) then
+  redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
+end
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+if ended and has_journal(KEYS[1], ended) then
+  return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
@@ -1568,7 +1387,8 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local id = new_epoch() .. '-1'
+local clock = redis.call('TIME')
+local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
@@ -1840,104 +1660,6 @@ export const readValue: Script = {
 -- ARGV  key
 -- Returns '<version> <data>', or nil.
 return redis.call('HGET', KEYS[1], 'k:' .. ARGV[1])
-`,
-}
-
-export const recordCall: Script = {
-  sha: '44c054b2db75498556e64fccc72d118ed450cac7',
-  lua: `-- Admits, and writes the journal of a call that has ended already.
--- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, data of the response, how many ms later that was written, ms to retain,
---       '1' to keep the request key for as long as the journal, version of the state that the call has seen, request key
--- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
--- with the status 'unknown' (alone), 'stale', 'attached' or 'recorded'.
--- A key expires in the same millisecond as its session, whose expiry may not just have been set.
-local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
-end
-
--- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
-local function slide(session, out, ttl)
-  local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
-    return 0
-  end
-  redis.call('PEXPIRE', session, ttl)
-  expire_with(session, out)
-  expire_with(session, session .. ':state')
-  return 1
-end
--- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
-local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
-    end
-  end
-end
-
--- A journal may have expired under an owner that died; its requests are not open any more.
-local function has_journal(session, call_id)
-  return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
-end
--- What opening a call and recording one that has ended have in common: they admit, and look whether the request is known.
--- Returns the session, 1 when the expiry moved, the first id of the call's own journal if it is there, and the call of
--- the same request if that is open or its key was kept.
-local function admit_call(KEYS, principal, ttl, request_key)
-  local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. request_key, 'e')
-  if session[1] ~= principal then
-    return nil
-  end
-  local moved = slide(KEYS[1], KEYS[2], tonumber(ttl))
-  local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
-  if mine then
-    return session, moved, mine[1]
-  end
-  local first = session[5]
-  if first and has_journal(KEYS[1], first) then
-    redis.call('HSET', KEYS[1], 'j:' .. first, 1)
-    return session, moved, nil, first
-  end
-  local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. request_key)
-  if ended and has_journal(KEYS[1], ended) then
-    return session, moved, nil, ended
-  end
-  return session, moved
-end
-
-local function new_epoch()
-  local clock = redis.call('TIME')
-  return string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
-end
-local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[10])
-if not session then
-  return { 'unknown' }
-end
-local function reply(status, value)
-  return { status, session[2], session[3], session[4], moved, value }
-end
-if mine then
-  return reply('recorded', mine)
-end
-if same then
-  return reply('attached', same)
-end
-if tonumber(session[3]) > tonumber(ARGV[9]) then
-  return reply('stale', '')
-end
-
-local epoch = new_epoch()
-redis.call('XADD', KEYS[3], epoch .. '-1', 'd', ARGV[4], 'f', '')
-redis.call('XADD', KEYS[3], epoch .. '-2', 'd', ARGV[5], 't', ARGV[6])
-redis.call('PEXPIRE', KEYS[3], ARGV[7])
-if ARGV[8] == '1' then
-  redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[10], ARGV[3], 'PX', ARGV[7])
-  redis.call('HSET', KEYS[1], 'e', 1)
-end
-return reply('recorded', epoch .. '-1')
 `,
 }
 

@@ -1,11 +1,11 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
-import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
 import { Members } from '../members.js'
 import type { Trace } from '../signals/telemetry.js'
 import { readAll, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { Admission, Entry, EntryId, NewCall, OpenedCall, RecordedCall } from '../store/store.js'
+import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
 import { EarlierRuns } from './earlier-runs.js'
@@ -39,15 +39,6 @@ export type CallOutcome =
   | { status: 'limit' }
 
 /** `recorded`: where its request and its response stand. */
-export type RecordOutcome =
-  | Exclude<RecordedCall, { status: 'recorded' }>
-  | {
-      status: 'recorded'
-      first: EntryId
-      response: Entry
-      admission: Admission
-    }
-
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns }
 
 /** The calls this node owns. */
@@ -100,30 +91,6 @@ export class Calls {
     const keepKey = idempotencyKey !== undefined
     const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey, handlers })
     return { status: 'opened', call, first: opened.id, admission: opened.admission }
-  }
-
-  /**
-   * Records a call that has run before it was recorded: for what only reads. Nothing is shown before this has resolved.
-   * `version`: of the session state it has seen.
-   */
-  async record(
-    request: CallRequest & { id: string },
-    response: JsonRpcResponse,
-    { version, ms }: { version: number; ms: number },
-  ): Promise<RecordOutcome> {
-    if (this.#isClosed) throw new NodeLeavingError()
-    const data = encodeRecord({ kind: 'response', message: response })
-    const recorded = await this.#services.store.recordCall({
-      ...this.#newCall(request),
-      response: data,
-      after: ms,
-      version,
-      retainMs: this.#services.resumeWindow,
-      keepKey: request.idempotencyKey !== undefined,
-    })
-    if (recorded.status !== 'recorded') return recorded
-    const { status, request: first, response: id, admission } = recorded
-    return { status, first, response: { id, data }, admission }
   }
 
   /** Opening the call failed, and it is not opened again. */

@@ -11,28 +11,19 @@ import type { CallOutcome, CallRequest, Calls, Opened } from './calls.js'
 const JOURNAL_AFTER_MS = 1000
 
 /**
- * How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. `stale`: it is in its
- * journal and has to be run, since what was run of it has not seen the newest state of the session. `caughtUp`: nothing
- * was appended after its request.
+ * How a deferred call goes on: with all its answers at once, as a journaled call, or not at all. `caughtUp`: nothing was
+ * appended after its request.
  */
 export type DeferredOutcome =
   | { status: 'answered'; responses: readonly JsonRpcResponse[] }
   | ({ status: 'journaled'; caughtUp: boolean } & Opened)
-  | ({ status: 'stale' } & Opened)
   | { status: 'cancelled' }
   | { status: 'abandoned' }
-  | { status: 'failed'; error: unknown }
   | Exclude<CallOutcome, { status: 'opened' }>
 
 type Answered = { dispatched: string; response: JsonRpcResponse }
 
-/** Where a request runs: a server object, and the state of the session that it had seen then. */
-export type DeferredHost = CallHost & { readonly version: number }
-
-/**
- * A request that runs before it is journaled. It becomes a journaled call when it sends something before its response,
- * or takes long: a second, or with `atOnce` as soon as it waits for anything.
- */
+/** A request that runs before it is journaled. It becomes a journaled call when it sends something before its response, or takes long. */
 export class DeferredCall implements DispatchTarget {
   readonly id = randomId()
   readonly requests: readonly JsonRpcRequest[]
@@ -40,8 +31,6 @@ export class DeferredCall implements DispatchTarget {
   readonly #calls: Calls
   readonly #request: CallRequest
   readonly #host: CallHost
-  /** What it may have seen of the session's state; it matters as long as nothing was admitted. */
-  readonly #version: number | undefined
   readonly #unanswered: Set<string>
   #answers: Answered[] = []
   #cancelled = 0
@@ -52,11 +41,10 @@ export class DeferredCall implements DispatchTarget {
   /** It was tried to journal the request, and nobody knows whether it is. */
   #mayBeOpen = false
 
-  constructor(calls: Calls, request: CallRequest, host: DeferredHost, { atOnce = false } = {}) {
+  constructor(calls: Calls, request: CallRequest, host: CallHost) {
     this.#calls = calls
     this.#request = request
     this.#host = host
-    this.#version = atOnce ? host.version : undefined
     this.requests = request.requests
     this.#unanswered = new Set(this.requests.map((_, index) => dispatchId(this.id, this.requests, index)))
     this.outcome = new Promise((resolve) => {
@@ -67,9 +55,7 @@ export class DeferredCall implements DispatchTarget {
         resolve(outcome)
       }
     })
-    // By then a handler that waits for nothing has answered.
-    if (atOnce) process.nextTick(() => this.#journalNow())
-    else this.#journalLater()
+    this.#journalLater()
   }
 
   pending(): Array<[dispatchId: string, request: JsonRpcRequest]> {
@@ -95,11 +81,6 @@ export class DeferredCall implements DispatchTarget {
   async journaled() {
     if (!this.open) throw new JournalClosedError()
     return this.#journal()
-  }
-
-  /** Before it says something beside its own stream: the store has let it in, and it has seen the newest state. */
-  async admitted() {
-    if (this.#version !== undefined && !this.#settled) await this.journaled()
   }
 
   async respond(dispatched: string, response: JsonRpcResponse) {
@@ -148,15 +129,6 @@ export class DeferredCall implements DispatchTarget {
     }, JOURNAL_AFTER_MS)
   }
 
-  #journalNow() {
-    if (!this.#settled) this.#journal().catch(() => undefined)
-  }
-
-  #stopAll(reason: string) {
-    for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, reason)
-    this.#unanswered.clear()
-  }
-
   #journal(): Promise<Call> {
     if (this.#journaled) return this.#journaled
     const journaled = this.#open()
@@ -164,9 +136,6 @@ export class DeferredCall implements DispatchTarget {
     journaled.catch((error: unknown) => {
       if (this.#journaled === journaled) this.#journaled = undefined
       this.#mayBeOpen ||= isUnknown(error)
-      if (this.#version === undefined || this.#settled) return
-      this.#stopAll('The request cannot go on.')
-      this.#settle({ status: 'failed', error })
     })
     return journaled
   }
@@ -175,16 +144,12 @@ export class DeferredCall implements DispatchTarget {
     const outcome = await this.#calls.open({ ...this.#request, id: this.id })
     this.#mayBeOpen = false
     if (outcome.status !== 'opened') {
-      this.#stopAll('The request cannot go on.')
+      for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, 'The request cannot go on.')
+      this.#unanswered.clear()
       this.#settle(outcome)
       throw new Error(`The request cannot be journaled: ${outcome.status}.`)
     }
     const { call, first, admission } = outcome
-    if (this.#version !== undefined && admission.version > this.#version) {
-      this.#stopAll('It is run again, with the newest state of the session.')
-      this.#settle({ status: 'stale', call, first, admission })
-      throw new Error('The request is run again.')
-    }
     call.runOn(this.#host)
     const answers = this.#answers.splice(0)
     for (const { dispatched, response } of answers) await call.respond(dispatched, response)

@@ -1,20 +1,18 @@
 import type { Call } from '../call/call.js'
-import type { Opened, RecordOutcome } from '../call/calls.js'
+import type { Opened } from '../call/calls.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
-import { isPromise } from '../context/maybe-promise.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/answer.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { AuthInfo } from '../options.js'
-import type { Host } from '../session/host.js'
 import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
 import type { MessageExtra } from '../session/transport.js'
 import { BEGINNING } from '../store/store.js'
-import type { Admission, EntryId, LogName } from '../store/store.js'
+import type { Admission, EntryId } from '../store/store.js'
 import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
-import { encodeEvent, eventId, primingEvent } from './events.js'
-import { eventHeaders, eventStreamResponse } from './event-stream.js'
+import { eventId, primingEvent } from './events.js'
+import { eventStreamResponse } from './event-stream.js'
 import { guardAccept, guardContentType, guardProtocolVersion, sessionIdOf } from './guard.js'
 import type { Exchange } from './exchange.js'
 import { json, refusalFor, refuse } from './replies.js'
@@ -22,8 +20,6 @@ import { json, refusalFor, refuse } from './replies.js'
 /** Journaled before it runs; what it did may matter although its answer was never read. */
 const JOURNALED = 'tools/call'
 const MAX_KEY_CHARS = 255
-
-type Recorded = Extract<RecordOutcome, { status: 'recorded' }>
 
 /** POST: one message of the client, or a batch. */
 export async function post(exchange: Exchange): Promise<Response> {
@@ -82,27 +78,6 @@ async function runJournaled(
   requests: readonly JsonRpcRequest[],
   batch: boolean,
 ): Promise<Response> {
-  const { services, principal } = exchange
-  const tool = batch ? undefined : toolOf(requests)
-  const reading =
-    tool === undefined
-      ? undefined
-      : services.sessions.hosts.reading(sessionId, principal, tool, extraOf(exchange))
-  const host = isPromise(reading) ? await reading : reading
-  if (!host) return openAndRun(exchange, sessionId, requests, batch)
-  try {
-    return await runAtOnce(exchange, sessionId, requests, host)
-  } finally {
-    services.sessions.hosts.answered(sessionId)
-  }
-}
-
-async function openAndRun(
-  exchange: Exchange,
-  sessionId: string,
-  requests: readonly JsonRpcRequest[],
-  batch: boolean,
-): Promise<Response> {
   const { services } = exchange
   const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
   prepareHost(exchange, sessionId)
@@ -125,39 +100,6 @@ function runOpened(exchange: Exchange, { call, first, admission }: Opened): Resp
   return response
 }
 
-/** The tool that is called, if that is all of the request. */
-function toolOf([request, ...others]: readonly JsonRpcRequest[]): string | undefined {
-  return others.length === 0 && request?.method === JOURNALED ? String(request.params?.['name']) : undefined
-}
-
-async function runAtOnce(
-  exchange: Exchange,
-  sessionId: string,
-  requests: readonly JsonRpcRequest[],
-  host: Host,
-): Promise<Response> {
-  const { calls, sessions } = exchange.services
-  const request = callRequest(exchange, sessionId, requests, false)
-  const { version } = host
-  const began = performance.now()
-  const { id, outcome } = sessions.runAtOnce(request, host, extraOf(exchange))
-  const ended = await outcome
-  if (ended.status !== 'answered') return goOn(exchange, sessionId, ended)
-  const [response] = ended.responses
-  const ms = Math.round(performance.now() - began)
-  const recorded = await calls.record({ ...request, id }, response!, { version, ms })
-  switch (recorded.status) {
-    case 'unknown':
-      throw refuse.sessionNotFound()
-    case 'attached':
-      return attach(exchange, sessionId, recorded.callId, recorded.admission)
-    case 'stale':
-      return openAndRun(exchange, sessionId, requests, false)
-    case 'recorded':
-      return recordedCall(exchange, { scope: sessionId, id }, recorded)
-  }
-}
-
 /** The call is in its journal and its stream is open: whatever goes wrong from here on is the call's response. */
 async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   const { sessions, logger } = exchange.services
@@ -167,8 +109,6 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
     const host =
       sessions.hosts.ready(scope, admission.version) ??
       (await call.whileStoreFails(() => sessions.hosts.get(scope, admission.version, extra)))
-    const tool = toolOf(call.requests)
-    if (tool !== undefined) sessions.hosts.noteReading(host, tool)
     sessions.run(call, host, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)
@@ -217,10 +157,6 @@ async function goOn(
         { after: outcome.first, caughtUp: outcome.caughtUp },
         outcome.admission,
       )
-    case 'stale':
-      // The server object hears first that the run before is called off: both have the same id there.
-      await endOfTurn()
-      return runOpened(exchange, outcome)
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'cancelled':
@@ -229,8 +165,6 @@ async function goOn(
       })
     case 'abandoned':
       throw refuse.unavailable('the session left this node. Try again.')
-    case 'failed':
-      throw outcome.error
     case 'unknown':
       throw refuse.sessionNotFound()
     case 'limit':
@@ -269,23 +203,9 @@ function streamCall(
 ): Response {
   const { services, outgoing } = exchange
   const log = `call:${id}` as const
-  const preamble = primingOf(exchange, log, from.after, label)
+  const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
   return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }
-
-/** The whole stream of a call that has ended already. */
-function recordedCall(
-  exchange: Exchange,
-  { scope, id }: { scope: string; id: string },
-  { first, response, admission: { label } }: Recorded,
-): Response {
-  const log = `call:${id}` as const
-  const { event = '' } = encodeEvent(log, response)
-  return new Response(primingOf(exchange, log, first, label) + event, { headers: eventHeaders(scope) })
-}
-
-const primingOf = ({ services }: Exchange, log: LogName, first: EntryId, label: string) =>
-  canPrime(label) ? primingEvent(eventId(log, first), services.settings.retry) : ''
 
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
   const admission = await services.sessions.admit(sessionId, principal)

@@ -62,8 +62,6 @@ export type HostServices = {
 /** The SDK server object of one session on this node. */
 export class Host implements CallHost {
   readonly id = randomId()
-  /** Whose session it is. */
-  readonly principal: string | undefined
   /** Version of the newest session state that the server object has seen. */
   version = 0
   /** By `performance.now()`, of which no two uses get the same time: which of two was later decides who goes. */
@@ -83,8 +81,7 @@ export class Host implements CallHost {
   #inbox: Promise<() => void> | undefined
   #closed = false
 
-  private constructor(server: ServerObject, { sessionId, principal }: SessionInfo, services: HostServices) {
-    this.principal = principal
+  private constructor(server: ServerObject, { sessionId }: SessionInfo, services: HostServices) {
     this.#server = server
     this.#inner = isInner(server) ? server : undefined
     this.#services = services
@@ -269,12 +266,6 @@ export class Host implements CallHost {
     return (this.#server as RegistersTools)._registeredTools
   }
 
-  /** A plain tool that says it changes nothing. One that is durable has steps to record; a server behind HTTP is not asked. */
-  onlyReads(name: string): boolean {
-    const says = this.#registered(name)?.annotations?.readOnlyHint === true
-    return says && !this.#inner && !this.#isDurable(name)
-  }
-
   #registered(name: string): RegisteredTool | undefined {
     return this.#tools && Object.hasOwn(this.#tools, name) ? this.#tools[name] : undefined
   }
@@ -354,7 +345,6 @@ export class Host implements CallHost {
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
-    if (log instanceof RequestLog && log.target instanceof DeferredCall) await log.target.admitted()
     await this.#services.standalone.send(message, options?.once)
   }
 

@@ -1,40 +1,29 @@
-import type { Watch, Watcher } from '../store/watcher.js'
+import type { Watcher } from '../store/watcher.js'
 import type { Host } from './host.js'
 
 /** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
 export const CANCELLED = 'cancelled'
 
-/**
- * Hears for a server object what other nodes say of its session. It begins when somebody needs it. What only reads does
- * not: the store lets it in with its response or not at all, and if a cancellation is not heard, it ran in vain.
- */
+/** Hears for a server object what other nodes say of its session. */
 export class Listening {
   /** Whose requests are cancelled, once it is there. */
   host: Host | undefined
   /** The session was deleted. */
   gone = false
-  #ended = false
-  #watch: Watch | undefined
-  readonly #begin: () => Watch
+  /** Resolves when it hears everything from now on; rejects if the store is away now. */
+  readonly active: Promise<void>
+  readonly end: () => void
 
   constructor(watcher: Watcher, sessionId: string, onDeleted: () => void) {
-    this.#begin = () =>
-      watcher.watch(sessionId, CANCELLED, ({ topic, value }) => {
-        if (topic === CANCELLED) this.host?.cancelDeferred(value)
-        if (topic !== 'deleted') return
-        this.gone = true
-        onDeleted()
-      })
-  }
-
-  /** Resolves when it hears everything from now on; rejects if the store is away now. */
-  begin(): Promise<void> {
-    if (this.#ended) return Promise.resolve()
-    return (this.#watch ??= this.#begin()).active
-  }
-
-  end() {
-    this.#ended = true
-    this.#watch?.end()
+    const { active, end } = watcher.watch(sessionId, CANCELLED, ({ topic, value }) => {
+      if (topic === CANCELLED) this.host?.cancelDeferred(value)
+      if (topic !== 'deleted') return
+      this.gone = true
+      onDeleted()
+    })
+    this.active = active
+    this.end = end
+    // What fails here, fails where it is waited for.
+    active.catch(() => undefined)
   }
 }

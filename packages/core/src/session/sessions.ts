@@ -39,7 +39,6 @@ export type SessionServices = {
   /** Set if the server objects stand for a server behind HTTP. */
   inner: InnerOrigin | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
-  isBusy: () => boolean
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
 }
@@ -75,7 +74,6 @@ export class Sessions {
       validateEffects: settings.validateEffects,
       hostIdle: settings.hostIdle,
       maxHosts: settings.maxHosts,
-      isBusy: services.isBusy,
     })
   }
 
@@ -212,19 +210,6 @@ export class Sessions {
   runDeferred(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
     const deferred = new DeferredCall(this.#services.calls, request, host)
     this.#dispatch(deferred, deferred.pending(), request.scope, host, extra)
-    return deferred
-  }
-
-  /** Runs a call that only reads: it is recorded with its response, or as soon as it waits for anything. */
-  runAtOnce(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
-    const deferred = new DeferredCall(this.#services.calls, request, host, { atOnce: true })
-    const closers = this.#closersOf({ scope: request.scope, id: deferred.id }, request.protocol)
-    const { closeSSEStream } = closers
-    if (closeSSEStream) {
-      // Its stream opens when it is known how the call goes on.
-      closers.closeSSEStream = () => void deferred.outcome.then(() => setImmediate(closeSSEStream))
-    }
-    this.#dispatch(deferred, deferred.pending(), request.scope, host, { ...extra, ...closers })
     return deferred
   }
 

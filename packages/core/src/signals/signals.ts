@@ -30,9 +30,7 @@ export type Signals = {
   readonly call?: ((run: Run, message: JsonRpcRequest, received?: Request) => Observed<'call'>) | undefined
   readonly step?: (<T>(run: Run, step: ObservedStep, work: () => Promise<T>) => Promise<T>) | undefined
   readonly takeover?: ((takeover: Takeover) => Observed<'takeover'>) | undefined
-  /** `sinceMs`: for how long it has been under way. */
-  readonly rebuild?:
-    (<T>(sessionId: string, work: () => Promise<T>, sinceMs: number) => Promise<T>) | undefined
+  readonly rebuild?: (<T>(sessionId: string, work: () => Promise<T>) => Promise<T>) | undefined
   readonly sessionBegun?: Tell<'sessionBegun'> | undefined
   readonly sessionEnded?: Tell<'sessionEnded'> | undefined
   /** The function that is returned says that the stream is closed. */
@@ -141,8 +139,8 @@ function takeovers(tell: Tell<'takeover'> | undefined, spans: Spans | undefined)
 
 function rebuilds(tell: Tell<'rebuild'> | undefined, spans: Spans | undefined): Signals['rebuild'] {
   if (!tell && !spans) return undefined
-  return async (sessionId, work, sinceMs) => {
-    const observed = new Observed<'rebuild'>(tell, spans?.rebuild(sinceMs), sinceMs)
+  return async (sessionId, work) => {
+    const observed = new Observed<'rebuild'>(tell, spans?.rebuild())
     try {
       const made = await observed.run(work)
       observed.end({ sessionId, outcome: 'done' })

@@ -18,7 +18,7 @@ export interface Spans {
   step(run: Run, step: string): Span<'step'>
   /** Goes on with the trace in which the call was begun, on whichever node. */
   takeover(requests: readonly JsonRpcRequest[], trace: Trace | undefined, sinceMs: number): Span<'takeover'>
-  rebuild(sinceMs: number): Span<'rebuild'>
+  rebuild(): Span<'rebuild'>
   /** Runs what shall leave no spans, not even those of the application. */
   untraced<T>(work: () => T): T
   /** What is to be kept of the current trace, so that another node can go on with it. */

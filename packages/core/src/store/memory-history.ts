@@ -93,7 +93,6 @@ export function keepingStore(
       keepState(scope, entry.data, () => store.putState(scope, entry, options)),
     append: (scope, log, data, options) => keepLog(scope, log, () => store.append(scope, log, data, options)),
     openCall: (call) => keepLog(call.scope, `call:${call.callId}`, () => store.openCall(call)),
-    recordCall: (call) => keepLog(call.scope, `call:${call.callId}`, () => store.recordCall(call)),
     appendCall: (scope, callId, ...rest) =>
       keepLog(scope, `call:${callId}`, () => store.appendCall(scope, callId, ...rest)),
     appendQuietly: (entries) => {

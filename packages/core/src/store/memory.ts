@@ -9,13 +9,11 @@ import type {
   Admission,
   CallAppended,
   CloseCall,
-  EndedCall,
   Entry,
   NewCall,
   OpenedCall,
   QuietEntry,
   QuietlyAppended,
-  RecordedCall,
   Store,
   StoredSession,
   WatchListener,
@@ -186,8 +184,9 @@ class MemoryStore extends MemoryNodes implements Store {
   openCall: Store['openCall'] = (call) => answer(this.#openCall(call))
 
   #openCall(call: NewCall): OpenedCall {
-    const session = this.#admitted(call)
-    if (!session) return { status: 'unknown' }
+    const session = this.#live(call.scope)
+    if (!session || session.principal !== call.principal) return { status: 'unknown' }
+    session.expiresAt = Date.now() + call.ttlMs
     const name = `call:${call.callId}`
     const mine = session.logs.get(name)
     if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
@@ -198,42 +197,6 @@ class MemoryStore extends MemoryNodes implements Store {
     session.logs.set(name, logOf([{ id, data: call.data }]))
     for (const key of call.requestKeys) session.openCalls.set(key, { callId: call.callId, owner: call.owner })
     return { status: 'opened', id, admission: admission(session) }
-  }
-
-  recordCall: Store['recordCall'] = (call) => answer(this.#recordCall(call))
-
-  #recordCall(call: EndedCall): RecordedCall {
-    const session = this.#admitted(call)
-    if (!session) return { status: 'unknown' }
-    const name = `call:${call.callId}`
-    const recorded = (request: string): RecordedCall => {
-      const response = `${splitId(request)[0]}-2`
-      return { status: 'recorded', request, response, admission: admission(session) }
-    }
-    const mine = session.logs.get(name)
-    if (mine) return recorded(mine.firstId)
-    const existing = sameRequest(session, call)
-    if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
-    if (session.version > call.version) return { status: 'stale' }
-    const epoch = this.#clock()
-    const log = logOf([
-      { id: `${epoch}-1`, data: call.data },
-      { id: `${epoch}-2`, data: call.response },
-    ])
-    session.logs.set(name, log)
-    retain(session, call.callId, log, call)
-    return recorded(log.firstId)
-  }
-
-  #admitted({
-    scope,
-    principal,
-    ttlMs,
-  }: Pick<NewCall, 'scope' | 'principal' | 'ttlMs'>): Session | undefined {
-    const session = this.#live(scope)
-    if (!session || session.principal !== principal) return undefined
-    session.expiresAt = Date.now() + ttlMs
-    return session
   }
 
   appendCall: Store['appendCall'] = (...append) => answer(this.#appendCall(...append))

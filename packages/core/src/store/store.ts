@@ -96,13 +96,6 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   openCall(call: NewCall): Promise<OpenedCall>
 
   /**
-   * Writes the journal of a call that has ended before it was recorded, request and response at once, after admitting as
-   * `admit` does. It is never open, and answers `attached` as `openCall` does. `stale`: the session has newer state than
-   * `version`, and nothing was written.
-   */
-  recordCall(call: EndedCall): Promise<RecordedCall>
-
-  /**
    * Appends to a call's journal: all entries or none. Ids are chosen by the call's owner and grow.
    * `fenced`: the journal already holds a higher id of another owner. `gone`: the journal does not exist any more.
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
@@ -202,19 +195,6 @@ export type OpenedCall =
   | { status: 'attached'; callId: string; admission: Admission }
   | { status: 'unknown' }
   | { status: 'limit' }
-export type EndedCall = Pick<NewCall, 'scope' | 'callId' | 'principal' | 'requestKeys' | 'data' | 'ttlMs'> &
-  Pick<CloseCall, 'retainMs' | 'keepKey'> & {
-    response: string
-    /** As of `NewEntry`. */
-    after: number
-    /** Of the session state that the call has seen. */
-    version: number
-  }
-export type RecordedCall =
-  | { status: 'recorded'; request: EntryId; response: EntryId; admission: Admission }
-  | { status: 'attached'; callId: string; admission: Admission }
-  | { status: 'stale' }
-  | { status: 'unknown' }
 export type CallAppended = 'appended' | 'fenced' | 'gone' | 'conflict'
 export type QuietlyAppended = Exclude<CallAppended, 'conflict'>
 /** A value of a scope changes from one version to the next. */

@@ -92,8 +92,8 @@ export class OtelSpans implements Spans {
     }))
   }
 
-  rebuild(sinceMs: number): Span<'rebuild'> {
-    return this.#begin<'rebuild'>({ name: 'rebuild', sinceMs }, ({ sessionId, outcome }) => ({
+  rebuild(): Span<'rebuild'> {
+    return this.#begin<'rebuild'>({ name: 'rebuild' }, ({ sessionId, outcome }) => ({
       attributes: { 'mcp_durable.session': shortId(sessionId), 'mcp_durable.outcome': outcome },
       isError: outcome === 'failed',
     }))

@@ -1,7 +1,6 @@
 import { describe } from 'vitest'
 import { callContract } from './call-contract.js'
 import { callFenceContract } from './call-fence-contract.js'
-import { endedCallContract } from './ended-call-contract.js'
 import { historyContract } from './history-contract.js'
 import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
@@ -22,7 +21,6 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('logs', () => logContract(createStores))
     describe('calls', () => callContract(createStores))
     describe('fence and end of calls', () => callFenceContract(createStores))
-    describe('calls that have ended before they are recorded', () => endedCallContract(createStores))
     describe('wake-ups', () => watchContract(createStores))
     describe('ownership', () => ownershipContract(createStores))
     describe('values', () => valuesContract(createStores))

@@ -5,19 +5,27 @@
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
--- include: admit-call
-local session, moved, mine, same = admit_call(KEYS, ARGV[1], ARGV[2], ARGV[7])
-if not session then
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
+local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
   return { status, session[2], session[3], session[4], moved, value }
 end
+
+local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
 if mine then
-  return reply('opened', mine)
+  return reply('opened', mine[1])
 end
-if same then
+local same = session[5]
+if same and has_journal(KEYS[1], same) then
+  redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
+end
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+if ended and has_journal(KEYS[1], ended) then
+  return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
 local requests = #ARGV - 6
@@ -35,7 +43,8 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
-local id = new_epoch() .. '-1'
+local clock = redis.call('TIME')
+local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
