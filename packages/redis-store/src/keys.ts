@@ -35,6 +35,11 @@ export class Keys {
     return `${this.session(scope)}:state`
   }
 
+  /** What outlives the calls of a session, by when it goes. */
+  ended(scope: string) {
+    return `${this.session(scope)}:ended`
+  }
+
   /** What is kept of a session past its end. */
   history(scope: string) {
     return `${this.session(scope)}:history`

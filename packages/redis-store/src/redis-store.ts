@@ -25,6 +25,7 @@ import type {
 import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
+import type { Deadline } from './deadline.js'
 import { Keys } from './keys.js'
 import { Ownership } from './ownership.js'
 import type { RedisLike } from './redis-like.js'
@@ -43,6 +44,8 @@ export type RedisStoreOptions = {
 
 /** How long a repeated nonce is recognised, in ms. */
 const NONCE_MS = 60_000
+/** How many journals of ended calls one script deletes. */
+const ENDED_AT_ONCE = 1000
 const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 
 /**
@@ -129,14 +132,22 @@ class RedisStore extends Ownership implements Store {
 
   async deleteSession(scope: string, principal: string | undefined) {
     const deadline = this.client.deadline()
-    const args = [replies.encodePrincipal(principal), NONCE_MS]
+    const args = [replies.encodePrincipal(principal), NONCE_MS, ENDED_AT_ONCE]
     // A client that sends it again after a broken connection must hear that it was this one that deleted.
     const keys = [...this.keys.core(scope), this.keys.once(scope, randomUUID())]
-    const deleted = await this.client.run(scripts.deleteSession, keys, args, deadline)
-    if (Number(deleted) === 0) return false
-    // The session is gone, whatever becomes of its index entries; those expire.
-    await this.#index.remove(scope, principal, deadline).catch(() => undefined)
+    const left = await this.client.run(scripts.deleteSession, keys, args, deadline)
+    if (left === null) return false
+    // The session is gone, and nothing of it can be read any more. What can't be deleted now expires.
+    const dropped = Number(left) > 0 ? this.#dropEnded(scope, deadline) : undefined
+    await Promise.allSettled([dropped, this.#index.remove(scope, principal, deadline)])
     return true
+  }
+
+  /** In steps that hold up nobody for long. */
+  async #dropEnded(scope: string, deadline: Deadline) {
+    const drop = () =>
+      this.client.run(scripts.dropEnded, [this.keys.session(scope)], [ENDED_AT_ONCE], deadline)
+    while (Number(await drop()) > 0);
   }
 
   async history(scope: string, { from, to, after, limit }: HistoryPage) {

@@ -34,11 +34,34 @@ return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], tonumber(AR
 }
 
 export const append: Script = {
-  sha: '5f207aa4045b260315d67b53aacaee6c988b0f0c',
+  sha: '46260a8cc941a61ec6dbb7ea84fc0b3e8c154548',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
 -- Returns the id, or nil.
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
+end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
   return false
@@ -57,6 +80,11 @@ else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
+  -- An inbox of no open call: of a server object, or of a call that has just ended.
+  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
+    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+  end
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
 local news = ARGV[4] .. ' ' .. id
@@ -70,7 +98,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '2119cd130ae42a5e3cdec1f84310c3a973e0e635',
+  sha: '279cf539025c3e41a1cf028745b6a419206dda6c',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -96,6 +124,29 @@ local function change_value(session, state, key, how, data)
   redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
+end
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
@@ -139,6 +190,7 @@ if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 7])
   end
   for i = change + 7, #ARGV do
     -- By now the same request may be another call.
@@ -148,6 +200,7 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
@@ -332,12 +385,11 @@ return 'created'
 }
 
 export const deleteSession: Script = {
-  sha: 'dea3fe18080a8a679a5e1aa2463422d69dc5500e',
-  lua: `-- Deletes a session, its standalone log and its open calls, and wakes its watchers. Journals of
--- closed calls can't be read without the session, and expire soon.
+  sha: '9362d94c71c7fb73df6d3a172f419d6860bf58e6',
+  lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
--- ARGV  principal, ms to remember the nonce
--- Returns 1, or 0 when there is no such session of this principal.
+-- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most
+-- Returns how much of that is left, or nil when there is no such session of this principal.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
@@ -353,11 +405,35 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
+end
+local most = tonumber(ARGV[3])
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  return 1
+  return drop_ended(KEYS[1], most)
 end
 if redis.call('HGET', KEYS[1], 'p') ~= ARGV[1] then
-  return 0
+  return false
 end
 each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
@@ -366,7 +442,7 @@ end)
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
-return 1
+return drop_ended(KEYS[1], most)
 `,
 }
 
@@ -387,6 +463,39 @@ for i = 3, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[i])
 end
 return 1
+`,
+}
+
+export const dropEnded: Script = {
+  sha: 'c3d6e52a6b2c1e269ba909d84369fe568962b0e5',
+  lua: `-- Deletes some of what outlived the calls of a session that is gone.
+-- KEYS  session
+-- ARGV  most
+-- Returns how many are left.
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
+end
+return drop_ended(KEYS[1], tonumber(ARGV[1]))
 `,
 }
 
@@ -456,7 +565,7 @@ return {
 }
 
 export const forgetSession: Script = {
-  sha: '29df98f4b10d0e7c9c71928154878218718d2c52',
+  sha: 'a2ddd3ebab81c9f3410e9b0e218c6cf6c96044ef',
   lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
@@ -480,8 +589,15 @@ local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
 end
--- Journals of calls that have ended are named by the history only.
 local calls = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1] .. ':ended', 0, -1)) do
+  local call_id = string.match(name, '^call:([^:]+)$')
+  if call_id then
+    calls[call_id] = true
+  else
+    redis.call('UNLINK', KEYS[1] .. ':' .. name)
+  end
+end
 each_field(KEYS[1], 'o:', function(call_id)
   calls[call_id] = true
 end)
@@ -498,7 +614,7 @@ for call_id in pairs(calls) do
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':ended')
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
@@ -630,7 +746,7 @@ return { principal, moved }
 }
 
 export const keptAppend: Script = {
-  sha: 'f14b21e6ecc8cc999f04696773da8662b82bacdb',
+  sha: '498bf735c55f301a15a874f5d81abbacb56f0ce4',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -677,6 +793,29 @@ local function append(KEYS, ARGV)
 -- KEYS  session, log, once
 -- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
 -- Returns the id, or nil.
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
+end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
   return false
@@ -695,6 +834,11 @@ else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
+  -- An inbox of no open call: of a server object, or of a call that has just ended.
+  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
+    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+  end
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
 local news = ARGV[4] .. ' ' .. id
@@ -710,7 +854,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: 'cd535b827571cdaa9146576773fd981b1c6cfefc',
+  sha: 'a854061b66f8d62c81ad8c20f8a4e93fe09a7523',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -779,6 +923,29 @@ local function change_value(session, state, key, how, data)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    redis.call('UNLINK', key, key .. ':in')
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list)
+end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
@@ -821,6 +988,7 @@ if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 7])
   end
   for i = change + 7, #ARGV do
     -- By now the same request may be another call.
@@ -830,6 +998,7 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then

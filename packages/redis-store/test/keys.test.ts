@@ -1,6 +1,7 @@
+import { redisStore } from '@mcp-durable/redis-store'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
-import { HOUR, keysOf, LIMITS, newCall, newSession, once, openStore } from './support.js'
+import { counted, HOUR, keysOf, LIMITS, newCall, newSession, once, openStore } from './support.js'
 
 test('every key has an expiry, in every state of a session', async () => {
   await using opened = openStore()
@@ -30,7 +31,7 @@ test('every key has an expiry, in every state of a session', async () => {
   await store.keepAlive(scope, [call.callId], HOUR)
   await store.saveDelivered(scope, '5-5')
   await check()
-  expect((await keysOf(client, prefix)).filter((key) => !key.includes(':once:'))).toHaveLength(8)
+  expect((await keysOf(client, prefix)).filter((key) => !key.includes(':once:'))).toHaveLength(9)
   const close = { requestKeys: call.requestKeys, retainMs: 1000 }
   await store.appendCall(scope, call.callId, [{ id: `${epoch}-3`, data: 'x' }], close)
   await check()
@@ -163,4 +164,49 @@ test('a session that is used longer than it was made for stays in the indexes', 
   const [principal = ''] = (await keysOf(client, prefix)).filter((key) => key.includes(':principal:'))
   await waitFor(async () => Number(await client.zscore(principal, session.id)) > Date.now() + HOUR)
   expect(await client.pttl(principal)).toBeGreaterThan(HOUR)
+})
+
+test('a session goes with all its ended calls, in steps, and leaves only what is forgotten within a minute', async () => {
+  await using opened = openStore()
+  const { client, sent } = counted(opened.client)
+  const store = redisStore(client, { prefix: opened.prefix })
+  const session = newSession()
+  await store.createSession(session, LIMITS)
+  const end = async () => {
+    const call = newCall(session.id)
+    const opening = await store.openCall(call)
+    if (opening.status !== 'opened') throw new Error(opening.status)
+    const close = { requestKeys: call.requestKeys, retainMs: HOUR, keepKey: true }
+    const entry = { id: opening.id.replace(/1$/, '2'), data: 'response' }
+    await store.appendCall(session.id, call.callId, [entry], close)
+  }
+  for (let n = 0; n < 12; n++) await Promise.all(Array.from({ length: 100 }, end))
+  sent.length = 0
+  expect(await store.deleteSession(session.id, 'alice')).toBe(true)
+  const steps = sent.filter((command) => command === 'evalsha').length
+  expect(steps, '2400 keys by the thousand, and two indexes').toBe(3 + 2)
+  const left = (await keysOf(opened.client, opened.prefix)).filter((key) => !key.includes(':once:'))
+  expect(left).toEqual([])
+})
+
+test('the list of ended calls forgets those whose journals have expired, and goes with the last one', async () => {
+  await using opened = openStore()
+  const { store, client, prefix } = opened
+  const session = newSession()
+  await store.createSession(session, LIMITS)
+  const end = async (retainMs: number) => {
+    const call = newCall(session.id)
+    const opening = await store.openCall(call)
+    if (opening.status !== 'opened') throw new Error(opening.status)
+    const close = { requestKeys: call.requestKeys, retainMs }
+    const entry = { id: opening.id.replace(/1$/, '2'), data: 'response' }
+    await store.appendCall(session.id, call.callId, [entry], close)
+    return call.callId
+  }
+  const list = `${prefix}:{${session.id}}:ended`
+  const brief = await end(50)
+  await waitFor(async () => (await client.exists(`${prefix}:{${session.id}}:call:${brief}`)) === 0)
+  const next = await end(200)
+  expect(await client.zrange(list, '0', '-1')).toEqual([`call:${next}`])
+  await waitFor(async () => (await client.exists(list)) === 0, { what: 'the list gone' })
 })

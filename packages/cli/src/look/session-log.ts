@@ -34,7 +34,7 @@ export class SessionLog {
     this.id = id
   }
 
-  /** Calls that have ended are found among all keys, so that is done once. */
+  /** Those that have ended too. */
   async findCalls() {
     for (const callId of await this.#inspect.calls.of(this.id)) this.noteCall(callId)
   }

@@ -6,6 +6,7 @@ import {
   waitFor,
   HOUR,
   listen,
+  newCall,
   newSession,
   NO_LIMIT,
   once,
@@ -146,6 +147,29 @@ export function sessionContract(create: CreateStores) {
     expect(await peer.appendCall(scope, call.callId, [{ id: `${call.epoch}-2`, data: 'late' }])).toBe('gone')
     expect(await peer.deleteSession(scope, 'alice')).toBe(false)
     expect((await peer.listSessions(undefined, 10)).ids).toEqual([])
+  })
+
+  test('delete leaves nothing behind that a later session of the same id could read', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const running = await open(store, scope)
+    const ended = await open(store, scope)
+    const close = { requestKeys: ended.requestKeys, retainMs: HOUR, keepKey: true }
+    const response = [{ id: `${ended.epoch}-2`, data: 'response' }]
+    await store.appendCall(scope, ended.callId, response, close)
+    const inboxes = [`${running.log}:in`, `${ended.log}:in`, 'call:nobody:in'] as const
+    for (const inbox of inboxes) await store.append(scope, inbox, 'answer', once())
+    await store.append(scope, 'out', 'message', once())
+    await store.writeValue(scope, 'key', 0, 'value')
+
+    expect(await peer.deleteSession(scope, 'alice')).toBe(true)
+    await begin(peer, { id: scope })
+    for (const log of [running.log, ended.log, ...inboxes, 'out'] as const) {
+      expect(await store.read(scope, log, BEGINNING, 10), log).toEqual([])
+    }
+    expect(await store.readValue(scope, 'key')).toBeUndefined()
+    const again = newCall(scope, { requestKeys: ended.requestKeys })
+    expect((await store.openCall(again)).status).toBe('opened')
   })
 
   test('sessions are listed page by page', async () => {

@@ -1,12 +1,12 @@
 import type { Keys } from '../keys.js'
-import { literally } from './reading.js'
+import { literally, pairs } from './reading.js'
 import type { Reading } from './reading.js'
 
 export type CallPlace = { scope: string; callId: string }
 
 const MOST_FOUND = 20
 
-/** Which calls have a journal, open or ended. There is no list of them: they are found among the keys. */
+/** Which calls have a journal, open or ended. */
 export class CallJournals {
   readonly #reading: Reading
   readonly #keys: Keys
@@ -18,15 +18,22 @@ export class CallJournals {
 
   /** Ids of a session's calls, in no order. */
   async of(scope: string): Promise<string[]> {
-    const found = new Set<string>()
-    const pattern = literally(this.#keys.log(scope, 'call:'))
-    for await (const page of this.#reading.keys(`${pattern}*`)) {
-      for (const { callId } of this.#places(page)) found.add(callId)
-    }
-    return [...found]
+    const [open, ended] = await Promise.all([
+      this.#idsAmong('HSCAN', this.#keys.session(scope), 'o:'),
+      this.#idsAmong('ZSCAN', this.#keys.ended(scope), 'call:'),
+    ])
+    return [...new Set([...open, ...ended.filter((id) => !id.endsWith(':in'))])]
   }
 
-  /** Calls of all sessions whose ids begin with a text; up to 20. */
+  async #idsAmong(command: 'HSCAN' | 'ZSCAN', key: string, prefix: string): Promise<string[]> {
+    const ids: string[] = []
+    for await (const page of this.#reading.members(command, key, `${prefix}*`)) {
+      for (const [name] of pairs(page)) ids.push(name.slice(prefix.length))
+    }
+    return ids
+  }
+
+  /** Calls of all sessions whose ids begin with a text; up to 20. They are found among the keys. */
   async find(beginning: string): Promise<CallPlace[]> {
     const found = new Map<string, CallPlace>()
     const pattern = `${literally(this.#keys.prefix)}:{*}:call:${literally(beginning)}*`

@@ -2,6 +2,7 @@
 -- KEYS  session, log, once
 -- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
 -- Returns the id, or nil.
+-- include: ended
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
   return false
@@ -20,6 +21,11 @@ else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
   id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
+  -- An inbox of no open call: of a server object, or of a call that has just ended.
+  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
+    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+  end
 end
 redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
 local news = ARGV[4] .. ' ' .. id

@@ -7,8 +7,15 @@ local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
 end
--- Journals of calls that have ended are named by the history only.
 local calls = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1] .. ':ended', 0, -1)) do
+  local call_id = string.match(name, '^call:([^:]+)$')
+  if call_id then
+    calls[call_id] = true
+  else
+    redis.call('UNLINK', KEYS[1] .. ':' .. name)
+  end
+end
 each_field(KEYS[1], 'o:', function(call_id)
   calls[call_id] = true
 end)
@@ -25,7 +32,7 @@ for call_id in pairs(calls) do
   deleted[2] = deleted[2] + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':ended')
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
