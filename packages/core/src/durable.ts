@@ -8,6 +8,7 @@ import { handle } from './http/handler.js'
 import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
+import { identifyBy } from './http/principal.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import { InnerServers } from './inner/inner-servers.js'
@@ -138,7 +139,7 @@ class Node implements Durable {
       logger,
       signals,
       isBusy,
-      principal: options.principal ?? ((_request, authInfo) => authInfo?.clientId),
+      identify: identifyBy(options.principal, logger),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
       recorded: history?.methods ?? NONE,

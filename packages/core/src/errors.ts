@@ -33,3 +33,10 @@ export class NodeLeavingError extends DurableError {
     super('node-leaving', 'this node is shutting down. Try again.')
   }
 }
+
+/** The application has set something up in a way that can't work. The message is for its log; clients get a 500. */
+export class MisconfiguredError extends DurableError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('misconfigured', message, options)
+  }
+}

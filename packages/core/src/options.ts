@@ -42,8 +42,15 @@ export type Served =
 export type CommonOptions = {
   /** Where sessions and journals live. Default: the memory of this process. */
   store?: Store
-  /** Who a session belongs to; requests of anybody else find no such session. Default: the auth info's `clientId`. */
-  principal?: (request: Request, authInfo: AuthInfo | undefined) => string | undefined
+  /**
+   * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
+   * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for
+   * which it throws: refuse callers in a middleware before. May be async. Default: the auth info's `clientId`.
+   */
+  principal?: (
+    request: Request,
+    authInfo: AuthInfo | undefined,
+  ) => string | undefined | Promise<string | undefined>
   /** Keep the access token in the journal, so that a call taken over has it. Default: false. */
   keepToken?: boolean
   /**

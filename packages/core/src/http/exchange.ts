@@ -1,12 +1,13 @@
 import type { Calls } from '../call/calls.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
-import type { AuthInfo, DurableOptions } from '../options.js'
+import type { AuthInfo } from '../options.js'
 import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
 import type { Outgoing } from './event-stream.js'
+import type { Identify } from './principal.js'
 import type { Streams } from './streams.js'
 
 export type FetchOptions = {
@@ -30,7 +31,7 @@ export type HttpServices = {
   signals: Signals
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
-  principal: NonNullable<DurableOptions['principal']>
+  identify: Identify
   keepToken: boolean
   /** Methods that are journaled from the start, beside `tools/call`. */
   recorded: ReadonlySet<string>

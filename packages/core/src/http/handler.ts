@@ -23,7 +23,8 @@ export async function handle(
   }
   try {
     guardOrigin(request, services.settings)
-    exchange.principal = services.principal(request, authInfo)
+    const principal = services.identify(request, authInfo)
+    exchange.principal = principal instanceof Promise ? await principal : principal
     return await route(exchange)
   } catch (error) {
     return refusalFor(error, services.logger).toResponse(exchange.requestId)

@@ -1,4 +1,4 @@
-import { NodeLeavingError, StoreError } from '../errors.js'
+import { MisconfiguredError, NodeLeavingError, StoreError } from '../errors.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
@@ -80,10 +80,16 @@ export function refusalFor(error: unknown, logger: Logger): Refusal {
     )
     return refuse.unavailable('the session store is away; nothing was done. Try again.')
   }
-  logger.error({ error }, 'a request failed')
+  const isSetup = error instanceof MisconfiguredError
+  logger.error(
+    { error: isSetup ? (error.cause ?? error) : error },
+    isSetup ? error.message : 'a request failed',
+  )
   return new Refusal(
     500,
     ErrorCode.internalError,
-    'Internal error: the server could not make the session ready',
+    isSetup
+      ? 'Internal error: the server is set up wrongly; its log says how'
+      : 'Internal error: the server could not make the session ready',
   )
 }
