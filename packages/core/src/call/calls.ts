@@ -115,6 +115,8 @@ export class Calls {
 
   /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
   async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
+    // Taken for dead meanwhile, and not told: a run that goes on here has the ids of the next one, and would speak in its name.
+    for (const call of this.#owned) if (call.id === callId) call.abandon('The call is run again.')
     const runs = new EarlierRuns(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
     // A node that is leaving runs nothing; the next one finds the call.
     if (runs.ended || this.#isClosed) return undefined
