@@ -22,6 +22,8 @@ export function effectSteps({ tool, args }: ObservedCall): EffectStep[] {
         { name: 'make', guarantee: 'least' },
         { name: 'pay', guarantee: 'most' },
       ]
+    case 'bulk':
+      return numbered('bulk', 3)
     case 'look':
       return []
   }
@@ -52,6 +54,8 @@ function valueNames({ tool, args }: ObservedCall): string[] {
         question,
         question.replace('question', 'note'),
       ])
+    case 'bulk':
+      return names('bulk', 3)
     case 'look':
       return []
     case 'scenario':

@@ -4,7 +4,7 @@ import type { NodePool } from './node-pool.js'
 import type { Random } from './random.js'
 import type { TcpRouter } from './tcp-router.js'
 
-export const faultKinds = ['kill', 'pause', 'redis', 'proxy'] as const
+export const faultKinds = ['kill', 'pause', 'successor', 'redis', 'proxy'] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 export type Targets = { pool: NodePool; backend: Backend; router: TcpRouter; leaseMs: number }
@@ -12,6 +12,8 @@ export type Targets = { pool: NodePool; backend: Backend; router: TcpRouter; lea
 /** Where a fault has not struck yet, everything goes on as if there were none. */
 const REST_MS = [300, 2000] as const
 const LATE_MS = [100, 1500] as const
+/** From when others may take over from a node that is paused, to the death of one of them. */
+const SUCCEEDED_MS = [500, 2500] as const
 const REDIS_AWAY_MS = [100, 1200] as const
 
 /** One fault after the other, some of them at the same time, until `signal` fires; then waits until all are healed. */
@@ -21,7 +23,7 @@ export async function strike(
   random: Random,
   signal: AbortSignal,
 ): Promise<Record<FaultKind, number>> {
-  const struck: Record<FaultKind, number> = { kill: 0, pause: 0, redis: 0, proxy: 0 }
+  const struck: Record<FaultKind, number> = { kill: 0, pause: 0, successor: 0, redis: 0, proxy: 0 }
   const healing = new Set<Promise<void>>()
   let redisIsAway = false
   while (!signal.aborted) {
@@ -53,9 +55,22 @@ async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Target
     case 'pause':
       if (running.length > 0) await pool.pause(random.pick(running), leaseMs + random.between(...LATE_MS))
       return
+    case 'successor':
+      return killSuccessor(pool, leaseMs, random)
     case 'redis':
       return backend.killFor(random.between(...REDIS_AWAY_MS), random)
     case 'proxy':
       return router.cut(random)
   }
+}
+
+/** A node stands still, its clients' connections with it, and another one dies that may have taken over from it; in either order it ends. */
+async function killSuccessor(pool: NodePool, leaseMs: number, random: Random) {
+  const pausedMs = leaseMs + random.between(...SUCCEEDED_MS)
+  const killedAfterMs = leaseMs + random.between(...SUCCEEDED_MS)
+  if (pool.running.length < 2) return
+  const paused = pool.pause(random.pick(pool.running), pausedMs)
+  await sleep(killedAfterMs)
+  if (pool.running.length > 0) await pool.kill(random.pick(pool.running))
+  await paused
 }

@@ -6,14 +6,15 @@ import { faultKinds } from './faults.js'
 import { mutations } from './mutations.js'
 
 const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster]
-                    [--fault kill|pause|redis|proxy|all] [--client ts1|ts2]
+                    [--fault kill|pause|successor|redis|proxy|all] [--client ts1|ts2]
 
   --seconds S   how long faults and calls go on (default 60)
   --seed N      what the random numbers begin with (default: a random one)
   --nodes N     server processes (default 3)
   --store S     redis: one server; cluster: three masters (default redis)
-  --fault F     kill: SIGKILL to a node · pause: SIGSTOP beyond its lease, then SIGCONT · redis: kill -9 to a Redis,
-                and start it again · proxy: cut connections · all of them (default all); several with commas
+  --fault F     kill: SIGKILL to a node · pause: SIGSTOP beyond its lease, then SIGCONT · successor: a pause, and SIGKILL to
+                another node when that may have taken over · redis: kill -9 to a Redis, and start it again · proxy: cut
+                connections · all of them (default all); several with commas
   --client C    the official client: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default ts1)
 
 The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`

@@ -14,7 +14,7 @@ import { crashingStore } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
 import { mutatedStore } from './mutations.js'
 import type { Mutation } from './mutations.js'
-import { registerLook, registerScenario } from './scenario-tool.js'
+import { registerBulk, registerLook, registerScenario } from './scenario-tool.js'
 
 const { values } = parseArgs({
   options: {
@@ -40,6 +40,7 @@ const mcp = durable({
   server: () => {
     const server = createEverythingServer({ ledger: values.ledger })
     registerScenario(server, values.ledger)
+    registerBulk(server, values.ledger)
     registerLook(server)
     return server
   },

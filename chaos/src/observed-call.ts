@@ -1,4 +1,5 @@
-export type Tool = 'ledger_steps' | 'ledger_charge' | 'ledger_ask' | 'ledger_parallel' | 'scenario' | 'look'
+export type Tool =
+  'ledger_steps' | 'ledger_charge' | 'ledger_ask' | 'ledger_parallel' | 'scenario' | 'bulk' | 'look'
 export type Args = Record<string, string | number>
 export type Outcome = { text: string; isError: boolean } | { failure: string }
 

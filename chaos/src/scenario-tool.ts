@@ -41,6 +41,29 @@ export function registerScenario(server: McpServer, ledger: string): void {
   )
 }
 
+const BULK_STEPS = 3
+
+/** Says after each step what it came to, in messages as long as is asked for. */
+export function registerBulk(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'bulk',
+    { inputSchema: { id: z.string(), chars: z.number(), delayMs: z.number() } },
+    durableTool(async ({ id, chars, delayMs }, ctx) => {
+      const values: string[] = []
+      for (let step = 1; step <= BULK_STEPS; step++) {
+        const value = await ctx.atLeastOnce(`bulk-${step}`, async ({ signal }) => {
+          appendFileSync(ledger, `bulk ${id} bulk-${step} ${process.pid}\n`)
+          await delay(delayMs, undefined, { signal })
+          return randomUUID()
+        })
+        values.push(value)
+        await ctx.progress(step, BULK_STEPS, value.repeat(Math.ceil(chars / value.length)))
+      }
+      return { content: [{ type: 'text', text: ledgerDigest(values) }] }
+    }),
+  )
+}
+
 /** A plain tool that says it only reads. Without a delay it answers before it has to be recorded. */
 export function registerLook(server: McpServer): void {
   server.registerTool(

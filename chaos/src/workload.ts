@@ -23,6 +23,8 @@ const RAW_CLIENTS = 2
 const WIDTH = 3
 const CALLS_OF_A_SESSION = [5, 20] as const
 const DROP_CHANCE = 0.15
+/** Some come with their wake-up, some fill what a connection may hold. */
+const MESSAGE_CHARS = [100, 5_000, 100_000] as const
 
 /** Clients that call until `signal` fires; resolves when each has its last result. */
 export async function work(options: Work): Promise<void> {
@@ -103,6 +105,7 @@ function anyCall(random: Random): { tool: Tool; args: Args } {
     'ledger_charge',
     'ledger_ask',
     'ledger_parallel',
+    'bulk',
     'look',
   ] as const)
   const delayMs = random.between(0, 150)
@@ -115,6 +118,8 @@ function anyCall(random: Random): { tool: Tool; args: Args } {
     }
     case 'ledger_ask':
       return { tool, args: { questions: random.between(1, 3) } }
+    case 'bulk':
+      return { tool, args: { chars: random.pick(MESSAGE_CHARS), delayMs } }
     case 'look':
       return { tool, args: { delayMs: random.chance(0.5) ? 0 : delayMs } }
     case 'ledger_parallel':
