@@ -112,7 +112,8 @@ class Node implements Durable {
     const inner = innerServers(options, settings, { store, logger, signals })
     this.#inner = inner
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
-    this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, takeOver)
+    const onDoubt = () => void this.#services.calls.abandonTaken()
+    this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, { takeOver, onDoubt })
     const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtl, maxOpenCalls }
     const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)

@@ -108,6 +108,16 @@ export class Calls {
     while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
   }
 
+  /**
+   * Abandons the calls of this node that another one has taken over. The wake-up of its claim may have been lost, and a
+   * handler that has nothing to append would run on.
+   */
+  async abandonTaken() {
+    const scopes = new Map<string, Call[]>()
+    for (const call of this.#owned) scopes.set(call.scope, [...(scopes.get(call.scope) ?? []), call])
+    await Promise.allSettled([...scopes].map(([scope, calls]) => this.#abandonTaken(scope, calls)))
+  }
+
   /** No call is opened any more. */
   close() {
     this.#closed.abort()
@@ -135,6 +145,13 @@ export class Calls {
       request: runs.request,
       runs,
     }
+  }
+
+  async #abandonTaken(scope: string, calls: readonly Call[]) {
+    const open = await whileStoreFails(() => this.#services.store.listOpenCalls(scope), this.#closed)
+    const others = open.filter(({ owner }) => owner !== this.#ownership.node)
+    const taken = new Set(others.map(({ callId }) => callId))
+    for (const call of calls) if (taken.has(call.id)) call.abandon('The call has moved to another node.')
   }
 
   #own(start: Omit<CallStart, 'onEnded'>): Call {

@@ -45,6 +45,7 @@ export class Ownership {
   readonly #lease: Lease
   readonly #logger: Logger
   readonly #takeOver: (claimed: Claimed) => void
+  readonly #onDoubt: () => void
   /** When a scope was last used, or that it is about to be held. A node may hold very many. */
   readonly #held = new Map<string, number | Promise<void>>()
   readonly #stopped = new AbortController()
@@ -61,11 +62,18 @@ export class Ownership {
   #toldRefused = false
   #unwatch: Array<() => void> = []
 
-  constructor(store: OwnerStore, lease: Lease, logger: Logger, takeOver: (claimed: Claimed) => void) {
+  /** `onDoubt`: others may have taken this node for dead, and its calls over. */
+  constructor(
+    store: OwnerStore,
+    lease: Lease,
+    logger: Logger,
+    { takeOver, onDoubt }: { takeOver: (claimed: Claimed) => void; onDoubt: () => void },
+  ) {
     this.#store = store
     this.#lease = lease
     this.#logger = logger
     this.#takeOver = takeOver
+    this.#onDoubt = onDoubt
   }
 
   start() {
@@ -206,8 +214,10 @@ export class Ownership {
     // The others may not be known either, for as long.
     if (Date.now() - began > this.#lateMs || (wasKnown && !isKnown)) this.#settledAt = Date.now() + SETTLE_MS
     // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
-    if (!(wasKnown && isKnown) && this.#held.size > 0)
-      await this.#store.hold(this.node, [...this.#held.keys()])
+    if (!(wasKnown && isKnown)) {
+      if (this.#held.size > 0) await this.#store.hold(this.node, [...this.#held.keys()])
+      this.#onDoubt()
+    }
     this.#isUnsure = false
     this.#knownAt = began
   }
