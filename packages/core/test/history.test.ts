@@ -32,6 +32,7 @@ describe.each(STORES)('a history, %s', (store) => {
       'state initialize',
       'state notifications/initialized',
       'call request tools/call',
+      'call handler',
       'call message notifications/message',
       'call response',
       'out notifications/tools/list_changed',
@@ -66,7 +67,7 @@ describe.each(STORES)('a history, %s', (store) => {
     await using call = await session.call('wait', { gate: 'g' }, { node: 1 })
     await nodes.world.happened.until('started g')
     const forgotten = await nodes.stores[0]!.forget({ principal: 'alice' })
-    expect(forgotten).toEqual({ sessions: 1, calls: 1, entries: 3 })
+    expect(forgotten).toEqual({ sessions: 1, calls: 1, entries: 4 })
     await nodes.world.happened.until('aborted g')
     expect(await call.messages()).toEqual([])
     expect((await session.request('ping')).status).toBe(404)

@@ -18,7 +18,7 @@ import { Journal } from './journal.js'
 import type { JournalServices } from './journal.js'
 import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import type { HandlerKind, InnerRecord, Origin } from './record.js'
+import type { BegunHandler, HandlerKind, InnerRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
 export interface CallHost {
@@ -66,7 +66,7 @@ export type CallStart = {
   /** The first request key stands for the call also when that has ended. */
   keepKey: boolean
   /** What the request record says of its handlers. */
-  handlers?: readonly HandlerKind[] | undefined
+  handlers?: readonly BegunHandler[] | undefined
   /** What earlier runs left: their records, and what has arrived in the inbox. */
   past?: { runs: EarlierRuns; inbox: readonly Entry[] }
   /** Called when nothing more will be appended by this node. */
@@ -96,7 +96,7 @@ export class Call implements DispatchTarget {
   readonly #answers = new Map<string, JsonRpcResponse>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #host: CallHost | undefined
-  #handlers: readonly HandlerKind[] | undefined
+  #handlers: readonly BegunHandler[] | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
   #inboxOpened: Promise<unknown> | undefined
@@ -165,7 +165,7 @@ export class Call implements DispatchTarget {
   }
 
   /** What has run a request, or is about to, by the journal. */
-  handlerOf(request: JsonRpcRequest): HandlerKind {
+  handlerOf(request: JsonRpcRequest): BegunHandler {
     return this.#handlers?.[this.requests.indexOf(request)] ?? 'plain'
   }
 

@@ -12,7 +12,7 @@ import { EarlierRuns } from './earlier-runs.js'
 import type { Claimed, Ownership } from './ownership.js'
 import { QuietAppends } from './quiet-appends.js'
 import { encodeRecord } from './record.js'
-import type { HandlerKind, RecordedRequest } from './record.js'
+import type { BegunHandler, RecordedRequest } from './record.js'
 
 export type CallRequest = {
   scope: string
@@ -28,7 +28,7 @@ export type CallRequest = {
   url?: string
   trace?: Trace | undefined
   /** What will run each of the requests, as far as that is known. */
-  handlers?: readonly HandlerKind[] | undefined
+  handlers?: readonly BegunHandler[] | undefined
 }
 /** A call of this node, and its first record. */
 export type Opened = { call: Call; first: EntryId; admission: Admission }

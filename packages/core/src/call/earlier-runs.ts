@@ -3,7 +3,14 @@ import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
 import type { Entry } from '../store/store.js'
 import { isTerminal, parseRecord } from './record.js'
-import type { HandlerKind, InnerRecord, Origin, RecordedRequest, ResumePoint } from './record.js'
+import type {
+  BegunHandler,
+  HandlerKind,
+  InnerRecord,
+  Origin,
+  RecordedRequest,
+  ResumePoint,
+} from './record.js'
 
 /** What a journal says about the runs of a call so far. */
 export class EarlierRuns {
@@ -14,7 +21,7 @@ export class EarlierRuns {
   readonly steps = new Map<string, StepRecord>()
   readonly sent = new SentMessages()
   /** What has run each of the requests, the last time. */
-  readonly handlers: readonly HandlerKind[]
+  readonly handlers: readonly BegunHandler[]
   /** From where an upstream may be asked to go on, and which of the messages it may send again then. */
   resume: (ResumePoint & { sent: SentMessages }) | undefined
   readonly #answered = new Set<string>()
@@ -49,7 +56,7 @@ export class EarlierRuns {
     return this.#answered.has(JSON.stringify(id))
   }
 
-  #handlerAt(place: number, { handlers }: RecordedRequest): HandlerKind {
+  #handlerAt(place: number, { handlers }: RecordedRequest): BegunHandler {
     return this.#noted.get(place) ?? (this.#allDurable ? 'durable' : (handlers?.[place] ?? 'plain'))
   }
 

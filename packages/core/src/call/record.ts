@@ -32,8 +32,8 @@ export type RecordedRequest = {
   url?: string
   /** The trace it belongs to, if there is one; what runs it next goes on with it. */
   trace?: Trace
-  /** What runs each of the messages, as far as that was known; not there: `plain`. */
-  handlers?: readonly HandlerKind[]
+  /** What runs each of the messages; not there: `plain`. */
+  handlers?: readonly BegunHandler[]
 }
 
 /**
@@ -42,6 +42,9 @@ export type RecordedRequest = {
  * a durable handler says what it is.
  */
 export type HandlerKind = 'durable' | 'repeatable' | 'plain' | 'listed'
+
+/** What has begun to run a request. `none`: nothing yet; what does, whatever its kind, writes a record `handler` before. */
+export type BegunHandler = HandlerKind | 'none'
 
 /** Where a message stood in the stream of an upstream; for a question also how the upstream knows it. */
 export type Origin = { event: string; id?: RequestId; token?: RequestId }

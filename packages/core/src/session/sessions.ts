@@ -5,7 +5,7 @@ import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
 import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
-import type { HandlerKind } from '../call/record.js'
+import type { BegunHandler } from '../call/record.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -145,11 +145,13 @@ export class Sessions {
   }
 
   /** What will run requests of a session on this node, as far as that can be told before they are recorded. */
-  handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly HandlerKind[] | undefined {
-    if (this.#services.inner)
-      return requests.map(({ method }) => (method === 'tools/call' ? 'listed' : 'plain'))
+  handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly BegunHandler[] {
     const host = this.hosts.peek(sessionId)
-    return host && requests.map((request) => host.handlerOf(request))
+    return requests.map((request) => {
+      if (request.method !== 'tools/call') return 'plain'
+      if (this.#services.inner) return 'listed'
+      return host?.handlerOf(request) ?? 'none'
+    })
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
@@ -196,10 +198,10 @@ export class Sessions {
   async #mayRunAgain(
     host: Host,
     request: JsonRpcRequest,
-    { attempt, interrupted }: { attempt: number; interrupted: HandlerKind },
+    { attempt, interrupted }: { attempt: number; interrupted: BegunHandler },
     extra: MessageExtra,
   ) {
-    if (attempt === 1) return true
+    if (attempt === 1 || interrupted === 'none') return true
     const { method, params } = request
     const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
     const recovered = { method, params, tool, interrupted, attempt }

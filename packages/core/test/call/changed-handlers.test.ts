@@ -1,6 +1,7 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
 import { durableTool } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
 import { EarlierRuns } from '../../src/call/earlier-runs.js'
 import { encodeRecord } from '../../src/call/record.js'
 import type { CallRecord } from '../../src/call/record.js'
@@ -9,6 +10,8 @@ import type { Nodes, NodesOptions } from '../support/nodes.js'
 import { LATEST, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
+import { Weather } from '../support/weather.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 const KINDS = ['plain', 'repeatable', 'durable'] as const
 type Kind = (typeof KINDS)[number]
@@ -72,6 +75,27 @@ describe.each(STORES)('a deploy while a call is open, %s', (store) => {
     else expect(result).toMatch(/order was interrupted.*not run again/)
   })
 })
+
+// Its node died between the record of the request and the start of the handler: nothing was done, so nothing can be done twice.
+test.each(KINDS.flatMap((was) => STORES.map((store) => ({ was, store }))))(
+  'a call whose handler had not begun is run, $was, $store',
+  async ({ was, store }) => {
+    const weather = new Weather()
+    const wrap = (own: Store, node: number) => (node === 0 ? weather.wrap(own) : own)
+    const settings = { validateEffects: false }
+    await using nodes = await deployed([was, 'durable'], { store, wrap, settings })
+    const session = await Session.begin(nodes, { node: 1 })
+    weather.set('away', { only: ['appendCall', 'appendQuietly'] })
+    const stream = await session.call('order')
+    const priming = await stream.next()
+    await waitFor(() => weather.failed.length > 0)
+    await nodes.mcp(0).close({ graceMs: 0 })
+    nodes.world.gates.open('gate 1')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf)).toEqual(['run by durable'])
+    expect(nodes.world.happened.all).toEqual(['effect of durable', 'started gate 1', 'passed gate 1'])
+  },
+)
 
 describe('what a journal says of handlers', () => {
   const journal = (...records: CallRecord[]) =>
