@@ -52,6 +52,30 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
   })
 })
 
+describe.each(majors)('[I-3] [I-4] an upstream of SDK %i.x that gives its events no ids', (sdk) => {
+  test.each(['a node', 'the upstream'])(
+    '%s dies: what only reads runs again, nothing else does',
+    async (who) => {
+      await using system = await start(sdk, { resumable: false })
+      const [victim, survivor] = system.abc
+      const router = (await system.router(survivor)).route(victim, 'tools/call')
+      const client = await system.client(1, router)
+      const look = client.call('look', { gate: 'g' })
+      const effect = client.call('effect', { name: 'paid', gate: 'g' })
+      await client.primed()
+      await Promise.all([system.recorded('look', 'g'), system.recorded('effect', 'paid')])
+      await (who === 'a node' ? victim : system.upstream).kill('SIGKILL')
+      if (who === 'the upstream') await system.startUpstream()
+      await waitFor(async () => (await system.ledger('look')).length === 2)
+      await system.openGate('g')
+
+      expect(await look).toEqual({ text: 'g', pid: system.upstream.pid })
+      await expect(effect).rejects.toThrow(/outcome is unknown/)
+      expect(await system.ledger('effect')).toHaveLength(1)
+    },
+  )
+})
+
 describe('[I-8] an upstream over HTTPS', () => {
   test('whose certificate the nodes know: a call goes on when its node dies', async () => {
     await using system = await start(1, { tls: 'trusted' })

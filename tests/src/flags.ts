@@ -19,6 +19,8 @@ export interface Flags {
   upstream: string
   /** Speak HTTPS, with a certificate that nobody has signed; for the server behind the nodes. */
   tls: boolean
+  /** Give events no ids; for the server behind the nodes. */
+  noEvents: boolean
   /** Where the nodes of one test keep their ledger and find their gates. */
   dir: string
   crashAt: CrashPoint | undefined
@@ -41,6 +43,7 @@ export function readFlags(argv: readonly string[]): Flags {
       host: { type: 'string', default: 'server' },
       upstream: { type: 'string', default: '' },
       tls: { type: 'boolean', default: false },
+      'no-events': { type: 'boolean', default: false },
       dir: { type: 'string', default: '.' },
       'crash-at': { type: 'string' },
       'grace-ms': { type: 'string', default: '5000' },
@@ -59,6 +62,7 @@ export function readFlags(argv: readonly string[]): Flags {
     host: hosts.find((host) => host === values.host) ?? 'server',
     upstream: values.upstream,
     tls: values.tls,
+    noEvents: values['no-events'],
     dir: values.dir,
     crashAt,
     graceMs: Number(values['grace-ms']),

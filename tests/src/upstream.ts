@@ -14,7 +14,7 @@ import { mapOfTransports } from './wrapped.js'
 const flags = readFlags(process.argv.slice(2))
 const dir = new SharedDir(flags.dir)
 const createMcpServer = { 1: createServer1, 2: createServer2 }[flags.sdk]
-const serve = mapOfTransports(flags.sdk, () => createMcpServer(tools(dir)))
+const serve = mapOfTransports(flags.sdk, () => createMcpServer(tools(dir)), !flags.noEvents)
 
 const secure = { createServer: createHttps, serverOptions: { cert: pem('cert'), key: pem('key') } }
 const http = createAdaptorServer({ fetch: (request) => serve(request, {}), ...(flags.tls && secure) })

@@ -4,7 +4,7 @@ import { WebStandardStreamableHTTPServerTransport as Transport1 } from '@modelco
 import { WebStandardStreamableHTTPServerTransport as Transport2 } from '@modelcontextprotocol/server'
 
 /** A server as the SDK's examples write it: a transport for each session, in a Map. It knows nothing of us, but for the event store. */
-export function mapOfTransports(sdk: 1 | 2, make: () => ServerObject): FetchHandler {
+export function mapOfTransports(sdk: 1 | 2, make: () => ServerObject, resumable = true): FetchHandler {
   const transports = new Map<string, Transport1 | Transport2>()
   const events = memoryStore()
   const Transport = { 1: Transport1, 2: Transport2 }[sdk]
@@ -18,7 +18,7 @@ export function mapOfTransports(sdk: 1 | 2, make: () => ServerObject): FetchHand
       sessionIdGenerator: () => randomUUID(),
       onsessioninitialized: (one: string) => void transports.set(one, transport),
       onsessionclosed: (one: string) => void transports.delete(one),
-      eventStore: eventStore(events, randomUUID()),
+      ...(resumable && { eventStore: eventStore(events, randomUUID()) }),
       retryInterval: 20,
     })
     await make().connect(transport)

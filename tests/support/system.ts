@@ -17,6 +17,8 @@ export interface SystemOptions {
   host?: Host
   /** The upstream speaks HTTPS, with a certificate of its own; the nodes know it if it is `trusted`. */
   tls?: 'trusted' | 'unknown'
+  /** Whether the upstream gives its events ids; default true. */
+  resumable?: boolean
   /** How many nodes; default 2. */
   nodes?: number
   /** Where Redis is; default the one of the test run. */
@@ -80,11 +82,15 @@ export class System implements AsyncDisposable {
 
   /** Starts the server behind the nodes, where the last one was. */
   async startUpstream(): Promise<NodeProcess> {
-    const { sdk = 1, tls } = this.#options
+    const { sdk = 1, tls, resumable = true } = this.#options
     const flags = { port: String(this.#upstreamPort), sdk: String(sdk), dir: this.#dir }
     this.#upstream = await spawnNode(
       'tests/dist/upstream.js',
-      [...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]), ...(tls ? ['--tls'] : [])],
+      [
+        ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+        ...(tls ? ['--tls'] : []),
+        ...(resumable ? [] : ['--no-events']),
+      ],
       { ready: /listening on (https?:\/\/\S+)/ },
     )
     this.#upstreamPort = Number(new URL(this.#upstream.url).port)

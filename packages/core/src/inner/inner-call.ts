@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { outcomeUnknown } from '../session/recovery.js'
-import type { MessageExtra } from '../session/transport.js'
+import type { DispatchExtra, MessageExtra } from '../session/transport.js'
 import {
   answers,
   broken,
@@ -48,7 +48,7 @@ const SILENT_MS = 5_000
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
 export class InnerCall {
   readonly request: JsonRpcRequest
-  readonly extra: MessageExtra
+  readonly extra: DispatchExtra
   /** Its id at the server; another one each time it is sent, since the server may run the old one still. */
   wireId: RequestId
   /** The session it was sent in. */
@@ -60,7 +60,7 @@ export class InnerCall {
   #retry = RETRY_MS
   #runs = 0
 
-  constructor(relay: Relay, request: JsonRpcRequest, extra: MessageExtra) {
+  constructor(relay: Relay, request: JsonRpcRequest, extra: DispatchExtra) {
     this.#relay = relay
     this.request = request
     this.extra = extra
@@ -80,14 +80,15 @@ export class InnerCall {
 
   /** Resolves when the host has the response, or the request was stopped. */
   async run(): Promise<void> {
-    const { resume } = this.extra
+    const { interrupted } = this.extra
+    const resume = interrupted?.resume
     if (resume) {
       this.session = resume.session
       this.wireId = resume.wireId
       this.#cursor = resume.event
       this.#marked = true
     }
-    const first = this.extra.recovered ? 'interrupted' : await this.#send()
+    const first = interrupted ? 'interrupted' : await this.#send()
     if (first === 'unsent') await this.#answer(unreachable(this.request.id))
     else if (first !== 'answered') await this.#finish()
   }

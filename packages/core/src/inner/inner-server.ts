@@ -6,7 +6,7 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcRespon
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { InnerObject } from '../session/server-factory.js'
-import type { HostTransport, MessageExtra } from '../session/transport.js'
+import type { DispatchExtra, HostTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
 import { answers, broken, isEventStream, mayPass, messagesOf, refusalOf, unreachable } from './answer.js'
 import { Channel, drained, NO_SESSION, UnsentError } from './channel.js'
@@ -82,7 +82,7 @@ export class InnerServer implements InnerObject, Relay {
 
   async connect(transport: HostTransport) {
     this.#transport = transport
-    transport.onmessage = (message: JsonRpcMessage, extra: MessageExtra = {}) => this.#take(message, extra)
+    transport.onmessage = (message: JsonRpcMessage, extra: DispatchExtra = {}) => this.#take(message, extra)
   }
 
   async close() {
@@ -179,7 +179,7 @@ export class InnerServer implements InnerObject, Relay {
     return true
   }
 
-  #take(message: JsonRpcMessage, extra: MessageExtra) {
+  #take(message: JsonRpcMessage, extra: DispatchExtra) {
     if (extra.request || extra.url !== undefined) this.#extra = extra
     if (isRequest(message)) {
       this.#ask(message, extra).catch((error: unknown) => this.#fail(message, error))
@@ -192,14 +192,15 @@ export class InnerServer implements InnerObject, Relay {
     if (outgoing.ends) void this.#taken.then(() => outgoing.ends?.stop())
   }
 
-  async #ask(request: JsonRpcRequest, extra: MessageExtra) {
+  async #ask(request: JsonRpcRequest, extra: DispatchExtra) {
     const call = new InnerCall(this, request, extra)
     this.#calls.set(String(request.id), call)
     try {
       await this.#taken
       if (this.#closed.signal.aborted) return
       if (request.method === 'initialize') return await this.#initialize(request, extra)
-      if (extra.resume) this.#recall(request, extra.resume)
+      const resume = extra.interrupted?.resume
+      if (resume) this.#recall(request, resume)
       await call.run()
     } finally {
       this.#calls.delete(String(request.id))

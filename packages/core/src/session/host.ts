@@ -30,7 +30,7 @@ import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { Standalone } from './standalone.js'
 import { HostTransport } from './transport.js'
-import type { MessageExtra, SendOptions } from './transport.js'
+import type { DispatchExtra, Interrupted, MessageExtra, SendOptions } from './transport.js'
 
 const SETUP_TIMEOUT_MS = 30_000
 /** Pages of tools/list that are searched for a tool. */
@@ -49,6 +49,7 @@ type Dispatch = {
   filter?: ResponseFilter | undefined
   /** Whether the request may be run again although it may have run. */
   mayRunAgain: () => Promise<boolean>
+  interrupted?: Interrupted | undefined
 }
 type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
 export type HostServices = {
@@ -144,7 +145,7 @@ export class Host implements CallHost {
 
   /** Runs one request; its messages and its response, after `filter`, go to `target`. */
   dispatch(dispatchId: string, dispatch: Dispatch, extra: MessageExtra) {
-    const { request, target } = dispatch
+    const { request, target, interrupted } = dispatch
     this.usedAt = performance.now()
     this.#client.observe(request)
     const log = new RequestLog(
@@ -156,7 +157,8 @@ export class Host implements CallHost {
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
-    const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, extra)
+    const dispatched: DispatchExtra = interrupted ? { ...extra, interrupted } : extra
+    const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, dispatched)
     const begin = (noted: RunningCall) => {
       if (observed) observed.run(runInCall, noted, deliver)
       else runInCall(noted, deliver)

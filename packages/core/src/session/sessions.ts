@@ -26,7 +26,7 @@ import type { RecoveredCall } from './recovery.js'
 import type { InnerOrigin, ServerFactory, SessionInfo } from './server-factory.js'
 import { StandaloneMessages } from './standalone.js'
 import { canPrime, MAX_STATE_CHARS, stateKey } from './state.js'
-import type { MessageExtra } from './transport.js'
+import type { Interrupted, MessageExtra } from './transport.js'
 
 export type SessionServices = {
   store: Store
@@ -177,8 +177,7 @@ export class Sessions {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
       if (resume) call.resumes(resume.sent)
-      const more = { ...extra, recovered: true, ...(resume && { resume }) }
-      this.#dispatch(call, call.runOn(host), call.scope, host, more)
+      this.#dispatch(call, call.runOn(host), call.scope, host, extra, resume ? { resume } : {})
       return 'run'
     }
     let outcome: TakeoverOutcome = 'unknown'
@@ -279,16 +278,17 @@ export class Sessions {
     sessionId: string,
     host: Host,
     extra: MessageExtra,
+    interrupted?: Interrupted,
   ) {
     const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
       this.#keepState(sessionId, host, request, response)
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
-      const interrupted = target instanceof Call ? target.handlerOf(request) : 'plain'
+      const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
       const attempt = target instanceof Call ? target.attempt + 1 : 2
-      const again = () => this.#mayRunAgain(host, request, { attempt, interrupted }, extra)
+      const again = () => this.#mayRunAgain(host, request, { attempt, interrupted: kind }, extra)
       const filter = stateKey(request) === undefined ? undefined : keepState
-      host.dispatch(dispatched, { request, target, filter, mayRunAgain: again }, extra)
+      host.dispatch(dispatched, { request, target, filter, mayRunAgain: again, interrupted }, extra)
     }
   }
 

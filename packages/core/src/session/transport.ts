@@ -10,11 +10,13 @@ export type MessageExtra = {
   closeStandaloneSSEStream?: () => void
   /** Where the request was sent, when the request itself is not at hand any more. */
   url?: string
-  /** An earlier run of the request was interrupted. */
-  recovered?: boolean
-  /** From where an upstream may go on with it. */
-  resume?: ResumePoint
 }
+
+/** Of a request whose earlier run was interrupted: from where an upstream may go on with it, if that is known. */
+export type Interrupted = { resume?: ResumePoint }
+
+/** What comes with a request that is dispatched: `interrupted` is said of that request alone, never of what is asked on its behalf. */
+export type DispatchExtra = MessageExtra & { interrupted?: Interrupted }
 export type SendOptions = {
   relatedRequestId?: RequestId
   origin?: Origin
@@ -79,7 +81,7 @@ export class HostTransport {
     this.#keeper.recall(requestId, question, here)
   }
 
-  deliver(message: JsonRpcMessage, extra?: MessageExtra) {
+  deliver(message: JsonRpcMessage, extra?: DispatchExtra) {
     this.onmessage?.(message as never, extra as never)
   }
 }

@@ -132,6 +132,54 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
   })
 })
 
+describe.each(STORES)('[I-3] an upstream that gives its events no ids, %s', (store) => {
+  test('runs a read-only tool again when its node is gone, and says nothing twice', async () => {
+    await using nodes = await startNodes({ store, host: 'upstream', resumable: false, settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('look', { gate: 'g' })
+    const priming = await call.next()
+    for (const data of ['say 1', 'say 2']) expect(dataOf((await call.nextMessage()).message)).toBe(data)
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await nodes.world.happened.until('started g', 2)
+    nodes.world.gates.open('g')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    const messages = await resumed.messages()
+    expect(messages.slice(0, -1).map(dataOf)).toEqual(['say 1', 'say 2'])
+    expect(textOf(messages.at(-1))).toBe('g on upstream')
+  })
+
+  test('runs no other tool again: its outcome is unknown', async () => {
+    await using nodes = await startNodes({ store, host: 'upstream', resumable: false, settings: QUICK })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'g' })
+    const priming = await call.next()
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
+    expect(nodes.world.happened.count('started g')).toBe(1)
+  })
+
+  test('runs any tool again that `recover` says may run again', async () => {
+    await using nodes = await startNodes({
+      store,
+      host: 'upstream',
+      resumable: false,
+      settings: { ...QUICK, recover: ({ method }) => method === 'tools/call' },
+    })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait', { gate: 'g' })
+    const priming = await call.next()
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close(AT_ONCE)
+    await nodes.world.happened.until('started g', 2)
+    nodes.world.gates.open('g')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf)).toEqual(['g on upstream'])
+  })
+})
+
 const BOTH = STORES.flatMap((store) => (['handler', 'upstream'] as const).map((host) => ({ store, host })))
 
 test.each(BOTH)(

@@ -43,6 +43,8 @@ export type NodesOptions = {
   sdk?: Sdk
   /** What the nodes are given; default server objects. */
   host?: HostKind
+  /** Whether what is wrapped or behind the nodes gives its events ids; default true. */
+  resumable?: boolean
   /** What makes the server objects of a node, in place of the fixture's. */
   serverOf?: (node: number) => ServerFactory
   settings?: Partial<CommonOptions & { server: ServerFactory }>
@@ -80,6 +82,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     sdk = 'v1',
     serverOf,
     settings,
+    resumable = true,
   } = options
   const storage = openStorage(store)
   const world = new World()
@@ -96,7 +99,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
       made.push({ node: name })
       return settings?.server ? (settings.server as () => ServerObject)() : fixture(name, world)
     }
-    const wrapping = new MapOfTransports(make, { sdk })
+    const wrapping = new MapOfTransports(make, { sdk, resumable })
     inner.push(wrapping)
     return wrapping.fetch
   }
