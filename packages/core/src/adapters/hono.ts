@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Durable } from '../durable.js'
+import { BODY_TAKEN } from '../http/body.js'
 import type { AuthInfo } from '../options.js'
 
 /** Mounts the server in Hono: `app.use('/mcp', hono(mcp))`. Auth info is what an earlier middleware `c.set('auth', …)`. */
@@ -13,7 +14,7 @@ export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {
     const { raw } = context.req
     if (!raw.bodyUsed) return mcp.fetch(raw, options)
     // An earlier middleware has read the body; Hono has kept it.
-    const { url, method, headers } = raw
-    return mcp.fetch(new Request(url, { method, headers, body: await context.req.text() }), options)
+    const parsedBody = await context.req.text().catch(() => BODY_TAKEN)
+    return mcp.fetch(raw, { ...options, parsedBody })
   }
 }

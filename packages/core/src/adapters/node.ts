@@ -2,22 +2,27 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Durable } from '../durable.js'
+import { BODY_TAKEN } from '../http/body.js'
 import type { EventBody } from '../http/event-body.js'
 import { unreadEvents } from '../http/event-response.js'
 import type { AuthInfo } from '../options.js'
 
 export { fromNode } from './from-node.js'
 
-type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown }
+type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown; rawBody?: unknown }
 
 /**
  * Mounts the server in plain Node: `http.createServer(node(mcp))`, or in anything with `(req, res)` handlers.
- * Auth info is `req.auth`; a body that was parsed before is `req.body`.
+ * Auth info is `req.auth`; a body that was read before is `req.body`: parsed, a text, or bytes.
  */
 export function node(mcp: Pick<Durable, 'fetch'>) {
   return (incoming: Incoming, outgoing: ServerResponse): void => {
-    const { auth: authInfo, body: parsedBody } = incoming
-    const options = { authInfo, parsedBody, outgoing, sendsEvents: true }
+    const options = {
+      authInfo: incoming.auth,
+      parsedBody: bodyReadBefore(incoming),
+      outgoing,
+      sendsEvents: true,
+    }
     const answer = async (request: Request) => {
       const response = await mcp.fetch(request, options)
       const events = unreadEvents(response)
@@ -29,6 +34,12 @@ export function node(mcp: Pick<Durable, 'fetch'>) {
     // It answers failures itself.
     void getRequestListener(answer, { overrideGlobalObjects: false })(incoming, outgoing)
   }
+}
+
+/** Parsers that pass a request by may set `req.body` all the same, as those of Express 4 do: what nobody has read is read. */
+function bodyReadBefore({ readableDidRead, body, rawBody }: Incoming): unknown {
+  if (readableDidRead === false) return undefined
+  return body ?? rawBody ?? BODY_TAKEN
 }
 
 /** The client hears at once that a stream is open, which may say nothing for long. */

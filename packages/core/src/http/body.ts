@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MisconfiguredError } from '../errors.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import { Refusal, refuse } from './replies.js'
 
@@ -34,9 +35,19 @@ function shapeOf(candidate: object) {
 
 export type Body = { messages: readonly JsonRpcMessage[]; batch: boolean }
 
-/** Reads and checks the body of a POST. `parsed`: what a body parser before us has already read. */
+/** As a parsed body: somebody has read the body, or a part of it, and kept nothing. */
+export const BODY_TAKEN = Symbol('body taken')
+
+/**
+ * Reads and checks the body of a POST. `parsed`: what something before us has read it to; a text or bytes (`express.text()`,
+ * `express.raw()`) are JSON still. How long a parsed body was is known from its Content-Length alone, if it has one.
+ */
 export async function readBody(from: Request, maxBytes: number, parsed: unknown): Promise<Body> {
-  const text = parsed === undefined ? await readText(from, maxBytes) : undefined
+  if (parsed === BODY_TAKEN || (parsed === undefined && from.bodyUsed)) throw new MisconfiguredError(TAKEN)
+  const length = Number(from.headers.get('content-length') ?? Number.NaN)
+  if (length > maxBytes) throw refuse.tooLarge(maxBytes)
+  const isCounted = Number.isInteger(length)
+  const text = parsed === undefined ? await readText(from, isCounted, maxBytes) : textOf(parsed, maxBytes)
   const body = text === undefined ? parsed : parseJson(text)
   const isShallow = text !== undefined && text.length <= 2 * MAX_DEPTH
   if (!isShallow && nestsDeeperThan(MAX_DEPTH, body))
@@ -75,12 +86,12 @@ function parseJson(text: string): unknown {
   }
 }
 
-async function readText(from: Request, maxBytes: number): Promise<string> {
-  const length = Number(from.headers.get('content-length') ?? Number.NaN)
-  if (length > maxBytes) throw refuse.tooLarge(maxBytes)
+async function readText(from: Request, isCounted: boolean, maxBytes: number): Promise<string> {
+  const encoding = from.headers.get('content-encoding')
+  if (encoding !== null && encoding.toLowerCase() !== 'identity') throw refuse.unsupportedEncoding()
   try {
     // HTTP parsers hold a sender to its Content-Length; only without one does the body need counting.
-    return Number.isInteger(length) ? await from.text() : await readCounted(from, maxBytes)
+    return isCounted ? await from.text() : await readCounted(from, maxBytes)
   } catch (error) {
     throw error instanceof Refusal ? error : refuse.badRequest('the body was not sent to its end')
   }
@@ -94,5 +105,18 @@ async function readCounted(from: Request, maxBytes: number): Promise<string> {
     if (size > maxBytes) throw refuse.tooLarge(maxBytes)
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return utf8.decode(Buffer.concat(chunks))
 }
+
+/** Undefined if it is parsed already. */
+function textOf(parsed: unknown, maxBytes: number): string | undefined {
+  if (typeof parsed !== 'string' && !(parsed instanceof Uint8Array)) return undefined
+  if (Buffer.byteLength(parsed) > maxBytes) throw refuse.tooLarge(maxBytes)
+  return utf8.decode(typeof parsed === 'string' ? Buffer.from(parsed) : parsed)
+}
+
+/** As `Request.text()` does, it leaves out a byte order mark. */
+const utf8 = new TextDecoder()
+const TAKEN =
+  'the body of a request was read before, and nothing is left of it. Mount mcp-durable before what reads it, or hand on ' +
+  'what was read: as `req.body` on Node.js, as `parsedBody` to fetch(); with Hono, read it with the methods of `c.req`'

@@ -52,6 +52,13 @@ export const refuse = {
     new Refusal(413, ErrorCode.refused, `Payload Too Large: the body may have ${limit} bytes`),
   unsupportedMediaType: () =>
     new Refusal(415, ErrorCode.refused, 'Unsupported Media Type: Content-Type must be application/json'),
+  unsupportedEncoding: () =>
+    new Refusal(
+      415,
+      ErrorCode.refused,
+      'Unsupported Media Type: send the body without Content-Encoding; compressed bodies are not read',
+      { 'accept-encoding': 'identity' },
+    ),
   tooMany: (what: string) =>
     new Refusal(429, ErrorCode.refused, `Too Many Requests: ${what}`, { 'retry-after': RETRY_AFTER_SECONDS }),
   unavailable: (message: string) =>
