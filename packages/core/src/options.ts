@@ -15,8 +15,8 @@ export type AuthInfo = { token?: string; clientId?: string; [key: string]: unkno
 export type Served =
   | {
       /**
-       * Makes a fresh server object. Called once per session and node; must not share server objects. One that takes no
-       * parameter may be called before it is known whether the session exists: what it made in vain is closed.
+       * Makes a new server object, in 30 s at most. Called whenever a node needs one for a session: when it begins, and again
+       * after the node has let it go. An object that it has returned before is refused.
        */
       server: ServerFactory
       handler?: never

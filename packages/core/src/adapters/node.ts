@@ -38,7 +38,7 @@ export function node(mcp: Pick<Durable, 'fetch'>) {
 
 /** Parsers that pass a request by may set `req.body` all the same, as those of Express 4 do: what nobody has read is read. */
 function bodyReadBefore({ readableDidRead, body, rawBody }: Incoming): unknown {
-  if (readableDidRead === false) return undefined
+  if (!readableDidRead) return undefined
   return body ?? rawBody ?? BODY_TAKEN
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
 import type { StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
+import { freshServer } from './fresh-server.js'
 import { Host } from './host.js'
 import type { StateMessage } from './host.js'
 import { Listening } from './listening.js'
@@ -121,7 +122,7 @@ export class Hosts {
   async create(info: SessionInfo): Promise<Host> {
     const { server, standalone, store, logger, signals, validateEffects } = this.#services
     const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
-    return Host.connect(await server(info), info, services)
+    return Host.connect(await freshServer(server, info), info, services)
   }
 
   async adopt(sessionId: string, host: Host) {

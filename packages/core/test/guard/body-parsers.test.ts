@@ -9,7 +9,7 @@ import { createAdaptorServer } from '@hono/node-server'
 import express5 from 'express'
 import type { RequestHandler } from 'express'
 import { Hono } from 'hono'
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { describe, expect, test } from 'vitest'
 import { express } from '../../src/adapters/express.js'
@@ -181,7 +181,7 @@ const dropped: [name: string, mount: (mcp: Durable) => Server | RequestListener]
     'Node.js',
     (mcp) => (request, response) => void request.resume().on('end', () => node(mcp)(request, response)),
   ],
-  ['Hono, past Hono', honoApp(async ({ req }, next) => void (await req.raw.text(), await next()))],
+  ['Hono, past Hono', honoApp(after(async ({ req }) => req.raw.text()))],
   [
     'Hono, a part of it',
     honoApp(async ({ req }, next) => {
@@ -217,12 +217,12 @@ test.each(dropped)(
 )
 
 const readsByHono: [name: string, read: MiddlewareHandler][] = [
-  ['json()', async ({ req }, next) => void (await req.json(), await next())],
-  ['text()', async ({ req }, next) => void (await req.text(), await next())],
-  ['arrayBuffer()', async ({ req }, next) => void (await req.arrayBuffer(), await next())],
-  ['blob()', async ({ req }, next) => void (await req.blob(), await next())],
-  ['parseBody()', async ({ req }, next) => void (await req.parseBody(), await next())],
-  ['a copy', async ({ req }, next) => void (await req.raw.clone().text(), await next())],
+  ['json()', after(async ({ req }) => req.json())],
+  ['text()', after(async ({ req }) => req.text())],
+  ['arrayBuffer()', after(async ({ req }) => req.arrayBuffer())],
+  ['blob()', after(async ({ req }) => req.blob())],
+  ['parseBody()', after(async ({ req }) => req.parseBody())],
+  ['a copy', after(async ({ req }) => req.raw.clone().text())],
   ['bodyLimit()', bodyLimit({ maxSize: 10_000 })],
 ]
 test.each(readsByHono)('Hono behind %s', async (_name, read) => {
@@ -236,6 +236,13 @@ test.each(readsByHono)('Hono behind %s', async (_name, read) => {
     ])
   }
 })
+
+function after(read: (context: Context) => Promise<unknown>): MiddlewareHandler {
+  return async (context, next) => {
+    await read(context)
+    await next()
+  }
+}
 
 function honoApp(before: MiddlewareHandler) {
   return (mcp: Durable) => {
