@@ -3,6 +3,7 @@ import { Calls } from './call/calls.js'
 import { Ownership } from './call/ownership.js'
 import type { Claimed } from './call/ownership.js'
 import type { TakenOver } from './call/calls.js'
+import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
 import { parseHistory } from './history-options.js'
@@ -56,24 +57,8 @@ const MAX_TICK_MS = 2 ** 31 - 1
 
 /** Makes an MCP server durable. See `DurableOptions` for what can be set. */
 export function durable(options: DurableOptions): Durable {
-  checkServed(options)
+  checkOptions(options)
   return new Node(options, parseSettings(options))
-}
-
-function checkServed({ server, handler, upstream }: DurableOptions) {
-  const given = [server, handler, upstream].filter((one) => one !== undefined)
-  if (given.length !== 1) {
-    throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
-  }
-  if (server !== undefined && typeof server !== 'function') {
-    throw new TypeError('durable(): `server` must be a function that makes a new MCP server object.')
-  }
-  if (handler !== undefined && typeof handler !== 'function') {
-    throw new TypeError('durable(): `handler` must be a function from a Request to a Response.')
-  }
-  if (upstream !== undefined && !isHttpUrl(String(upstream))) {
-    throw new TypeError('durable(): `upstream` must be an http: or https: URL.')
-  }
 }
 
 class Node implements Durable {
@@ -300,8 +285,6 @@ class Node implements Durable {
 }
 
 const NONE: ReadonlySet<string> = new Set()
-
-const isHttpUrl = (text: string) => URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
 
 /** Undefined where server objects are made by the application. */
 function innerServers(

@@ -1,3 +1,4 @@
+import { checkNames } from './known-options.js'
 import type { Keeping } from './store/history.js'
 
 /** What is kept of sessions past their end, for whoever has to answer for it later. */
@@ -21,6 +22,7 @@ const MAX_ENTRIES = 10_000
 /** Throws a `TypeError` that names what is wrong. */
 export function parseHistory(options: HistoryOptions | undefined): ParsedHistory | undefined {
   if (options === undefined) return undefined
+  checkNames('durable(): `history`', options, ['keep', 'methods', 'maxEntries'])
   const { keep, methods = [], maxEntries = MAX_ENTRIES } = options
   const keepMs = typeof keep === 'number' ? keep : msOf(keep)
   if (!(Number.isSafeInteger(keepMs) && keepMs > 0))

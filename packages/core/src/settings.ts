@@ -1,7 +1,19 @@
 import { z } from 'zod'
+import { hostEntry, originEntry } from './allowed-headers.js'
 
 const ms = z.number().int().positive()
 const count = z.number().int().positive()
+
+/** A list of what a header may say, each as it would come. */
+const headerValues = (parsed: (entry: string) => string | undefined, right: string) =>
+  z.array(
+    z.string().transform((entry, context) => {
+      const value = parsed(entry)
+      if (value === undefined)
+        context.addIssue({ code: 'custom', message: `'${entry}' never comes like this: give ${right}` })
+      return value ?? ''
+    }),
+  )
 
 /** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. */
 const settings = z.object({
@@ -48,12 +60,21 @@ const settings = z.object({
   /** Replay every durable handler against its own journal when it has ended, and log what differs. Default: not in production. */
   validateEffects: z.boolean().default(() => process.env['NODE_ENV'] !== 'production'),
   /** Values of the Host header to accept. Default: any, except that browsers must come from this host or from loopback. */
-  allowedHosts: z.array(z.string()).optional(),
+  allowedHosts: headerValues(
+    hostEntry,
+    'a host as in example.com or localhost:3000, no scheme, path or wildcard',
+  )
+    .nonempty()
+    .optional(),
   /** Values of the Origin header to accept from browsers. */
-  allowedOrigins: z.array(z.string()).optional(),
+  allowedOrigins: headerValues(
+    originEntry,
+    'an origin as in https://example.com or http://localhost:3000, no path, slash at the end or wildcard',
+  ).optional(),
 })
 
 export type Settings = z.infer<typeof settings>
+export const SETTINGS: readonly string[] = Object.keys(settings.shape)
 
 /** Throws a `TypeError` that names what is wrong. */
 export function parseSettings(options: object): Settings {

@@ -1,4 +1,5 @@
 import { DurableError } from '../errors.js'
+import { checkNames } from '../known-options.js'
 import { digest, randomId } from '../ids.js'
 import type { Admission, EntryId, Store } from '../store/store.js'
 
@@ -51,6 +52,7 @@ export function eventStore(
   sessionId: string,
   options: EventStoreOptions = {},
 ): SessionEventStore {
+  checkNames('eventStore()', options, ['maxEvents', 'ttl'])
   return new StoredEvents(store, sessionId, options)
 }
 

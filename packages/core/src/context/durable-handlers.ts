@@ -1,3 +1,4 @@
+import { shown } from '../known-options.js'
 import type { DurableContext } from './context.js'
 import { withContext } from './run-context.js'
 
@@ -34,6 +35,7 @@ export function isDurable(handler: unknown): boolean {
 export function durableTool<First, Result, Extra = unknown>(
   handler: (args: ArgsOf<First>, context: DurableContext<ExtraOf<First, Extra>>) => Result | Promise<Result>,
 ): (first: First, extra?: Extra) => Promise<Result> {
+  checkHandler('durableTool', 'registerTool', handler)
   return mark((...given: [First, Extra?]) =>
     withContext(given.at(-1), async (context) => {
       const args = given.length > 1 ? given[0] : {}
@@ -46,6 +48,7 @@ export function durableTool<First, Result, Extra = unknown>(
 export function durablePrompt<First, Result, Extra = unknown>(
   handler: (args: ArgsOf<First>, context: DurableContext<ExtraOf<First, Extra>>) => Result | Promise<Result>,
 ): (first: First, extra?: Extra) => Promise<Result> {
+  checkHandler('durablePrompt', 'registerPrompt', handler)
   return durableTool(handler)
 }
 
@@ -56,11 +59,21 @@ export function durablePrompt<First, Result, Extra = unknown>(
 export function durableResource<Args extends readonly unknown[], Result>(
   handler: (...args: WithContext<Args>) => Result | Promise<Result>,
 ): (...args: Args) => Promise<Result> {
+  checkHandler('durableResource', 'registerResource', handler)
   return mark((...given: Args) =>
     withContext(given.at(-1), async (context) => {
       const args = [...given.slice(0, -1), context]
       return handler(...(args as WithContext<Args>))
     }),
+  )
+}
+
+/** Each of them takes one handler, and is no way to register it. */
+function checkHandler(wrapper: string, register: string, handler: unknown) {
+  if (typeof handler === 'function') return
+  const given = typeof handler === 'string' ? 'a name' : shown(handler)
+  throw new TypeError(
+    `${wrapper}() takes the handler alone, and was given ${given}: server.${register}(…, ${wrapper}(async (…, ctx) => …)).`,
   )
 }
 

@@ -9,22 +9,35 @@ import { refuse } from './replies.js'
 export function guardOrigin(request: Request, { allowedHosts, allowedOrigins }: Settings) {
   const host = request.headers.get('host') ?? new URL(request.url).host
   const origin = request.headers.get('origin')
-  if (allowedHosts && !allowedHosts.includes(host)) {
+  if (allowedHosts && !allowedHosts.includes(host.toLowerCase())) {
     throw refuse.forbidden('this Host is not in allowedHosts')
   }
   if (origin === null) return
   if (allowedOrigins) {
-    if (!allowedOrigins.includes(origin)) throw refuse.forbidden('this Origin is not in allowedOrigins')
+    if (!allowedOrigins.includes(origin.toLowerCase()))
+      throw refuse.forbidden('this Origin is not in allowedOrigins')
   } else if (!isOwnOrigin(origin, host)) {
     throw refuse.forbidden('this Origin is not in allowedOrigins')
   }
 }
 
 export function guardAccept(request: Request, ...types: string[]) {
-  const accept = request.headers.get('accept') ?? ''
-  const accepted = accept.split(',').map((part) => part.split(';', 1)[0]?.trim().toLowerCase())
-  if (accepted.includes('*/*')) return
-  if (!types.every((type) => accepted.includes(type))) throw refuse.notAcceptable(types.join(' and '))
+  const accepted = (request.headers.get('accept') ?? '').toLowerCase().split(',').map(mediaRange)
+  if (!types.every((type) => accepts(accepted, type))) throw refuse.notAcceptable(types.join(' and '))
+}
+
+type MediaRange = { range: string; isAccepted: boolean }
+
+function mediaRange(part: string): MediaRange {
+  const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim())
+  return { range, isAccepted: !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)) }
+}
+
+/** The most specific range decides (RFC 9110, section 12.5.1). Of what is accepted, no more than that matters here. */
+function accepts(accepted: readonly MediaRange[], type: string) {
+  const ranges = [type, `${type.slice(0, type.indexOf('/'))}/*`, '*/*']
+  const deciding = ranges.map((range) => accepted.find((one) => one.range === range)).find(Boolean)
+  return deciding?.isAccepted === true
 }
 
 export function guardContentType(request: Request) {

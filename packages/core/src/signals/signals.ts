@@ -1,6 +1,7 @@
 import type { JsonRpcRequest } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { Store } from '../store/store.js'
+import { checkNames } from '../known-options.js'
 import { EVENTS } from './events.js'
 import type { Events, Hooks, Run, StepOutcome, Stream } from './events.js'
 import { Observed } from './observed.js'
@@ -62,9 +63,8 @@ export function signalsFor({ on, telemetry, logger }: Listeners): Signals {
 }
 
 function checkHooks(on: Hooks = {}) {
+  checkNames('durable(): `on`', on, EVENTS, 'event')
   for (const [name, hook] of Object.entries(on)) {
-    if (!EVENTS.some((event) => event === name))
-      throw new TypeError(`durable(): \`on\` has no event '${name}'. There are: ${EVENTS.join(', ')}.`)
     if (hook !== undefined && typeof hook !== 'function')
       throw new TypeError(`durable(): \`on.${name}\` must be a function.`)
   }

@@ -1,5 +1,6 @@
 import { metrics, trace } from '@opentelemetry/api'
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
+import { checkNames } from '../known-options.js'
 import type { Telemetry } from '../signals/telemetry.js'
 import { countingHooks, HoldingMetrics } from './metrics.js'
 import { OtelSpans } from './spans.js'
@@ -20,7 +21,9 @@ const SCOPE = '@mcp-durable/core'
  * Follows the semantic conventions for MCP (in development) where they say something. Attributes hold no payloads and no
  * whole ids of sessions.
  */
-export function telemetry({ tracerProvider, meterProvider }: TelemetryOptions = {}): Telemetry {
+export function telemetry(options: TelemetryOptions = {}): Telemetry {
+  checkNames('telemetry()', options, ['tracerProvider', 'meterProvider'])
+  const { tracerProvider, meterProvider } = options
   const meter = (meterProvider ?? metrics).getMeter(SCOPE)
   const holdings = new HoldingMetrics(meter)
   return {

@@ -52,6 +52,35 @@ describe('Origin and Host', () => {
     expect(await statusWith(session, { host: 'mcp.example:81', origin: 'https://app.example' })).toBe(403)
   })
 
+  test('entries of the lists are compared as headers come, in whatever case they are written', async () => {
+    const settings = {
+      allowedHosts: ['MCP.example', 'Localhost:3000', '[::1]:3000', '127.0.0.1'],
+      allowedOrigins: [
+        'https://App.Example:443',
+        'http://app.example:8080',
+        'vscode-webview://Abc',
+        'null',
+        'https://bücher.example',
+      ],
+    }
+    await using nodes = await startNodes({ count: 1, settings })
+    const session = await Session.begin(nodes)
+    const status = (host: string, origin?: string) => statusWith(session, { host, origin })
+    for (const host of ['mcp.example', 'MCP.EXAMPLE', 'localhost:3000', '[::1]:3000'])
+      expect(await status(host)).toBe(200)
+    for (const host of ['mcp.example:3000', 'localhost', '[::1]']) expect(await status(host)).toBe(403)
+    for (const origin of [
+      'https://app.example',
+      'http://app.example:8080',
+      'vscode-webview://abc',
+      'null',
+      'https://xn--bcher-kva.example',
+    ])
+      expect(await status('mcp.example', origin)).toBe(200)
+    for (const origin of ['http://app.example', 'https://app.example:8443', 'vscode-webview://abd'])
+      expect(await status('mcp.example', origin)).toBe(403)
+  })
+
   test('every method is guarded, and nothing of a session shows', async () => {
     await using nodes = await startNodes({ count: 1 })
     const session = await Session.begin(nodes)
@@ -75,6 +104,21 @@ describe('[G-4] Accept and Content-Type', () => {
     ['text/event-stream;q=0.5, application/json; charset=utf-8', true, true],
     ['APPLICATION/JSON,TEXT/EVENT-STREAM', true, true],
     ['*/*', true, true],
+    ['application/*, text/*', true, true],
+    ['Application/* ; q=0.8 , text/event-stream;q=1', true, true],
+    ['application/json, text/*;q=0.1, */*;q=0', true, true],
+    ['*/*;q=0.001', true, true],
+    ['text/*', false, true],
+    ['application/*', false, false],
+    // Not wanted, whatever a wider range says.
+    ['*/*, text/event-stream;q=0', false, false],
+    ['application/json, text/event-stream;q=0.0, text/*', false, false],
+    ['*/*, application/*; q=0', false, true],
+    ['*/*;q=0', false, false],
+    ['application/json;profile="a", text/event-stream;x=1;q=0.2', true, true],
+    ['*', false, false],
+    ['*/json, text/event-stream', false, true],
+    [',,;', false, false],
     ['application/json', false, false],
     ['text/event-stream', false, true],
     ['text/html', false, false],

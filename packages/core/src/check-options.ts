@@ -1,0 +1,64 @@
+import { checkNames, shown } from './known-options.js'
+import type { CommonOptions, DurableOptions, Served } from './options.js'
+import { SETTINGS } from './settings.js'
+import type { Settings } from './settings.js'
+
+type Other = Exclude<keyof Served | keyof CommonOptions, keyof Settings>
+type Check = [isRight: (value: unknown) => boolean, right: string]
+
+const isFunction = (value: unknown) => typeof value === 'function'
+const isBoolean = (value: unknown) => typeof value === 'boolean'
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+const isList = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
+const isHttpUrl = (value: unknown) => {
+  const text = typeof value === 'string' || value instanceof URL ? String(value) : ''
+  return URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
+}
+const has = (value: unknown, ...methods: string[]) =>
+  isObject(value) && methods.every((name) => isFunction((value as Record<string, unknown>)[name]))
+
+/** What settings don't check: types, and mistakes that would show only later. */
+const CHECKS: { [Name in Other]: Check } = {
+  server: [isFunction, 'a function that makes a new MCP server object: server: () => createMyServer()'],
+  handler: [isFunction, 'a function from a Request to a Response, such as the `fetch` of an application'],
+  upstream: [isHttpUrl, 'an http: or https: URL'],
+  store: [
+    (store) => has(store, 'admit', 'openCall', 'appendCall', 'watch'),
+    "a store: redisStore(new Redis('redis://HOST:PORT')), with redisStore of @mcp-durable/redis-store and Redis of ioredis",
+  ],
+  principal: [isFunction, 'a function that returns whose a request is'],
+  keepToken: [isBoolean, 'true or false'],
+  recover: [isFunction, 'a function that returns whether a call is run again'],
+  passHeaders: [isList, "a list of names of headers: ['authorization']"],
+  history: [isObject, "an object: { keep: '30d' }"],
+  logger: [
+    (logger) => has(logger, 'error', 'warn', 'info', 'debug'),
+    'an object with the methods error, warn, info and debug, as those of pino',
+  ],
+  on: [isObject, 'an object of functions, by the names of events: { call: (event) => … }'],
+  telemetry: [
+    (given) => has(given, 'observe'),
+    'what telemetry() of @mcp-durable/core/telemetry returns: telemetry: telemetry()',
+  ],
+}
+
+const NAMES = [...Object.keys(CHECKS), ...SETTINGS]
+const EXAMPLE = 'durable() takes options: durable({ server: () => createMyServer(), store })'
+
+/** Throws a `TypeError` that names what is wrong. No value is repeated: an address may hold a password. */
+export function checkOptions(options: DurableOptions) {
+  if (!isObject(options) || has(options, 'connect'))
+    throw new TypeError(
+      `${EXAMPLE}; it was given ${has(options, 'connect') ? 'a server object' : shown(options)}.`,
+    )
+  checkNames('durable()', options, NAMES)
+  for (const [name, [isRight, right]] of Object.entries(CHECKS)) {
+    const value: unknown = options[name as Other]
+    if (value !== undefined && !isRight(value))
+      throw new TypeError(`durable(): \`${name}\` must be ${right}. It is ${shown(value)}.`)
+  }
+  const { server, handler, upstream } = options
+  const given = [server, handler, upstream].filter((one) => one !== undefined)
+  if (given.length !== 1)
+    throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
+}
