@@ -73,6 +73,11 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux('send-keys', ...keys)
   }
 
+  /** Writes every byte that the terminal gets from now on to a file. */
+  async record(file: string): Promise<void> {
+    await this.#tmux('pipe-pane', '-o', `cat > ${quote(file)}`)
+  }
+
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux('resize-window', '-x', String(columns), '-y', String(rows))
   }

@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { escapeControls } from '@mcp-durable/core/inspect'
 
 /** What every server among the examples understands. */
 export const serverOptions = {
@@ -33,13 +34,14 @@ export function readFlags<const T extends ParseArgsConfig>(usage: string, config
 
 /** Ends the program with code 2: the command line is wrong and this is how to put it right. */
 export function usageError(problem: string, usage: string): never {
-  console.error(`error: ${problem}\n\n${usage}`)
+  console.error(`error: ${escapeControls(problem)}\n\n${usage}`)
   process.exit(2)
 }
 
 /** Ends the program with code 1: the command line is right, but the work could not be done. */
 export function fail(problem: string): never {
-  console.error(`error: ${problem}`)
+  // What an assertion says has several lines.
+  console.error(`error: ${problem.split('\n').map(escapeControls).join('\n  ')}`)
   process.exit(1)
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { escapeControls } from '@mcp-durable/core/inspect'
 import { exitOnSignal, fail, messageOf, readFlags, urlFlag, usageError } from './cli.js'
 import { findRedis } from './local-redis.js'
 import { disposeAll, startProgram } from './processes.js'
@@ -83,7 +84,7 @@ async function onOwnNodes(): Promise<void> {
 
 function print({ command, answer }: Step): void {
   console.log(`\n$ ${command}`)
-  for (const line of answer) console.log(`  ${line}`)
+  for (const line of answer) console.log(`  ${escapeControls(line)}`)
 }
 
 function count(name: string, text: string, most: number): number {

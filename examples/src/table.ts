@@ -1,9 +1,12 @@
+import { escapeControls } from '@mcp-durable/core/inspect'
+
 /** Columns as wide as their longest cell; columns named in `right` are aligned to the right. */
 export function formatTable(
   head: readonly string[],
-  rows: readonly (readonly string[])[],
+  data: readonly (readonly string[])[],
   right: readonly string[] = [],
 ): string {
+  const rows = data.map((row) => row.map(escapeControls))
   const widths = head.map((_, column) =>
     Math.max(...[head, ...rows].map((row) => (row[column] ?? '').length)),
   )

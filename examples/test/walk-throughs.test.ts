@@ -43,6 +43,13 @@ describe('[E-3] continue-session', () => {
     expect(nobody.stderr).toMatch(/nobody answers/)
     expect(nobody.code).toBe(1)
   })
+
+  test('repeats what it was given without its control characters', async () => {
+    const { stderr, code } = await runProgram('continue-session', ['any', '--base', 'x\u001B[2J\n\u202E'])
+    expect(stderr).toContain(String.raw`not 'x\u001b[2J\n\u202e'`)
+    expect(stderr.replaceAll(/[\n…]/g, '')).not.toMatch(/\p{C}/u)
+    expect(code).toBe(2)
+  })
 })
 
 describe('[E-4] resumability', () => {

@@ -1,3 +1,4 @@
+import { escapeControls } from '@mcp-durable/core/inspect'
 import { formatTable } from '../table.js'
 import type { Failure, SuiteResult } from './run-suite.js'
 
@@ -42,7 +43,8 @@ export function report(runs: readonly Run[], folder: string): boolean {
   for (const { arrangement, suite, failures } of runs) {
     if (failures.length === 0) continue
     console.log(`\n${arrangement} · ${suite}`)
-    for (const { check, reason } of failures) console.log(`  ${check} (${reason.slice(0, 300)})`)
+    for (const { check, reason } of failures)
+      console.log(`  ${check} (${escapeControls(reason.slice(0, 300))})`)
   }
   const passed = runs.reduce((sum, run) => sum + run.passed, 0)
   const failed = runs.reduce((sum, run) => sum + run.failed, 0)

@@ -1,3 +1,4 @@
+import { escapeControls } from '@mcp-durable/core/inspect'
 import { messageOf } from '../cli.js'
 
 const titleWidth = 42
@@ -32,7 +33,9 @@ export class Story {
   }
 
   #tell(mark: string, title: string, seen: string): void {
-    console.log(`${mark} ${this.#seconds().padStart(5)} s  ${title.padEnd(titleWidth)}  ${seen}`)
+    console.log(
+      `${mark} ${this.#seconds().padStart(5)} s  ${title.padEnd(titleWidth)}  ${escapeControls(seen)}`,
+    )
   }
 
   #seconds(): string {

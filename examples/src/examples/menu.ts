@@ -1,3 +1,4 @@
+import { escapeControls } from '@mcp-durable/core/inspect'
 import { createInterface } from 'node:readline'
 import { examples, type Example } from './catalog.js'
 
@@ -13,7 +14,7 @@ export async function* choices(): AsyncGenerator<Example> {
       if (text === 'q') return
       const chosen = examples.find(({ name }, index) => text === name || text === String(index + 1))
       if (chosen) yield chosen
-      else console.log(`There is no example '${text}'.`)
+      else console.log(`There is no example '${escapeControls(text)}'.`)
       show()
     }
   } finally {

@@ -38,10 +38,11 @@ export function readCommandLine(argv: readonly string[], commands: readonly Comm
   const [first, ...rest] = argv
   if (first === undefined || first === '--help' || first === '-h') return { what: 'help', command: undefined }
   if (first === '--version' || first === '-v') return { what: 'version' }
-  const find = (name: string) => commands.find((candidate) => candidate.name === name)
-  if (first === 'help') return { what: 'help', command: find(rest[0] ?? '') }
-  const command = find(first)
-  if (!command) throw usageError(`there is no command '${first}'.`)
+  if (first === 'help' && rest[0] === undefined) return { what: 'help', command: undefined }
+  const name = first === 'help' ? (rest[0] ?? '') : first
+  const command = commands.find((candidate) => candidate.name === name)
+  if (!command) throw usageError(`there is no command '${name}'.`)
+  if (first === 'help') return { what: 'help', command }
   const { values, args } = parsed(command, rest)
   if (values['help'] === true) return { what: 'help', command }
   const [least, most] = command.arity

@@ -25,7 +25,7 @@ export class Context implements AsyncDisposable {
     this.options = options
     this.values = values
     this.args = args
-    this.output = new Output(process.stdout, options)
+    this.output = new Output(options)
     this.privacy = new Privacy(options)
   }
 

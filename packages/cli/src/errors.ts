@@ -15,15 +15,14 @@ export class CliError extends Error {
     this.exitCode = exitCode
   }
 
-  toText(): string {
-    return [`error: ${this.message}`, ...this.next.map((line) => `  ${line}`)].join('\n')
+  toLines(): string[] {
+    return [`error: ${this.message}`, ...this.next.map((line) => `  ${line}`)]
   }
 }
 
-/** Errors that are no fault of this program; `undefined` for others. */
-export function asCliError(error: unknown): CliError | undefined {
+export function asCliError(error: unknown): CliError {
   if (error instanceof CliError) return error
-  if (!(error instanceof StoreError)) return undefined
+  if (!(error instanceof StoreError)) return new CliError(messageOf(error), framesOf(error), { cause: error })
   const next = /NOPERM/.test(error.message)
     ? 'This user of Redis may not do that. docs/operating.md says which rights are needed.'
     : 'Try again; mcp-durable doctor looks at the server.'
@@ -35,6 +34,15 @@ export function usageError(problem: string, command?: string): CliError {
   return new CliError(problem, [`See: mcp-durable ${command === undefined ? '' : `${command} `}--help`], {
     exitCode: 2,
   })
+}
+
+/** A fault of this program: where it is. The message stands before them in a stack, and is printed apart. */
+function framesOf(error: unknown): string[] {
+  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  return stack
+    .split('\n')
+    .filter((line) => /^ {4}at /.test(line))
+    .map((line) => line.trim())
 }
 
 export const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

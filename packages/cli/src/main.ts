@@ -4,6 +4,9 @@ import { commands } from './commands/index.js'
 import { Context } from './context.js'
 import { asCliError } from './errors.js'
 import { commandHelp, overview, version } from './help.js'
+import { Output } from './show/output.js'
+
+const output = new Output({ json: false, color: false })
 
 /** 0: done. 1: it could not be done, or a risk was found. 2: the command line is wrong. */
 async function main(): Promise<number> {
@@ -15,21 +18,22 @@ async function main(): Promise<number> {
 }
 
 function print(text: string): number {
-  console.log(text)
+  for (const line of text.split('\n')) output.line(line)
   return 0
 }
 
+/** Whatever ended it, what is written of it does nothing to a terminal. */
+function report(error: unknown): number {
+  const known = asCliError(error)
+  output.note(...known.toLines())
+  return known.exitCode
+}
+
 // `mcp-durable tail | head` ends when head does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+output.stream.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
+process.on('uncaughtException', (error: unknown) => process.exit(report(error)))
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  const known = asCliError(error)
-  if (!known) throw error
-  console.error(known.toText())
-  process.exitCode = known.exitCode
-}
+process.exitCode = await main().catch(report)

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { escapeControls } from '@mcp-durable/core/inspect'
 import { describe, expect, test } from 'vitest'
 import { readCommandLine } from '../src/command-line.js'
 import { commands } from '../src/commands/index.js'
@@ -5,8 +8,10 @@ import { parseTarget } from '../src/connect/target.js'
 import { Activity } from '../src/monitor/activity.js'
 import { fit, headLine, rowLine } from '../src/monitor/columns.js'
 import { share } from '../src/monitor/draw-overview.js'
+import { render, styled } from '../src/show/line.js'
 import { Privacy, toJson } from '../src/show/privacy.js'
-import { clip, plain, span, width } from '../src/show/text.js'
+import { quoted } from '../src/show/shell.js'
+import { clip, padEnd, span, width } from '../src/show/text.js'
 
 describe('the command line', () => {
   const read = (...argv: string[]) => readCommandLine(argv, commands)
@@ -73,8 +78,21 @@ describe('where Redis is', () => {
 })
 
 describe('text', () => {
-  test('data does nothing to a terminal', () => {
-    expect(plain('a\u001B[2Jb\nc\u202Ed\u0007')).toBe('a·[2Jb⏎c·d·')
+  test('data does nothing to a terminal, and is as wide as it is written', () => {
+    const data = 'a\u001B[2Jb\nc\u202Ed'
+    const written = String.raw`a\u001b[2Jb\nc\u202ed`
+    expect(render([data, styled('bad', data)], { color: false })).toBe(written + written)
+    expect(render([styled('bad', data)], { color: true })).toBe(`\u001B[31m${written}\u001B[39m`)
+    expect(width(data)).toBe(written.length)
+    expect(padEnd(data, 30)).toBe(data + ' '.repeat(30 - written.length))
+  })
+
+  test('a word for a shell is the same word there', async () => {
+    for (const word of ['mcp:x', "it's", 'a b', '$(id)', "b\u001B'\\n\n\u202E", '…']) {
+      const command = `printf %s ${escapeControls(quoted(word))}`
+      const { stdout } = await promisify(execFile)('bash', ['-c', command], { env: { LC_ALL: 'C.UTF-8' } })
+      expect(stdout).toBe(word)
+    }
   })
 
   test('is clipped by the columns that it takes', () => {
@@ -121,7 +139,8 @@ describe('tables on a screen', () => {
       expect(fitted.map(({ column }) => column.title)).toEqual(
         room < 20 ? ['NAME', 'TEXT'] : ['NAME', 'LESS', 'TEXT'],
       )
-      expect(width(rowLine(fitted, rows[0]!, { paint: (_, text) => text, room, selected: false }))).toBe(room)
+      const row = rowLine(fitted, rows[0]!, { room, selected: false })
+      expect(width(render(row, { color: false }))).toBe(room)
       expect(headLine(fitted, 'TEXT', true)).toContain('TEXT↑')
     }
   })

@@ -4,8 +4,10 @@ import { CallLog } from '../look/call-log.js'
 import { readNodeNames } from '../look/node-names.js'
 import { resolveCall } from '../look/resolve.js'
 import { eventJson, stepName, tell } from '../show/call-events.js'
+import { styled } from '../show/line.js'
+import type { Line } from '../show/line.js'
 import type { Showing } from '../show/session-events.js'
-import { count, padEnd, padStart, plain, span } from '../show/text.js'
+import { count, padEnd, padStart, span } from '../show/text.js'
 
 export const call: Command = {
   name: 'call',
@@ -44,17 +46,17 @@ export const call: Command = {
         events: events.map((event) => eventJson(event, privacy)),
       })
     }
-    const { paint } = output
-    output.line(`call ${paint('bold', privacy.id(place.callId))}  ${paint('name', plain(timeline.title))}`)
+    output.line('call ', styled('bold', privacy.id(place.callId)), '  ', styled('name', timeline.title))
     output.line(`session ${privacy.id(place.scope)}`)
-    output.line(`${summary(timeline, now)}\n`)
-    const showing = { privacy, nodeName, paint }
-    for (const event of events) output.line(timelineLine(event, timeline.openedAt, showing))
+    output.line(summary(timeline, now))
+    output.line()
+    const showing = { privacy, nodeName }
+    for (const event of events) output.line(...timelineLine(event, timeline.openedAt, showing))
     const running = [...timeline.steps.values()].filter(({ phase }) => phase === 'started')
     if (timeline.status !== 'open' || running.length + timeline.pendingQuestions.length === 0) return
     output.line()
     for (const step of running) output.line(`step ${stepName(step, privacy)} has begun and not ended`)
-    for (const title of timeline.pendingQuestions) output.line(`${plain(title)} waits for its answer`)
+    for (const title of timeline.pendingQuestions) output.line(`${title} waits for its answer`)
   },
 }
 
@@ -66,12 +68,17 @@ function summary({ status, attempts, openedAt, endedAt, outcome }: CallTimeline,
   return `${status === 'cancelled' ? 'cancelled' : `done with ${outcome}`} after ${took}, ${runs}`
 }
 
-function timelineLine(event: CallEvent, openedAt: number, showing: Showing): string {
-  const { privacy, paint } = showing
+function timelineLine(event: CallEvent, openedAt: number, showing: Showing): Line {
   const { text, style } = tell(event, showing)
   const isNewRun = event.kind === 'opened' || event.kind === 'taken-over'
   const run = padEnd(isNewRun ? `run ${event.attempt}` : '', 7)
-  const payload = privacy.payload(event.payload)
+  const payload = showing.privacy.payload(event.payload)
   const at = padStart(`+${span(event.at - openedAt)}`, 10)
-  return `${paint('dim', at)}  ${paint('bold', run)}${style ? paint(style, text) : text}${payload && `  ${paint('dim', payload)}`}`
+  return [
+    styled('dim', at),
+    '  ',
+    styled('bold', run),
+    styled(style, text),
+    styled('dim', payload && `  ${payload}`),
+  ]
 }

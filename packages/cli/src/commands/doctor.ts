@@ -6,7 +6,8 @@ import { checkKeys } from '../doctor/key-checks.js'
 import { checkChannels, checkClocks, checkNodes } from '../doctor/node-checks.js'
 import { checkCluster, checkServer, isTooOld } from '../doctor/server-checks.js'
 import { checkCalls } from '../doctor/session-checks.js'
-import type { Style } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Style } from '../show/line.js'
 import { count } from '../show/text.js'
 
 export const doctor: Command = {
@@ -35,7 +36,8 @@ export const doctor: Command = {
     else {
       for (const finding of findings) print(finding, context)
       const notes = findings.filter(({ level }) => level === 'note').length
-      output.line(`\n${risks === 0 ? 'no risks' : count(risks, 'risk')}, ${count(notes, 'note')}`)
+      output.line()
+      output.line(`${risks === 0 ? 'no risks' : count(risks, 'risk')}, ${count(notes, 'note')}`)
     }
     return risks === 0 ? 0 : 1
   },
@@ -82,7 +84,7 @@ const marks: Record<Finding['level'], [mark: string, style: Style]> = {
 
 function print({ level, check, found, risk, fix }: Finding, { output }: Context) {
   const [mark, style] = marks[level]
-  output.line(`${output.paint(style, mark)}  ${output.paint('bold', check)}: ${found}`)
+  output.line(styled(style, mark), '  ', styled('bold', check), `: ${found}`)
   if (risk !== undefined) output.line(`      ${risk}`)
-  if (fix !== undefined) output.line(`      ${output.paint('name', '→')} ${fix}`)
+  if (fix !== undefined) output.line('      ', styled('name', '→'), ` ${fix}`)
 }

@@ -3,7 +3,7 @@ import type { Command } from '../command.js'
 import { numberOption } from '../command-line.js'
 import type { Context } from '../context.js'
 import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
-import { count, plain } from '../show/text.js'
+import { count } from '../show/text.js'
 
 export const map: Command = {
   name: 'map',
@@ -32,7 +32,7 @@ async function listMaps({ output, options }: Context, inspect: RedisInspection) 
   if (maps.length === 0) return output.line(`no maps under the prefix ${options.prefix}`)
   output.table(
     [
-      { title: 'MAP', text: ({ name }) => plain(name), style: () => 'name' },
+      { title: 'MAP', text: ({ name }) => name, style: () => 'name' },
       { title: 'ENTRIES', text: ({ entries }) => String(entries), right: true },
     ],
     maps,
@@ -56,14 +56,13 @@ async function listEntries({ output, privacy, values }: Context, inspect: RedisI
     }))
     return output.document({ map: name, size, entries: shown })
   }
-  if (entries.length === 0)
-    return output.line(size === 0 ? `there is no map ${plain(name)}` : 'no more entries')
+  if (entries.length === 0) return output.line(size === 0 ? `there is no map ${name}` : 'no more entries')
   output.table(
     [
       { title: 'KEY', text: ({ key }) => privacy.key(key), style: () => 'name' },
       { title: 'BYTES', text: ({ bytes }) => String(bytes.byteLength), right: true },
       ...(privacy.showsPayloads
-        ? [{ title: 'VALUE', text: ({ bytes }: { bytes: Uint8Array }) => plain(textOf(bytes)), most: 2000 }]
+        ? [{ title: 'VALUE', text: ({ bytes }: { bytes: Uint8Array }) => textOf(bytes), most: 2000 }]
         : []),
     ],
     entries,

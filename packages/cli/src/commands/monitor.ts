@@ -36,15 +36,14 @@ export const monitor: Command = {
       leaseMs: numberOption(values, 'lease', 10_000, 1),
     })
     const interrupted = untilInterrupted()
-    if (process.stdin.isTTY && process.stdout.isTTY && !output.json && values['count'] === undefined) {
-      const { paint } = output
-      const services = { inspect, store, model, privacy, paint, prefix: options.prefix, everyMs }
-      return new Monitor(services, process.stdin, process.stdout).run(interrupted)
+    if (process.stdin.isTTY && output.stream.isTTY && !output.json && values['count'] === undefined) {
+      const services = { inspect, store, model, privacy, prefix: options.prefix, everyMs }
+      return new Monitor(services, process.stdin, output).run(interrupted)
     }
-    const lines = new PlainLines(privacy, output.paint)
+    const lines = new PlainLines(privacy)
     const print = (snapshot: Snapshot) => {
       if (output.json) output.jsonLine(snapshotJson(snapshot, privacy))
-      else for (const line of lines.lines(snapshot)) output.line(line)
+      else for (const line of lines.lines(snapshot)) output.line(...line)
     }
     for (let look = 0; look < looks && !interrupted.aborted; look++) {
       if (look > 0) await sleep(everyMs, undefined, { signal: interrupted }).catch(() => undefined)

@@ -5,8 +5,9 @@ import { resolveSession } from '../look/resolve.js'
 import { SessionLog } from '../look/session-log.js'
 import { readSessionRows } from '../look/session-rows.js'
 import { CliError } from '../errors.js'
+import { styled } from '../show/line.js'
 import { sessionJson, sessionLine } from '../show/session-events.js'
-import { count, plain, span } from '../show/text.js'
+import { count, span } from '../show/text.js'
 import { clientName, rowJson } from './sessions.js'
 
 export const session: Command = {
@@ -39,14 +40,14 @@ export const session: Command = {
       return output.document({ ...rowJson(row, context), calls: log.calls.size, history })
     }
     const age = row.ageMs === undefined ? '' : `, ${span(row.ageMs)} old`
-    output.line(
-      `session ${output.paint('bold', privacy.id(id))}  ${row.status}${age}, ends in ${span(row.expiresInMs)}`,
-    )
+    const life = `  ${row.status}${age}, ends in ${span(row.expiresInMs)}`
+    output.line('session ', styled('bold', privacy.id(id)), life)
     const who = row.principal === undefined ? 'no principal' : `principal ${privacy.id(row.principal)}`
-    output.line(`${clientName(row.client)}, protocol ${plain(row.protocol)}, ${who}`)
-    output.line(`${count(log.calls.size, 'call')} kept, ${row.openCalls.length} open\n`)
+    output.line(`${clientName(row.client)}, protocol ${row.protocol}, ${who}`)
+    output.line(`${count(log.calls.size, 'call')} kept, ${row.openCalls.length} open`)
+    output.line()
     if (all.length > limit)
       output.line(`… ${count(all.length - limit, 'older event')} left out; --limit shows them`)
-    for (const event of events) output.line(sessionLine(event, { privacy, nodeName, paint: output.paint }))
+    for (const event of events) output.line(...sessionLine(event, { privacy, nodeName }))
   },
 }

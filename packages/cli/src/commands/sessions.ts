@@ -3,8 +3,8 @@ import { numberOption } from '../command-line.js'
 import type { Context } from '../context.js'
 import { readSessionRows } from '../look/session-rows.js'
 import type { SessionRow } from '../look/session-rows.js'
-import type { Style } from '../show/paint.js'
-import { count, plain, span } from '../show/text.js'
+import type { Style } from '../show/line.js'
+import { count, span } from '../show/text.js'
 
 export const sessions: Command = {
   name: 'sessions',
@@ -31,7 +31,7 @@ export const sessions: Command = {
         { title: 'SESSION', text: ({ id }) => privacy.id(id), style: () => 'name' },
         { title: 'STATUS', text: ({ status }) => status, style: ({ status }) => statusStyles[status] },
         { title: 'CLIENT', text: ({ client }) => clientName(client), most: 24 },
-        { title: 'PROTOCOL', text: ({ protocol }) => plain(protocol) },
+        { title: 'PROTOCOL', text: ({ protocol }) => protocol },
         {
           title: 'PRINCIPAL',
           text: ({ principal }) => (principal === undefined ? '-' : privacy.id(principal)),
@@ -55,7 +55,7 @@ export const statusStyles: Record<SessionRow['status'], Style | undefined> = {
 }
 
 export function clientName(client: SessionRow['client']): string {
-  return client ? plain(`${client.name} ${client.version}`.trim()) : '-'
+  return client ? `${client.name} ${client.version}`.trim() : '-'
 }
 
 export function rowJson(row: SessionRow, { privacy }: Pick<Context, 'privacy'>) {

@@ -32,7 +32,7 @@ export const tail: Command = {
       const nodeName = await readNodeNames(inspect, privacy)
       for (const event of first ? shown.slice(lines === 0 ? shown.length : -lines) : shown) {
         if (output.json) output.jsonLine(sessionJson(event, privacy))
-        else output.line(sessionLine(event, { privacy, nodeName, paint: output.paint }))
+        else output.line(...sessionLine(event, { privacy, nodeName }))
       }
       first = false
     }

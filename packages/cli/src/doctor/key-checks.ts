@@ -1,6 +1,7 @@
 import type { KeyPlace, RedisInspection, SurveyedKey } from '@mcp-durable/redis-store/inspect'
 import type { Privacy } from '../show/privacy.js'
-import { bytes, count, plain } from '../show/text.js'
+import { quoted } from '../show/shell.js'
+import { bytes, count } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Finding } from './finding.js'
 
@@ -69,7 +70,7 @@ class KeySurvey {
     return [
       risk('memory per session', found, {
         risk: 'one session in one slot: reading or deleting it holds up everything else there',
-        fix: `mcp-durable session ${privacy.id(id)} shows what it holds`,
+        fix: `mcp-durable session ${quoted(privacy.id(id))} shows what it holds`,
       }),
       ...maps,
     ]
@@ -77,5 +78,4 @@ class KeySurvey {
 }
 
 const examples = (keys: readonly string[]) =>
-  keys.slice(0, LISTED).map(plain).join(', ') + (keys.length > LISTED ? ', …' : '')
-const quoted = (key: string) => `'${key.replaceAll("'", String.raw`'\''`)}'`
+  keys.slice(0, LISTED).join(', ') + (keys.length > LISTED ? ', …' : '')

@@ -1,4 +1,5 @@
 import type { InspectedServer } from '@mcp-durable/redis-store/inspect'
+import { quoted } from '../show/shell.js'
 import { bytes, count } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Finding } from './finding.js'
@@ -135,7 +136,7 @@ export function checkCluster(servers: readonly InspectedServer[]): Finding[] {
       ? ok('Cluster', found)
       : risk('Cluster', `${found}, state ${[...states].join(' and ')}`, {
           risk: 'sessions whose slots are not served get 503',
-          fix: `redis-cli --cluster fix ${first.address}`,
+          fix: `redis-cli --cluster fix ${quoted(first.address)}`,
         })
   const coverage = servers.filter(({ config }) => config?.['cluster-require-full-coverage'] === 'yes')
   const [strict] = coverage
@@ -152,6 +153,6 @@ export function checkCluster(servers: readonly InspectedServer[]): Finding[] {
 /** Sets it now, and for the next start. */
 function configSet({ address }: InspectedServer, setting: string): string {
   const colon = address.lastIndexOf(':')
-  const at = `redis-cli -h ${address.slice(0, colon)} -p ${address.slice(colon + 1)}`
+  const at = `redis-cli -h ${quoted(address.slice(0, colon))} -p ${quoted(address.slice(colon + 1))}`
   return `${at} CONFIG SET ${setting} && ${at} CONFIG REWRITE`
 }

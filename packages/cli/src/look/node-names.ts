@@ -1,7 +1,6 @@
 import { decodeAbout } from '@mcp-durable/core/inspect'
 import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
 import type { Privacy } from '../show/privacy.js'
-import { plain } from '../show/text.js'
 
 /** What to call a node: where it runs, if it still says so, and its id. */
 export type NodeNames = (node: string) => string
@@ -18,5 +17,5 @@ export async function readNodeNames(inspect: RedisInspection, privacy: Privacy):
 /** `host:pid` */
 export function placeOf(about: string | undefined): string | undefined {
   const known = about === undefined ? undefined : decodeAbout(about)
-  return known && `${plain(known.host)}:${known.pid}`
+  return known && `${known.host}:${known.pid}`
 }

@@ -1,4 +1,5 @@
-import type { Paint, Style } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Line, Style } from '../show/line.js'
 import { clip, padEnd, padStart, width } from '../show/text.js'
 
 /** A column of a table that must fit a screen. */
@@ -17,7 +18,7 @@ export type ScreenColumn<Row> = {
   sortBy?: (row: Row) => string | number
 }
 
-const GAP = 2
+const GAP = '  '
 
 export function fit<Row>(
   columns: readonly ScreenColumn<Row>[],
@@ -31,7 +32,8 @@ export function fit<Row>(
       Math.max(width(column.title) + 1, ...rows.map((row) => width(column.text(row)))),
     ),
   }))
-  const total = () => needed.reduce((sum, { width: columnWidth }) => sum + columnWidth + GAP, -GAP)
+  const total = () =>
+    needed.reduce((sum, { width: columnWidth }) => sum + columnWidth + GAP.length, -GAP.length)
   while (total() > room) {
     const goes = needed.reduce((worst, one) =>
       one.column.expendable > worst.column.expendable ? one : worst,
@@ -55,20 +57,18 @@ export function headLine<Row>(
       const title = column.title === sortedBy ? `${column.title}${reverse ? '↑' : '↓'}` : column.title
       return column.right ? padStart(title, columns) : padEnd(title, columns)
     })
-    .join(' '.repeat(GAP))
+    .join(GAP)
 }
 
 export function rowLine<Row>(
   fitted: readonly { column: ScreenColumn<Row>; width: number }[],
   row: Row,
-  { paint, room, selected }: { paint: Paint; room: number; selected: boolean },
-): string {
+  { room, selected }: { room: number; selected: boolean },
+): Line {
   const cells = fitted.map(({ column, width: columns }) => {
     const text = clip(column.text(row), columns)
-    const padded = column.right ? padStart(text, columns) : padEnd(text, columns)
-    const style = selected ? undefined : column.style?.(row)
-    return style ? paint(style, padded) : padded
+    return column.right ? padStart(text, columns) : padEnd(text, columns)
   })
-  const line = cells.join(' '.repeat(GAP))
-  return selected ? paint('inverse', padEnd(clip(line, room), room)) : line
+  if (selected) return [styled('inverse', padEnd(clip(cells.join(GAP), room), room))]
+  return fitted.flatMap(({ column }, i) => [i === 0 ? '' : GAP, styled(column.style?.(row), cells[i] ?? '')])
 }

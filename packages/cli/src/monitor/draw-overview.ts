@@ -1,4 +1,5 @@
-import type { Paint } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Line } from '../show/line.js'
 import { clip, count, padEnd, span, timeOfDay, width } from '../show/text.js'
 import { fit, headLine, rowLine } from './columns.js'
 import type { ScreenColumn } from './columns.js'
@@ -13,7 +14,6 @@ export type Overview = {
   view: ViewState
   rows: VisibleRows
   tables: Tables
-  paint: Paint
   size: Size
 }
 
@@ -23,28 +23,28 @@ const FOOT = 1
 /** A table without rows: its title, and a blank line below. */
 const FRAME = 2
 
-export function drawOverview(overview: Overview): string[] {
+export function drawOverview(overview: Overview): Line[] {
   const { rows, size } = overview
   const room = size.rows - HEAD - FOOT
   const heights = share(room - 3 * FRAME + 1, [rows.nodes.length, rows.calls.length, rows.sessions.length])
   return [
     ...drawHead(overview),
     ...drawTable(overview, 'nodes', overview.tables.nodes, rows.nodes, heights[0] ?? 0),
-    '',
+    [],
     ...drawTable(overview, 'calls', overview.tables.calls, rows.calls, heights[1] ?? 0),
-    '',
+    [],
     ...drawTable(overview, 'sessions', overview.tables.sessions, rows.sessions, heights[2] ?? 0),
   ]
 }
 
-export function titleBar(snapshot: Snapshot, paint: Paint, columns: number): string {
+export function titleBar(snapshot: Snapshot, columns: number): Line {
   const left = ` mcp-durable  ${snapshot.where}  prefix ${snapshot.prefix}`
   const right = `${timeOfDay(snapshot.at).slice(0, 8)} `
   const bar = width(left) + width(right) < columns ? padEnd(left, columns - width(right)) + right : left
-  return paint('inverse', padEnd(clip(bar, columns), columns))
+  return [styled('inverse', padEnd(clip(bar, columns), columns))]
 }
 
-function drawHead({ snapshot, paint, size, view }: Overview): string[] {
+function drawHead({ snapshot, size, view }: Overview): Line[] {
   const { rates, nodes, calls, totalSessions, takeovers, problem } = snapshot
   const last = takeovers.at(-1)
   const numbers = [
@@ -60,17 +60,17 @@ function drawHead({ snapshot, paint, size, view }: Overview): string[] {
   const line =
     problem === undefined
       ? clip(numbers, size.columns)
-      : paint('bad', clip(`Redis is away: ${problem}`, size.columns))
-  return [titleBar(snapshot, paint, size.columns), line, '']
+      : styled('bad', clip(`Redis is away: ${problem}`, size.columns))
+  return [titleBar(snapshot, size.columns), [line], []]
 }
 
 function drawTable<Row extends object>(
-  { view, rows: visible, paint, size }: Overview,
+  { view, rows: visible, size }: Overview,
   panel: Panel,
   columns: readonly ScreenColumn<Row>[],
   rows: readonly Row[],
   height: number,
-): string[] {
+): Line[] {
   const focused = view.focus === panel
   const index = selectedIndex(visible, view, panel)
   const shown = Math.max(0, height)
@@ -82,12 +82,10 @@ function drawTable<Row extends object>(
   const hidden = rows.length - page.length
   const more = hidden > 0 ? `  (${hidden} more)` : ''
   const head = clip(headLine(fitted, column ?? '', reverse) + more, room)
-  const lines = page.map((row, i) =>
-    rowLine(fitted, row, { paint, room, selected: focused && from + i === index }),
-  )
+  const lines = page.map((row, i) => rowLine(fitted, row, { room, selected: focused && from + i === index }))
   const none =
-    rows.length === 0 && shown > 0 ? [paint('dim', `no ${panel === 'calls' ? 'open calls' : panel}`)] : []
-  return [paint(focused ? 'bold' : 'dim', head), ...lines, ...none]
+    rows.length === 0 && shown > 0 ? [[styled('dim', `no ${panel === 'calls' ? 'open calls' : panel}`)]] : []
+  return [[styled(focused ? 'bold' : 'dim', head)], ...lines, ...none]
 }
 
 /** Shares lines out: each table gets what it needs if that fits, else the smaller ones first. An empty one says so. */

@@ -1,5 +1,6 @@
 import type { NodeNames } from '../look/node-names.js'
-import type { Paint } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Line } from '../show/line.js'
 import type { Privacy } from '../show/privacy.js'
 import { sessionParts } from '../show/session-events.js'
 import { clip, count, width } from '../show/text.js'
@@ -13,7 +14,6 @@ export type DrawSession = {
   open: SessionView
   privacy: Privacy
   nodeName: NodeNames
-  paint: Paint
   size: Size
 }
 
@@ -22,7 +22,7 @@ const FRAME = 4
 
 export const pageOf = ({ rows }: Size) => Math.max(1, rows - FRAME)
 
-export function drawSession({ snapshot, open, privacy, nodeName, paint, size }: DrawSession): string[] {
+export function drawSession({ snapshot, open, privacy, nodeName, size }: DrawSession): Line[] {
   const row = snapshot.sessions.find(({ id }) => id === open.scope)
   const what = open.callId === undefined ? '' : `  call ${privacy.id(open.callId)}`
   const status = open.state === 'following' ? (row?.status ?? 'there') : open.state
@@ -34,14 +34,16 @@ export function drawSession({ snapshot, open, privacy, nodeName, paint, size }: 
     const before = `${at}  ${source}`
     const clipped = clip(text, size.columns - width(before))
     const shown = clip(payload && `  ${payload}`, size.columns - width(before) - width(clipped))
-    return `${paint('dim', at)}  ${source}${style ? paint(style, clipped) : clipped}${paint('dim', shown)}`
+    return [styled('dim', at), `  ${source}`, styled(style, clipped), styled('dim', shown)]
   })
   return [
-    titleBar(snapshot, paint, size.columns),
-    problem === undefined
-      ? paint('bold', clip(head, size.columns))
-      : paint('bad', clip(problem, size.columns)),
-    '',
+    titleBar(snapshot, size.columns),
+    [
+      problem === undefined
+        ? styled('bold', clip(head, size.columns))
+        : styled('bad', clip(problem, size.columns)),
+    ],
+    [],
     ...lines,
   ]
 }

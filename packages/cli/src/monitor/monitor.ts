@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ReadStream, WriteStream } from 'node:tty'
+import type { ReadStream } from 'node:tty'
 import type { Store } from '@mcp-durable/core'
 import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
 import { messageOf } from '../errors.js'
 import { clearAll, clearSession } from '../look/clear.js'
 import type { Cleared } from '../look/clear.js'
-import type { Paint } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Output } from '../show/output.js'
 import type { Privacy } from '../show/privacy.js'
 import { clip, count } from '../show/text.js'
 import { drawOverview, titleBar } from './draw-overview.js'
@@ -33,7 +34,6 @@ export type MonitorServices = {
   store: Store
   model: MonitorModel
   privacy: Privacy
-  paint: Paint
   prefix: string
   everyMs: number
 }
@@ -56,7 +56,7 @@ export class Monitor {
   #help = false
   #paused = false
 
-  constructor(services: MonitorServices, input: ReadStream, output: WriteStream) {
+  constructor(services: MonitorServices, input: ReadStream, output: Output) {
     this.#services = services
     this.#tables = tables(services.privacy)
     this.#shown = services.model.snapshot
@@ -80,10 +80,9 @@ export class Monitor {
   }
 
   #draw() {
-    const { paint } = this.#services
     const { size } = this.#screen
     const lines = this.#help
-      ? [titleBar(this.#shown, paint, size.columns), ...helpLines.map((line) => clip(line, size.columns))]
+      ? [titleBar(this.#shown, size.columns), ...helpLines.map((line) => [clip(line, size.columns)])]
       : this.#open
         ? this.#drawSession(this.#open)
         : drawOverview({
@@ -91,28 +90,26 @@ export class Monitor {
             view: this.#view,
             rows: this.#rows,
             tables: this.#tables,
-            paint,
             size,
           })
-    const body = Array.from({ length: size.rows - 1 }, (_, row) => lines[row] ?? '')
-    this.#screen.draw([...body, this.#foot(size.columns)])
+    const body = Array.from({ length: size.rows - 1 }, (_, row) => lines[row] ?? [])
+    this.#screen.draw([...body, [this.#foot(size.columns)]])
   }
 
   #drawSession(open: SessionView) {
-    const { privacy, paint } = this.#services
+    const { privacy } = this.#services
     const places = new Map(this.#shown.nodes.map(({ node, place }) => [node, place]))
     const nodeName = (node: string) => places.get(node) ?? privacy.id(node)
-    return drawSession({ snapshot: this.#shown, open, privacy, nodeName, paint, size: this.#screen.size })
+    return drawSession({ snapshot: this.#shown, open, privacy, nodeName, size: this.#screen.size })
   }
 
   #foot(columns: number) {
-    const { paint } = this.#services
     if (this.#question)
-      return paint('warn', clip(`${this.#question.text} y deletes, any other key does not`, columns))
+      return styled('warn', clip(`${this.#question.text} y deletes, any other key does not`, columns))
     if (this.#typing) return clip(`filter: ${this.#view.filter}▏  Enter keeps it, Esc shows all`, columns)
-    if (this.#message !== '') return paint('good', clip(this.#message, columns))
+    if (this.#message !== '') return styled('good', clip(this.#message, columns))
     const keys = this.#open ? sessionKeys : overviewKeys
-    return paint('dim', clip(this.#paused ? `paused  ${keys}` : keys, columns))
+    return styled('dim', clip(this.#paused ? `paused  ${keys}` : keys, columns))
   }
 
   get #rows() {

@@ -1,24 +1,23 @@
-import type { Paint } from '../show/paint.js'
+import { styled } from '../show/line.js'
+import type { Line, Styled } from '../show/line.js'
 import type { Privacy } from '../show/privacy.js'
-import { count, plain, span, timeOfDay } from '../show/text.js'
+import { count, span, timeOfDay } from '../show/text.js'
 import type { NodeRow, Snapshot } from './snapshot.js'
 
 /** What has changed from one snapshot to the next, a line each: the monitor where there is no terminal. */
 export class PlainLines {
   readonly #privacy: Privacy
-  readonly #paint: Paint
   #last: Snapshot | undefined
   readonly #told = new Set<string>()
 
-  constructor(privacy: Privacy, paint: Paint) {
+  constructor(privacy: Privacy) {
     this.#privacy = privacy
-    this.#paint = paint
   }
 
-  lines(now: Snapshot): string[] {
+  lines(now: Snapshot): Line[] {
     const before = this.#last
     this.#last = now
-    const lines = [
+    const lines: Array<string | Styled> = [
       ...this.#problem(before, now),
       ...(before ? [] : [summary(now)]),
       ...changes(before?.nodes, now.nodes, keyOfNode, {
@@ -37,27 +36,27 @@ export class PlainLines {
         this.#told.add(key)
         const { callId, title, to } = takeover
         return [
-          this.#paint(
+          styled(
             'mark',
-            `call ${this.#privacy.id(callId)} ${plain(title)} was taken over by ${this.#privacy.id(to)}`,
+            `call ${this.#privacy.id(callId)} ${title} was taken over by ${this.#privacy.id(to)}`,
           ),
         ]
       }),
       ...changes(before?.calls, now.calls, ({ callId }) => callId, {
         come: (call) =>
-          `call ${this.#privacy.id(call.callId)} ${plain(call.title)} runs on ${this.#privacy.id(call.owner)}: ${call.last}`,
+          `call ${this.#privacy.id(call.callId)} ${call.title} runs on ${this.#privacy.id(call.owner)}: ${call.last}`,
         gone: (call) =>
-          `call ${this.#privacy.id(call.callId)} ${plain(call.title)} has ended after ${span(call.ageMs)}`,
+          `call ${this.#privacy.id(call.callId)} ${call.title} has ended after ${span(call.ageMs)}`,
         changed: (old, call) =>
           old.last === call.last ? undefined : `call ${this.#privacy.id(call.callId)} ${call.last}`,
       }),
     ]
-    return lines.map((line) => `${this.#paint('dim', timeOfDay(now.at))}  ${line}`)
+    return lines.map((line) => [styled('dim', timeOfDay(now.at)), '  ', line])
   }
 
-  #problem(before: Snapshot | undefined, now: Snapshot): string[] {
+  #problem(before: Snapshot | undefined, now: Snapshot): Array<string | Styled> {
     if (before?.problem === now.problem) return []
-    return now.problem === undefined ? ['Redis is back'] : [this.#paint('bad', now.problem)]
+    return now.problem === undefined ? ['Redis is back'] : [styled('bad', now.problem)]
   }
 
   #node({ node, place }: NodeRow) {

@@ -1,5 +1,8 @@
 import { emitKeypressEvents } from 'node:readline'
-import type { ReadStream, WriteStream } from 'node:tty'
+import type { ReadStream } from 'node:tty'
+import { render } from '../show/line.js'
+import type { Line } from '../show/line.js'
+import type { Output } from '../show/output.js'
 
 export type Key = { name: string; ctrl: boolean; shift: boolean; text: string }
 export type Size = { columns: number; rows: number }
@@ -13,14 +16,14 @@ const REST_OF_LINE = `${ESC}K`
 /** The whole terminal, drawn line by line: only lines that changed are written. It is put back as it was at the end. */
 export class Screen {
   readonly #input: ReadStream
-  readonly #output: WriteStream
+  readonly #output: Output
   #drawn: string[] = []
   #size: Size
   #closed = false
 
   constructor(
     input: ReadStream,
-    output: WriteStream,
+    output: Output,
     listeners: { key: (key: Key) => void; resized: () => void },
   ) {
     this.#input = input
@@ -36,13 +39,13 @@ export class Screen {
         text: text ?? '',
       })
     })
-    output.on('resize', () => {
+    output.stream.on('resize', () => {
       this.#size = this.#measure()
       this.#drawn = []
-      output.write(CLEAR)
+      output.stream.write(CLEAR)
       listeners.resized()
     })
-    output.write(ENTER + CLEAR)
+    output.stream.write(ENTER + CLEAR)
     process.once('exit', this.close)
   }
 
@@ -51,14 +54,14 @@ export class Screen {
   }
 
   /** `lines` are as wide as the screen at most; those beyond its height are left out. */
-  draw(lines: readonly string[]) {
+  draw(lines: readonly Line[]) {
     if (this.#closed) return
-    const rows = Array.from({ length: this.#size.rows }, (_, row) => lines[row] ?? '')
+    const rows = Array.from({ length: this.#size.rows }, (_, row) => render(lines[row] ?? [], this.#output))
     const changed = rows.flatMap((line, row) =>
       line === this.#drawn[row] ? [] : [`${ESC}${row + 1};1H${line}${REST_OF_LINE}`],
     )
     this.#drawn = rows
-    if (changed.length > 0) this.#output.write(changed.join(''))
+    if (changed.length > 0) this.#output.stream.write(changed.join(''))
   }
 
   readonly close = () => {
@@ -67,10 +70,10 @@ export class Screen {
     process.off('exit', this.close)
     this.#input.setRawMode(false)
     this.#input.pause()
-    this.#output.write(LEAVE)
+    this.#output.stream.write(LEAVE)
   }
 
   #measure(): Size {
-    return { columns: this.#output.columns || 80, rows: this.#output.rows || 24 }
+    return { columns: this.#output.stream.columns || 80, rows: this.#output.stream.rows || 24 }
   }
 }

@@ -1,8 +1,8 @@
 import { clientName, statusStyles } from '../commands/sessions.js'
 import type { SessionRow } from '../look/session-rows.js'
-import type { Style } from '../show/paint.js'
+import type { Style } from '../show/line.js'
 import type { Privacy } from '../show/privacy.js'
-import { plain, span } from '../show/text.js'
+import { span } from '../show/text.js'
 import type { ScreenColumn } from './columns.js'
 import type { CallRow, NodeRow, NodeState } from './snapshot.js'
 
@@ -59,7 +59,7 @@ export function tables(privacy: Privacy) {
     { title: 'CALL', text: ({ callId }) => privacy.id(callId), style: () => 'name', expendable: 0 },
     {
       title: 'WHAT',
-      text: ({ title }) => plain(title),
+      text: ({ title }) => title,
       most: 32,
       expendable: 2,
       sortBy: ({ title }) => title,
@@ -112,7 +112,7 @@ export function tables(privacy: Privacy) {
       expendable: 2,
       sortBy: ({ client }) => clientName(client),
     },
-    { title: 'PROTOCOL', text: ({ protocol }) => plain(protocol), most: 12, expendable: 5 },
+    { title: 'PROTOCOL', text: ({ protocol }) => protocol, most: 12, expendable: 5 },
     {
       title: 'PRINCIPAL',
       text: ({ principal }) => (principal === undefined ? '-' : privacy.id(principal)),

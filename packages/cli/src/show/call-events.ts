@@ -1,8 +1,8 @@
 import type { CallEvent, StepName } from '@mcp-durable/core/inspect'
 import type { NodeNames } from '../look/node-names.js'
-import type { Style } from './paint.js'
+import type { Style } from './line.js'
 import type { Privacy } from './privacy.js'
-import { plain, span } from './text.js'
+import { span } from './text.js'
 
 /** An event of a call in words. `text` holds no payload; that is shown or masked beside it. */
 export type Told = { text: string; style: Style | undefined }
@@ -32,7 +32,7 @@ export function tell(
       return { text: `${step(event.step)} may be answered for ${span(event.until - event.at)}`, style: 'dim' }
     case 'question':
       return {
-        text: `asks ${plain(event.title)}, question ${questionName(event.question, privacy)}`,
+        text: `asks ${event.title}, question ${questionName(event.question, privacy)}`,
         style: 'warn',
       }
     case 'answer': {
@@ -48,7 +48,7 @@ export function tell(
       return { text: 'the client cancels', style: 'warn' }
     case 'notification': {
       const progress = event.progress === undefined ? '' : ` ${event.progress}`
-      return { text: `sends ${plain(event.title)}${progress}`, style: 'dim' }
+      return { text: `sends ${event.title}${progress}`, style: 'dim' }
     }
     case 'partial-response':
       return { text: `answers one request of the batch with ${outcomes[event.outcome]}`, style: undefined }
@@ -76,7 +76,7 @@ export function eventJson(event: CallEvent, privacy: Privacy): Record<string, un
 }
 
 export function stepName({ name, key }: StepName, privacy: Privacy): string {
-  return key === undefined ? plain(name) : `${plain(name)} (${privacy.key(key)})`
+  return key === undefined ? name : `${name} (${privacy.key(key)})`
 }
 
 const outcomes = { result: 'a result', 'tool-error': 'a tool error', error: 'an error' } as const
@@ -87,6 +87,5 @@ function questionName(id: string, privacy: Privacy): string {
   return privacy.id(id.slice(id.indexOf('.') + 1))
 }
 
-const titles = (requests: ReadonlyArray<{ title: string }>) =>
-  plain(requests.map(({ title }) => title).join(', '))
+const titles = (requests: ReadonlyArray<{ title: string }>) => requests.map(({ title }) => title).join(', ')
 const inMs = (ms: number | undefined) => (ms === undefined ? '' : ` in ${span(ms)}`)

@@ -1,29 +1,32 @@
-import { painter } from './paint.js'
-import type { Paint } from './paint.js'
+import { render } from './line.js'
+import type { Line } from './line.js'
 import { formatTable } from './table.js'
 import type { Column } from './table.js'
+
+export type OutputOptions = { json: boolean; color: boolean }
 
 /** Where a command writes to: text for people, or JSON. */
 export class Output {
   readonly json: boolean
   readonly color: boolean
-  readonly paint: Paint
-  readonly stream: NodeJS.WriteStream
+  readonly stream = process.stdout
 
-  constructor(stream: NodeJS.WriteStream, { json, color }: { json: boolean; color: boolean }) {
-    this.stream = stream
+  constructor({ json, color }: OutputOptions) {
     this.json = json
-    this.color = color
-    this.paint = painter(color && !json)
+    this.color = color && !json
   }
 
-  line(text = '') {
-    this.stream.write(`${text}\n`)
+  line(...line: Line) {
+    this.#write(this.stream, [line])
   }
 
   /** One JSON document. */
   document(value: unknown) {
-    this.line(JSON.stringify(value, undefined, 2))
+    const lines = JSON.stringify(value, undefined, 2).split('\n')
+    this.#write(
+      this.stream,
+      lines.map((line) => [line]),
+    )
   }
 
   /** One line of JSON Lines. */
@@ -32,11 +35,18 @@ export class Output {
   }
 
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]) {
-    for (const line of formatTable(columns, rows, this.paint)) this.line(line)
+    this.#write(this.stream, formatTable(columns, rows))
   }
 
   /** Something beside the point, where it does not mix with what is piped on. */
-  note(text: string) {
-    process.stderr.write(`${text}\n`)
+  note(...lines: readonly string[]) {
+    this.#write(
+      process.stderr,
+      lines.map((line) => [line]),
+    )
+  }
+
+  #write(stream: NodeJS.WriteStream, lines: readonly Line[]) {
+    stream.write(lines.map((line) => `${render(line, this)}\n`).join(''))
   }
 }

@@ -1,5 +1,3 @@
-import { plain } from './text.js'
-
 const SHOWN = 6
 
 /** What of the users' data is shown: nothing of payloads and the beginning of ids, unless asked for. */
@@ -18,14 +16,14 @@ export class Privacy {
 
   /** Whoever has the id of a session may use it; the beginning is enough to find it again. */
   id(id: string): string {
-    return this.#fullIds || id.length <= SHOWN ? plain(id) : `${plain(id.slice(0, SHOWN))}…`
+    return this.#fullIds || id.length <= SHOWN ? id : `${id.slice(0, SHOWN)}…`
   }
 
   /** For text: the payload as JSON, or how large it is. `''` without one. */
   payload(payload: unknown): string {
     if (payload === undefined) return ''
     const json = toJson(payload)
-    return this.#showPayloads ? plain(json) : `‹${Buffer.byteLength(json)} B›`
+    return this.#showPayloads ? json : `‹${Buffer.byteLength(json)} B›`
   }
 
   /** For JSON. */
@@ -37,7 +35,7 @@ export class Privacy {
 
   /** A name that may hold the user's data. */
   key(key: string): string {
-    return this.#showPayloads ? plain(key) : `‹${Buffer.byteLength(key)} B›`
+    return this.#showPayloads ? key : `‹${Buffer.byteLength(key)} B›`
   }
 }
 

@@ -1,22 +1,22 @@
 import type { SessionEvent } from '../look/session-log.js'
 import type { NodeNames } from '../look/node-names.js'
 import { eventJson, tell } from './call-events.js'
-import type { Paint, Style } from './paint.js'
+import { styled } from './line.js'
+import type { Line, Style } from './line.js'
 import type { Privacy } from './privacy.js'
-import { padEnd, plain, timeOfDay } from './text.js'
+import { padEnd, timeOfDay } from './text.js'
 
-export type Showing = { privacy: Privacy; nodeName: NodeNames; paint: Paint }
-/** The parts of a line, unpainted. */
+export type Showing = { privacy: Privacy; nodeName: NodeNames }
+/** The parts of a line. */
 export type Parts = { at: string; source: string; text: string; style: Style | undefined; payload: string }
 
 /** `10:21:03.120  call 8Jk2fA…  step charge done in 3 ms  ‹4 B›` */
-export function sessionLine(event: SessionEvent, { paint, ...showing }: Showing): string {
+export function sessionLine(event: SessionEvent, showing: Showing): Line {
   const { at, source, text, style, payload } = sessionParts(event, showing)
-  const shown = payload && `  ${paint('dim', payload)}`
-  return `${paint('dim', at)}  ${source}${style ? paint(style, text) : text}${shown}`
+  return [styled('dim', at), `  ${source}`, styled(style, text), styled('dim', payload && `  ${payload}`)]
 }
 
-export function sessionParts(event: SessionEvent, showing: Omit<Showing, 'paint'>): Parts {
+export function sessionParts(event: SessionEvent, showing: Showing): Parts {
   const { source, text, style, payload } = told(event, showing)
   return {
     at: timeOfDay(event.at),
@@ -37,7 +37,7 @@ export function sessionJson(event: SessionEvent, privacy: Privacy): Record<strin
 
 type ToldParts = { source: string; text: string; style: Style | undefined; payload: unknown }
 
-function told(event: SessionEvent, { privacy, nodeName }: Omit<Showing, 'paint'>): ToldParts {
+function told(event: SessionEvent, { privacy, nodeName }: Showing): ToldParts {
   if (event.source === 'call') {
     const { payload } = event.event
     return {
@@ -47,7 +47,7 @@ function told(event: SessionEvent, { privacy, nodeName }: Omit<Showing, 'paint'>
     }
   }
   const { title, payload } = event
-  if (event.source === 'client') return { source: 'client', text: plain(title), style: 'name', payload }
-  const text = event.delivered ? plain(title) : `${plain(title)}, not delivered yet`
+  if (event.source === 'client') return { source: 'client', text: title, style: 'name', payload }
+  const text = event.delivered ? title : `${title}, not delivered yet`
   return { source: 'standalone', text, style: undefined, payload }
 }

@@ -1,4 +1,5 @@
-import type { Paint, Style } from './paint.js'
+import { styled } from './line.js'
+import type { Line, Style } from './line.js'
 import { clip, padEnd, padStart, width } from './text.js'
 
 export type Column<Row> = {
@@ -11,30 +12,23 @@ export type Column<Row> = {
 }
 
 /** Columns as wide as their longest cell. */
-export function formatTable<Row>(
-  columns: readonly Column<Row>[],
-  rows: readonly Row[],
-  paint: Paint,
-): string[] {
+export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): Line[] {
+  const titles = columns.map(({ title }) => title)
   const cells = rows.map((row) => columns.map(({ text, most = 60 }) => clip(text(row), most)))
-  const widths = columns.map(({ title }, i) =>
-    Math.max(width(title), ...cells.map((row) => width(row[i] ?? ''))),
-  )
-  const align = (text: string, i: number) => {
-    const pad = columns[i]?.right ? padStart : padEnd
-    // Nothing follows the last column, so nothing need fill it.
-    return i === columns.length - 1 && !columns[i]?.right ? text : pad(text, widths[i] ?? 0)
+  const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((row) => width(row[i] ?? ''))))
+  const align = (row: readonly string[]) => {
+    // Nothing follows the last cell that has something in it, so nothing need fill it.
+    const last = row.findLastIndex((text) => text !== '')
+    return row.slice(0, last + 1).map((text, i) => {
+      if (columns[i]?.right) return padStart(text, widths[i] ?? 0)
+      return i === last ? text : padEnd(text, widths[i] ?? 0)
+    })
   }
-  const head = columns.map(({ title }, i) => align(title, i)).join('  ')
-  const lines = rows.map((row, r) =>
-    columns
-      .map(({ style }, i) => {
-        const text = align(cells[r]?.[i] ?? '', i)
-        const chosen = style?.(row)
-        return chosen ? paint(chosen, text) : text
-      })
-      .join('  ')
-      .trimEnd(),
-  )
-  return [paint('dim', head.trimEnd()), ...lines]
+  const gaps = (parts: Line): Line => parts.flatMap((part, i) => (i === 0 ? [part] : ['  ', part]))
+  return [
+    [styled('dim', align(titles).join('  '))],
+    ...rows.map((row, r) =>
+      gaps(align(cells[r] ?? []).map((text, i) => styled(columns[i]?.style?.(row), text))),
+    ),
+  ]
 }

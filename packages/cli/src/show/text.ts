@@ -1,17 +1,14 @@
+import { escapeControls } from '@mcp-durable/core/inspect'
 import stringWidth from 'string-width'
 
 const segmenter = new Intl.Segmenter()
-/** Control characters, and those that turn the direction of writing: in a terminal, data must not act. */
-const ACTING = /[\p{Cc}\u200B-\u200F\u2028-\u202E\u2060-\u2069\uFEFF]/gu
 
-/** Data from elsewhere as text that does nothing to a terminal. */
-export const plain = (text: string) => text.replace(ACTING, (character) => (character === '\n' ? '⏎' : '·'))
-
-/** Columns that it takes. */
-export const width = (text: string) => stringWidth(text)
+/** Columns that it takes, as it will be written. */
+export const width = (text: string) => stringWidth(escapeControls(text))
 
 /** Shortened to so many columns, with an ellipsis where something is missing. */
-export function clip(text: string, columns: number): string {
+export function clip(given: string, columns: number): string {
+  const text = escapeControls(given)
   if (width(text) <= columns) return text
   if (columns <= 0) return ''
   let clipped = ''
