@@ -65,24 +65,28 @@ function parsed(
   )
   try {
     const { values, positionals } = parseArgs({
-      args: idsLast(argv),
+      args: markIds(argv),
       options: config,
       allowPositionals: true,
     })
-    return { values, args: positionals }
+    const given = Object.entries(values).map(([option, value]) => [option, unmarked(value)])
+    return { values: Object.fromEntries(given) as Values, args: positionals.map(unmarked) }
   } catch (error) {
-    throw usageError(messageOf(error), name)
+    throw usageError(messageOf(error).replaceAll(MARK, ''), name)
   }
 }
 
 /** Ids are base64url, so one in 64 begins with a dash. No option of ours looks like that. */
-function idsLast(argv: readonly string[]): string[] {
+const DASHED_ID = /^-(?=[\w-]{5,22}…?$)(?!-[a-z]+(-[a-z]+)*$)/
+/** Stands before such an id while options are looked for. No argument of a process holds it. */
+const MARK = '\0'
+
+function markIds(argv: readonly string[]): string[] {
   const end = argv.indexOf('--')
-  const before = end < 0 ? argv : argv.slice(0, end)
-  const isId = (arg: string) => /^-(?=[\w-]{5,22}…?$)(?!-[a-z]+(-[a-z]+)*$)/.test(arg)
-  const after = end < 0 ? [] : argv.slice(end + 1)
-  return [...before.filter((arg) => !isId(arg)), '--', ...before.filter(isId), ...after]
+  return argv.map((arg, i) => ((end < 0 || i < end) && DASHED_ID.test(arg) ? MARK + arg : arg))
 }
+
+const unmarked = <T>(value: T) => (typeof value === 'string' ? value.replace(MARK, '') : value)
 
 function globals(values: Values): GlobalOptions {
   const text = (name: string) => (typeof values[name] === 'string' ? values[name] : undefined)

@@ -21,6 +21,8 @@ describe('the command line', () => {
       expect(read('call', id, '--json')).toMatchObject({ args: [id], options: { json: true } })
     }
     expect(() => read('call', '--nothing')).toThrow(/--nothing/)
+    expect(read('state', '-AbC12', 'key', '--json')).toMatchObject({ args: ['-AbC12', 'key'] })
+    expect(read('map', 'name', '--after', '-AbC12')).toMatchObject({ values: { after: '-AbC12' } })
   })
 
   test('what is given after -- is an argument', () => {
