@@ -153,8 +153,8 @@ test.each(['admit', 'openCall', 'readSession', 'publish'] as const)(
     })
     const session = await Session.begin(nodes, { node: 1 })
     const requests = [
-      session.request('tools/call', { name: 'wait', arguments: { gate: 'never' } }),
-      session.request('prompts/get', { name: 'wait', arguments: { gate: 'never' } }),
+      session.request('tools/call', { name: 'wait', arguments: { gate: 'g' } }),
+      session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } }),
       session.get(),
     ]
     await within(nodes.mcp(0).close({ graceMs: 20 }), 'closing')
@@ -162,6 +162,8 @@ test.each(['admit', 'openCall', 'readSession', 'publish'] as const)(
       if (response.status === 503) await expectRefused(response, 503)
       else await new EventReader(response).rest()
     }
+    // What was recorded and not begun is run by the other node.
+    nodes.world.gates.open('g')
     await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0, {
       timeoutMs: 20_000,
     })

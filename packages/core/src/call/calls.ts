@@ -82,6 +82,8 @@ export class Calls {
       throw error
     }
     if (opened.status !== 'opened') return opened
+    // If this node stood still meanwhile, what it held may have been taken from it: nobody would find the call.
+    if (!this.#ownership.holds(scope)) await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
     if (this.#isClosed) {
       await this.#discard(newCall, opened.id)
       throw new NodeLeavingError()

@@ -36,8 +36,9 @@ export const channelOf = (node: string) => `node:${node}`
 /**
  * This node among the others: it beats, holds scopes, and claims the calls of nodes that died.
  *
- * Invariant: a scope is held before a call is opened or claimed in it, and released only when none is left;
- * so every call of a dead node is found. A verdict of death may be wrong: the epoch fences the old owner.
+ * Invariant: a scope is held before a call is opened or claimed in it, is still held before the call is run, and is
+ * released only when none is left; so every call of a dead node is found. A verdict of death may be wrong: the epoch
+ * fences the old owner.
  */
 export class Ownership {
   readonly node = randomId()
@@ -49,6 +50,8 @@ export class Ownership {
   /** When a scope was last used, or that it is about to be held. A node may hold very many. */
   readonly #held = new Map<string, number | Promise<void>>()
   readonly #stopped = new AbortController()
+  /** Scopes in which somebody waits for an open call of another node, and since when. */
+  readonly #awaited = new Map<string, number>()
   #settledAt = 0
   readonly #startedAt = Date.now()
   #beatAt = this.#startedAt
@@ -119,7 +122,9 @@ export class Ownership {
   /** Resolves when others would find a call of this node in the scope. */
   async hold(scope: string): Promise<void> {
     try {
-      if (Date.now() - this.#knownAt >= this.#lateMs) await this.#beatOnce()
+      if (this.#isUnknown) await this.#beatOnce()
+      // That one may have been under way since before this node stood still.
+      if (this.#isUnknown) await this.#beatOnce()
     } catch (error) {
       if (this.holds(scope)) return
       throw error
@@ -189,6 +194,11 @@ export class Ownership {
     return this.#lease.beatEvery * 2
   }
 
+  /** Others may have taken this node for dead since its last beat. */
+  get #isUnknown() {
+    return Date.now() - this.#knownAt >= this.#lateMs
+  }
+
   #beatOnce(): Promise<void> {
     this.#beating ??= this.#beatAndTell().finally(() => (this.#beating = undefined))
     return this.#beating
@@ -224,10 +234,12 @@ export class Ownership {
 
   async #sweep() {
     this.#noticePause()
-    for (const beat of await this.#store.listNodes()) {
+    const beats = await this.#store.listNodes()
+    for (const beat of beats) {
       if (beat.node === this.node || Date.now() < this.#settledAt) continue
       if (await this.#isDead(beat)) await this.#recover(beat.node)
     }
+    await this.#rescueAgain(beats)
   }
 
   /** A node that stood still does not know who else did: a host that slept, a long turn of the event loop. */
@@ -267,16 +279,37 @@ export class Ownership {
   }
 
   /**
-   * Claims open calls of a scope whose owner is nowhere to be found: one that stood still between asking what it holds
-   * and opening a call, and died then. Nobody looks for those; who waits for one does.
+   * Somebody waits for an open call of the scope. Its owner may have died between opening it and holding the scope, and
+   * then no list leads to it. Looks now, and again when every owner that lives has beaten since.
    */
   async rescue(scope: string) {
-    const others = (await this.#store.listOpenCalls(scope)).filter(({ owner }) => owner !== this.node)
-    if (others.length === 0) return
-    const nodes = new Set((await this.#store.listNodes()).map(({ node }) => node))
+    if (!this.#awaited.has(scope)) this.#awaited.set(scope, Date.now())
+    const calls = await this.#callsOfOthers(scope)
+    if (calls.length === 0) this.#awaited.delete(scope)
+    else await this.#claimAbandoned(scope, calls, await this.#store.listNodes())
+  }
+
+  async #rescueAgain(beats: readonly NodeBeat[]) {
+    const due = [...this.#awaited].filter(([, since]) => Date.now() - since >= this.#lease.lease)
+    const looks = due.map(async ([scope]) => {
+      const isOver = await this.#claimAbandoned(scope, await this.#callsOfOthers(scope), beats)
+      if (isOver) this.#awaited.delete(scope)
+    })
+    // What can't be looked at now is looked at by the next sweep.
+    await Promise.allSettled(looks)
+  }
+
+  async #callsOfOthers(scope: string) {
+    return (await this.#store.listOpenCalls(scope)).filter(({ owner }) => owner !== this.node)
+  }
+
+  /** Claims those calls whose owner is nowhere to be found. False: of some it can't be told now. */
+  async #claimAbandoned(scope: string, calls: readonly OpenCall[], beats: readonly NodeBeat[]) {
+    const late = new Map(beats.map(({ node, lateMs }) => [node, lateMs]))
     // A list without this node was lost, and with it all who have not beaten since.
-    if (!nodes.has(this.node) || Date.now() < this.#settledAt) return
-    for (const call of others) if (!nodes.has(call.owner)) await this.#claim(scope, call)
+    if (!late.has(this.node) || Date.now() < this.#settledAt) return false
+    for (const call of calls) if (!late.has(call.owner)) await this.#claim(scope, call)
+    return calls.every(({ owner }) => (late.get(owner) ?? 0) < this.#lateMs)
   }
 
   async #claimAll(scope: string, dead: string) {
@@ -291,7 +324,9 @@ export class Ownership {
     const claim = { from: owner, to: this.node, data }
     const attempt = async () => {
       const first = await this.#store.claimCall(scope, callId, claim)
-      if (first !== undefined) this.#takeOver({ scope, callId, first })
+      if (first === undefined) return
+      if (!this.holds(scope)) await this.hold(scope)
+      this.#takeOver({ scope, callId, first })
     }
     try {
       await attempt()
