@@ -50,15 +50,15 @@ function unsteady(store: Store, random: Random, late: Promise<unknown>[]): Store
     store.watch(scope, (...news) => {
       if (random() < 0.7) void some(LATEST_TURNS).then(() => listener(...news))
     })
-  const interrupted = async (run: () => Promise<unknown>) => {
+  const interrupted = async (work: () => Promise<unknown>) => {
     const fate = random()
     await some(3)
     if (fate < 0.1) {
-      const done = some(LATEST_TURNS).then(run)
+      const done = some(LATEST_TURNS).then(work)
       late.push(done.catch(() => undefined))
       throw lost()
     }
-    const answer = await run()
+    const answer = await work()
     await some(3)
     if (fate < 0.2) throw lost()
     return answer
@@ -68,8 +68,8 @@ function unsteady(store: Store, random: Random, late: Promise<unknown>[]): Store
       if (name === 'watch') return watch
       const member = Reflect.get(target, name, target) as unknown
       if (typeof member !== 'function') return member
-      const run = (...args: unknown[]) => Reflect.apply(member, target, args) as Promise<unknown>
-      return INTERRUPTED.has(name) ? (...args: unknown[]) => interrupted(() => run(...args)) : run
+      const plain = (...args: unknown[]) => Reflect.apply(member, target, args) as Promise<unknown>
+      return INTERRUPTED.has(name) ? (...args: unknown[]) => interrupted(() => plain(...args)) : plain
     },
   })
 }
@@ -104,7 +104,7 @@ const RESPONSE: CallRecord = { kind: 'response', message: { jsonrpc: '2.0', id: 
 const shown = (entries: readonly Entry[]) =>
   entries.filter(({ data }) => isShown(splitRecord(data).kind)).map(({ id, data }) => ({ id, data }))
 
-async function run(kind: StoreKind, seed: number) {
+async function expectOneTruth(kind: StoreKind, seed: number) {
   const random = randomOf(seed)
   await using storage = openStorage(kind)
   const plain = storage.forNode()
@@ -186,7 +186,7 @@ async function run(kind: StoreKind, seed: number) {
 test.each(STORES)(
   'every reader gets what the journal holds, %s',
   async (kind) => {
-    await Promise.all(Array.from({ length: RUNS }, (_, seed) => run(kind, seed + 1)))
+    await Promise.all(Array.from({ length: RUNS }, (_, seed) => expectOneTruth(kind, seed + 1)))
   },
   60_000,
 )
