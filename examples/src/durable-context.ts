@@ -52,6 +52,14 @@ export async function steps(ctx: DurableContext, items: string[], order: string)
   return [a, b, checked, receipt]
 }
 
+export async function inTime(ctx: DurableContext, order: string) {
+  const first = await Promise.race([
+    ctx.atLeastOnce('ask the bank', () => bank.find(order)),
+    ctx.sleep('patience', 30_000).then(() => undefined),
+  ])
+  return first ?? 'the bank is slow'
+}
+
 export async function unknown(ctx: DurableContext, order: string) {
   try {
     return await ctx.atMostOnce('charge', () => bank.charge(order))

@@ -85,6 +85,7 @@ export {
   StateConflictError,
   StateValueError,
   StepError,
+  StepChangedError,
   StepTimeoutError,
   StepValueError,
   UnknownScopeError,

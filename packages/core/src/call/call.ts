@@ -1,4 +1,4 @@
-import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
+import type { Effect, Receipt, StepKind, StepRecord } from '../context/call-log.js'
 import { digest, randomId, requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
 import type {
@@ -51,6 +51,13 @@ export interface DispatchTarget {
   /** The call in its journal; a request that is not journaled yet is now. */
   journaled(): Promise<Call>
 }
+
+/** The kinds of steps that ask, by the methods of their questions. */
+const QUESTIONS: ReadonlyMap<string, StepKind> = new Map([
+  ['elicitation/create', 'elicit'],
+  ['sampling/createMessage', 'sample'],
+  ['roots/list', 'listRoots'],
+])
 
 /** How long a call that can't begin repeats what the store refuses before it ends with an error. */
 const REFUSED_FOR_MS = 2500
@@ -258,8 +265,20 @@ export class Call implements DispatchTarget {
   }
 
   /** The newest record of a step from an earlier run. */
-  step(id: string) {
-    return this.#steps?.get(id)
+  step(id: string): StepRecord | undefined {
+    return this.#steps?.get(id) ?? this.#askedStep(id)
+  }
+
+  /** The newest records of earlier runs, as `keepNewest` keeps them. */
+  get stepRecords(): Iterable<StepRecord> {
+    return this.#steps?.values() ?? []
+  }
+
+  /** A question without a record has no answer yet, and its name is taken. */
+  #askedStep(id: string): StepRecord | undefined {
+    if (!this.#steps || this.#sent.questionCount === 0) return undefined
+    const kind = QUESTIONS.get(this.#sent.methodOf(this.#namedQuestion(id)) ?? '')
+    return kind && { id, kind, phase: 'started' }
   }
 
   recordStep(step: StepRecord, receipt: Receipt, effect?: Effect) {

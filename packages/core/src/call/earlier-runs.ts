@@ -1,3 +1,4 @@
+import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
@@ -37,7 +38,7 @@ export class EarlierRuns {
       const record = parseRecord(data)
       if (record.kind === 'request') request = record.request
       if (record.kind === 'claim') claims++
-      if (record.kind === 'step') this.steps.set(record.step.id, record.step)
+      if (record.kind === 'step') keepNewest(this.steps, record.step)
       if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
       if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
       if (record.kind === 'inner') this.#inner(record.inner)
@@ -102,12 +103,13 @@ export class SentMessages {
   readonly #notifications = new Map<string, number>()
   readonly #progress = new Map<string, number>()
   readonly #questions = new Map<string, string[]>()
-  readonly #ids = new Set<string>()
+  /** Methods of questions, by their ids. */
+  readonly #asked = new Map<string, string>()
 
   add(message: JsonRpcMessage, step?: string) {
     if (isRequest(message)) {
       const id = String(message.id)
-      this.#ids.add(id)
+      this.#asked.set(id, message.method)
       const key = questionKey(message)
       this.#questions.set(key, [...(this.#questions.get(key) ?? []), id])
     } else if (isNotification(message)) {
@@ -136,7 +138,7 @@ export class SentMessages {
 
   /** A question of this very run: it counts, and is not expected again. */
   noteQuestion(message: JsonRpcMessage) {
-    if (isRequest(message)) this.#ids.add(String(message.id))
+    if (isRequest(message)) this.#asked.set(String(message.id), message.method)
   }
 
   copy(): SentMessages {
@@ -144,16 +146,21 @@ export class SentMessages {
     for (const [key, count] of this.#notifications) copy.#notifications.set(key, count)
     for (const [key, value] of this.#progress) copy.#progress.set(key, value)
     for (const [key, ids] of this.#questions) copy.#questions.set(key, [...ids])
-    for (const id of this.#ids) copy.#ids.add(id)
+    for (const [id, method] of this.#asked) copy.#asked.set(id, method)
     return copy
   }
 
   hasAsked(id: string) {
-    return this.#ids.has(id)
+    return this.#asked.has(id)
+  }
+
+  /** Of a question that was asked. */
+  methodOf(id: string) {
+    return this.#asked.get(id)
   }
 
   get questionCount() {
-    return this.#ids.size
+    return this.#asked.size
   }
 
   #highest(token: string) {

@@ -1,3 +1,4 @@
+import { endedOf } from '../context/call-log.js'
 import type { CallLog, Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
@@ -60,6 +61,17 @@ export class RequestLog implements CallLog {
   step(id: string): StepRecord | undefined {
     const step = this.target instanceof Call ? this.target.step(this.#prefix + id) : undefined
     return step && this.#prefix !== '' ? { ...step, id } : step
+  }
+
+  endedSteps(): readonly string[] {
+    if (!(this.target instanceof Call)) return []
+    return endedOf(this.#ownSteps(this.target.stepRecords))
+  }
+
+  *#ownSteps(steps: Iterable<StepRecord>) {
+    for (const step of steps) {
+      if (step.id.startsWith(this.#prefix)) yield { ...step, id: step.id.slice(this.#prefix.length) }
+    }
   }
 
   /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */

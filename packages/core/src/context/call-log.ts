@@ -22,8 +22,13 @@ export interface CallLog {
   /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
   readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
 
-  /** The newest record of a step from an earlier run; in this one no step is begun twice. `pending`: in replays for comparison only. */
+  /**
+   * The newest record of a step from an earlier run; in this one no step is begun twice. A question that was asked and has
+   * no record counts as started. `pending`: in replays for comparison only.
+   */
   step(id: string): StepRecord | PendingStep | undefined
+  /** The ids of the steps that earlier runs have ended, in the order in which they did. */
+  endedSteps(): readonly string[]
   /** Never throws: `receipt` is told all there is to say, now or later. */
   record(step: StepRecord, receipt: Receipt, effect?: Effect): void
   /**
@@ -53,18 +58,46 @@ export interface Receipt {
 }
 
 /** For who waits for the record. */
-export function recorded(log: CallLog, step: StepRecord, effect?: Effect): Promise<'recorded' | 'conflict'> {
-  return new Promise((resolve, reject) => log.record(step, { resolve, reject }, effect))
+export function recorded(log: CallLog, step: StepRecord): Promise<unknown> {
+  return new Promise((resolve, reject) => log.record(step, { resolve, reject }))
 }
 
-/** One entry in the life of a step. `id` is the step's name, with its `key` if it has one. */
-export type StepRecord =
-  | { id: string; phase: 'started' }
+/** What a step is: the method of the context that began it. `body`: `atLeastOnce` or `atMostOnce`. */
+export type StepKind =
+  'body' | 'elicit' | 'listRoots' | 'now' | 'random' | 'sample' | 'sleep' | 'state' | 'uuid7'
+
+/**
+ * One entry in the life of a step. `id` is the step's name, with its `key` if it has one. Records of earlier versions have
+ * no `kind`; nor have those of deadlines, which are no steps of the handler.
+ */
+export type StepRecord = { id: string; kind?: StepKind } & (
+  | { phase: 'started' }
   /** An at-most-once body that failed in a way that may be tried again. */
-  | { id: string; phase: 'cleared' }
+  | { phase: 'cleared' }
   /** `ms`: how long the run that ended it was at it. */
-  | { id: string; phase: 'done'; value: string; ms?: number }
-  | { id: string; phase: 'failed'; error: string; ms?: number }
+  | { phase: 'done'; value: string; ms?: number }
+  | { phase: 'failed'; error: string; ms?: number }
+)
+
+/** When a question or a sleep is over, as `done` with the time in ms since 1970; recorded when it is first begun. */
+export const deadlineOf = (id: string) => `\ndeadline\n${id}`
+/** The record of something that belongs to a step, such as its deadline. */
+export const isAccessory = (id: string) => id.startsWith('\n')
+
+/** Keeps the newest record of each step; those that have ended stay in the order in which they did. */
+export function keepNewest(steps: Map<string, StepRecord>, record: StepRecord) {
+  steps.delete(record.id)
+  steps.set(record.id, record)
+}
+
+/** The steps that have ended, in the order in which they did, of records kept by `keepNewest`. */
+export function endedOf(steps: Iterable<StepRecord>): string[] {
+  const ended: string[] = []
+  for (const { id, phase } of steps) {
+    if ((phase === 'done' || phase === 'failed') && !isAccessory(id)) ended.push(id)
+  }
+  return ended
+}
 
 /** A step that had not ended when the handler did; it does not end in the replay either. */
 export type PendingStep = { phase: 'pending' }

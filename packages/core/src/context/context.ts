@@ -1,5 +1,6 @@
 import type { ElicitResult, Root, SamplingResult } from './answers.js'
-import type { CallLog } from './call-log.js'
+import type { CallLog, StepKind } from './call-log.js'
+import { decodeValue } from './codec.js'
 import type { ContextStore } from './context-store.js'
 import { Lifetime } from './lifetime.js'
 import { MapChanges } from './map-changes.js'
@@ -16,7 +17,6 @@ import { SortedMap } from './sorted-map.js'
 import type { InferOutput, StandardSchema } from './standard-schema.js'
 import type { StepBody, StepKey, StepOptions } from './step-options.js'
 import { Steps } from './steps.js'
-import { sleepUntil } from './timers.js'
 import { uuid7 } from './uuid7.js'
 
 /**
@@ -55,7 +55,8 @@ export class DurableContext<Extra = unknown> {
     this.#steps = new Steps(log, this.#lifetime)
     this.#questions = new Questions(log, this.#steps)
     this.#notifications = new Notifications(log, this.#steps)
-    this.#store = patientStore(store, this.#lifetime)
+    const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
+    this.#store = patientStore(store, { lifetime: this.#lifetime, during })
     this.#mapChanges = new MapChanges(log.callId, this.#steps)
     this.state = stateInCall(this.#store, log.scope, this.#steps)
   }
@@ -129,17 +130,17 @@ export class DurableContext<Extra = unknown> {
 
   /** The time in ms since 1970: that of the first run. */
   now(name: string, options: StepKey = {}): Promise<number> {
-    return this.#memoize(name, options, () => Date.now())
+    return this.#memoize('now', name, options, () => Date.now())
   }
 
   /** A UUID of version 7, made in the first run. */
   uuid7(name: string, options: StepKey = {}): Promise<string> {
-    return this.#memoize(name, options, () => uuid7())
+    return this.#memoize('uuid7', name, options, () => uuid7())
   }
 
   /** A number from 0 up to but without 1, drawn in the first run. Not for secrets. */
   random(name: string, options: StepKey = {}): Promise<number> {
-    return this.#memoize(name, options, () => Math.random())
+    return this.#memoize('random', name, options, () => Math.random())
   }
 
   /** Tells the client how far the handler is, if it asked to be told. A number that is not above the last one is not sent. */
@@ -207,11 +208,16 @@ export class DurableContext<Extra = unknown> {
     if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
       throw new RangeError('The time to sleep is a number of milliseconds, not negative.')
     }
-    await sleepUntil(await this.#memoize(name, options, () => Date.now() + ms), this.signal)
+    await this.#steps.run(name, { key: options.key, kind: 'sleep' }, async (step, earlier) => {
+      const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
+      const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
+      await new Promise<void>((resolve) => this.#steps.alarm(deadline, resolve))
+      return this.#steps.outcome(step, deadline)
+    })
   }
 
-  #memoize<T>(name: string, options: StepKey, produce: () => T): Promise<T> {
-    const value = this.#steps.run(name, options, (step) => this.#steps.outcome(step, produce()))
+  #memoize<T>(kind: StepKind, name: string, { key }: StepKey, produce: () => T): Promise<T> {
+    const value = this.#steps.run(name, { key, kind }, (step) => this.#steps.outcome(step, produce()))
     return value as Promise<T>
   }
 }

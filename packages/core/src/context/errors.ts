@@ -1,4 +1,5 @@
 import { DurableError } from '../errors.js'
+import type { StepKind } from './call-log.js'
 
 const quote = (text: string) => JSON.stringify(text)
 
@@ -54,6 +55,30 @@ export class StepValueError extends StepError {
 export class StepTimeoutError extends StepError {
   constructor(step: string, timeoutMs: number) {
     super('step-timeout', `The step ${quote(step)} did not end within ${timeoutMs} ms.`, { step, timeoutMs })
+  }
+}
+
+const METHODS: Record<StepKind, string> = {
+  body: 'ctx.atLeastOnce() or ctx.atMostOnce()',
+  elicit: 'ctx.elicit()',
+  listRoots: 'ctx.listRoots()',
+  now: 'ctx.now()',
+  random: 'ctx.random()',
+  sample: 'ctx.sample()',
+  sleep: 'ctx.sleep()',
+  state: 'a change of ctx.state',
+  uuid7: 'ctx.uuid7()',
+}
+
+/** The code of today has another kind of step under a name that an earlier run of the call has used, before a deploy. */
+export class StepChangedError extends StepError {
+  constructor(step: string, was: StepKind, is: StepKind) {
+    super(
+      'step-changed',
+      `The step ${quote(step)} was ${METHODS[was]} in an earlier run of this call, and is ${METHODS[is]} now. ` +
+        'What was recorded is kept and not given out, and nothing was run. Give the new step another name.',
+      { step, was, is },
+    )
   }
 }
 

@@ -3,11 +3,13 @@ import { whileStoreFails } from '../store/retry.js'
 import type { ContextStore } from './context-store.js'
 import { untilAborted } from './timers.js'
 
+type Reader = { lifetime: LazyAbort; during: <T>(reading: Promise<T>) => Promise<T> }
+
 /** The store as a running call sees it: while it is away the call waits, as it does with its own records. */
-export function patientStore(store: ContextStore, lifetime: LazyAbort): ContextStore {
+export function patientStore(store: ContextStore, { lifetime, during }: Reader): ContextStore {
   const patiently = <T>(operation: () => Promise<T>) => {
     lifetime.throwIfAborted()
-    return untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime))
+    return during(untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime)))
   }
   return {
     readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),

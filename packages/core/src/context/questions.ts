@@ -1,14 +1,11 @@
-import { recorded } from './call-log.js'
-import type { CallLog } from './call-log.js'
+import type { CallLog, StepKind } from './call-log.js'
 import { checkElicitation, checkRoots, checkSampling } from './answers.js'
-import { decodeValue, encodeValue } from './codec.js'
 import { ClientCapabilityError, QuestionRefusedError, StepTimeoutError } from './errors.js'
 import { checkWith } from './standard-schema.js'
 import type { Check, StandardSchema } from './standard-schema.js'
 import type { StepKey } from './step-options.js'
 import type { Step } from './step.js'
 import type { Outcome, Steps } from './steps.js'
-import { startTimer } from './timers.js'
 
 /** `timeoutMs` counts from when the question was first asked, over all nodes; the client is told then. Default: as long as the call lives. */
 export type QuestionOptions = StepKey & { timeoutMs?: number }
@@ -37,6 +34,7 @@ export type SampleParams = {
 }
 
 type Question = {
+  kind: StepKind
   method: string
   params?: Record<string, unknown>
   capability: string
@@ -63,30 +61,38 @@ export class Questions {
     const requested = params.mode === 'url' ? undefined : params.requestedSchema
     const check = checkElicitation(requested, checkWith(schema))
     const capability = params.mode === 'url' ? 'elicitation.url' : 'elicitation.form'
-    return this.#ask(name, { method: 'elicitation/create', params, capability, check }, options)
+    return this.#ask(
+      name,
+      { kind: 'elicit', method: 'elicitation/create', params, capability, check },
+      options,
+    )
   }
 
   sample(name: string, params: SampleParams, options: QuestionOptions) {
     const capability = params['tools'] || params['toolChoice'] ? 'sampling.tools' : 'sampling'
     return this.#ask(
       name,
-      { method: 'sampling/createMessage', params, capability, check: checkSampling },
+      { kind: 'sample', method: 'sampling/createMessage', params, capability, check: checkSampling },
       options,
     )
   }
 
   listRoots(name: string, options: QuestionOptions) {
-    return this.#ask(name, { method: 'roots/list', capability: 'roots', check: checkRoots }, options)
+    return this.#ask(
+      name,
+      { kind: 'listRoots', method: 'roots/list', capability: 'roots', check: checkRoots },
+      options,
+    )
   }
 
-  async #ask(name: string, { capability, check, ...question }: Question, options: QuestionOptions) {
+  async #ask(name: string, { kind, capability, check, ...question }: Question, options: QuestionOptions) {
     const { key, timeoutMs } = options
     this.#steps.guard(name)
     // Not recorded: what the client can do is the same in every run.
     if (!hasCapability(this.#log.clientCapabilities, capability)) {
       throw new ClientCapabilityError(name, capability)
     }
-    return this.#steps.run(name, { key, check }, async (step) => {
+    return this.#steps.run(name, { key, kind, check }, async (step) => {
       const outcome = await this.#answer(step, question, timeoutMs)
       this.#steps.lifetime.throwIfAborted()
       return outcome
@@ -97,8 +103,12 @@ export class Questions {
     const timeUp = new AbortController()
     let callOff: () => void = () => undefined
     if (timeoutMs !== undefined) {
-      const late = () => timeUp.abort(new StepTimeoutError(step.name, timeoutMs))
-      callOff = startTimer(await this.#deadline(step, timeoutMs), late)
+      const late = () => {
+        timeUp.abort(new StepTimeoutError(step.name, timeoutMs))
+        return step.promise.catch(() => undefined)
+      }
+      const { deadline, isOld } = await this.#steps.deadline(step, timeoutMs)
+      callOff = this.#steps.alarm(deadline, late, isOld ? Date.now() + LOOK_FOR_ANSWER_MS : undefined)
     }
     try {
       const answer = await this.#log.ask(step.id, question, timeUp.signal)
@@ -113,18 +123,6 @@ export class Questions {
     } finally {
       callOff()
     }
-  }
-
-  /** When the time is up: recorded when the question is first asked. */
-  async #deadline({ id }: Step, timeoutMs: number): Promise<number> {
-    const deadlineId = `\ndeadline\n${id}`
-    const earlier = this.#log.step(deadlineId)
-    if (earlier?.phase === 'done') {
-      return Math.max(Number(decodeValue(earlier.value)), Date.now() + LOOK_FOR_ANSWER_MS)
-    }
-    const deadline = Date.now() + timeoutMs
-    await recorded(this.#log, { id: deadlineId, phase: 'done', value: encodeValue(deadline) })
-    return deadline
   }
 }
 

@@ -1,5 +1,6 @@
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
 import type { LazyAbort } from '../lazy-abort.js'
+import { endedOf } from './call-log.js'
 import type { CallLog, PendingStep, Receipt, StepRecord } from './call-log.js'
 import { ReplayDivergedError } from './errors.js'
 
@@ -8,7 +9,7 @@ export type FinishedCall = Pick<
   CallLog,
   'callId' | 'scope' | 'request' | 'attempt' | 'clientCapabilities' | 'logLevel'
 > & {
-  /** The newest record of each step. */
+  /** The newest record of each step, as `keepNewest` keeps them. */
   steps: ReadonlyMap<string, StepRecord>
   /** The notifications sent in all its runs, and in which step's body, as `CallLog.send` was told. */
   sent: readonly { message: JsonRpcMessage; step?: string | undefined }[]
@@ -54,6 +55,10 @@ export class ReplayLog implements CallLog {
     const record = this.#call.steps.get(id)
     if (record?.phase === 'done' || record?.phase === 'failed') return record
     return record || this.#call.begun.has(id) ? { phase: 'pending' } : this.#diverge(id)
+  }
+
+  endedSteps() {
+    return endedOf(this.#call.steps.values())
   }
 
   record({ id }: StepRecord, receipt: Receipt) {

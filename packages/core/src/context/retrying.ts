@@ -10,7 +10,9 @@ import { sleepUntil } from './timers.js'
 
 /** Runs the body until it succeeds or its policy ends; that is recorded. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
-  return steps.run(name, specOf(options), (step) => {
+  return steps.run(name, specOf(options), (step, earlier) => {
+    // It was at most once when it began; whether it has happened is unknown all the same.
+    if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
     const first = steps.attempt(step, body, 1, options.timeoutMs)
     if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
     return untilItEnds(steps, step, body, options, first)
@@ -71,6 +73,7 @@ export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, 
 }
 
 const specOf = (options: StepOptions) => ({
+  kind: 'body' as const,
   key: options.key,
   check: checkWith(options.schema),
   classes: classesOf(options),

@@ -63,14 +63,14 @@ export function sessionState(store: ContextStore, scope: string): SessionState {
 /** The state of a session in one of its calls: every change is a step. */
 export function stateInCall(store: ContextStore, scope: string, steps: Steps): SessionState {
   return new State({ store, scope }, DEFAULT_KEY, undefined, (place, name, change) =>
-    steps.run(name, { check: place.check }, async (step) => {
+    steps.run(name, { kind: 'state', check: place.check }, async (step) => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const next = await attemptChange(place, (value) => steps.within(step, change, value))
         // What a stopped change throws says nothing of the step: the next node makes it again.
         steps.lifetime.throwIfAborted()
         if ('error' in next) return { error: next.error }
         const effect = { key: place.key, expected: next.version, data: next.data }
-        if (await steps.apply(step, next.encoded, effect)) return { recorded: next.value }
+        if (await steps.apply(step, next, effect)) return 'ended'
       }
       return { error: new StateConflictError(place.key, MOST_TRIES) }
     }),

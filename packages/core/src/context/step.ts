@@ -1,28 +1,35 @@
-import type { Receipt } from './call-log.js'
+import type { Receipt, StepKind } from './call-log.js'
 import type { ErrorClass } from './error-codec.js'
+import type { Settling } from './settle-order.js'
 import type { Check } from './standard-schema.js'
 
 const unheard = () => undefined
+
+/** The steps of one call: they settle in an order. */
+export interface StepOwner {
+  ended(step: Step): void
+}
 
 /**
  * A step under way. What its work comes to reaches it by calls, not by promises: on Node.js 20 each promise costs a
  * step more than its share of the store. Settles once; what comes later is ignored.
  */
-export class Step implements Receipt {
+export class Step implements Receipt, Settling {
   readonly promise: Promise<unknown>
   /** By `performance.now()`. */
   readonly beganAt = performance.now()
   #resolve!: (value: unknown) => void
   #reject!: (error: unknown) => void
   #leave: (() => void) | undefined
-  #value: unknown
+  #outcome: unknown
+  #failed = false
 
   constructor(
-    /** The steps of its call. */
-    readonly owner: object,
+    readonly owner: StepOwner,
     readonly id: string,
     /** With its key. */
     readonly name: string,
+    readonly kind: StepKind,
     readonly check: Check,
     readonly classes: readonly ErrorClass[],
   ) {
@@ -41,25 +48,31 @@ export class Step implements Receipt {
     this.#leave = leave
   }
 
-  /** Its value is in a record on its way. */
+  /** What it comes to, once its turn has come. */
   gives(value: unknown) {
-    this.#value = value
+    this.#outcome = value
   }
 
-  /** The record has arrived. */
+  throws(error: unknown) {
+    this.#outcome = error
+    this.#failed = true
+  }
+
+  /** What it comes to is recorded. */
   resolve() {
-    this.succeed(this.#value)
+    this.owner.ended(this)
   }
 
   reject(error: unknown) {
     this.fail(error)
   }
 
-  succeed(value: unknown) {
-    if (this.#settles()) this.#resolve(value)
+  settle() {
+    if (this.#failed) this.fail(this.#outcome)
+    else if (this.#settles()) this.#resolve(this.#outcome)
   }
 
-  /** A handler that fails leaves alone what it began beside: nobody may be there to hear it, and that must not end the process. */
+  /** At once. A handler that fails leaves alone what it began beside: nobody may be there to hear it, and that must not end the process. */
   fail(reason: unknown) {
     if (!this.#settles()) return
     this.promise.catch(unheard)

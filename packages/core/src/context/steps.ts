@@ -3,42 +3,53 @@ import type { LazyAbort } from '../lazy-abort.js'
 import { Members } from '../members.js'
 import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
-import { recorded } from './call-log.js'
-import type { CallLog, Effect, PendingStep, StepRecord } from './call-log.js'
+import { Alarms } from './alarms.js'
+import { deadlineOf, recorded } from './call-log.js'
+import type { CallLog, Effect, PendingStep, StepKind, StepRecord } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
-import { DuplicateStepError, NestedStepError, StepTimeoutError, StepValueError } from './errors.js'
+import {
+  DuplicateStepError,
+  NestedStepError,
+  StepChangedError,
+  StepTimeoutError,
+  StepValueError,
+} from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
 import { quietly } from './quietly.js'
+import { SettleOrder } from './settle-order.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
 import { Step } from './step.js'
+import type { StepOwner } from './step.js'
 import type { StepBody, StepKey, StepRun } from './step-options.js'
 
-export type StepSpec = StepKey & { check?: Check; classes?: readonly ErrorClass[] }
-/**
- * What a step comes to: a value in its recorded form and as it is given out, or what it threw. `recorded`: a value that
- * is in the log already.
- */
-export type Outcome = { encoded: string; value: unknown } | { error: unknown } | { recorded: unknown }
+export type StepSpec = StepKey & { kind: StepKind; check?: Check; classes?: readonly ErrorClass[] }
+/** What a step comes to: a value in its recorded form and as it is given out, or what it threw. */
+export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
-/** Does a step; `earlier`: what an earlier run has recorded of it. What it throws itself is not recorded. */
-type Work = (step: Step, earlier: StepRecord | undefined) => MaybePromise<Outcome>
+/**
+ * Does a step; `earlier`: what an earlier run has recorded of it. `ended`: it has recorded the end itself. What it throws
+ * is not recorded.
+ */
+type Work = (step: Step, earlier: StepRecord | undefined) => MaybePromise<Outcome | 'ended'>
 const currentStep = () => currentScope().step as Step | undefined
 
 /**
  * The steps of one run of a call, by name.
  *
  * Invariant: what a step gives out, value or error, is the decoded form of what is in the log, so a
- * replay gives out the same. Nothing is given out before the log has acknowledged it.
+ * replay gives out the same, and in the same order. Nothing is given out before the log has acknowledged it.
  */
-export class Steps {
+export class Steps implements StepOwner {
   /** Of the context; its reason is a `CallStoppedError`. */
   readonly lifetime: LazyAbort
   readonly #log: CallLog
+  readonly #order: SettleOrder
+  readonly #alarms: Alarms
   readonly #used = new Set<string>()
   /** One listens for all: a call may take very many steps. */
   #underWay: Members<Step> | undefined
@@ -46,6 +57,8 @@ export class Steps {
   constructor(log: CallLog, lifetime: LazyAbort) {
     this.#log = log
     this.lifetime = lifetime
+    this.#order = new SettleOrder(log.endedSteps())
+    this.#alarms = new Alarms((turn) => this.#order.ended(turn))
   }
 
   /** The step of this call in whose body the code runs. */
@@ -67,8 +80,9 @@ export class Steps {
     try {
       const step = this.#begin(name, spec)
       const earlier = this.#log.step(step.id)
+      this.#guardKind(step, earlier)
       const observe = this.#log.observeStep
-      if (!observe || isOver(earlier)) return this.#perform(step, earlier, work)
+      if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, work)
       // The key of a step may say more than its name should.
       const [publicName = ''] = step.id.split('\n', 1)
       return quietly(observe(publicName, () => this.#perform(step, earlier, work)))
@@ -122,29 +136,67 @@ export class Steps {
     }
   }
 
-  /** Records a value together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
-  async apply(step: Step, encoded: string, effect: Effect): Promise<boolean> {
-    return (await recorded(this.#log, doneRecord(step, encoded), effect)) === 'recorded'
+  /** Ends a step together with an effect. False: the effect did not apply, nothing was recorded, and the step goes on. */
+  apply(
+    step: Step,
+    { encoded, value }: { encoded: string; value: unknown },
+    effect: Effect,
+  ): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const onOutcome = (outcome: 'recorded' | 'conflict') => {
+        if (outcome === 'recorded') step.resolve()
+        resolve(outcome === 'recorded')
+      }
+      step.gives(value)
+      this.#log.record(doneRecord(step, encoded), { resolve: onOutcome, reject }, effect)
+    })
   }
 
-  async mark({ id }: Step, phase: 'started' | 'cleared') {
-    await recorded(this.#log, { id, phase })
+  async mark({ id, kind }: Step, phase: 'started' | 'cleared') {
+    await recorded(this.#log, { id, kind, phase })
   }
 
-  #begin(name: string, { key, check = accept, classes = NO_CLASSES }: StepSpec): Step {
+  ended(step: Step) {
+    this.#order.ended(step)
+  }
+
+  /** When the time of a step is up, in ms since 1970: recorded when it is first begun, and the same in every run. */
+  async deadline({ id }: Step, ms: number): Promise<{ deadline: number; isOld: boolean }> {
+    const earlier = this.#log.step(deadlineOf(id))
+    if (earlier?.phase === 'done') return { deadline: Number(decodeValue(earlier.value)), isOld: true }
+    const deadline = Date.now() + ms
+    await recorded(this.#log, { id: deadlineOf(id), phase: 'done', value: encodeValue(deadline) })
+    return { deadline, isOld: false }
+  }
+
+  /** What a handler reads beside its steps, and may wait for before it begins the next one. */
+  during<T>(reading: Promise<T>): Promise<T> {
+    return this.#order.during(reading)
+  }
+
+  /** Calls `action` when the time is up; returns how to call it off. Not before `notBefore`. */
+  alarm(deadline: number, action: () => void | Promise<unknown>, notBefore?: number): () => void {
+    return this.#alarms.add(deadline, action, notBefore)
+  }
+
+  #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES }: StepSpec): Step {
     if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
     const title = key === undefined ? name : `${name} (${key})`
     this.guard(title)
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title)
     this.#used.add(id)
-    return new Step(this, id, title, check, classes)
+    return new Step(this, id, title, kind, check, classes)
   }
 
   #perform(step: Step, earlier: StepRecord | PendingStep | undefined, work: Work): Promise<unknown> {
     this.#follow(step)
+    if (earlier && isOver(step, earlier)) {
+      this.#replay(step, earlier)
+      return step.promise
+    }
     try {
-      const outcome = this.#outcomeOf(step, earlier, work)
+      const outcome = work(step, earlier as StepRecord | undefined)
       if (isPromise(outcome)) {
         outcome.then(
           (settled) => this.#end(step, settled),
@@ -165,32 +217,52 @@ export class Steps {
   #listen() {
     const underWay = new Members<Step>()
     const stopAll = () => {
+      this.#order.stop()
+      this.#alarms.stop()
       for (const step of underWay) step.fail(this.lifetime.reason)
     }
     this.lifetime.listen(stopAll)
     return underWay
   }
 
-  #outcomeOf(step: Step, earlier: StepRecord | PendingStep | undefined, work: Work): MaybePromise<Outcome> {
-    switch (earlier?.phase) {
-      case 'done': {
-        const value = this.#checked(step, decodeValue(earlier.value))
-        return isPromise(value) ? value.then((checked) => ({ recorded: checked })) : { recorded: value }
-      }
-      case 'failed':
-        throw decodeError(earlier.error, step.classes)
-      case 'pending':
-        return new Promise(() => undefined)
-      default:
-        return work(step, earlier)
+  /** What has ended before; a step that had no end when the handler had has none in the replay either. */
+  #replay(step: Step, earlier: StepRecord | PendingStep) {
+    if (earlier.phase === 'pending') return
+    const settle = () => this.#order.replayed(step.id, step)
+    const give = (value: unknown) => {
+      step.gives(value)
+      settle()
+    }
+    const fail = (error: unknown) => {
+      step.throws(error)
+      settle()
+    }
+    try {
+      if (earlier.phase === 'failed') return fail(decodeError(earlier.error, step.classes))
+      const value = earlier.phase === 'done' ? this.#checked(step, decodeValue(earlier.value)) : undefined
+      if (isPromise(value)) value.then(give, fail)
+      else give(value)
+    } catch (error) {
+      fail(error)
     }
   }
 
+  /** A record of another kind is not given out, and not lost: the code that wrote it finds it again. */
+  #guardKind(step: Step, earlier: StepRecord | PendingStep | undefined) {
+    if (!earlier || earlier.phase === 'pending') return
+    const isMark = earlier.phase === 'started' || earlier.phase === 'cleared'
+    const was = earlier.kind ?? (isMark ? 'body' : step.kind)
+    const changed = was !== step.kind
+    // Nothing settles in its place.
+    if (!isMark && (changed || !isOver(step, earlier))) this.#order.replayed(step.id, NO_STEP)
+    if (changed) throw new StepChangedError(step.name, was, step.kind)
+  }
+
   /** Records the end of a step, and gives it out. */
-  #end(step: Step, outcome: Outcome) {
+  #end(step: Step, outcome: Outcome | 'ended') {
     try {
+      if (outcome === 'ended') return
       if ('error' in outcome) return this.#fail(step, outcome.error)
-      if ('recorded' in outcome) return step.succeed(outcome.recorded)
       step.gives(outcome.value)
       this.#log.record(doneRecord(step, outcome.encoded), step)
     } catch (error) {
@@ -204,9 +276,9 @@ export class Steps {
     const error = encodeError(thrown)
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
-    const { id, ms } = step
-    const receipt = { resolve: () => step.fail(decoded), reject: (lost: unknown) => step.fail(lost) }
-    this.#log.record({ id, phase: 'failed', error, ms }, receipt)
+    const { id, kind, ms } = step
+    step.throws(decoded)
+    this.#log.record({ id, kind, phase: 'failed', error, ms }, step)
   }
 
   #checked(step: Step, value: unknown): unknown {
@@ -217,9 +289,14 @@ export class Steps {
 }
 
 const NO_CLASSES: readonly ErrorClass[] = []
-const isOver = (record: StepRecord | PendingStep | undefined) =>
-  record?.phase === 'done' || record?.phase === 'failed' || record?.phase === 'pending'
-const doneRecord = ({ id, ms }: Step, value: string) => ({ id, phase: 'done', value, ms }) as const
+const NO_STEP = { settle: () => undefined }
+const doneRecord = ({ id, kind, ms }: Step, value: string) =>
+  ({ id, kind, phase: 'done', value, ms }) as const
+
+function isOver({ kind }: Step, record: StepRecord | PendingStep | undefined): boolean {
+  if (record?.phase === 'done') return kind !== 'sleep' || record.kind === 'sleep'
+  return record?.phase === 'failed' || record?.phase === 'pending'
+}
 
 /** A class: an object with a getter of its own takes V8 a hidden class each, which outlives the step. */
 class BodyRun implements StepRun {

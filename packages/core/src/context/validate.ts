@@ -1,4 +1,5 @@
 import { LazyAbort } from '../lazy-abort.js'
+import { isAccessory } from './call-log.js'
 import type { ContextStore } from './context-store.js'
 import { canonical, compareMessages, firstDifference } from './differences.js'
 import type { Difference } from './differences.js'
@@ -57,8 +58,7 @@ async function endingOf(stopped: AbortSignal, rerun: () => Promise<unknown>): Pr
 
 function compareSteps({ steps }: FinishedCall, { asked }: ReplayLog): Difference[] {
   return [...steps.keys()].flatMap((id): Difference[] => {
-    const isOurs = id.startsWith('\n')
-    if (isOurs || asked.has(id)) return []
+    if (isAccessory(id) || asked.has(id)) return []
     return [{ kind: 'missing-step', what: `${title(id)} is not in the replay.` }]
   })
 }

@@ -1,6 +1,7 @@
 import type { Call, DispatchTarget } from '../call/call.js'
 import { parseRecord } from '../call/record.js'
 import type { RequestLog } from '../call/request-log.js'
+import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import type { ContextStore } from '../context/context-store.js'
 import { recordingChanges } from '../context/map-record.js'
@@ -71,7 +72,7 @@ async function recordedBy(call: Call) {
   const sent: Array<{ message: JsonRpcMessage; step: string | undefined }> = []
   for (const { data } of await call.readJournal()) {
     const record = parseRecord(data)
-    if (record.kind === 'step') steps.set(record.step.id, record.step)
+    if (record.kind === 'step') keepNewest(steps, record.step)
     if (record.kind === 'message' && isRequest(record.message) && !call.isNamed(record.message.id))
       return undefined
     if (record.kind === 'message' && isNotification(record.message))

@@ -280,7 +280,7 @@ describe('a call that is stopped', () => {
       expect(error).toBeInstanceOf(CallStoppedError)
       expect(error.message).toContain('moved to another node')
     }
-    expect(call.records).toEqual([{ id: 'm', phase: 'started' }])
+    expect(call.records).toEqual([{ id: 'm', kind: 'body', phase: 'started' }])
     const next = call.node().context
     expect(await next.atLeastOnce('l', () => 1)).toBe(1)
     expect(await thrown(next.atMostOnce('m', () => 1))).toBeInstanceOf(AtMostOnceFailedBeforeCompleting)

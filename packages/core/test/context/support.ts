@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { CallLog, Effect, Receipt, StepRecord } from '../../src/context/call-log.js'
+import { endedOf, keepNewest } from '../../src/context/call-log.js'
+import type { CallLog, Effect, Receipt, StepKind, StepRecord } from '../../src/context/call-log.js'
 import type { ContextStore } from '../../src/context/context-store.js'
 import { DurableContext } from '../../src/context/context.js'
 import { runInCall } from '../../src/context/run-context.js'
@@ -13,7 +14,20 @@ import { MemoryContextStore } from './memory-context-store.js'
 type Question = { name: string; method: string; params?: Record<string, unknown> | undefined }
 /** Where a node dies: at which operation on its log, before it is applied or before it is acknowledged. */
 export type Crash = { at: number; when: 'before' | 'applied' }
-export type RunOptions = { crash?: Crash | undefined; store?: ContextStore }
+export type RunOptions = {
+  crash?: Crash | undefined
+  store?: ContextStore
+  /** Records that were on their way together are acknowledged at once, as by one answer of a store. */
+  batches?: boolean
+  /** The handler does not come to all the steps that were recorded, and nobody is to wait for them. */
+  partial?: boolean
+}
+
+const KINDS: Record<string, StepKind> = {
+  'elicitation/create': 'elicit',
+  'sampling/createMessage': 'sample',
+  'roots/list': 'listRoots',
+}
 
 const never = new Promise<never>(() => undefined)
 
@@ -51,9 +65,13 @@ export class TestCall {
     return new TestNode(this, this.attempts, options)
   }
 
-  /** The newest records, by step. */
+  /** The newest records, by step; of questions without one, that they were asked. */
   get steps(): Map<string, StepRecord> {
-    return new Map(this.records.map((record) => [record.id, record]))
+    const steps = new Map<string, StepRecord>()
+    for (const { name: id, method } of this.questions)
+      steps.set(id, { id, kind: KINDS[method]!, phase: 'started' })
+    for (const record of this.records) keepNewest(steps, record)
+    return steps
   }
 
   phases(id: string) {
@@ -95,20 +113,32 @@ export class TestNode implements CallLog {
   readonly #call: TestCall
   readonly #store: ContextStore
   readonly stop = new LazyAbort()
-  readonly #crash: Crash | undefined
+  /** As they were when the node began. */
+  readonly #steps: ReadonlyMap<string, StepRecord>
+  readonly #crashes: Crash | undefined
+  readonly #batches: boolean
+  readonly #partial: boolean
+  #batch: Array<() => void> = []
   readonly #sentBefore: string[]
   #context: DurableContext | undefined
   #dead = false
   #die!: (how: 'crashed') => void
 
-  constructor(call: TestCall, attempt: number, { crash, store = call.store }: RunOptions) {
+  constructor(
+    call: TestCall,
+    attempt: number,
+    { crash, store = call.store, batches = false, partial = false }: RunOptions,
+  ) {
     this.#call = call
     this.#store = store
     this.callId = call.callId
     this.scope = call.scope
     this.request = call.request
     this.attempt = attempt
-    this.#crash = crash
+    this.#steps = call.steps
+    this.#crashes = crash
+    this.#batches = batches
+    this.#partial = partial
     this.#sentBefore = call.sent.map(({ message, step }) => JSON.stringify([message, step]))
     this.died = new Promise((resolve) => (this.#die = resolve))
   }
@@ -140,8 +170,12 @@ export class TestNode implements CallLog {
     return Promise.race([runInCall(call, () => tool({}, {})), this.died])
   }
 
-  step(id: string) {
-    return this.#call.steps.get(id)
+  step(id: string): StepRecord | undefined {
+    return this.#steps.get(id)
+  }
+
+  endedSteps() {
+    return this.#partial ? [] : endedOf(this.#steps.values())
   }
 
   record(step: StepRecord, receipt: Receipt, effect?: Effect) {
@@ -151,9 +185,17 @@ export class TestNode implements CallLog {
       return 'recorded'
     })
     recorded.then(
-      (outcome) => receipt.resolve(outcome),
+      (outcome) => this.#acknowledge(() => receipt.resolve(outcome)),
       (error: unknown) => receipt.reject(error),
     )
+  }
+
+  #acknowledge(acknowledgement: () => void) {
+    if (!this.#batches) return acknowledgement()
+    if (this.#batch.push(acknowledgement) > 1) return
+    setTimeout(() => {
+      for (const each of this.#batch.splice(0)) each()
+    }, 1)
   }
 
   async send(message: JsonRpcMessage, step?: string): Promise<void> {
@@ -185,14 +227,15 @@ export class TestNode implements CallLog {
   async #operate<T>(apply: () => T): Promise<T> {
     if (this.#dead) return never
     if (this.attempt !== this.#call.attempts) throw new Error('fenced')
-    const crash = this.#crash?.at === ++this.operations ? this.#crash.when : undefined
-    if (crash === 'before') return this.#crashNow()
+    const crash = this.#crashes?.at === ++this.operations ? this.#crashes.when : undefined
+    if (crash === 'before') return this.crash()
     const outcome = apply()
     await new Promise((resolve) => setImmediate(resolve))
-    return crash === 'applied' || this.#dead ? this.#crashNow() : outcome
+    return crash === 'applied' || this.#dead ? this.crash() : outcome
   }
 
-  #crashNow(): Promise<never> {
+  /** Nothing of what it does counts any more. */
+  crash(): Promise<never> {
     this.#dead = true
     this.#die('crashed')
     return never

@@ -1,0 +1,129 @@
+/** A step, or whatever else has its place in the order of steps. */
+export interface Settling {
+  settle(): void
+}
+
+/**
+ * So long the code before a recorded step may take before the step counts as one that this run does not come to. In parts:
+ * a process that stood still for all of it has had no time to come to anything.
+ */
+const PATIENCE_MS = 1000
+const PARTS = 10
+
+/**
+ * Steps settle one at a time, in the order in which they ended, in every run of a call: what won a race wins it again.
+ *
+ * Invariants: what earlier runs have ended settles in its recorded order, and before all that ends in this run. Between two
+ * settlements all microtasks run, in a first run too, so that what follows from one has followed before the next.
+ *
+ * A recorded step that this run has not begun yet holds up what comes after it: the code before it may wait for something
+ * that is no step. It does so for a limited time, since this run may never come to it: its code was changed by a deploy, or
+ * branches on what is not recorded. Such steps are passed over then, and the order of those that have begun is kept without
+ * waiting for others.
+ */
+export class SettleOrder {
+  readonly #recorded: readonly string[]
+  #places: ReadonlyMap<string, number> | undefined
+  #next = 0
+  /** Recorded steps that this run has begun and whose turn has not come, by id. */
+  readonly #begun = new Map<string, Settling>()
+  /** Those whose turn was passed over before they began. */
+  #late: Settling[] = []
+  #ended: Settling[] = []
+  #isAsked = false
+  #isFollowed = true
+  #isStopped = false
+  #reading = 0
+  #patience: NodeJS.Timeout | undefined
+
+  /** `recorded`: the ids of the steps that earlier runs have ended, in the order in which they did. */
+  constructor(recorded: readonly string[]) {
+    this.#recorded = recorded
+  }
+
+  /** A step that an earlier run has ended. */
+  replayed(id: string, step: Settling) {
+    this.#places ??= new Map(this.#recorded.map((recorded, place) => [recorded, place]))
+    if ((this.#places.get(id) ?? -1) < this.#next) this.#late.push(step)
+    else this.#begun.set(id, step)
+    this.#ask()
+  }
+
+  /** A step that has ended just now. */
+  ended(step: Settling) {
+    this.#ended.push(step)
+    this.#ask()
+  }
+
+  /** The code may wait for this before it comes to a step; that does not count as never. */
+  async during<T>(reading: Promise<T>): Promise<T> {
+    if (this.#next === this.#recorded.length) return reading
+    this.#reading++
+    try {
+      return await reading
+    } finally {
+      this.#reading--
+      this.#ask()
+    }
+  }
+
+  /** Nothing settles any more. */
+  stop() {
+    this.#isStopped = true
+    clearTimeout(this.#patience)
+    this.#begun.clear()
+    this.#late = []
+    this.#ended = []
+  }
+
+  #ask() {
+    if (this.#isAsked || this.#isStopped) return
+    this.#isAsked = true
+    queueMicrotask(this.#soon)
+  }
+
+  /** A tick comes after all microtasks. Where more is recorded, what follows from a settlement gets a whole turn. */
+  readonly #soon = () => {
+    if (this.#begun.size > 1) setImmediate(this.#settleNext)
+    else process.nextTick(this.#settleNext)
+  }
+
+  readonly #settleNext = () => {
+    this.#isAsked = false
+    if (this.#isStopped) return
+    const step = this.#take()
+    if (step) {
+      clearTimeout(this.#patience)
+      this.#patience = undefined
+      step.settle()
+    }
+    if (this.#late.length + this.#begun.size + this.#ended.length === 0) return
+    if (step) this.#ask()
+    else if (this.#reading === 0) this.#patience ??= this.#wait(this.#isFollowed ? PARTS : 0)
+  }
+
+  #take(): Settling | undefined {
+    if (this.#late.length > 0) return this.#late.shift()
+    const id = this.#recorded[this.#next]
+    if (id === undefined) return this.#ended.shift()
+    const step = this.#begun.get(id)
+    if (!step) return undefined
+    this.#next++
+    this.#begun.delete(id)
+    return step
+  }
+
+  #wait(parts: number): NodeJS.Timeout {
+    const goOn = () => {
+      this.#patience = parts > 1 ? this.#wait(parts - 1) : undefined
+      if (!this.#patience && this.#reading === 0) this.#passOver()
+    }
+    return setTimeout(goOn, parts > 0 ? PATIENCE_MS / PARTS : 0)
+  }
+
+  #passOver() {
+    this.#isFollowed = false
+    while (this.#next < this.#recorded.length && !this.#begun.has(this.#recorded[this.#next]!)) this.#next++
+    this.#ask()
+  }
+}
