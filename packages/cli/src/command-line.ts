@@ -103,10 +103,17 @@ function globals(values: Values): GlobalOptions {
 }
 
 /** The value of an option that is a whole number. */
-export function numberOption(values: Values, name: string, fallback: number, least = 0): number {
+export function numberOption(
+  values: Values,
+  name: string,
+  fallback: number,
+  least = 0,
+  most = Number.MAX_SAFE_INTEGER,
+): number {
   const text = values[name]
   if (text === undefined) return fallback
   const number = Number(text)
-  if (Number.isInteger(number) && number >= least) return number
-  throw usageError(`--${name} must be a whole number from ${least}, not '${String(text)}'.`)
+  if (Number.isInteger(number) && number >= least && number <= most) return number
+  const upTo = most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ''
+  throw usageError(`--${name} must be a whole number from ${least}${upTo}, not '${String(text)}'.`)
 }

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Calls } from './call/calls.js'
 import { Ownership } from './call/ownership.js'
 import type { Claimed } from './call/ownership.js'
@@ -31,6 +30,7 @@ import { memoryStore } from './store/memory.js'
 import { whileStoreFails } from './store/retry.js'
 import type { Store } from './store/store.js'
 import { Watcher } from './store/watcher.js'
+import { sleepFor } from './timers.js'
 
 export type Notification = { method: string; params?: { [key: string]: unknown } }
 
@@ -45,14 +45,14 @@ export interface Durable {
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>
   /**
-   * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s), then hands the rest over to
+   * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s; `Infinity`: as long as they take), then hands the rest over to
    * the other nodes, ends every stream, and closes the store. Clients resume on another node.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }
 
 const MIN_TICK_MS = 50
-/** Timers of Node.js wrap around beyond it. */
+/** Intervals of Node.js have no longer time. */
 const MAX_TICK_MS = 2 ** 31 - 1
 
 /** Makes an MCP server durable. See `DurableOptions` for what can be set. */
@@ -175,9 +175,10 @@ class Node implements Durable {
     return healthOf(this.#ownership, closing, options)
   }
 
-  close({ graceMs = 10_000 } = {}) {
+  async close({ graceMs = 10_000 } = {}) {
+    if (!(graceMs >= 0)) throw new TypeError('close(): `graceMs` is a number of milliseconds, not negative.')
     this.#closing ??= this.#leave(graceMs).finally(() => (this.#closed = true))
-    return this.#closing
+    await this.#closing
   }
 
   async #leave(graceMs: number) {
@@ -306,7 +307,7 @@ const SHUT_DOWN = 'The server was shut down while it ran the call. What the call
 async function settledWithin(work: Promise<unknown>, ms: number) {
   const settled = new AbortController()
   void work.finally(() => settled.abort())
-  await sleep(ms, undefined, { signal: settled.signal }).catch(() => undefined)
+  await sleepFor(ms, { signal: settled.signal })
 }
 
 function every(ms: number, action: () => void) {

@@ -1,4 +1,5 @@
 import type { Ownership } from './call/ownership.js'
+import { startTimer } from './timers.js'
 
 /** How a node is. `ready` is what a readiness check asks for, `live` a liveness check. */
 export type Health = {
@@ -46,15 +47,15 @@ export async function healthOf(
 
 /** `undefined`: it failed, or did not come in time. */
 async function answerWithin<T>(ms: number, answer: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
+  let callOff: () => void = () => undefined
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms)
+    callOff = startTimer(ms, () => resolve(undefined))
   })
   try {
     return await Promise.race([answer, late])
   } catch {
     return undefined
   } finally {
-    clearTimeout(timer)
+    callOff()
   }
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import type { Store } from '../src/index.js'
 import { startNodes, SYSTEMS } from './support/nodes.js'
 import { expectJson, expectRefused, initialize, Session, textOf } from './support/session.js'
 import { EventReader } from './support/event-reader.js'
@@ -36,6 +37,22 @@ describe.each(SYSTEMS)('a node that is shut down, $store, $host', ({ store, host
     await using resumed = await session.stream(priming?.id, { node: 1 })
     expect((await resumed.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
   })
+
+  test.each([Number.POSITIVE_INFINITY, 2 ** 31, 30 * 86_400_000])(
+    'gives calls a grace of %s ms: longer than a timer of Node.js is',
+    async (graceMs) => {
+      await using nodes = await startNodes({ store, host })
+      const session = await Session.begin(nodes)
+      await using call = await session.call('wait', { gate: 'g' })
+      await call.next()
+      await nodes.world.happened.until('started g')
+      const closed = nodes.mcp(0).close({ graceMs })
+      await expectRefused(await session.request('ping'), 503)
+      nodes.world.gates.open('g')
+      await within(closed, 'closing')
+      expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])
+    },
+  )
 
   test('still takes answers and cancellations for its calls, at the other node', async () => {
     await using nodes = await startNodes({ store, host })
@@ -181,4 +198,29 @@ test('connections are closed, so that a client comes back through the balancer',
   expect(response.statusCode).toBe(503)
   expect(response.headers.connection).toBe('close')
   response.resume()
+})
+
+test.each([Number.NaN, -1])('a grace of %s ms is refused, and the node stays', async (graceMs) => {
+  await using nodes = await startNodes()
+  const session = await Session.begin(nodes)
+  await expect(nodes.mcp(0).close({ graceMs })).rejects.toThrow(TypeError)
+  expect(await session.result('echo', { text: 'still here' })).toBe('still here')
+})
+
+test.each(['heartbeat', 'sweep'])('a %s longer than a timer of Node.js is no busy loop', async (name) => {
+  let operations = 0
+  const counting = (store: Store): Store =>
+    new Proxy(store, {
+      get(target, member) {
+        if (member === 'beat' || member === 'listNodes') operations++
+        const value = Reflect.get(target, member, target) as unknown
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  const settings = { heartbeat: 2 ** 40, sweep: 2 ** 40, [name]: 2 ** 31 }
+  await using nodes = await startNodes({ count: 1, wrap: counting, settings })
+  await Session.begin(nodes)
+  const before = operations
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(operations - before).toBeLessThan(5)
 })

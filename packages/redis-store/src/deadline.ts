@@ -1,5 +1,8 @@
 import { DeadlineError } from './errors.js'
 
+/** Timers of Node.js beyond it fire at once. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** The moment by which an operation has ended, however many commands it sends. */
 export class Deadline {
   readonly #ms: number
@@ -8,7 +11,7 @@ export class Deadline {
 
   constructor(ms: number) {
     this.#ms = ms
-    this.at = performance.now() + ms
+    this.at = performance.now() + Math.min(ms, LONGEST_MS)
   }
 
   get passed() {

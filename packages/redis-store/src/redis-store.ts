@@ -63,6 +63,8 @@ export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): 
 type Parts = { client: Client; keys: Keys; index: SessionIndex; subscriber: Subscriber }
 
 function partsOf(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions): Parts {
+  if (!(deadlineMs > 0))
+    throw new TypeError('redisStore(): `deadlineMs` is a number of milliseconds above 0.')
   const client = new Client(redis, deadlineMs)
   const keys = new Keys(prefix)
   return {

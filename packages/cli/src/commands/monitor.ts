@@ -23,7 +23,7 @@ export const monitor: Command = {
   },
   async run(context) {
     const { options, output, privacy, values } = context
-    const everyMs = numberOption(values, 'interval', 1000, 100)
+    const everyMs = numberOption(values, 'interval', 1000, 100, 3_600_000)
     const looks = numberOption(values, 'count', Number.MAX_SAFE_INTEGER, 1)
     const connected = await context.connect({ patient: true })
     const { inspect, where } = connected

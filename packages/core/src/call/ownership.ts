@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreError } from '../errors.js'
 import { randomId } from '../ids.js'
 import { shortId } from '../logger.js'
@@ -6,6 +5,7 @@ import type { Logger } from '../logger.js'
 import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
 import { whileStoreFails } from '../store/retry.js'
+import { sleepFor } from '../timers.js'
 import { encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
@@ -351,7 +351,7 @@ export class Ownership {
   }
 
   async #pause(ms: number) {
-    await sleep(ms, undefined, { signal: this.#stopped.signal, ref: false }).catch(() => undefined)
+    await sleepFor(ms, { signal: this.#stopped.signal, ref: false })
   }
 
   /** A node that leaves says so, and is looked at without delay. */

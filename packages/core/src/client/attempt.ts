@@ -1,3 +1,4 @@
+import { startTimer } from '../timers.js'
 import { putBack, untilFirstEvent } from './first-event.js'
 import type { Held } from './first-event.js'
 import type { Outgoing } from './outgoing.js'
@@ -30,15 +31,15 @@ export async function attempt(
   { fetch, headersWithinMs }: RetrySettings,
 ): Promise<Attempted> {
   const connection = linkedTo(init.signal)
-  const timer = setTimeout(() => connection.abort(lateError(headersWithinMs)), headersWithinMs)
+  const callOff = startTimer(headersWithinMs, () => connection.abort(lateError(headersWithinMs)))
   let heldSince: number | undefined
   try {
     const response = await fetch(url, { ...init, signal: connection.signal })
-    clearTimeout(timer)
+    callOff()
     heldSince = Date.now()
     return await accept(response, outgoing, connection)
   } catch (error) {
-    clearTimeout(timer)
+    callOff()
     connection.unlink()
     init.signal?.throwIfAborted()
     const heldMs = heldSince === undefined ? 0 : Date.now() - heldSince

@@ -1,3 +1,4 @@
+import { startTimer } from '../timers.js'
 import type { RetrySettings } from './retry-options.js'
 
 /**
@@ -44,11 +45,11 @@ export function readRetryAfter(response: Response): number {
 export function pause(ms: number, signals: readonly (AbortSignal | null | undefined)[]): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
-      clearTimeout(timer)
+      callOff()
       for (const signal of signals) signal?.removeEventListener('abort', end)
       resolve()
     }
-    const timer = setTimeout(end, ms)
+    const callOff = startTimer(ms, end)
     for (const signal of signals) signal?.addEventListener('abort', end)
     if (signals.some((signal) => signal?.aborted)) end()
   })

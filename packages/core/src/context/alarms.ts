@@ -1,5 +1,5 @@
+import { startAlarm } from '../timers.js'
 import type { Settling } from './settle-order.js'
-import { startTimer } from './timers.js'
 
 /** The next alarm waits for what `action` resolves to. */
 type Action = () => void | Promise<unknown>
@@ -45,7 +45,7 @@ export class Alarms {
     this.#callOff?.()
     const [next] = this.#alarms
     const goOff = () => this.#enqueue({ settle: () => void this.#goOff() })
-    this.#callOff = next && startTimer(timeOf(next), goOff)
+    this.#callOff = next && startAlarm(timeOf(next), goOff)
   }
 
   async #goOff() {

@@ -1,5 +1,5 @@
+import { startTimer } from '../timers.js'
 import type { MaybePromise } from './maybe-promise.js'
-import { startTimer } from './timers.js'
 
 /** Makes the error of a body that took longer. */
 type Late = (ms: number) => Error
@@ -31,7 +31,7 @@ async function runWithin<T>(
   outer.addEventListener('abort', stop, { once: true })
   let callOff: () => void = () => undefined
   const timedOut = new Promise<never>((_resolve, reject) => {
-    callOff = startTimer(Date.now() + ms, () => {
+    callOff = startTimer(ms, () => {
       // First the rejection: a body that obeys the signal throws something less telling.
       reject(late(ms))
       attempt.abort(late(ms))

@@ -1,25 +1,11 @@
 import { Members } from '../members.js'
-
-/** Timers of Node.js beyond it fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1
-
-/** Calls `action` once the clock has reached `time` (ms since 1970), however far that is. Returns how to call it off. */
-export function startTimer(time: number, action: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined
-  const wait = () => {
-    const left = time - Date.now()
-    if (left > 0) timer = setTimeout(wait, Math.min(left, MAX_TIMER_MS))
-    else action()
-  }
-  wait()
-  return () => clearTimeout(timer)
-}
+import { startAlarm } from '../timers.js'
 
 /** Resolves once the clock has reached `time`; rejects with the signal's reason when that fires first. */
 export function sleepUntil(time: number, signal: AbortSignal): Promise<void> {
   let callOff: () => void = () => undefined
   const slept = new Promise<void>((resolve) => {
-    callOff = startTimer(time, resolve)
+    callOff = startAlarm(time, resolve)
   })
   return untilAborted(signal, () => slept).finally(callOff)
 }

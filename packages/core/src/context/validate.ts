@@ -1,4 +1,5 @@
 import { LazyAbort } from '../lazy-abort.js'
+import { startTimer } from '../timers.js'
 import { isAccessory } from './call-log.js'
 import type { ContextStore } from './context-store.js'
 import { canonical, compareMessages, firstDifference } from './differences.js'
@@ -8,7 +9,7 @@ import type { MapRecord } from './map-record.js'
 import { ReplayLog } from './replay-log.js'
 import type { Ending, FinishedCall } from './replay-log.js'
 import type { RunningCall } from './run-context.js'
-import { startTimer, untilAborted } from './timers.js'
+import { untilAborted } from './timers.js'
 
 const REPLAY_WITHIN_MS = 10_000
 
@@ -28,7 +29,7 @@ export async function validateEffects(
   const stop = new LazyAbort()
   const log = new ReplayLog(call, stop)
   const mapChanges: MapRecord = new Map()
-  const callOff = startTimer(Date.now() + withinMs, () => stop.abort(new Error('The replay takes too long.')))
+  const callOff = startTimer(withinMs, () => stop.abort(new Error('The replay takes too long.')))
   const ending = await endingOf(stop.signal, () => rerun({ log, store: withoutChanges(store, mapChanges) }))
   const wasStopped = stop.aborted
   callOff()

@@ -1,9 +1,9 @@
 import type { InnerSession } from '../call/record.js'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { outcomeUnknown } from '../session/recovery.js'
 import type { DispatchExtra, MessageExtra } from '../session/transport.js'
+import { sleepFor } from '../timers.js'
 import {
   answers,
   broken,
@@ -247,7 +247,7 @@ export class InnerCall {
   }
 
   async #pause(ms: number) {
-    await sleep(ms, undefined, { signal: this.#stopped.signal }).catch(() => undefined)
+    await sleepFor(ms, { signal: this.#stopped.signal })
   }
 
   get #isStopped() {

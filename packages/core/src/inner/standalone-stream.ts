@@ -2,6 +2,7 @@ import type { InnerSession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
+import { sleepFor } from '../timers.js'
 import { isEventStream, mayPass } from './answer.js'
 import { drained } from './channel.js'
 import type { Channel } from './channel.js'
@@ -79,7 +80,7 @@ export class StandaloneStream {
       failures = outcome === 'ended' ? 0 : failures + 1
       const wait =
         outcome === 'ended' ? reading.retry : Math.min(SOON_MS * 2 ** (failures - 1), MOST_RETRY_MS)
-      await sleep(wait, undefined, { signal, ref: false }).catch(() => undefined)
+      await sleepFor(wait, { signal, ref: false })
     }
   }
 
