@@ -5,6 +5,8 @@ import { untilAborted } from '../context/timers.js'
 import { digest } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
 import type { Run } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import { Call } from './call.js'
@@ -23,17 +25,19 @@ export class RequestLog implements CallLog {
   readonly target: DispatchTarget
   readonly observeStep: CallLog['observeStep']
   readonly #client: Client
+  readonly #logger: Logger
   readonly #prefix: string
   readonly stop = new LazyAbort()
   #stopped: string | undefined
 
-  constructor({ id, scope, request, target }: Dispatched, client: Client, { step }: Signals) {
+  constructor({ id, scope, request, target }: Dispatched, client: Client, { step }: Signals, logger: Logger) {
     this.callId = id
     this.scope = scope
     this.request = request
     this.attempt = target instanceof Call ? target.attempt : 1
     this.target = target
     this.#client = client
+    this.#logger = logger
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
     this.observeStep = step && this.#observeBy(step)
   }
@@ -50,6 +54,12 @@ export class RequestLog implements CallLog {
 
   get logLevel() {
     return this.#client.logLevel
+  }
+
+  tell(level: 'warn' | 'error', fields: object, message: string) {
+    const { scope, callId, request, attempt } = this
+    const about = { session: shortId(scope), call: shortId(callId), name: targetOf(request), attempt }
+    this.#logger[level]({ ...about, ...fields }, message)
   }
 
   /** The request was cancelled, or the call has left this node. */

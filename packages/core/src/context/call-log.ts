@@ -19,6 +19,9 @@ export interface CallLog {
   /** Below this level the client wants no log messages; `undefined`: it wants all. */
   readonly logLevel: string | undefined
 
+  /** A line on the server's log about this call. Fields hold errors and names, no values. */
+  tell(level: 'warn' | 'error', fields: object, message: string): void
+
   /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
   readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
 

@@ -19,6 +19,9 @@ import type { StepBody, StepKey, StepOptions } from './step-options.js'
 import { Steps } from './steps.js'
 import { uuid7 } from './uuid7.js'
 
+/** `begun`: the ids of the steps that were begun; `unfinished`: the names of those that had not ended, and would have had an effect. */
+export type EndedHandler = { begun: ReadonlySet<string>; unfinished: readonly string[] }
+
 /**
  * What a durable handler works with. The handler may be run again from its start, by another node: whatever it does to
  * the world, and whatever it learns of it that may differ next time, goes through here.
@@ -197,11 +200,17 @@ export class DurableContext<Extra = unknown> {
 
   /**
    * The handler has ended: nothing more can be done here, and what it left running is told to stop. For the layers
-   * below; a handler has no use for it. Returns the ids of the steps that were begun.
+   * below; a handler has no use for it.
    */
-  end(): ReadonlySet<string> {
+  end(): EndedHandler {
+    const unfinished = this.#lifetime.aborted ? [] : this.#steps.unfinished
     this.#lifetime.end()
-    return this.#steps.begun
+    return { begun: this.#steps.begun, unfinished }
+  }
+
+  /** The handler has failed with this. For the layers below. */
+  failed(error: unknown) {
+    if (!this.#lifetime.aborted) this.#steps.warn(error, 'a durable handler failed')
   }
 
   async #sleep(name: string, ms: number, options: StepKey) {

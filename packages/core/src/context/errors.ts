@@ -24,12 +24,12 @@ export class StepError extends DurableError {
 
 /** Two steps of one run have the same name and key, so that their records cannot be told apart. */
 export class DuplicateStepError extends StepError {
-  constructor(step: string) {
-    super(
-      'duplicate-step',
-      `The step ${quote(step)} was used before in this call. Give one of them another name, or tell them apart by { key }.`,
-      { step },
-    )
+  constructor(step: string, kind: StepKind) {
+    const remedy =
+      kind === 'state'
+        ? 'Name the change: { name: "…" }.'
+        : 'Give one of them another name, or tell them apart by { key }.'
+    super('duplicate-step', `The step ${quote(step)} was used before in this call. ${remedy}`, { step })
   }
 }
 

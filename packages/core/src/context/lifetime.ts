@@ -16,8 +16,12 @@ export class Lifetime extends LazyAbort {
     return signal
   }
 
+  /** Its handler has ended, and nothing stopped it before. */
+  ended = false
+
   /** The handler has ended; what it left running is told to stop. */
   end() {
+    this.ended = !this.aborted
     this.#stop('its handler has ended.')
   }
 

@@ -57,7 +57,7 @@ export class Questions {
     this.#steps = steps
   }
 
-  elicit(name: string, params: ElicitParams, { schema, ...options }: ElicitOptions) {
+  async elicit(name: string, params: ElicitParams, { schema, ...options }: ElicitOptions) {
     const requested = params.mode === 'url' ? undefined : params.requestedSchema
     const check = checkElicitation(requested, checkWith(schema))
     const capability = params.mode === 'url' ? 'elicitation.url' : 'elicitation.form'

@@ -61,6 +61,9 @@ export class ReplayLog implements CallLog {
     return endedOf(this.#call.steps.values())
   }
 
+  /** What there is to say was said when the call ran. */
+  tell() {}
+
   record({ id }: StepRecord, receipt: Receipt) {
     receipt.reject(this.#diverged(id))
   }

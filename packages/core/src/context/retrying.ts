@@ -1,22 +1,26 @@
-import { AtMostOnceFailedBeforeCompleting } from './errors.js'
+import { AtMostOnceFailedBeforeCompleting, StepValueError } from './errors.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
 import { backoffMs, classesOf, mayRetry } from './step-options.js'
-import type { StepBody, StepOptions } from './step-options.js'
+import type { Guarantee, StepBody, StepOptions } from './step-options.js'
 import type { Step } from './step.js'
-import type { Outcome, Steps } from './steps.js'
+import type { Outcome, Steps, StepSpec } from './steps.js'
 import { sleepUntil } from './timers.js'
 
 /** Runs the body until it succeeds or its policy ends; that is recorded. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
-  return steps.run(name, specOf(options), (step, earlier) => {
-    // It was at most once when it began; whether it has happened is unknown all the same.
-    if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
-    const first = steps.attempt(step, body, 1, options.timeoutMs)
-    if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
-    return untilItEnds(steps, step, body, options, first)
-  })
+  return steps.run(
+    name,
+    () => specOf(name, body, options),
+    (step, earlier) => {
+      // It was at most once when it began; whether it has happened is unknown all the same.
+      if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
+      const first = steps.attempt(step, body, 1, options.timeoutMs)
+      if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
+      return untilItEnds(steps, step, body, options, first)
+    },
+  )
 }
 
 function untilItEnds(
@@ -41,8 +45,9 @@ async function tryAgain(
   for (let attempt = 1; 'error' in outcome; attempt++) {
     // What a stopped body throws says nothing of the step: the next node runs it again.
     steps.lifetime.throwIfAborted()
-    if (!mayRetry(outcome.error, attempt, 'at-least-once', options)) break
-    await sleepUntil(Date.now() + backoffMs(attempt, options), steps.lifetime.signal)
+    const nextMs = nextTry(steps, step, outcome.error, { attempt, guarantee: 'at-least-once', options })
+    if (nextMs === undefined) break
+    await sleepUntil(Date.now() + nextMs, steps.lifetime.signal)
     outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
   }
   return outcome
@@ -53,28 +58,48 @@ async function tryAgain(
  * nobody knows what happened, and the body is never run again; an error that is `retryable` takes the start back.
  */
 export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
-  return steps.run(name, specOf(options), async (step, earlier) => {
-    if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
-    for (let attempt = 1; ; attempt++) {
-      await steps.mark(step, 'started')
-      if (!steps.lifetime.aborted) {
-        const outcome = await steps.attempt(step, body, attempt, options.timeoutMs)
-        if (!('error' in outcome)) return outcome
-        if (!mayRetry(outcome.error, attempt, 'at-most-once', options)) {
+  return steps.run(
+    name,
+    () => specOf(name, body, options),
+    async (step, earlier) => {
+      if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
+      for (let attempt = 1; ; attempt++) {
+        let nextMs: number | undefined = 0
+        await steps.mark(step, 'started')
+        if (!steps.lifetime.aborted) {
+          const outcome = await steps.attempt(step, body, attempt, options.timeoutMs)
+          if (!('error' in outcome)) return outcome
+          const { error } = outcome
+          if (error instanceof StepValueError) error.message += AFTER_THE_FACT
           // Thrown by a body that was told to stop: the end is unknown, and the mark says so.
-          steps.lifetime.throwIfAborted()
-          return outcome
+          if (!mayRetry(error, attempt, 'at-most-once', options)) steps.lifetime.throwIfAborted()
+          nextMs = nextTry(steps, step, error, { attempt, guarantee: 'at-most-once', options })
+          if (nextMs === undefined) return outcome
         }
+        await steps.mark(step, 'cleared')
+        await sleepUntil(Date.now() + nextMs, steps.lifetime.signal)
       }
-      await steps.mark(step, 'cleared')
-      await sleepUntil(Date.now() + backoffMs(attempt, options), steps.lifetime.signal)
-    }
-  })
+    },
+  )
 }
 
-const specOf = (options: StepOptions) => ({
-  kind: 'body' as const,
-  key: options.key,
-  check: checkWith(options.schema),
-  classes: classesOf(options),
-})
+const AFTER_THE_FACT = ' The body has run: what it did has happened, and it is not run again.'
+
+type Failed = { attempt: number; guarantee: Guarantee; options: StepOptions }
+
+/** How long to wait before the body is run again; `undefined`: it is not. The log is told either way. */
+function nextTry(steps: Steps, step: Step, error: unknown, { attempt, guarantee, options }: Failed) {
+  const nextMs = mayRetry(error, attempt, guarantee, options) ? backoffMs(attempt, options) : undefined
+  steps.failed(step, attempt, error, nextMs)
+  return nextMs
+}
+
+/** What can't be run is refused before anything is: a body that is no function, and a schema that would be asked after the effect. */
+function specOf(name: string, body: unknown, options: StepOptions): StepSpec {
+  if (typeof body !== 'function') {
+    const what = isPromise(body) ? 'a promise of something that has begun already' : typeof body
+    throw new TypeError(`The body of the step ${JSON.stringify(name)} is a function, not ${what}.`)
+  }
+  const { key, schema } = options
+  return { kind: 'body', key, check: checkWith(schema), classes: classesOf(options) }
+}

@@ -69,7 +69,11 @@ export async function withContext<T>(
   run.extra = extra
   if (run.onBegin) await run.onBegin()
   const ending = await endingOf(() => handler(context as DurableContext<never>))
-  const begun = context.end()
+  if ('error' in ending) context.failed(ending.error)
+  const { begun, unfinished } = context.end()
+  // What fails leaves alone what ran beside it; what succeeds should have waited for it.
+  const forgotten = 'result' in ending ? unfinished : []
+  if (forgotten.length > 0) run.log.tell(run.onHandled ? 'error' : 'warn', { steps: forgotten }, FORGOTTEN)
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
     try {
@@ -82,6 +86,9 @@ export async function withContext<T>(
   if ('error' in ending) throw ending.error
   return ending.result as T
 }
+
+const FORGOTTEN =
+  'a durable handler ended before steps that it had begun: they are stopped, and what they come to is lost. Await them'
 
 async function endingOf(handler: () => unknown): Promise<Ending> {
   try {

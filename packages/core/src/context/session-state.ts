@@ -1,6 +1,7 @@
 import { decodeValue, encodeValue } from './codec.js'
 import type { ContextStore } from './context-store.js'
 import { StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
+import { quietly } from './quietly.js'
 import { checkWith } from './standard-schema.js'
 import type { Check, InferInput, InferOutput, StandardSchema } from './standard-schema.js'
 import type { Steps } from './steps.js'
@@ -48,7 +49,8 @@ const MOST_TRIES = 100
 
 /** The state of a session, from outside of a call. In a call use `ctx.state`, whose changes are not repeated. */
 export function sessionState(store: ContextStore, scope: string): SessionState {
-  return new State({ store, scope }, DEFAULT_KEY, undefined, async (place, _name, change) => {
+  const settling = <T>(promise: Promise<T>) => promise
+  return new State({ store, scope, settling }, DEFAULT_KEY, undefined, async (place, _name, change) => {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const { version, value } = await place.read()
       const next = await place.prepare(await change(value))
@@ -62,7 +64,7 @@ export function sessionState(store: ContextStore, scope: string): SessionState {
 
 /** The state of a session in one of its calls: every change is a step. */
 export function stateInCall(store: ContextStore, scope: string, steps: Steps): SessionState {
-  return new State({ store, scope }, DEFAULT_KEY, undefined, (place, name, change) =>
+  return new State({ store, scope, settling: quietly }, DEFAULT_KEY, undefined, (place, name, change) =>
     steps.run(name, { kind: 'state', check: place.check }, async (step) => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const next = await attemptChange(place, (value) => steps.within(step, change, value))
@@ -132,32 +134,29 @@ class Place {
   }
 }
 
+/** `settling`: what becomes of a promise that rejects while nobody waits for it. */
+type At = { store: ContextStore; scope: string; settling: <T>(promise: Promise<T>) => Promise<T> }
+
 class State implements SessionState {
-  readonly #at: { store: ContextStore; scope: string }
+  readonly #at: At
   readonly #place: Place
   readonly #write: Writer
 
-  constructor(
-    at: { store: ContextStore; scope: string },
-    key: string,
-    schema: StandardSchema | undefined,
-    write: Writer,
-  ) {
+  constructor(at: At, key: string, schema: StandardSchema | undefined, write: Writer) {
     this.#at = at
     this.#place = new Place(at, key, schema)
     this.#write = write
   }
 
-  async get(): Promise<unknown> {
-    const { value } = await this.#place.read()
-    return value
+  get(): Promise<unknown> {
+    return this.#at.settling(this.#place.read().then(({ value }) => value))
   }
 
-  async set(value: unknown, options?: ChangeOptions): Promise<void> {
-    await this.update(() => value, options)
+  set(value: unknown, options?: ChangeOptions): Promise<void> {
+    return this.#at.settling(this.update(() => value, options).then(() => undefined))
   }
 
-  async update(
+  update(
     change: (current: unknown) => unknown,
     { name = `state ${this.#place.key}` }: ChangeOptions = {},
   ): Promise<unknown> {

@@ -27,8 +27,14 @@ export type Check = (value: unknown) => Checked | Promise<Checked>
 
 export const accept: Check = (value) => ({ value })
 
+/** Throws a `TypeError` for what is no such schema. */
 export function checkWith(schema: StandardSchema | undefined): Check {
   if (!schema) return accept
+  if (typeof schema['~standard']?.validate !== 'function') {
+    throw new TypeError(
+      'A `schema` is one of the Standard Schema interface, such as those of zod 3.24 or newer, valibot and arktype. This one has no `~standard`.',
+    )
+  }
   return async (value) => {
     const result = await schema['~standard'].validate(value)
     return result.issues ? { problem: `does not fit its schema: ${describe(result.issues)}` } : result

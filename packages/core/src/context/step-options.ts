@@ -28,7 +28,7 @@ export type StepOptions<Schema extends StandardSchema | undefined = StandardSche
   /** How often the body may be run in one run of the call. Default: 10. */
   attempts?: number
   backoff?: Partial<Backoff>
-  /** At least once: retry only these. At most once: an error that says the body took no effect; nothing else is retried. */
+  /** At least once: retry only these; default: all but mistakes in the code, see `isProgrammingError`. At most once: an error that says the body took no effect; nothing else is retried. */
   retryable?: ErrorMatcher
   /** Never retry these, whatever `retryable` says. */
   nonRetryable?: ErrorMatcher
@@ -52,7 +52,7 @@ export function mayRetry(error: unknown, attempt: number, guarantee: Guarantee, 
   if (!(attempt < attempts) || isMisuse(error)) return false
   if (nonRetryable && matches(error, nonRetryable)) return false
   if (retryable) return matches(error, retryable)
-  return guarantee === 'at-least-once' && !(error instanceof StepValueError)
+  return guarantee === 'at-least-once' && !(error instanceof StepValueError) && !isProgrammingError(error)
 }
 
 /** How long to wait after attempt number `attempt`. */
@@ -76,3 +76,19 @@ function matches(error: unknown, matcher: ErrorMatcher): boolean {
 
 /** Mistakes in the code of the handler, which no retry mends. */
 const isMisuse = (error: unknown) => error instanceof DuplicateStepError || error instanceof NestedStepError
+
+/** What a failed `fetch` is, in browsers and other runtimes; that of Node.js has the error of the socket as its cause as well. */
+const NETWORK =
+  /^(fetch failed|failed to fetch|load failed|networkerror|terminated|error sending request|error reading a body|connection )/i
+
+/**
+ * What the language itself throws at a mistake in the code, which the next attempt makes again: a `TypeError` or
+ * `ReferenceError`, and a `SyntaxError`. Not the `TypeError` of a failed `fetch`, nor the `SyntaxError` of an answer that is
+ * not JSON, such as the page of a proxy: those may pass. A `RangeError` may come from data. Subclasses are an application's own.
+ */
+function isProgrammingError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error.constructor === ReferenceError) return true
+  if (error.constructor === SyntaxError) return !/JSON/.test(error.message)
+  return error.constructor === TypeError && error.cause === undefined && !NETWORK.test(error.message)
+}

@@ -1,5 +1,4 @@
 import { digest } from '../ids.js'
-import type { LazyAbort } from '../lazy-abort.js'
 import { Members } from '../members.js'
 import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
@@ -17,12 +16,14 @@ import {
   StepValueError,
 } from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
+import type { Lifetime } from './lifetime.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
 import { quietly } from './quietly.js'
 import { SettleOrder } from './settle-order.js'
 import { accept } from './standard-schema.js'
 import type { Check, Checked } from './standard-schema.js'
+import { describeUnrecordable } from './step-value.js'
 import { Step } from './step.js'
 import type { StepOwner } from './step.js'
 import type { StepBody, StepKey, StepRun } from './step-options.js'
@@ -46,15 +47,17 @@ const currentStep = () => currentScope().step as Step | undefined
  */
 export class Steps implements StepOwner {
   /** Of the context; its reason is a `CallStoppedError`. */
-  readonly lifetime: LazyAbort
+  readonly lifetime: Lifetime
   readonly #log: CallLog
   readonly #order: SettleOrder
   readonly #alarms: Alarms
   readonly #used = new Set<string>()
+  /** Errors that are on the server's log. */
+  readonly #logged = new WeakSet<object>()
   /** One listens for all: a call may take very many steps. */
   #underWay: Members<Step> | undefined
 
-  constructor(log: CallLog, lifetime: LazyAbort) {
+  constructor(log: CallLog, lifetime: Lifetime) {
     this.#log = log
     this.lifetime = lifetime
     this.#order = new SettleOrder(log.endedSteps())
@@ -76,19 +79,47 @@ export class Steps implements StepOwner {
    * Replays a step that has ended before; else `work` does it, and its end is recorded and given out. Rejects as soon
    * as the lifetime ends. A rejection that nobody hears does no harm.
    */
-  run(name: string, spec: StepSpec, work: Work): Promise<unknown> {
+  run(name: string, spec: StepSpec | (() => StepSpec), work: Work): Promise<unknown> {
     try {
-      const step = this.#begin(name, spec)
+      const step = this.#begin(name, typeof spec === 'function' ? spec() : spec)
       const earlier = this.#log.step(step.id)
       this.#guardKind(step, earlier)
       const observe = this.#log.observeStep
       if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, work)
-      // The key of a step may say more than its name should.
-      const [publicName = ''] = step.id.split('\n', 1)
-      return quietly(observe(publicName, () => this.#perform(step, earlier, work)))
+      return quietly(observe(publicName(step.id), () => this.#perform(step, earlier, work)))
     } catch (error) {
+      if (this.lifetime.ended) {
+        this.#log.tell(
+          'warn',
+          { step: publicName(name) },
+          'a step was begun after its handler had ended, and is not run',
+        )
+      }
       return quietly(Promise.reject(error as Error))
     }
+  }
+
+  /** The names of steps that have an effect, or an answer, and have not ended. */
+  get unfinished(): string[] {
+    const steps = [...(this.#underWay ?? [])]
+    return steps.filter(({ kind }) => kind !== 'sleep').map(({ id }) => publicName(id))
+  }
+
+  /** The body of a step has failed; without `nextTryMs` it is not run again. */
+  failed(step: Step, attempt: number, error: unknown, nextTryMs?: number) {
+    const about = { step: publicName(step.id), stepAttempt: attempt }
+    if (nextTryMs === undefined) return this.warn(error, 'a step failed', about)
+    const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
+    this.#log.tell('warn', fields, 'a step failed, and is tried again')
+  }
+
+  /** A line on the server's log, with the error's stack; once for each error. */
+  warn(error: unknown, message: string, about: object = {}) {
+    if (error instanceof Error) {
+      if (this.#logged.has(error)) return
+      this.#logged.add(error)
+    }
+    this.#log.tell('warn', { ...about, error }, message)
   }
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
@@ -184,7 +215,7 @@ export class Steps implements StepOwner {
     const title = key === undefined ? name : `${name} (${key})`
     this.guard(title)
     const id = key === undefined ? name : `${name}\n${key}`
-    if (this.#used.has(id)) throw new DuplicateStepError(title)
+    if (this.#used.has(id)) throw new DuplicateStepError(title, kind)
     this.#used.add(id)
     return new Step(this, id, title, kind, check, classes)
   }
@@ -277,6 +308,7 @@ export class Steps implements StepOwner {
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
     const { id, kind, ms } = step
+    if (thrown instanceof Error && this.#logged.has(thrown)) this.#logged.add(decoded)
     step.throws(decoded)
     this.#log.record({ id, kind, phase: 'failed', error, ms }, step)
   }
@@ -289,6 +321,9 @@ export class Steps implements StepOwner {
 }
 
 const NO_CLASSES: readonly ErrorClass[] = []
+/** The key of a step may say more than its name should. */
+const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
+
 const NO_STEP = { settle: () => undefined }
 const doneRecord = ({ id, kind, ms }: Step, value: string) =>
   ({ id, kind, phase: 'done', value, ms }) as const
@@ -328,7 +363,8 @@ function encodeStep({ name }: Step, value: unknown): string {
   try {
     return encodeValue(value)
   } catch (cause) {
-    throw new StepValueError(name, `cannot be recorded: ${messageOf(cause)}`, { cause })
+    const problem = `cannot be recorded: ${describeUnrecordable(cause)}`
+    throw new StepValueError(name, problem, { cause })
   }
 }
 

@@ -148,12 +148,9 @@ export class Host implements CallHost {
     const { request, target, interrupted } = dispatch
     this.usedAt = performance.now()
     this.#client.observe(request)
-    const log = new RequestLog(
-      { id: dispatchId, scope: this.#transport.sessionId, request, target },
-      this.#client,
-      this.#services.signals,
-    )
     const { store, logger, signals, validateEffects } = this.#services
+    const scope = this.#transport.sessionId
+    const log = new RequestLog({ id: dispatchId, scope, request, target }, this.#client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }

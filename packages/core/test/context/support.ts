@@ -107,6 +107,8 @@ export class TestNode implements CallLog {
   readonly request: JsonRpcRequest
   readonly attempt: number
   handled: HandledCall | undefined
+  /** What the server's log was told. */
+  readonly told: { level: string; fields: Record<string, unknown>; message: string }[] = []
   /** Resolves when the node dies. */
   readonly died: Promise<'crashed'>
   operations = 0
@@ -141,6 +143,10 @@ export class TestNode implements CallLog {
     this.#partial = partial
     this.#sentBefore = call.sent.map(({ message, step }) => JSON.stringify([message, step]))
     this.died = new Promise((resolve) => (this.#die = resolve))
+  }
+
+  tell(level: string, fields: object, message: string) {
+    this.told.push({ level, fields: { ...fields }, message })
   }
 
   /** Made when first asked for, as `durableContext` does. */

@@ -1,0 +1,42 @@
+/** Where a value has a part that cannot be recorded, and what to do about it. `cause`: what `encodeValue` threw. */
+export function describeUnrecordable(cause: unknown): string {
+  if (cause instanceof RangeError) return 'it is nested too deeply. Return a flatter value.'
+  const { message, path, value } = cause as { message?: unknown; path?: unknown; value?: unknown }
+  if (typeof path !== 'string') return String(message ?? cause)
+  const where = path === '' ? 'it is' : `at ${path} it has`
+  return `${where} ${kindOf(value)}. ${adviceFor(value, path === '')}`
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
+  if (isThenable(value)) return 'a promise'
+  const name = classOf(value)
+  return name === '' || name === 'Object' ? 'an object that is not plain' : `an instance of ${name}`
+}
+
+function adviceFor(value: unknown, isWhole: boolean): string {
+  if (typeof value === 'function' || typeof value === 'symbol') return 'Leave it out.'
+  if (isThenable(value)) return 'Await it in the body.'
+  if (value instanceof Error) {
+    return isWhole ? 'Throw it, or return its message.' : 'Return its message, or what you need of it.'
+  }
+  const name = classOf(value)
+  if (name === 'Response' || name === 'Request')
+    return 'Return what it holds, such as `await response.json()`.'
+  if (name === 'Headers' || name === 'FormData') return 'Return `Object.fromEntries(…)` of it.'
+  if (name.endsWith('Stream')) return 'Read it in the body, and return what it holds.'
+  const hasJson = typeof (value as { toJSON?: unknown } | null)?.toJSON === 'function'
+  return `Return a plain object in its place, such as ${hasJson ? 'what its `toJSON()` gives' : '`{ ...value }`'}.`
+}
+
+function classOf(value: unknown): string {
+  try {
+    const { constructor } = value as { constructor?: { name?: unknown } }
+    return typeof constructor?.name === 'string' ? constructor.name : ''
+  } catch {
+    return ''
+  }
+}
+
+const isThenable = (value: unknown) => typeof (value as { then?: unknown } | null)?.then === 'function'
