@@ -15,7 +15,18 @@ export function randomId() {
 
 export const isRandomId = (text: string) => /^[\w-]{22}$/.test(text)
 
-export const digest = (text: string) => hash('sha256', text, 'base64url').slice(0, 22)
+/** Different for different texts. Of half a surrogate pair UTF-8 makes U+FFFD, whichever it is; 0xff begins no text in UTF-8. */
+export function digest(text: string): string {
+  const bytes = (text as WellFormedText).isWellFormed()
+    ? text
+    : Buffer.concat([NO_TEXT, Buffer.from(text, 'utf16le')])
+  return hash('sha256', bytes, 'base64url').slice(0, 22)
+}
+
+/** In Node.js since 20, in the types of ES2024. */
+type WellFormedText = string & { isWellFormed(): boolean }
+
+const NO_TEXT = Buffer.of(0xff)
 
 /**
  * Names a request among the open calls of a session, by id and by content: a client that sends the same again

@@ -1,10 +1,11 @@
 import { decodeValue, encodeValue } from './codec.js'
 import type { ContextStore } from './context-store.js'
 import { StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
+import { checkText } from './map-keys.js'
 import { quietly } from './quietly.js'
 import { checkWith } from './standard-schema.js'
 import type { Check, InferInput, InferOutput, StandardSchema } from './standard-schema.js'
-import type { Steps } from './steps.js'
+import type { Steps, StepSpec } from './steps.js'
 
 /**
  * One value of a session, shared by all its calls, on every node. Any value that a step can have; `undefined`: none.
@@ -38,11 +39,15 @@ export interface SessionState<In = unknown, Out = In> {
   of(key: string): SessionState
 }
 
-/** `name`: the name of the step that the change is. */
+/** `name`: the name of the step that the change is. Default: `state` and the key. */
 export type ChangeOptions = { name?: string }
 
 /** Makes one change by compare-and-set and resolves to the new value. `name` is for where it is recorded. */
-type Writer = (place: Place, name: string, change: (current: unknown) => unknown) => Promise<unknown>
+type Writer = (
+  place: Place,
+  name: string | undefined,
+  change: (current: unknown) => unknown,
+) => Promise<unknown>
 
 const DEFAULT_KEY = 'default'
 const MOST_TRIES = 100
@@ -65,7 +70,7 @@ export function sessionState(store: ContextStore, scope: string): SessionState {
 /** The state of a session in one of its calls: every change is a step. */
 export function stateInCall(store: ContextStore, scope: string, steps: Steps): SessionState {
   return new State({ store, scope, settling: quietly }, DEFAULT_KEY, undefined, (place, name, change) =>
-    steps.run(name, { kind: 'state', check: place.check }, async (step) => {
+    steps.run(...stepOf(place, name), async (step) => {
       for (let tries = 0; tries < MOST_TRIES; tries++) {
         const next = await attemptChange(place, (value) => steps.within(step, change, value))
         // What a stopped change throws says nothing of the step: the next node makes it again.
@@ -77,6 +82,13 @@ export function stateInCall(store: ContextStore, scope: string, steps: Steps): S
       return { error: new StateConflictError(place.key, MOST_TRIES) }
     }),
   )
+}
+
+/** The name of a step is one line; a key need not be. */
+function stepOf({ key, check }: Place, name: string | undefined): [name: string, spec: StepSpec] {
+  const spec = { kind: 'state', check } as const
+  if (name === undefined && key.includes('\n')) return ['state', { ...spec, key }]
+  return [name ?? `state ${key}`, spec]
 }
 
 /** A new value, in the form in which it is stored and as it is given out; `data` is `undefined` for none. */
@@ -156,10 +168,7 @@ class State implements SessionState {
     return this.#at.settling(this.update(() => value, options).then(() => undefined))
   }
 
-  update(
-    change: (current: unknown) => unknown,
-    { name = `state ${this.#place.key}` }: ChangeOptions = {},
-  ): Promise<unknown> {
+  update(change: (current: unknown) => unknown, { name }: ChangeOptions = {}): Promise<unknown> {
     return this.#write(this.#place, name, change)
   }
 
@@ -167,6 +176,6 @@ class State implements SessionState {
     key: string,
     options?: { schema: Schema },
   ): SessionState<InferInput<Schema>, InferOutput<Schema>> {
-    return new State(this.#at, key, options?.schema, this.#write)
+    return new State(this.#at, checkText('A key of the state', key), options?.schema, this.#write)
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { beforeEach, expect, test } from 'vitest'
-import { useStores } from './stores.js'
+import { NAMES, useStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 /** Sorted maps, which belong to no session. */
@@ -73,6 +73,24 @@ export function mapsContract(create: CreateStores) {
     await insert(...keys.toReversed())
     expect(await range({})).toEqual(keys)
     expect(await range({ reverse: true })).toEqual(keys.toReversed())
+  })
+
+  test.each(NAMES)('the map %j is no other one', async (name) => {
+    const changed = map + name
+    await stores.store.changeMap(changed, { set: [[name, 'value']], remove: [] }, name)
+    for (const other of NAMES) {
+      const expected = other === name ? [[name, 'value']] : []
+      expect(await stores.peer.rangeMap(map + other, { reverse: false, limit: 10 })).toEqual(expected)
+    }
+  })
+
+  test('no key and no mark of a map is another one', async () => {
+    for (const name of NAMES) {
+      expect(await stores.store.changeMap(map, { set: [[name, name]], remove: [] }, name)).toBe('applied')
+    }
+    expect(await stores.peer.readMap(map, NAMES)).toEqual(NAMES)
+    await stores.store.changeMap(map, { set: [], remove: NAMES.slice(1) })
+    expect(await range({})).toEqual(NAMES.slice(0, 1))
   })
 
   test('maps of different names have nothing to do with each other', async () => {

@@ -12,6 +12,32 @@ export const NO_LIMIT = { maxPerPrincipal: 1_000_000 }
 export const ANY_NUMBER = { maxKeys: 1_000_000 }
 
 /** Fresh stores for each test of the block. */
+/** Names that are told apart: by what they contain, how they are written in keys, and their length. */
+export const NAMES: readonly string[] = [
+  'a',
+  'a\0',
+  'a\0\0',
+  '\0a',
+  'a ',
+  'a\n',
+  'a\r\n',
+  'A',
+  'á',
+  'a\u0301',
+  '~YQ',
+  '~YQA',
+  'a%00',
+  'a:values',
+  'a:marks',
+  '{a}',
+  '}{a',
+  '\ufeffa',
+  '\ufffd',
+  '🙂',
+  'x'.repeat(70_000),
+  `${'x'.repeat(70_000)}y`,
+]
+
 export function useStores(create: CreateStores): StorePair {
   const stores = {} as StorePair
   beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { begin, contents, open, useStores } from './stores.js'
+import { begin, contents, NAMES, open, useStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 /** Values of a scope, on their own and together with a record of a call. */
@@ -14,6 +14,13 @@ export function valuesContract(create: CreateStores) {
     const version = await store.writeValue(scope, 'k', 0, 'one two')
     expect(await peer.readValue(scope, 'k')).toEqual({ version, data: 'one two' })
     expect(await peer.readValue(scope, 'other')).toBeUndefined()
+  })
+
+  test('no key is another one', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    for (const name of NAMES) expect(await store.writeValue(scope, name, 0, name)).not.toBe('conflict')
+    for (const name of NAMES) expect(await peer.readValue(scope, name)).toMatchObject({ data: name })
   })
 
   test('a write with another version changes nothing', async () => {
