@@ -210,7 +210,7 @@ export class DurableContext<Extra = unknown> {
 
   /** The handler has failed with this. For the layers below. */
   failed(error: unknown) {
-    if (!this.#lifetime.aborted) this.#steps.warn(error, 'a durable handler failed')
+    if (!this.#lifetime.aborted) this.#steps.warnings.threw(error, 'a durable handler failed')
   }
 
   async #sleep(name: string, ms: number, options: StepKey) {

@@ -90,7 +90,7 @@ type Failed = { attempt: number; guarantee: Guarantee; options: StepOptions }
 /** How long to wait before the body is run again; `undefined`: it is not. The log is told either way. */
 function nextTry(steps: Steps, step: Step, error: unknown, { attempt, guarantee, options }: Failed) {
   const nextMs = mayRetry(error, attempt, guarantee, options) ? backoffMs(attempt, options) : undefined
-  steps.failed(step, attempt, error, nextMs)
+  steps.warnings.failed(step, attempt, error, nextMs)
   return nextMs
 }
 

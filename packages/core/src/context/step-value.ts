@@ -1,5 +1,43 @@
+import { encodeValue } from './codec.js'
+import { StepValueError } from './errors.js'
+import { isPromise } from './maybe-promise.js'
+import type { MaybePromise } from './maybe-promise.js'
+import type { Checked } from './standard-schema.js'
+import type { Step } from './step.js'
+
+/** A value of a step in its recorded form. Throws a `StepValueError`, as the others here do. */
+export function encodeStep({ name }: Step, value: unknown): string {
+  try {
+    return encodeValue(value)
+  } catch (cause) {
+    const problem = `cannot be recorded: ${describeUnrecordable(cause)}`
+    throw new StepValueError(name, problem, { cause })
+  }
+}
+
+/** What the step's schema makes of a value; a `StepValueError` if it cannot be asked. */
+export function checkStep({ name, check }: Step, value: unknown): MaybePromise<Checked> {
+  const fail = (cause: unknown): never => {
+    throw new StepValueError(name, `could not be checked: ${messageOf(cause)}`, { cause })
+  }
+  try {
+    const checked = check(value)
+    return isPromise(checked) ? checked.catch(fail) : checked
+  } catch (cause) {
+    return fail(cause)
+  }
+}
+
+/** The value that was checked, if it fits. */
+export function valueOf({ name }: Step, checked: Checked): unknown {
+  if ('problem' in checked) throw new StepValueError(name, checked.problem)
+  return checked.value
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
 /** Where a value has a part that cannot be recorded, and what to do about it. `cause`: what `encodeValue` threw. */
-export function describeUnrecordable(cause: unknown): string {
+function describeUnrecordable(cause: unknown): string {
   if (cause instanceof RangeError) return 'it is nested too deeply. Return a flatter value.'
   const { message, path, value } = cause as { message?: unknown; path?: unknown; value?: unknown }
   if (typeof path !== 'string') return String(message ?? cause)

@@ -1,20 +1,14 @@
-import { digest } from '../ids.js'
 import { Members } from '../members.js'
 import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
 import { Alarms } from './alarms.js'
+import { BodyRun } from './body-run.js'
 import { deadlineOf, recorded } from './call-log.js'
 import type { CallLog, Effect, PendingStep, StepKind, StepRecord } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
-import {
-  DuplicateStepError,
-  NestedStepError,
-  StepChangedError,
-  StepTimeoutError,
-  StepValueError,
-} from './errors.js'
+import { DuplicateStepError, NestedStepError, StepChangedError, StepTimeoutError } from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
 import type { Lifetime } from './lifetime.js'
 import { isPromise } from './maybe-promise.js'
@@ -22,11 +16,12 @@ import type { MaybePromise } from './maybe-promise.js'
 import { quietly } from './quietly.js'
 import { SettleOrder } from './settle-order.js'
 import { accept } from './standard-schema.js'
-import type { Check, Checked } from './standard-schema.js'
-import { describeUnrecordable } from './step-value.js'
+import type { Check } from './standard-schema.js'
+import { checkStep, encodeStep, valueOf } from './step-value.js'
+import { publicName, StepWarnings } from './step-warnings.js'
 import { Step } from './step.js'
 import type { StepOwner } from './step.js'
-import type { StepBody, StepKey, StepRun } from './step-options.js'
+import type { StepBody, StepKey } from './step-options.js'
 
 export type StepSpec = StepKey & { kind: StepKind; check?: Check; classes?: readonly ErrorClass[] }
 /** What a step comes to: a value in its recorded form and as it is given out, or what it threw. */
@@ -48,18 +43,19 @@ const currentStep = () => currentScope().step as Step | undefined
 export class Steps implements StepOwner {
   /** Of the context; its reason is a `CallStoppedError`. */
   readonly lifetime: Lifetime
+  /** What the server's log is told of them. */
+  readonly warnings: StepWarnings
   readonly #log: CallLog
   readonly #order: SettleOrder
   readonly #alarms: Alarms
   readonly #used = new Set<string>()
-  /** Errors that are on the server's log. */
-  readonly #logged = new WeakSet<object>()
   /** One listens for all: a call may take very many steps. */
   #underWay: Members<Step> | undefined
 
   constructor(log: CallLog, lifetime: Lifetime) {
     this.#log = log
     this.lifetime = lifetime
+    this.warnings = new StepWarnings(log)
     this.#order = new SettleOrder(log.endedSteps())
     this.#alarms = new Alarms((turn) => this.#order.ended(turn))
   }
@@ -88,13 +84,7 @@ export class Steps implements StepOwner {
       if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, work)
       return quietly(observe(publicName(step.id), () => this.#perform(step, earlier, work)))
     } catch (error) {
-      if (this.lifetime.ended) {
-        this.#log.tell(
-          'warn',
-          { step: publicName(name) },
-          'a step was begun after its handler had ended, and is not run',
-        )
-      }
+      if (this.lifetime.ended) this.warnings.tooLate(name)
       return quietly(Promise.reject(error as Error))
     }
   }
@@ -103,23 +93,6 @@ export class Steps implements StepOwner {
   get unfinished(): string[] {
     const steps = [...(this.#underWay ?? [])]
     return steps.filter(({ kind }) => kind !== 'sleep').map(({ id }) => publicName(id))
-  }
-
-  /** The body of a step has failed; without `nextTryMs` it is not run again. */
-  failed(step: Step, attempt: number, error: unknown, nextTryMs?: number) {
-    const about = { step: publicName(step.id), stepAttempt: attempt }
-    if (nextTryMs === undefined) return this.warn(error, 'a step failed', about)
-    const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
-    this.#log.tell('warn', fields, 'a step failed, and is tried again')
-  }
-
-  /** A line on the server's log, with the error's stack; once for each error. */
-  warn(error: unknown, message: string, about: object = {}) {
-    if (error instanceof Error) {
-      if (this.#logged.has(error)) return
-      this.#logged.add(error)
-    }
-    this.#log.tell('warn', { ...about, error }, message)
   }
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
@@ -308,7 +281,7 @@ export class Steps implements StepOwner {
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
     const { id, kind, ms } = step
-    if (thrown instanceof Error && this.#logged.has(thrown)) this.#logged.add(decoded)
+    this.warnings.isRecordedAs(thrown, decoded)
     step.throws(decoded)
     this.#log.record({ id, kind, phase: 'failed', error, ms }, step)
   }
@@ -321,9 +294,6 @@ export class Steps implements StepOwner {
 }
 
 const NO_CLASSES: readonly ErrorClass[] = []
-/** The key of a step may say more than its name should. */
-const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
-
 const NO_STEP = { settle: () => undefined }
 const doneRecord = ({ id, kind, ms }: Step, value: string) =>
   ({ id, kind, phase: 'done', value, ms }) as const
@@ -332,57 +302,3 @@ function isOver({ kind }: Step, record: StepRecord | PendingStep | undefined): b
   if (record?.phase === 'done') return kind !== 'sleep' || record.kind === 'sleep'
   return record?.phase === 'failed' || record?.phase === 'pending'
 }
-
-/** A class: an object with a getter of its own takes V8 a hidden class each, which outlives the step. */
-class BodyRun implements StepRun {
-  readonly #callId: string
-  readonly #stepId: string
-  readonly #ending: Ending
-
-  constructor(
-    callId: string,
-    stepId: string,
-    ending: Ending,
-    readonly attempt: number,
-  ) {
-    this.#callId = callId
-    this.#stepId = stepId
-    this.#ending = ending
-  }
-
-  get signal() {
-    return this.#ending.signal
-  }
-
-  get idempotencyKey() {
-    return digest(`${this.#callId}\n${this.#stepId}`)
-  }
-}
-
-function encodeStep({ name }: Step, value: unknown): string {
-  try {
-    return encodeValue(value)
-  } catch (cause) {
-    const problem = `cannot be recorded: ${describeUnrecordable(cause)}`
-    throw new StepValueError(name, problem, { cause })
-  }
-}
-
-function checkStep({ name, check }: Step, value: unknown): MaybePromise<Checked> {
-  const fail = (cause: unknown): never => {
-    throw new StepValueError(name, `could not be checked: ${messageOf(cause)}`, { cause })
-  }
-  try {
-    const checked = check(value)
-    return isPromise(checked) ? checked.catch(fail) : checked
-  } catch (cause) {
-    return fail(cause)
-  }
-}
-
-function valueOf({ name }: Step, checked: Checked): unknown {
-  if ('problem' in checked) throw new StepValueError(name, checked.problem)
-  return checked.value
-}
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))

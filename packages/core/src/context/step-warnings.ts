@@ -1,0 +1,40 @@
+import type { CallLog } from './call-log.js'
+import type { Step } from './step.js'
+
+/** The name of a step without its key, which may say more than should be seen. */
+export const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
+
+/** What the server's log is told of the steps of a call. The stack of each error is there once. */
+export class StepWarnings {
+  readonly #log: CallLog
+  readonly #told = new WeakSet<object>()
+
+  constructor(log: CallLog) {
+    this.#log = log
+  }
+
+  /** The body of a step has failed; without `nextTryMs` it is not run again. */
+  failed({ id }: Step, attempt: number, error: unknown, nextTryMs?: number) {
+    const about = { step: publicName(id), stepAttempt: attempt }
+    if (nextTryMs === undefined) return this.threw(error, 'a step failed', about)
+    const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
+    this.#log.tell('warn', fields, 'a step failed, and is tried again')
+  }
+
+  threw(error: unknown, message: string, about: object = {}) {
+    if (error instanceof Error) {
+      if (this.#told.has(error)) return
+      this.#told.add(error)
+    }
+    this.#log.tell('warn', { ...about, error }, message)
+  }
+
+  /** A step gives out its error as it was recorded; that is the same one. */
+  isRecordedAs(thrown: unknown, decoded: Error) {
+    if (thrown instanceof Error && this.#told.has(thrown)) this.#told.add(decoded)
+  }
+
+  tooLate(step: string) {
+    this.#log.tell('warn', { step }, 'a step was begun after its handler had ended, and is not run')
+  }
+}
