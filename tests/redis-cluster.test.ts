@@ -1,3 +1,4 @@
+import { sessionIdOf } from '@mcp-durable/core'
 import { Redis, type Cluster } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startRedisCluster, waitFor, type RedisCluster } from '../test-support/index.js'
@@ -26,7 +27,7 @@ afterAll(async () => {
 
 test('[R-3] [R-4] sessions on all masters, through a fail-over of one', { timeout: 60_000 }, async () => {
   const clients = await Promise.all(Array.from({ length: SESSIONS }, (_, index) => sessionAcrossNodes(index)))
-  const masters = await mastersOf(clients.map(({ sessionId }) => sessionId))
+  const masters = await mastersOf(clients.map(({ sessionId }) => sessionIdOf(sessionId)))
   expect(new Set(masters.values()).size).toBe(3)
 
   // Every session works end to end, its parties on both nodes.
@@ -35,8 +36,8 @@ test('[R-3] [R-4] sessions on all masters, through a fail-over of one', { timeou
 
   // Of all masters the one that the nodes beat at.
   const lost = (await mastersOf(['nodes'])).get('nodes')
-  const affected = clients.filter((client) => masters.get(client.sessionId) === lost)
-  const others = clients.filter((client) => masters.get(client.sessionId) !== lost)
+  const affected = clients.filter((client) => masters.get(sessionIdOf(client.sessionId)) === lost)
+  const others = clients.filter((client) => masters.get(sessionIdOf(client.sessionId)) !== lost)
   const loads = others.map((client) => system.load(client, ['effect', 'say', 'announce'], 1))
   await Promise.all(loads.map((load) => load.progress(3)))
 

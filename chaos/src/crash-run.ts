@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sessionState, sortedMap } from '@mcp-durable/core'
+import { sessionIdOf, sessionState, sortedMap } from '@mcp-durable/core'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import type { FetchLike } from '@mcp-durable/core/client'
@@ -68,7 +68,7 @@ export async function crashRun({ redis, points, mutation }: CrashScenario): Prom
   await ended
   await aftermath
   const operations = mortals.map(({ process }) => operationsOf(process.output))
-  return { operations, ...(await world.judge(call, client.sessionId)) }
+  return { operations, ...(await world.judge(call, sessionIdOf(client.sessionId))) }
 }
 
 /** Stops, as far as its client can tell, and goes on: while the next owner runs the call, or when that has ended it. */

@@ -1,3 +1,4 @@
+import { sessionIdOf } from '@mcp-durable/core'
 import type { Cluster, Redis } from 'ioredis'
 
 export type JournalRecord = { id: string; kind: string; message: Record<string, unknown> }
@@ -9,7 +10,7 @@ export class SessionKeys {
 
   constructor(redis: Redis | Cluster, prefix: string, sessionId: string) {
     this.#redis = redis
-    this.session = `${prefix}:{${sessionId}}`
+    this.session = `${prefix}:{${sessionIdOf(sessionId)}}`
   }
 
   /** All keys of the session that there are, but for nonces, which expire within a minute. */

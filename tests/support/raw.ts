@@ -1,3 +1,4 @@
+import { sessionIdOf } from '@mcp-durable/core'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { Log } from './log.js'
 import type { Backend } from './router.js'
@@ -58,6 +59,11 @@ export class RawSession {
   constructor(id: string, token?: string) {
     this.id = id
     this.token = token
+  }
+
+  /** What nodes and the store know it by. */
+  get storedId() {
+    return sessionIdOf(this.id)
   }
 
   static async begin(

@@ -1,3 +1,4 @@
+import { sessionIdOf } from '@mcp-durable/core'
 import { Redis } from 'ioredis'
 import { Client } from './client.js'
 
@@ -10,7 +11,7 @@ export async function replay({ url, redis: redisUrl, events, rounds }: ReplayJob
   const call = { tool: 'progress', args: { steps: events }, meta: { progressToken: 1 } }
   const { body } = await client.call(call, `"text":"${events}"`)
   const [, first = '', callId] = /id: ((\S+?)\.\S+)/.exec(body) ?? []
-  const key = `mcp:{${client.sessionId}}:call:${callId}`
+  const key = `mcp:{${sessionIdOf(client.sessionId)}}:call:${callId}`
   const http: number[] = []
   const xrange: number[] = []
   const warmUp = 2

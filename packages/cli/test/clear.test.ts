@@ -8,17 +8,17 @@ test('clear deletes a session with its open calls, and asks before', async () =>
   const [a, b] = demo.nodes
   const booking = await demo.book(a!)
   const other = await demo.begin(a!)
-  const id = booking.session.id.slice(0, 6)
+  const id = booking.session.storedId.slice(0, 6)
 
   const refused = await cli(demo.url, 'clear', id)
   expect(refused.code).toBe(1)
   expect(refused.stderr).toContain('with 1 open call? Nobody is here to ask.\n  --yes answers for you.')
-  expect(await demo.store.readSession(booking.session.id)).toBeDefined()
+  expect(await demo.store.readSession(booking.session.storedId)).toBeDefined()
 
   expect(await out(demo.url, 'clear', id, '--yes')).toBe('deleted 1 session with 1 open call\n')
   expect(await booking.stream.ended).toBeDefined()
   expect((await booking.session.get(named(b!))).status).toBe(404)
-  expect(await demo.store.readSession(other.id)).toBeDefined()
+  expect(await demo.store.readSession(other.storedId)).toBeDefined()
 })
 
 test('clear --all deletes every session of the prefix, and no other prefix', async () => {

@@ -15,7 +15,7 @@ beforeAll(async () => {
   demo = await Demo.start()
   const [a] = demo.nodes
   booking = await demo.book(a!)
-  const state = sessionState(demo.store, booking.session.id)
+  const state = sessionState(demo.store, booking.session.storedId)
   await state.set({ note: SECRET })
   await sortedMap(demo.store, 'notes').insert({ [`${SECRET} 1`]: Buffer.from(SECRET), b: Buffer.from([255]) })
 })
@@ -27,7 +27,9 @@ describe('sessions', () => {
   test('lists them with client, status and open calls', async () => {
     const [head, row] = (await out(demo.url, 'sessions')).split('\n')
     expect(head).toMatch(/^SESSION +STATUS +CLIENT +PROTOCOL +PRINCIPAL +OPEN +EVENTS +AGE +ENDS IN$/)
-    expect(row).toMatch(new RegExp(`^${short(booking.session.id)}… +running +raw 1 +2025-11-25 +- +1 +5 `))
+    expect(row).toMatch(
+      new RegExp(`^${short(booking.session.storedId)}… +running +raw 1 +2025-11-25 +- +1 +5 `),
+    )
   })
 
   test('as JSON, with full ids when asked', async () => {
@@ -36,7 +38,11 @@ describe('sessions', () => {
       sessions: { id: string; openCalls: { call: string }[] }[]
     }>(demo.url, 'sessions', '--full-ids')
     expect(total).toBe(1)
-    expect(sessions[0]).toMatchObject({ id: booking.session.id, status: 'running', protocol: '2025-11-25' })
+    expect(sessions[0]).toMatchObject({
+      id: booking.session.storedId,
+      status: 'running',
+      protocol: '2025-11-25',
+    })
     expect(sessions[0]?.openCalls[0]?.call).toBe(booking.callId)
   })
 
@@ -47,7 +53,9 @@ describe('sessions', () => {
 
 describe('session', () => {
   test('tells its history in order', async () => {
-    const text = await out(demo.url, 'session', short(booking.session.id))
+    const byClient = await out(demo.url, 'session', booking.session.id)
+    expect(byClient, 'by the id that its client knows').toContain(short(booking.session.storedId))
+    const text = await out(demo.url, 'session', short(booking.session.storedId))
     const order = [
       'client        initialize',
       'client        notifications/initialized',
@@ -63,7 +71,7 @@ describe('session', () => {
   })
 
   test('leaves older events out beyond the limit', async () => {
-    const text = await out(demo.url, 'session', short(booking.session.id), '--limit', '2')
+    const text = await out(demo.url, 'session', short(booking.session.storedId), '--limit', '2')
     expect(text).toContain('… 5 older events left out')
     expect(text).not.toContain('initialize\n')
   })
@@ -72,7 +80,7 @@ describe('session', () => {
     const session = await json<{ history: { source: string; kind?: string }[] }>(
       demo.url,
       'session',
-      short(booking.session.id),
+      short(booking.session.storedId),
     )
     expect(session.history.map(({ source }) => source)).toEqual([
       'client',
@@ -117,7 +125,7 @@ describe('call', () => {
 
 describe('state and map', () => {
   test('state shows keys, and values when asked', async () => {
-    const id = short(booking.session.id)
+    const id = short(booking.session.storedId)
     expect(await out(demo.url, 'state', id)).toMatch(/^KEY +VERSION +VALUE\ndefault +1 +‹\d+ B›\n$/)
     expect(await out(demo.url, 'state', id, '--show-payloads')).toContain(`{"note":"${SECRET}"}`)
     expect(await out(demo.url, 'state', id, 'other')).toBe('no state under the key other\n')
@@ -159,7 +167,13 @@ describe('state and map', () => {
 
 describe('export', () => {
   test('writes the session, its events and its state as JSON Lines', async () => {
-    const text = await out(demo.url, 'export', short(booking.session.id), '--show-payloads', '--full-ids')
+    const text = await out(
+      demo.url,
+      'export',
+      short(booking.session.storedId),
+      '--show-payloads',
+      '--full-ids',
+    )
     const lines = text
       .trim()
       .split('\n')
@@ -171,14 +185,14 @@ describe('export', () => {
       ...Array(5).fill('call'),
       'state',
     ])
-    expect(lines[0]).toMatchObject({ id: booking.session.id })
+    expect(lines[0]).toMatchObject({ id: booking.session.storedId })
     expect(lines.at(-1)?.payload).toEqual({ note: SECRET })
   })
 })
 
 describe('what is shown of the users', () => {
   const commands = () => {
-    const session = short(booking.session.id)
+    const session = short(booking.session.storedId)
     return [
       ['sessions'],
       ['session', session],
@@ -197,7 +211,7 @@ describe('what is shown of the users', () => {
         const { stdout, stderr } = await cli(demo.url, ...args)
         const shown = { args, text: stdout + stderr }
         expect(shown.text).not.toBe('')
-        for (const secret of [QUESTION, SECRET, booking.session.id, booking.callId]) {
+        for (const secret of [QUESTION, SECRET, booking.session.storedId, booking.callId]) {
           expect({ ...shown, leaks: shown.text.includes(secret) ? secret : undefined }).toMatchObject({
             leaks: undefined,
           })
@@ -207,7 +221,13 @@ describe('what is shown of the users', () => {
   })
 
   test('payloads and whole ids when asked', async () => {
-    const text = await out(demo.url, 'session', short(booking.session.id), '--show-payloads', '--full-ids')
+    const text = await out(
+      demo.url,
+      'session',
+      short(booking.session.storedId),
+      '--show-payloads',
+      '--full-ids',
+    )
     expect(text).toContain(QUESTION)
     expect(text).toContain(booking.callId)
   })
@@ -232,7 +252,7 @@ describe('tail', () => {
   test('ends with its session', async () => {
     const [a] = demo.nodes
     const session = await demo.begin(a!)
-    await using tail = await startCli(demo.url, 'tail', short(session.id), '--json')
+    await using tail = await startCli(demo.url, 'tail', short(session.storedId), '--json')
     await waitFor(() => tail.output.includes('notifications/initialized'), { what: 'the history' })
     await (await session.delete(named(a!))).text()
     expect((await tail.exited).code).toBe(0)

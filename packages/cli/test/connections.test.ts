@@ -106,7 +106,7 @@ test('no command but clear writes, or asks for much at once', { timeout: 120_000
     if (args[0]?.toUpperCase() === 'CLIENT' && args.includes('mcp-durable-cli')) ours.add(source)
     if (ours.has(source)) sent.add(args[0]?.toLowerCase() ?? '')
   })
-  for (const command of lookingCommands(booking.session.id.slice(0, 6), booking.callId.slice(0, 6))) {
+  for (const command of lookingCommands(booking.session.storedId.slice(0, 6), booking.callId.slice(0, 6))) {
     await cli(demo.url, ...command)
   }
   monitor.disconnect()
@@ -124,20 +124,18 @@ test('no command but clear writes, or asks for much at once', { timeout: 120_000
 test('a user of Redis that may only read is enough', { timeout: 120_000 }, async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const booking = await demo.book(demo.nodes[0]!)
-  const rights = '+@read +@connection +info +config|get +time +ssubscribe +pubsub|shardnumsub +cluster|info'
-  expect(await readFile('docs/operating.md', 'utf8')).toContain(`\`${rights}\``)
-  await demo.client.call(
-    'ACL',
-    'SETUSER',
-    'viewer',
-    'on',
-    '>secret',
-    '~mcp:*',
-    '&mcp:*',
-    ...rights.split(' '),
-  )
+  const page = await readFile('docs/security.md', 'utf8')
+  const rightsOf = (user: string) => {
+    const [, typed = ''] =
+      new RegExp(`ACL SETUSER ${user} reset on '>PASSWORD' (.*?)\n\`\`\``, 's').exec(page) ?? []
+    return typed.replaceAll('\\\n', ' ').replaceAll(/['\\]/g, '').split(/\s+/)
+  }
+  const create = (user: string, ...rights: string[]) =>
+    demo.client.call('ACL', 'SETUSER', user, 'on', '>secret', ...rights)
+  await create('viewer', ...rightsOf('mcp-viewer'))
+  await create('both', ...rightsOf('mcp-viewer'), ...rightsOf('mcp-node'))
   const url = demo.url.replace('//', '//viewer:secret@')
-  for (const command of lookingCommands(booking.session.id.slice(0, 6), booking.callId.slice(0, 6))) {
+  for (const command of lookingCommands(booking.session.storedId.slice(0, 6), booking.callId.slice(0, 6))) {
     const { code, stdout, stderr } = await cli(url, ...command)
     const expected = command[0] === 'doctor' ? 1 : 0
     expect({ command, code, stderr: code === expected ? '' : stderr }).toEqual({
@@ -147,8 +145,11 @@ test('a user of Redis that may only read is enough', { timeout: 120_000 }, async
     })
     expect(stdout).not.toBe('')
   }
-  const refused = await cli(url, 'clear', booking.session.id.slice(0, 6), '--yes')
+  const refused = await cli(url, 'clear', booking.session.storedId.slice(0, 6), '--yes')
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(/^error: /)
-  expect(await demo.store.readSession(booking.session.id)).toBeDefined()
+  expect(await demo.store.readSession(booking.session.storedId)).toBeDefined()
+  const mayClear = demo.url.replace('//', '//both:secret@')
+  expect((await cli(mayClear, 'clear', booking.session.id, '--yes')).code).toBe(0)
+  expect(await demo.store.readSession(booking.session.storedId)).toBeUndefined()
 })

@@ -109,7 +109,7 @@ test('nodes that are gone, their calls, clocks, and keys that never expire', asy
     'b-node-whose-clock-is-off',
     JSON.stringify({ host: 'elsewhere', pid: 7, startedAt: ago, clock }),
   )
-  await demo.client.persist(`mcp:{${booking.session.id}}:call:${booking.callId}`)
+  await demo.client.persist(`mcp:{${booking.session.storedId}}:call:${booking.callId}`)
   await demo.client.set('mcp:{x}:what', 'is this', 'EX', 60)
 
   const { code, of, checks } = await doctor(demo.url)

@@ -24,7 +24,7 @@ test('a takeover on the screen, then the call to its end, then quit', LONG, asyn
   expect(before).toMatch(/^ mcp-durable {2}127\.0\.0\.1:\d+ {2}prefix mcp +\d\d:\d\d:\d\d/)
   expect(before).toContain('2 nodes  1 session  1 open call')
   expect(before).toMatch(new RegExp(`${short(booking.callId)}… +tools/call book_table .*:${a!.pid} +1 `))
-  expect(before).toMatch(new RegExp(`${short(booking.session.id)}… +running +raw 1 +2025-11-25`))
+  expect(before).toMatch(new RegExp(`${short(booking.session.storedId)}… +running +raw 1 +2025-11-25`))
 
   await a!.kill('SIGKILL')
   const taken = await terminal.shows(/taken over by \S+ from .* ago/)
@@ -61,7 +61,7 @@ test('keys: tables, filter, order, help, clear one, clear all', LONG, async () =
   await terminal.press('x')
   await terminal.shows('q quit')
 
-  const first = short(bookings[0]!.session.id)
+  const first = short(bookings[0]!.session.storedId)
   await terminal.press('/')
   await terminal.press('-l', first)
   await terminal.press('Enter')
@@ -108,7 +108,7 @@ test('a small terminal has the same with fewer columns, and a resize draws anew'
   const lines = small.trimEnd().split('\n')
   expect(lines).toHaveLength(SMALL.rows)
   expect(lines.at(-1)).toMatch(/^q quit.*…$/)
-  expect(small).toContain(short(booking.session.id))
+  expect(small).toContain(short(booking.session.storedId))
   expect(small).toMatch(/\(\d+ more\)/)
   expect(small).not.toContain('PROTOCOL')
   await keepScreen('monitor-small', terminal, SMALL)
@@ -145,7 +145,7 @@ test('without a terminal: a line for each change', LONG, async () => {
   await waitFor(() => lines.output.match(/is alive/g)?.length === 2, { what: 'two nodes' })
   const booking = await demo.book(a!)
   await waitFor(() => /call \S+ .*asks elicitation\/create/.test(lines.output), { what: 'the call' })
-  expect(lines.output).toContain(`session ${short(booking.session.id)}… is there`)
+  expect(lines.output).toContain(`session ${short(booking.session.storedId)}… is there`)
   await a!.kill('SIGKILL')
   await waitFor(() => lines.output.includes('tools/call book_table was taken over by'), {
     what: 'the takeover',
@@ -173,7 +173,7 @@ test('as JSON Lines', LONG, async () => {
   expect(snapshots.at(-1)).toMatchObject({
     nodes: [{ state: 'alive', calls: 1 }],
     calls: [{ call: `${short(booking.callId)}…`, title: 'tools/call book_table', attempt: 1, waits: true }],
-    sessions: [{ id: `${short(booking.session.id)}…`, status: 'running' }],
+    sessions: [{ id: `${short(booking.session.storedId)}…`, status: 'running' }],
     rates: { takeovers: 0 },
   })
 })
@@ -184,10 +184,10 @@ test('other commands on a screen', LONG, async () => {
   const booking = await demo.book(a!)
   await a!.kill('SIGKILL')
   await waitFor(async () =>
-    (await demo.store.listOpenCalls(booking.session.id)).every(({ owner }) => owner !== ''),
+    (await demo.store.listOpenCalls(booking.session.storedId)).every(({ owner }) => owner !== ''),
   )
   await booking.answer(b!, 'Ada')
-  await waitFor(async () => (await demo.store.listOpenCalls(booking.session.id)).length === 0, {
+  await waitFor(async () => (await demo.store.listOpenCalls(booking.session.storedId)).length === 0, {
     timeoutMs: 30_000,
   })
   for (const [name, args, rows, shown] of [

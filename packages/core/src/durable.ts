@@ -15,6 +15,7 @@ import { InnerServers } from './inner/inner-servers.js'
 import { LocalBackend } from './inner/local-backend.js'
 import { PASSED_HEADERS, UpstreamBackend } from './inner/upstream-backend.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
+import { sessionIdOf } from './ids.js'
 import { consoleLogger, shortId } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
@@ -38,7 +39,10 @@ export type Notification = { method: string; params?: { [key: string]: unknown }
 export interface Durable {
   /** Serves one HTTP request of the MCP endpoint. Never rejects; failures are answers. */
   fetch(request: Request, options?: FetchOptions): Promise<Response>
-  /** Sends a notification on a session's standalone stream, or keeps it for the next one. `false`: no such session. */
+  /**
+   * Sends a notification on a session's standalone stream, or keeps it for the next one. `sessionId`: as handlers and hooks
+   * are told it, or the client's `Mcp-Session-Id`. `false`: no such session.
+   */
   notify(sessionId: string, notification: Notification): Promise<boolean>
   /** Notifies every session; resolves to how many there were. */
   broadcast(notification: Notification): Promise<number>
@@ -162,8 +166,13 @@ class Node implements Durable {
     }
   }
 
-  notify(sessionId: string, notification: Notification) {
-    return this.#services.sessions.standalone.notify(sessionId, { jsonrpc: '2.0', ...notification })
+  async notify(sessionId: string, notification: Notification) {
+    const { standalone } = this.#services.sessions
+    const message = { jsonrpc: '2.0', ...notification } as const
+    return (
+      (await standalone.notify(sessionId, message)) ||
+      (await standalone.notify(sessionIdOf(sessionId), message))
+    )
   }
 
   broadcast(notification: Notification) {

@@ -29,6 +29,13 @@ type WellFormedText = string & { isWellFormed(): boolean }
 const NO_TEXT = Buffer.of(0xff)
 
 /**
+ * The `sessionId` of handlers, hooks, `notify` and the store, for a client's `Mcp-Session-Id`. That one is a secret: where
+ * there is no principal, whoever has it may use the session. It is in headers only; nothing stores it, and no digest leads
+ * back to it.
+ */
+export const sessionIdOf = (mcpSessionId: string) => digest(mcpSessionId)
+
+/**
  * Names a request among the open calls of a session, by id and by content: a client that sends the same again
  * means the same call, and another client of the session may use the same id for something else. With an
  * idempotency key of the client, only requests that have the same one are the same.

@@ -1,6 +1,7 @@
 // The middleware
 export { durable } from './durable.js'
 export type { Durable, Notification } from './durable.js'
+export { sessionIdOf } from './ids.js'
 export type { Health, HealthOptions } from './health.js'
 export type { AuthInfo, CommonOptions, DurableOptions, Served } from './options.js'
 export type { FetchHandler } from './inner/local-backend.js'

@@ -154,20 +154,21 @@ describe('[B-2] never a 500, a hang, a crash, or what belongs to others', () => 
   test('session ids', LIMIT, async () => {
     const id = fc.oneof(
       fc.string(),
-      fc.constant(victim.id),
+      fc.constant(victim.mcpSessionId),
       fc.stringMatching(/^[\w-]{22}$/),
       fc.constantFrom(
-        `${victim.id} `,
-        victim.id.toLowerCase(),
-        `${victim.id},${session.id}`,
+        `${victim.mcpSessionId} `,
+        victim.mcpSessionId.toLowerCase(),
+        `${victim.mcpSessionId},${session.mcpSessionId}`,
+        victim.id,
         '../x',
         '*',
         '{x}',
       ),
     )
     const use = fc.constantFrom('POST', 'GET', 'DELETE', 'RESUME')
-    await run(fc.tuple(id.filter(isHeader), use), async ([sessionId, how]) => {
-      const stranger = new Session(nodes, { id: sessionId, version: LATEST, who: undefined })
+    await run(fc.tuple(id.filter(isHeader), use), async ([mcpSessionId, how]) => {
+      const stranger = new Session(nodes, { mcpSessionId, version: LATEST, who: undefined })
       await expectDecent((node) => {
         if (how === 'POST')
           return stranger.request('tools/call', { name: 'echo', arguments: { text: '' } }, { node })
@@ -209,7 +210,7 @@ describe('[B-2] never a 500, a hang, a crash, or what belongs to others', () => 
       const body =
         how === 'POST' ? JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }) : undefined
       return expectDecent((node) => {
-        const all = headersOf({ ...POST, 'mcp-session-id': session.id, ...extra })
+        const all = headersOf({ ...POST, 'mcp-session-id': session.mcpSessionId, ...extra })
         return nodes.endpoint(node).fetch({ method: how, headers: all, ...(body !== undefined && { body }) })
       })
     })

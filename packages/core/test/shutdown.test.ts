@@ -191,7 +191,7 @@ test('connections are closed, so that a client comes back through the balancer',
   await using nodes = await startNodes({ adapter: 'node' })
   const session = await Session.begin(nodes)
   await nodes.mcp(0).close()
-  const headers = { 'mcp-session-id': session.id, 'content-type': 'application/json' }
+  const headers = { 'mcp-session-id': session.mcpSessionId, 'content-type': 'application/json' }
   const sent = request(nodes.endpoint(0).url, { method: 'POST', headers })
   sent.end('{}')
   const [response] = (await once(sent, 'response')) as [IncomingMessage]

@@ -1,9 +1,10 @@
+import type { Store } from '@mcp-durable/core'
 import type { Command } from '../command.js'
 import type { Connected, Context } from '../context.js'
 import { usageError } from '../errors.js'
 import { clearAll, clearSession } from '../look/clear.js'
 import type { Cleared } from '../look/clear.js'
-import { resolveSession } from '../look/resolve.js'
+import { resolveSession, sessionIdsOf } from '../look/resolve.js'
 import { confirm } from '../show/ask.js'
 import { count } from '../show/text.js'
 
@@ -57,13 +58,18 @@ function partsOf({ openCalls, calls, entries }: Outcome): string[] {
 async function one(context: Context, connected: Connected, given: string): Promise<Clearing> {
   const { inspect } = connected
   const store = context.store(connected)
-  const hasHistory = (await store.history(given, { limit: 1 })).length > 0
-  const id = hasHistory ? given : await resolveSession(inspect, given, context.privacy)
+  const id = (await withHistory(store, given)) ?? (await resolveSession(inspect, given, context.privacy))
   const open = (await inspect.sessions.read(id))?.openCalls.length ?? 0
   return {
     question: `Delete session ${context.privacy.id(id)} with ${count(open, 'open call')}?`,
     act: () => clearSession(inspect, store, id),
   }
+}
+
+/** Of a session that is gone, a history may be left. */
+async function withHistory(store: Store, given: string): Promise<string | undefined> {
+  for (const id of sessionIdsOf(given)) if ((await store.history(id, { limit: 1 })).length > 0) return id
+  return undefined
 }
 
 async function allOf(context: Context, connected: Connected, principal: string): Promise<Clearing> {

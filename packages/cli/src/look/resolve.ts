@@ -1,17 +1,18 @@
+import { sessionIdOf } from '@mcp-durable/core'
 import type { CallPlace, RedisInspection } from '@mcp-durable/redis-store/inspect'
 import { CliError } from '../errors.js'
 import type { Privacy } from '../show/privacy.js'
 
 const LISTED = 5
 
-/** The session that an id, or the beginning of one, names. */
+/** The session that an id, the beginning of one, or the `Mcp-Session-Id` of its client names. */
 export async function resolveSession(
   inspect: RedisInspection,
   given: string,
   privacy: Privacy,
 ): Promise<string> {
   const text = beginning(given)
-  if (await inspect.sessions.read(text)) return text
+  for (const id of sessionIdsOf(text)) if (await inspect.sessions.read(id)) return id
   const found = await inspect.sessions.find(text)
   const live = await Promise.all(found.map(async (id) => ((await inspect.sessions.read(id)) ? [id] : [])))
   return onlyOne(live.flat(), {
@@ -39,6 +40,9 @@ export async function resolveCall(
     ],
   })
 }
+
+/** What a whole id may name: a session as it is listed, or as its client calls it. */
+export const sessionIdsOf = (text: string) => [text, sessionIdOf(text)]
 
 /** Shortened ids are printed with an ellipsis, and may be copied with it. */
 const beginning = (given: string) => given.replace(/(…|\.\.\.)$/, '')

@@ -69,8 +69,8 @@ class StoredEvents implements SessionEventStore {
 
   constructor(store: Store, sessionId: string, { maxEvents = 1000, ttl = DAY_MS }: EventStoreOptions) {
     this.#store = store
-    this.#scope = `events:${sessionId}`
     this.#mark = digest(sessionId)
+    this.#scope = `events:${this.#mark}`
     this.#maxEvents = maxEvents
     this.#ttl = ttl
   }

@@ -129,13 +129,19 @@ export class EventStream {
   }
 }
 
-export const eventHeaders = (scope: string) => ({
-  'content-type': 'text/event-stream',
-  'cache-control': 'no-cache, no-transform',
-  'x-accel-buffering': 'no',
-  'mcp-session-id': scope,
+/** Of an answer to a request that names a session. */
+export const sessionHeader = (request: Request) => ({
+  'mcp-session-id': request.headers.get('mcp-session-id') ?? '',
 })
 
-export function eventStreamResponse({ sendsEvents }: { sendsEvents: boolean }, stream: EventStream) {
-  return eventResponse(stream.body, eventHeaders(stream.scope), sendsEvents)
+type Answered = { request: Request; sendsEvents: boolean }
+
+export function eventStreamResponse({ request, sendsEvents }: Answered, stream: EventStream) {
+  const headers = {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+    ...sessionHeader(request),
+  }
+  return eventResponse(stream.body, headers, sendsEvents)
 }

@@ -5,7 +5,7 @@ import type { Admission, Entry, Store } from '../store/store.js'
 import { eventId, parseEventId, primingEvent } from './events.js'
 import type { Cursor } from './events.js'
 import { eventStreamResponse } from './event-stream.js'
-import { guardAccept, guardProtocolVersion, sessionIdOf } from './guard.js'
+import { guardAccept, guardProtocolVersion, sessionOf } from './guard.js'
 import type { Exchange } from './exchange.js'
 import { refuse } from './replies.js'
 
@@ -15,7 +15,7 @@ const PAGE = 64
 export async function openStream(exchange: Exchange): Promise<Response> {
   const { services, request, principal, authInfo, outgoing } = exchange
   guardAccept(request, 'text/event-stream')
-  const sessionId = sessionIdOf(request)
+  const sessionId = sessionOf(request)
   guardProtocolVersion(request)
   const lastEventId = request.headers.get('last-event-id')
   const cursor = lastEventId ? parseEventId(lastEventId) : undefined

@@ -1,3 +1,4 @@
+import { isRandomId, sessionIdOf } from '../ids.js'
 import type { Settings } from '../settings.js'
 import { PROTOCOL_VERSIONS } from '../session/state.js'
 import { refuse } from './replies.js'
@@ -51,12 +52,12 @@ export function guardProtocolVersion(request: Request) {
   throw refuse.badRequest(`Unsupported protocol version (supported: ${PROTOCOL_VERSIONS.join(', ')})`)
 }
 
-export function sessionIdOf(request: Request): string {
-  const sessionId = request.headers.get('mcp-session-id')
-  if (!sessionId) throw refuse.badRequest('Mcp-Session-Id header is required')
-  // Only ids of our own making reach the store, so that no header can become part of a strange key.
-  if (!/^[\w-]{22}$/.test(sessionId)) throw refuse.sessionNotFound()
-  return sessionId
+/** The session that a request names; from here on inwards nobody knows the header's value. */
+export function sessionOf(request: Request): string {
+  const mcpSessionId = request.headers.get('mcp-session-id')
+  if (!mcpSessionId) throw refuse.badRequest('Mcp-Session-Id header is required')
+  if (!isRandomId(mcpSessionId)) throw refuse.sessionNotFound()
+  return sessionIdOf(mcpSessionId)
 }
 
 /**

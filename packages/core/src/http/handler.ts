@@ -1,6 +1,6 @@
 import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
 import { openStream } from './get.js'
-import { guardOrigin, guardProtocolVersion, sessionIdOf } from './guard.js'
+import { guardOrigin, guardProtocolVersion, sessionOf } from './guard.js'
 import { post } from './post.js'
 import { refusalFor, refuse } from './replies.js'
 
@@ -45,7 +45,7 @@ function route(exchange: Exchange): Promise<Response> {
 }
 
 async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {
-  const sessionId = sessionIdOf(request)
+  const sessionId = sessionOf(request)
   guardProtocolVersion(request)
   if (!(await services.sessions.delete(sessionId, principal, { request, authInfo })))
     throw refuse.sessionNotFound()

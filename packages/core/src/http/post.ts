@@ -12,8 +12,8 @@ import type { Admission, EntryId } from '../store/store.js'
 import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
 import { eventId, primingEvent } from './events.js'
-import { eventStreamResponse } from './event-stream.js'
-import { guardAccept, guardContentType, guardProtocolVersion, sessionIdOf } from './guard.js'
+import { eventStreamResponse, sessionHeader } from './event-stream.js'
+import { guardAccept, guardContentType, guardProtocolVersion, sessionOf } from './guard.js'
 import type { Exchange } from './exchange.js'
 import { json, refusalFor, refuse } from './replies.js'
 
@@ -32,7 +32,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
   const initialize = requests.find(({ method }) => method === 'initialize')
   if (initialize) return beginSession(exchange, initialize, messages.length)
-  const sessionId = sessionIdOf(request)
+  const sessionId = sessionOf(request)
   guardProtocolVersion(request)
   if (batch) await guardBatch(exchange, sessionId, requests)
   if (requests.length < messages.length) await takeOneWay(exchange, sessionId, messages)
@@ -56,7 +56,7 @@ async function beginSession(
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
   if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may')
   if (outcome.status === 'refused') return answered(outcome.response)
-  return json(outcome.response, 200, { 'mcp-session-id': outcome.sessionId })
+  return json(outcome.response, 200, { 'mcp-session-id': outcome.mcpSessionId })
 }
 
 /** Notifications and answers: taken when the store has what must not be lost. */
@@ -132,7 +132,7 @@ async function runDeferred(
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
   const { responses } = outcome
-  return answered(batch ? responses : responses[0], { 'mcp-session-id': sessionId })
+  return answered(batch ? responses : responses[0], sessionHeader(exchange.request))
 }
 
 /** While the store is asked whether the request may come in. What fails here fails again where it is waited for. */
@@ -161,7 +161,7 @@ async function goOn(
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'cancelled':
       return new Response('', {
-        headers: { 'content-type': 'text/event-stream', 'mcp-session-id': sessionId },
+        headers: { 'content-type': 'text/event-stream', ...sessionHeader(exchange.request) },
       })
     case 'abandoned':
       throw refuse.unavailable('the session left this node. Try again.')

@@ -3,6 +3,7 @@ import type { MessageExtra } from './transport.js'
 
 /** What a server factory is told about the session it serves. */
 export type SessionInfo = {
+  /** Names the session, and is no secret: `sessionIdOf` the client's `Mcp-Session-Id`. So is `extra.sessionId` of handlers. */
   sessionId: string
   /** `clientInfo` of the client's `initialize`. */
   clientInfo: { name: string; version: string; [key: string]: unknown } | undefined

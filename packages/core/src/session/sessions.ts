@@ -6,7 +6,7 @@ import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
 import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
 import type { BegunHandler } from '../call/record.js'
-import { randomId, requestKeyPrefix } from '../ids.js'
+import { randomId, requestKeyPrefix, sessionIdOf } from '../ids.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
@@ -44,9 +44,11 @@ export type SessionServices = {
 }
 
 export type Initialized =
-  | { status: 'created'; sessionId: string; response: JsonRpcResponse }
+  | { status: 'created'; mcpSessionId: string; response: JsonRpcResponse }
   | { status: 'refused'; response: JsonRpcResponse }
   | { status: 'limit' }
+
+type Begun = Exclude<Initialized, { status: 'created' }> | { status: 'created'; response: JsonRpcResponse }
 
 /** How long a client waits for an upstream to be heard, and to be told. */
 const HEARD_WITHIN_MS = 1000
@@ -86,8 +88,12 @@ export class Sessions {
     principal: string | undefined,
     extra: MessageExtra,
   ): Promise<Initialized> {
-    const sessionId = randomId()
-    const begin = () => this.#begin(sessionId, request, principal, extra)
+    const mcpSessionId = randomId()
+    const sessionId = sessionIdOf(mcpSessionId)
+    const begin = async (): Promise<Initialized> => {
+      const begun = await this.#begin(sessionId, request, principal, extra)
+      return begun.status === 'created' ? { ...begun, mcpSessionId } : begun
+    }
     const observe = this.#services.signals.call
     if (!observe) return begin()
     const run = { sessionId, callId: randomId(), method: request.method, name: undefined, attempt: 1 }
@@ -108,7 +114,7 @@ export class Sessions {
     request: JsonRpcRequest,
     principal: string | undefined,
     extra: MessageExtra,
-  ): Promise<Initialized> {
+  ): Promise<Begun> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
     this.hosts.makeRoom()
     const host = await this.hosts.create({ sessionId, clientInfo, principal })
@@ -131,7 +137,7 @@ export class Sessions {
       await this.hosts.adopt(sessionId, host)
       const { protocolVersion } = response.result
       this.#services.signals.sessionBegun?.({ sessionId, protocolVersion: String(protocolVersion) })
-      return { status: 'created', sessionId, response }
+      return { status: 'created', response }
     } catch (error) {
       await host.close()
       throw error

@@ -4,8 +4,8 @@ import type { JsonRpcResponse } from '../json-rpc.js'
 /**
  * What can be listened to, by name. An event without `Begun` or `Opened` in its name comes when the thing is over.
  *
- * Session and call ids are whole: whoever has the id of a session without a principal may use it, so they don't belong in
- * logs. Payloads are in no event.
+ * A `sessionId` is what handlers are told as `extra.sessionId`: it names the session, and nobody can use the session with it.
+ * Payloads are in no event.
  */
 export type Events = {
   /** An HTTP request was answered; a stream that its answer opens goes on. */

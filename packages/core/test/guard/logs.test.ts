@@ -48,7 +48,7 @@ test('no line shows a session id, a token or a payload', async () => {
   }
   const lines = inspect(nodes.logs, { depth: Infinity, maxStringLength: Infinity, maxArrayLength: Infinity })
   expect(nodes.logs.length).toBeGreaterThan(5)
-  for (const hidden of [session.id, SECRET, TOKEN]) expect(lines).not.toContain(hidden)
+  for (const hidden of [session.mcpSessionId, session.id, SECRET, TOKEN]) expect(lines).not.toContain(hidden)
 })
 
 test('a factory that fails: 500, a line that says so, and nothing of the request in it', async () => {

@@ -63,7 +63,7 @@ describe('bodies that are no messages', () => {
   test('bytes that are no UTF-8 do no harm', async () => {
     await using nodes = await startNodes({ count: 1, adapter: 'node' })
     const session = await Session.begin(nodes)
-    const headers = { ...POST, 'mcp-session-id': session.id }
+    const headers = { ...POST, 'mcp-session-id': session.mcpSessionId }
     const body = Buffer.from([0x7b, 0xff, 0xfe, 0x7d])
     await expectRefused(await nodes.endpoint(0).fetch({ method: 'POST', headers, body }), 400, -32700)
   })

@@ -24,7 +24,11 @@ describe.each(ADAPTERS)('the size of a body, %s', (adapter) => {
         controller.close()
       },
     })
-    const headers = { 'content-type': 'application/json', accept: BOTH, 'mcp-session-id': session.id }
+    const headers = {
+      'content-type': 'application/json',
+      accept: BOTH,
+      'mcp-session-id': session.mcpSessionId,
+    }
     return session.nodes.endpoint(0).fetch({ method: 'POST', headers, body: stream, duplex: 'half' })
   }
 
@@ -72,7 +76,7 @@ describe('a body that does not come', () => {
     async (headers) => {
       await using nodes = await startNodes({ count: 1, adapter: 'node', settings })
       const session = await Session.begin(nodes)
-      const sent = open(nodes.endpoint(0).url, { ...headers, 'mcp-session-id': session.id })
+      const sent = open(nodes.endpoint(0).url, { ...headers, 'mcp-session-id': session.mcpSessionId })
       sent.on('error', () => undefined)
       sent.write('{"jsonrpc":')
       const connected = once(sent, 'socket')

@@ -157,6 +157,6 @@ test('which headers an upstream gets', async () => {
   expect(last?.get('x-tenant')).toBe('acme')
   for (const name of ['x-other', 'cookie', 'authorization', 'idempotency-key'])
     expect(last?.has(name)).toBe(false)
-  expect(last?.get('mcp-session-id')).not.toBe(session.id)
+  expect(last?.get('mcp-session-id')).not.toBe(session.mcpSessionId)
   expect(last?.get('mcp-protocol-version')).toBe('2025-11-25')
 })

@@ -36,7 +36,7 @@ test('auth info that is no JSON does not stop a call', async () => {
   const headers = {
     'content-type': 'application/json',
     accept: 'application/json, text/event-stream',
-    'mcp-session-id': session.id,
+    'mcp-session-id': session.mcpSessionId,
   }
   const request = new Request('http://127.0.0.1/mcp', { method: 'POST', headers, body: JSON.stringify(body) })
   const response = await nodes.mcp(0).fetch(request, { authInfo })

@@ -27,7 +27,8 @@ async function expectAllRefused(responses: Promise<Response>[], status: number, 
   for (const response of await Promise.all(responses)) await expectRefused(response, status, code)
 }
 
-const stranger = (nodes: Nodes, id: string) => new Session(nodes, { id, version: LATEST, who: undefined })
+const stranger = (nodes: Nodes, mcpSessionId: string) =>
+  new Session(nodes, { mcpSessionId, version: LATEST, who: undefined })
 
 describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store, host }) => {
   test('[S-12] 400 when none is named', async () => {
@@ -142,7 +143,7 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
     await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)
     await expectRefused(await session.request('initialize', {}), 400, -32600)
-    expect((await initialize(nodes)).headers.get('mcp-session-id')).not.toBe(session.id)
+    expect((await initialize(nodes)).headers.get('mcp-session-id')).not.toBe(session.mcpSessionId)
   })
 })
 

@@ -58,7 +58,7 @@ test('headers that an application sets on Node.js are sent', async () => {
   const { text, headers } = await told(app)
   expect(text).toBe('said 2')
   expect([headers.get('x-app'), headers.getSetCookie()]).toEqual(['mine', ['a=1', 'b=2']])
-  expect(headers.get('mcp-session-id')).toBe(app.session.id)
+  expect(headers.get('mcp-session-id')).toBe(app.session.mcpSessionId)
 })
 
 test('an application may answer with a body of its own on Node.js', async () => {
@@ -72,7 +72,7 @@ test('headers that are set before and after it are sent', async () => {
   expect(text).toBe('said 2')
   expect(headers.get('access-control-allow-origin')).toBe('*')
   expect(headers.get('x-content-type-options')).toBe('nosniff')
-  expect(headers.get('mcp-session-id')).toBe(app.session.id)
+  expect(headers.get('mcp-session-id')).toBe(app.session.mcpSessionId)
 })
 
 test('a middleware may read a copy of the body', async () => {

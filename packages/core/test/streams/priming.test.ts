@@ -59,7 +59,7 @@ describe.each(SYSTEMS)('what a stream begins with, $store, $host', ({ store, hos
     const session = await Session.begin(nodes)
     for (const method of ['tools/list', 'ping', 'prompts/list', 'resources/list', 'no/such/method']) {
       const response = await session.request(method, undefined, { id: 'quick' })
-      expect(response.headers.get('mcp-session-id')).toBe(session.id)
+      expect(response.headers.get('mcp-session-id')).toBe(session.mcpSessionId)
       expect(await expectJson(response)).toMatchObject({ jsonrpc: '2.0', id: 'quick' })
     }
     expect(await nodes.stores[0]?.findCalls(session.id, '')).toEqual([])
@@ -75,7 +75,7 @@ describe.each(ADAPTERS)('headers through %s', (adapter) => {
     for (const { response } of [standalone, call]) {
       expect(response.headers.get('content-type')).toBe('text/event-stream')
       expect(response.headers.get('cache-control')).toContain('no-cache')
-      expect(response.headers.get('mcp-session-id')).toBe(session.id)
+      expect(response.headers.get('mcp-session-id')).toBe(session.mcpSessionId)
     }
     nodes.world.gates.open('g')
     expect((await call.messages()).map(textOf)).toEqual([`g on ${nodes.servers[0]}`])

@@ -22,7 +22,7 @@ export class PausedClient implements AsyncDisposable {
     const headers = {
       accept: BOTH,
       'content-type': 'application/json',
-      'mcp-session-id': session.id,
+      'mcp-session-id': session.mcpSessionId,
       'mcp-protocol-version': session.version,
     }
     const sent = request(endpoint.url, { method: 'POST', headers, agent })

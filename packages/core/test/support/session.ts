@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { sessionIdOf } from '../../src/ids.js'
 import type { JsonRpcMessage, RequestId } from '../../src/json-rpc.js'
 import { EventReader } from './event-reader.js'
 import type { Nodes } from './nodes.js'
@@ -15,19 +16,24 @@ export type Where = {
   headers?: Record<string, string | undefined>
   signal?: AbortSignal
 }
+type Known = { mcpSessionId: string; version: string; who: string | undefined }
 export type Begin = { version?: string; node?: number; who?: string; capabilities?: Record<string, unknown> }
 
 /** A client made of bare HTTP requests: one session, any node. */
 export class Session {
   #lastId = 100
   readonly nodes: Nodes
+  /** What the client sends as `Mcp-Session-Id`. */
+  readonly mcpSessionId: string
+  /** What handlers and the store know it by. */
   readonly id: string
   readonly version: string
   readonly who: string | undefined
 
-  constructor(nodes: Nodes, { id, version, who }: { id: string; version: string; who: string | undefined }) {
+  constructor(nodes: Nodes, { mcpSessionId, version, who }: Known) {
     this.nodes = nodes
-    this.id = id
+    this.mcpSessionId = mcpSessionId
+    this.id = sessionIdOf(mcpSessionId)
     this.version = version
     this.who = who
   }
@@ -37,17 +43,17 @@ export class Session {
     const { version = LATEST, who, node = 0 } = options
     const response = await initialize(nodes, options)
     expect(response.status).toBe(200)
-    const id = response.headers.get('mcp-session-id') ?? ''
-    expect(id).toMatch(/^[\w-]{22}$/)
+    const mcpSessionId = response.headers.get('mcp-session-id') ?? ''
+    expect(mcpSessionId).toMatch(/^[\w-]{22}$/)
     await response.body?.cancel()
-    const session = new Session(nodes, { id, version, who })
+    const session = new Session(nodes, { mcpSessionId, version, who })
     await session.notify('notifications/initialized', undefined, { node })
     return session
   }
 
   send(method: string, body: string | undefined, where: Where = {}, more: Where['headers'] = {}) {
     const headers = headersOf({
-      'mcp-session-id': this.id,
+      'mcp-session-id': this.mcpSessionId,
       'mcp-protocol-version': this.version,
       authorization: 'who' in where ? bearer(where.who) : bearer(this.who),
       ...more,

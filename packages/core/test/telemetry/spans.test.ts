@@ -65,7 +65,8 @@ describe.each(STORES)('spans, %s', (store) => {
     const told = JSON.stringify(
       otel.spans.map(({ name, attributes, events }) => ({ name, attributes, events })),
     )
-    for (const secret of [session.id, 'payload', 'secret']) expect(told).not.toContain(secret)
+    for (const secret of [session.mcpSessionId, session.id, 'payload', 'secret'])
+      expect(told).not.toContain(secret)
   })
 
   test('a call that fails has an error, by the conventions', async () => {

@@ -1,0 +1,156 @@
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { storeContract } from '@mcp-durable/core/testing'
+import { redisStore } from '@mcp-durable/redis-store'
+import { Cluster, Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startRedis, startRedisCluster } from '../../../test-support/index.js'
+import type { RedisCluster, RedisServer } from '../../../test-support/index.js'
+
+/** What docs/security.md says to type, in its order: the arguments of each `ACL SETUSER`. */
+async function documented(user: string): Promise<string[][]> {
+  const page = await readFile(new URL('../../../docs/security.md', import.meta.url), 'utf8')
+  const commands = [...page.matchAll(/```sh\nredis-cli ACL SETUSER (.*?)\n```/gs)].map(([, typed = '']) =>
+    typed.replaceAll('\\\n', ' ').replaceAll(/['\\]/g, '').split(/\s+/),
+  )
+  return commands.filter(([name]) => name === user)
+}
+
+async function create(server: RedisServer, commands: readonly string[][]) {
+  const admin = new Redis(server.url)
+  for (const rights of commands) await admin.call('ACL', 'SETUSER', ...rights)
+  admin.disconnect()
+}
+
+const as = (username: string) => ({ username, password: 'PASSWORD' })
+const prefixOf = () => `mcp:${randomUUID()}`
+
+/** What the server has refused since it was asked last. */
+async function refused(server: RedisServer): Promise<string[]> {
+  const admin = new Redis(server.url, { protocol: 2 })
+  const log = (await admin.call('ACL', 'LOG')) as unknown[][]
+  await admin.call('ACL', 'LOG', 'RESET')
+  admin.disconnect()
+  return log.map((entry) => String(entry[entry.indexOf('object') + 1]))
+}
+
+const FORBIDDEN = [
+  'FLUSHALL',
+  'FLUSHDB',
+  'SWAPDB 0 1',
+  'SELECT 1',
+  'KEYS *',
+  'RANDOMKEY',
+  'DBSIZE',
+  'MIGRATE 127.0.0.1 1 mcp:x 0 1',
+  'DUMP mcp:x',
+  'RESTORE mcp:x 0 x',
+  'COPY mcp:x mcp:y',
+  'RENAME mcp:x mcp:y',
+  'MOVE mcp:x 1',
+  'SORT mcp:x BY other:* GET other:*',
+  'OBJECT FREQ mcp:x',
+  'CLIENT KILL TYPE normal',
+  'CLIENT LIST',
+  'CLIENT PAUSE 1',
+  'CONFIG GET *',
+  'CONFIG SET maxmemory 1',
+  'ACL LIST',
+  'ACL SETUSER me on nopass ~* +@all',
+  'MONITOR',
+  'SUBSCRIBE mcp:x',
+  'PSUBSCRIBE *',
+  'PUBLISH mcp:x y',
+  'PUBSUB CHANNELS',
+  'SCRIPT FLUSH',
+  'FUNCTION LIST',
+  'DEBUG SLEEP 0',
+  'SLOWLOG GET',
+  'LATENCY DOCTOR',
+  'MODULE LIST',
+  'SHUTDOWN NOSAVE',
+  'SAVE',
+  'BGREWRITEAOF',
+  'REPLICAOF 127.0.0.1 1',
+  'FAILOVER',
+  'CLUSTER RESET',
+  'CLUSTER FAILOVER',
+  // Of another system.
+  'GET other:x',
+  'HGETALL other:{x}',
+  'XADD other:x 1-1 d x',
+  'SSUBSCRIBE other:x',
+  'SPUBLISH other:x y',
+]
+const WRITING = [
+  'EVAL x 0',
+  'SET mcp:x y',
+  'HSET mcp:x y z',
+  'UNLINK mcp:x',
+  'XADD mcp:x * d x',
+  'SPUBLISH mcp:x y',
+]
+
+function mustNot(server: () => RedisServer, user: string, commands: readonly string[]) {
+  test.each(commands)(`${user} must not %s`, async (command) => {
+    const client = new Redis(server().url, { ...as(user), retryStrategy: null })
+    client.on('error', () => undefined)
+    const [name = '', ...args] = command.split(' ')
+    await expect(client.call(name, ...args)).rejects.toThrow(/NOPERM|DEBUG command not allowed/)
+    client.disconnect()
+    await refused(server())
+  })
+}
+
+describe('users of a single server', () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis()
+    await create(server, (await documented('mcp-node')).slice(0, 1))
+    await create(server, await documented('mcp-viewer'))
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  mustNot(() => server, 'mcp-node', [...FORBIDDEN, 'SCAN 0', 'CLUSTER SLOTS'])
+  mustNot(() => server, 'mcp-viewer', [...FORBIDDEN, ...WRITING])
+
+  storeContract('as mcp-node', () => {
+    const prefix = prefixOf()
+    const clients = [1, 2].map(() => new Redis(server.url, as('mcp-node')))
+    const [store, peer] = clients.map((client) => redisStore(client, { prefix }))
+    return {
+      store: store!,
+      peer: peer!,
+      dispose: async () => {
+        for (const client of clients) client.disconnect()
+        expect(await refused(server)).toEqual([])
+      },
+    }
+  })
+})
+
+describe('users of a Cluster', () => {
+  let cluster: RedisCluster
+  beforeAll(async () => {
+    cluster = await startRedisCluster({ masters: 3 })
+    const commands = await documented('mcp-node')
+    for (const server of cluster.servers) await create(server, commands)
+  })
+  afterAll(() => cluster[Symbol.asyncDispose]())
+
+  mustNot(() => cluster.servers[0]!, 'mcp-node', FORBIDDEN)
+
+  storeContract('as mcp-node', () => {
+    const prefix = prefixOf()
+    const clients = [1, 2].map(() => new Cluster(cluster.nodes, { redisOptions: as('mcp-node') }))
+    const [store, peer] = clients.map((client) => redisStore(client, { prefix }))
+    return {
+      store: store!,
+      peer: peer!,
+      dispose: async () => {
+        for (const client of clients) client.disconnect()
+        for (const server of cluster.servers) expect(await refused(server)).toEqual([])
+      },
+    }
+  })
+})
