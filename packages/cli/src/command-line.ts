@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { prefixOf } from '@mcp-durable/redis-store/inspect'
 import type { Command, OptionSpec } from './command.js'
 import { messageOf, usageError } from './errors.js'
 
@@ -10,6 +11,7 @@ export const globalOptions = {
     help: 'the Redis of the nodes (default: REDIS_URL, or redis://127.0.0.1:6379)',
   },
   prefix: { type: 'string', value: 'TEXT', help: 'what all keys begin with (default: mcp)' },
+  name: { type: 'string', value: 'NAME', help: 'the name that durable() was given (default: none)' },
   json: { type: 'boolean', help: 'JSON instead of text' },
   'no-color': { type: 'boolean', help: 'plain text; so does the variable NO_COLOR' },
   'show-payloads': {
@@ -94,7 +96,7 @@ function globals(values: Values): GlobalOptions {
   const wanted = !!process.env['FORCE_COLOR'] || process.stdout.isTTY
   return {
     redis: text('redis') ?? process.env['REDIS_URL'],
-    prefix: text('prefix') ?? 'mcp',
+    prefix: prefixOf(text('prefix') ?? 'mcp', text('name')),
     json: values['json'] === true,
     color: !plain && wanted,
     showPayloads: values['show-payloads'] === true,

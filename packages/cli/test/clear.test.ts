@@ -46,7 +46,7 @@ test('clear --all deletes every session of the prefix, and no other prefix', asy
 
 test('clear takes histories too: of a session that is over, of a principal, of all', async () => {
   await using demo = await Demo.start({ nodes: 1 })
-  const store = demo.store.keeping({ keepMs: 3_600_000, maxEntries: 100 })
+  const store = demo.store.open({ keeping: { keepMs: 3_600_000, maxEntries: 100 } })
   const begin = async (id: string, principal: string) => {
     const state = { key: 'initialize', data: '{}' }
     await store.createSession({ id, principal, label: '', state, ttlMs: 60_000 }, { maxPerPrincipal: 9 })

@@ -46,6 +46,23 @@ describe('sessions', () => {
     expect(sessions[0]?.openCalls[0]?.call).toBe(booking.callId)
   })
 
+  test('of a server with a name they are apart', async () => {
+    const shop = demo.store.open({ name: 'shop' })
+    const id = 'a'.repeat(22)
+    const session = { id, principal: undefined, label: '2025-11-25', ttlMs: 60_000 }
+    const state = { key: 'initialize', data: '{"method":"initialize"}' }
+    await shop.createSession({ ...session, state }, { maxPerPrincipal: 9 })
+    expect(await json<{ sessions: { id: string }[] }>(demo.url, 'sessions', '--name', 'shop')).toMatchObject({
+      sessions: [{ id: short(id) + '…' }],
+    })
+    expect(await out(demo.url, 'sessions')).not.toContain(short(id))
+    const { stdout } = await cli(demo.url, 'doctor')
+    expect(stdout).toContain('names: servers with a name, to be looked at with --name: shop')
+    expect(await out(demo.url, 'clear', '--all', '--yes', '--name', 'shop')).toContain('deleted 1 session')
+    expect(await out(demo.url, 'sessions', '--name', 'shop')).toBe('no sessions under the prefix mcp:@shop\n')
+    await shop.close()
+  })
+
   test('of another prefix there are none', async () => {
     expect(await out(demo.url, 'sessions', '--prefix', 'other')).toBe('no sessions under the prefix other\n')
   })

@@ -26,6 +26,10 @@ const CHECKS: { [Name in Other]: Check } = {
     (store) => has(store, 'admit', 'openCall', 'appendCall', 'watch'),
     "a store: redisStore(new Redis('redis://HOST:PORT')), with redisStore of @mcp-durable/redis-store and Redis of ioredis",
   ],
+  name: [
+    (name) => typeof name === 'string' && /^[\w.-]{1,64}$/.test(name),
+    "1 to 64 letters, digits, '_', '-' or '.'",
+  ],
   principal: [isFunction, 'a function that returns whose a request is'],
   keepToken: [isBoolean, 'true or false'],
   recover: [isFunction, 'a function that returns whether a call is run again'],

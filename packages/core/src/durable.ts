@@ -29,7 +29,8 @@ import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
 import { whileStoreFails } from './store/retry.js'
-import type { Store } from './store/store.js'
+import { noteSharing } from './store-sharing.js'
+import type { Store, StoreOptions } from './store/store.js'
 import { Watcher } from './store/watcher.js'
 import { sleepFor } from './timers.js'
 
@@ -78,6 +79,7 @@ class Node implements Durable {
   readonly #left = new AbortController()
   readonly #signals: Signals
   readonly #unobserve: (() => void) | undefined
+  readonly #endSharing: () => void
   #closing: Promise<void> | undefined
   #closed = false
 
@@ -87,8 +89,9 @@ class Node implements Durable {
     this.#signals = signals
     const given = options.store ?? memoryStore()
     const history = parseHistory(options.history)
-    const kept = history ? given.keeping(history.keeping) : given
-    const store = signals.store?.(kept) ?? kept
+    const opened = openStore(given, { name: options.name, keeping: history?.keeping })
+    const store = signals.store?.(opened) ?? opened
+    this.#endSharing = noteSharing(given, options, logger)
     if (!options.store) {
       logger.warn(
         {},
@@ -117,6 +120,7 @@ class Node implements Durable {
       server: options.server ?? ((session) => inner!.make(session)),
       inner,
       recover: options.recover,
+      onServer: (name) => this.#ownership.serves(name),
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
     this.#handsOver = options.store !== undefined
@@ -205,6 +209,7 @@ class Node implements Durable {
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#inner?.close()
     this.#unobserve?.()
+    this.#endSharing()
     await store.close()
   }
 
@@ -295,6 +300,10 @@ class Node implements Durable {
 }
 
 const NONE: ReadonlySet<string> = new Set()
+
+/** The store itself where nothing else is wanted of it. */
+const openStore = (given: Store, options: StoreOptions): Store =>
+  Object.values(options).some((option) => option !== undefined) ? given.open(options) : given
 
 /** Undefined where server objects are made by the application. */
 function innerServers(

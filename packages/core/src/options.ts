@@ -43,6 +43,11 @@ export type CommonOptions = {
   /** Where sessions and journals live. Default: the memory of this process. */
   store?: Store
   /**
+   * Keeps what is in the store apart from that of other servers on it: sessions, calls, nodes and maps. All nodes of one
+   * server have the same, and each server its own. 1 to 64 letters, digits, `_`, `-` or `.`. Default: none.
+   */
+  name?: string | undefined
+  /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for
    * which it throws: refuse callers in a middleware before. May be async. Default: the auth info's `clientId`.

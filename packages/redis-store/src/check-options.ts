@@ -1,8 +1,6 @@
 import type { RedisStoreOptions } from './redis-store.js'
 
 const EXAMPLE = "redisStore(new Redis('redis://HOST:PORT')), with Redis of ioredis"
-/** Timers of Node.js wrap around beyond it. */
-const MOST_MS = 2 ** 31 - 1
 
 /** An address is not repeated: it may hold a password. */
 export function checkClient(client: unknown) {
@@ -23,7 +21,7 @@ const CHECKS: {
     (prefix) => typeof prefix === 'string' && prefix !== '' && !/[{}]/.test(prefix),
     'a text without braces, that is not empty',
   ],
-  deadlineMs: [(ms) => typeof ms === 'number' && ms > 0 && ms <= MOST_MS, 'a number of milliseconds above 0'],
+  deadlineMs: [(ms) => typeof ms === 'number' && ms > 0, 'a number of milliseconds above 0'],
 }
 
 export function checkOptions(options: unknown) {

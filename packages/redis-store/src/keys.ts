@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { LogName } from '@mcp-durable/core'
 
+/** What the keys of a named part begin with. No key without a name has an `@` there. */
+export const prefixOf = (prefix: string, name: string | undefined) =>
+  name === undefined ? prefix : `${prefix}:@${name}`
+
 /**
  * Names of keys. The hash tag is the scope, so everything of one session is in one slot of a Cluster,
  * and one script may touch all of it. Scripts derive the keys of other calls from the session's key.
@@ -77,13 +81,14 @@ export class Keys {
   /** What a key of ours is for: the other way round. */
   describe(key: string): KeyPlace {
     const rest = key.slice(this.prefix.length + 1)
+    if (rest.startsWith('@')) return { kind: 'named', name: /^@[^:]*/.exec(rest)?.[0].slice(1) ?? '' }
     if (rest === 'sessions') return { kind: 'sessions' }
     if (rest === 'about:{nodes}') return { kind: 'about' }
     if (rest.startsWith('principal:') || rest.startsWith('kept:')) return { kind: 'principal' }
     const [, area = '', tagged = '', part = ''] = /^(map:)?\{([^{}]*)\}(.*)$/s.exec(rest) ?? []
     if (area === 'map:') {
       const kind = MAP_PARTS[part as keyof typeof MAP_PARTS]
-      return kind ? { kind, name: untag(tagged) } : { kind: 'unknown' }
+      return kind ? { kind, map: untag(tagged) } : { kind: 'unknown' }
     }
     if (tagged === '') return { kind: 'unknown' }
     if (tagged === 'nodes')
@@ -108,7 +113,9 @@ const hashed = (principal: string) => createHash('sha256').update(principal).dig
 export type KeyPlace =
   | { kind: 'journal' | 'inbox'; scope: string; callId: string }
   | { kind: 'session' | 'out' | 'state' | 'history' | 'once' | 'ended'; scope: string }
-  | { kind: 'map' | 'map-values' | 'map-marks'; name: string }
+  | { kind: 'map' | 'map-values' | 'map-marks'; map: string }
+  /** Of a part with a name of its own. */
+  | { kind: 'named'; name: string }
   | { kind: 'held'; node: string }
   | { kind: 'nodes' | 'about' | 'sessions' | 'principal' | 'unknown' }
 

@@ -1,4 +1,5 @@
 import type { NodeBeat, OpenCall, OwnershipStore } from '@mcp-durable/core'
+import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
 import { ValuesAndMaps } from './values-and-maps.js'
 
@@ -17,8 +18,12 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
   }
 
   async listNodes(): Promise<NodeBeat[]> {
-    const reply = await this.client.run(scripts.listNodes, [this.keys.nodes()], [])
-    return pairs(reply).map(([node, lateMs]) => ({ node, lateMs: Number(lateMs) }))
+    const reply = await this.client.run(scripts.listNodes, [this.keys.nodes(), this.keys.about()], [])
+    return groups(reply as string[], 3).map(([node = '', lateMs, about = '']) => ({
+      node,
+      lateMs: Number(lateMs),
+      about,
+    }))
   }
 
   async bury(node: string, lateMs: number) {

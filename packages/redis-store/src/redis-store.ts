@@ -19,6 +19,7 @@ import type {
   SessionLimits,
   SharedLog,
   Store,
+  StoreOptions,
   ValueChange,
   WatchListener,
 } from '@mcp-durable/core'
@@ -26,7 +27,7 @@ import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
 import type { Deadline } from './deadline.js'
-import { Keys } from './keys.js'
+import { Keys, prefixOf } from './keys.js'
 import { Ownership } from './ownership.js'
 import type { RedisLike } from './redis-like.js'
 import * as replies from './replies.js'
@@ -57,40 +58,31 @@ const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
   checkClient(client)
   checkOptions(options)
-  return new RedisStore(partsOf(client, options))
+  const { prefix = 'mcp', deadlineMs = 5000 } = options
+  return new RedisStore({ redis: client, prefix, deadlineMs }, {})
 }
 
-type Parts = { client: Client; keys: Keys; index: SessionIndex; subscriber: Subscriber }
-
-function partsOf(redis: RedisLike, { prefix = 'mcp', deadlineMs = 5000 }: RedisStoreOptions): Parts {
-  if (!(deadlineMs > 0))
-    throw new TypeError('redisStore(): `deadlineMs` is a number of milliseconds above 0.')
-  const client = new Client(redis, deadlineMs)
-  const keys = new Keys(prefix)
-  return {
-    client,
-    keys,
-    index: new SessionIndex(client, keys),
-    subscriber: new Subscriber(redis),
-  }
-}
+type Place = { redis: RedisLike; prefix: string; deadlineMs: number }
 
 class RedisStore extends Ownership implements Store {
-  readonly #parts: Parts
+  readonly #place: Place
+  readonly #options: StoreOptions
   readonly #index: SessionIndex
   readonly #subscriber: Subscriber
   readonly #keeping: Keeping | undefined
 
-  constructor(parts: Parts, keeping?: Keeping) {
-    super(parts.client, parts.keys, keeping)
-    this.#parts = parts
-    this.#index = parts.index
-    this.#subscriber = parts.subscriber
-    this.#keeping = keeping
+  constructor(place: Place, options: StoreOptions) {
+    const { redis, prefix, deadlineMs } = place
+    super(new Client(redis, deadlineMs), new Keys(prefixOf(prefix, options.name)), options.keeping)
+    this.#place = place
+    this.#options = options
+    this.#index = new SessionIndex(this.client, this.keys)
+    this.#subscriber = new Subscriber(redis)
+    this.#keeping = options.keeping
   }
 
-  keeping(keeping: Keeping): Store {
-    return new RedisStore(this.#parts, keeping)
+  open({ name = this.#options.name, keeping = this.#options.keeping }: StoreOptions): Store {
+    return new RedisStore(this.#place, { name, keeping })
   }
 
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */

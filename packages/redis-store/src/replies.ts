@@ -90,7 +90,7 @@ export function decodeHistory(reply: unknown): HistoryEntry[] {
   }))
 }
 
-function groups(flat: string[], size: number): string[][] {
+export function groups(flat: string[], size: number): string[][] {
   const result: string[][] = []
   for (let i = 0; i < flat.length; i += size) result.push(flat.slice(i, i + size))
   return result

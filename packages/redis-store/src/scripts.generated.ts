@@ -1436,15 +1436,18 @@ return keeping_state(ARGV[2], put_state)
 }
 
 export const listNodes: Script = {
-  sha: '5c7314c20385200d8834cbf6c05f039b3593e5fa',
-  lua: `-- The nodes, and how long ago each has beaten.
--- KEYS  nodes
--- Returns { node, ms, ... }.
+  sha: '9d89cef981b428af8ebcbfc7d41150de45a33569',
+  lua: `-- The nodes, how long ago each has beaten, and what it says about itself.
+-- KEYS  nodes, what they say about themselves
+-- Returns { node, ms, about or '', ... }.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local reply = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-for i = 2, #reply, 2 do
-  reply[i] = string.format('%.0f', now - tonumber(reply[i]))
+local beats = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+local reply = {}
+for i = 1, #beats, 2 do
+  reply[#reply + 1] = beats[i]
+  reply[#reply + 1] = string.format('%.0f', now - tonumber(beats[i + 1]))
+  reply[#reply + 1] = redis.call('HGET', KEYS[2], beats[i]) or ''
 end
 return reply
 `,

@@ -42,7 +42,7 @@ test('every key has an expiry, in every state of a session', async () => {
 test('with a history too every key has an expiry, and all of a session is in one slot', async () => {
   await using opened = openStore()
   const { client, prefix } = opened
-  const store = opened.store.keeping({ keepMs: HOUR, maxEntries: 10 })
+  const store = opened.store.open({ keeping: { keepMs: HOUR, maxEntries: 10 } })
   const { id: scope } = newSession()
   const check = async () => {
     for (const key of await keysOf(client, prefix)) {

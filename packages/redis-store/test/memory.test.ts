@@ -92,7 +92,7 @@ test(
     const step = `step {"id":"a step","phase":"done","value":"[{\\"id\\":1},\\"${'v'.repeat(100)}\\"]","ms":12}`
     const message = 'm'.repeat(100)
     const map = sortedMap(store, 'map')
-    const keeping = store.keeping({ keepMs: 86_400_000, maxEntries: 10_000 })
+    const keeping = store.open({ keeping: { keepMs: 86_400_000, maxEntries: 10_000 } })
     const measured: typeof DOCUMENTED = {
       session: await measure(async (i) => `user-${i}@example.com`, begin),
       'open call': await measure(() => begin(undefined), open),

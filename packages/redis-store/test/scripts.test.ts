@@ -75,7 +75,7 @@ test('quiet entries that come together are one command, and one for each call wh
   await using opened = openStore()
   const { client, sent } = counted(opened.client)
   const store = redisStore(client, { prefix: opened.prefix })
-  const keeping = store.keeping({ keepMs: HOUR, maxEntries: 1000 })
+  const keeping = store.open({ keeping: { keepMs: HOUR, maxEntries: 1000 } })
   const { id: scope } = newSession()
   await store.createSession(newSession({ id: scope }), LIMITS)
   const calls = Array.from({ length: 50 }, () => newCall(scope))

@@ -31,6 +31,14 @@ export async function checkKeys(
           }),
         ]
       : []),
+    ...(survey.names.size > 0
+      ? [
+          note(
+            'names',
+            `servers with a name, to be looked at with --name: ${examples([...survey.names])}${part}`,
+          ),
+        ]
+      : []),
     ...survey.memory(privacy, part),
   ]
 }
@@ -47,15 +55,17 @@ class KeySurvey {
   keys = 0
   readonly lasting: string[] = []
   readonly unknown: string[] = []
+  readonly names = new Set<string>()
   readonly #sessions = new Map<string, number>()
   #maps = 0
 
   add({ key, place, ttlMs, bytes: size }: SurveyedKey) {
     this.keys++
     if (place.kind === 'unknown') return void this.unknown.push(key)
+    if (place.kind === 'named') return void this.names.add(place.name)
     if (ttlMs === undefined && !LASTING.has(place.kind)) this.lasting.push(key)
     if ('scope' in place) this.#sessions.set(place.scope, (this.#sessions.get(place.scope) ?? 0) + size)
-    if ('name' in place) this.#maps += size
+    if ('map' in place) this.#maps += size
   }
 
   memory(privacy: Privacy, part: string): Finding[] {

@@ -24,6 +24,15 @@ export function checkNodes({ nodes, leaseMs, privacy }: LookedAt): Finding[] {
           risk: 'nobody serves, and nobody takes over what was left',
         }),
   ]
+  const servers = new Set(alive.flatMap(({ about }) => decodeAbout(about ?? '')?.server ?? []))
+  if (servers.size > 1) {
+    findings.push(
+      risk('servers', [...servers].join(', '), {
+        risk: 'different servers under one name take the sessions and calls of the others for their own',
+        fix: "give each its own name: durable({ name: 'orders', … })",
+      }),
+    )
+  }
   if (late.length > 0) {
     const names = late.map((node) => `${name(node)}, silent for ${span(node.lateMs)}`)
     findings.push(

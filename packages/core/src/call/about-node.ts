@@ -7,12 +7,14 @@ export type AboutNode = {
   startedAt: number
   /** By the node's own clock, when it beat. */
   clock: number
+  /** The name of the MCP server that it serves, once it has made a server object. */
+  server?: string | undefined
 }
 
 const host = hostname()
 
-export const encodeAbout = (startedAt: number) =>
-  JSON.stringify({ host, pid: process.pid, startedAt, clock: Date.now() } satisfies AboutNode)
+export const encodeAbout = (about: Pick<AboutNode, 'startedAt' | 'server'>) =>
+  JSON.stringify({ host, pid: process.pid, ...about, clock: Date.now() } satisfies AboutNode)
 
 /** `undefined` for what no node of this version has said. */
 export function decodeAbout(text: string): AboutNode | undefined {

@@ -6,7 +6,7 @@ import type { NodeBeat, OpenCall, OwnershipStore } from '../store/ownership.js'
 import type { EntryId, Store } from '../store/store.js'
 import { whileStoreFails } from '../store/retry.js'
 import { sleepFor } from '../timers.js'
-import { encodeAbout } from './about-node.js'
+import { decodeAbout, encodeAbout } from './about-node.js'
 import { encodeRecord } from './record.js'
 
 export type Lease = {
@@ -30,6 +30,9 @@ const SETTLE_MS = 5_000
 const RELEASE_AFTER_MS = 60_000
 const PAGE = 100
 const NODES = 'nodes'
+const OTHER_SERVER =
+  'a node with another server uses the same store, prefix and name: each takes the sessions and calls of the other for its ' +
+  "own. Give each server its own name: durable({ name: 'orders', … })"
 /** What a node listens on while it lives. */
 export const channelOf = (node: string) => `node:${node}`
 
@@ -63,6 +66,8 @@ export class Ownership {
   #isUnsure = true
   #onLeft: () => void = () => undefined
   #toldRefused = false
+  #server: string | undefined
+  readonly #toldOthers = new Set<string>()
   #unwatch: Array<() => void> = []
 
   /** `onDoubt`: others may have taken this node for dead, and its calls over. */
@@ -220,7 +225,10 @@ export class Ownership {
     this.#beatAt = began
     const wasKnown = !this.#isUnsure
     this.#isUnsure = true
-    const isKnown = await this.#store.beat(this.node, encodeAbout(this.#startedAt))
+    const isKnown = await this.#store.beat(
+      this.node,
+      encodeAbout({ startedAt: this.#startedAt, server: this.#server }),
+    )
     // The others may not be known either, for as long.
     if (Date.now() - began > this.#lateMs || (wasKnown && !isKnown)) this.#settledAt = Date.now() + SETTLE_MS
     // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
@@ -235,11 +243,27 @@ export class Ownership {
   async #sweep() {
     this.#noticePause()
     const beats = await this.#store.listNodes()
+    if (this.#server !== undefined) this.#lookForOthers(this.#server, beats)
     for (const beat of beats) {
       if (beat.node === this.node || Date.now() < this.#settledAt) continue
       if (await this.#isDead(beat)) await this.#recover(beat.node)
     }
     await this.#rescueAgain(beats)
+  }
+
+  /** What this node serves, as soon as that is known. */
+  serves(server: string) {
+    this.#server = server
+  }
+
+  /** Nodes of another server under the same name would run this one's calls, and end those of tools that they don't have. */
+  #lookForOthers(server: string, nodes: readonly NodeBeat[]) {
+    for (const { node, lateMs, about } of nodes) {
+      const other = node === this.node || lateMs >= this.#lease.lease ? undefined : decodeAbout(about)?.server
+      if (other === undefined || other === server || this.#toldOthers.has(other)) continue
+      this.#toldOthers.add(other)
+      this.#logger.warn({ node: shortId(node), server, other }, OTHER_SERVER)
+    }
   }
 
   /** A node that stood still does not know who else did: a host that slept, a long turn of the event loop. */

@@ -53,6 +53,8 @@ type Dispatch = {
 }
 type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
 export type HostServices = {
+  /** Told the name of the server, each time that it is heard. */
+  onServer: (name: string) => void
   standalone: Standalone
   store: ContextStore
   logger: Logger
@@ -190,10 +192,17 @@ export class Host implements CallHost {
       }, SETUP_TIMEOUT_MS)
       this.#setup.set(id, (response) => {
         clearTimeout(timer)
+        this.#noteServer(request, response)
         resolve({ ...response, id: request.id })
       })
       this.#transport.deliver({ ...request, id }, extra)
     })
+  }
+
+  #noteServer({ method }: JsonRpcRequest, response: JsonRpcResponse) {
+    if (method !== 'initialize' || !('result' in response)) return
+    const { name } = (response.result['serverInfo'] ?? {}) as { name?: unknown }
+    if (typeof name === 'string') this.#services.onServer(name)
   }
 
   /** Brings the server object to a newer state of the session, without its notifications going out again. */

@@ -21,6 +21,7 @@ export type HostServices = {
   standalone: (sessionId: string) => Standalone
   signals: Signals
   validateEffects: boolean
+  onServer: (name: string) => void
   hostIdle: number
   maxHosts: number
 }
@@ -120,8 +121,8 @@ export class Hosts {
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
   async create(info: SessionInfo): Promise<Host> {
-    const { server, standalone, store, logger, signals, validateEffects } = this.#services
-    const services = { standalone: standalone(info.sessionId), store, logger, signals, validateEffects }
+    const { server, standalone, ...rest } = this.#services
+    const services = { ...rest, standalone: standalone(info.sessionId) }
     return Host.connect(await freshServer(server, info), info, services)
   }
 

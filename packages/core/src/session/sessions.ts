@@ -36,6 +36,8 @@ export type SessionServices = {
   settings: Settings
   signals: Signals
   server: ServerFactory
+  /** Told the name of the server, each time that it is heard. */
+  onServer: (name: string) => void
   /** Set if the server objects stand for a server behind HTTP. */
   inner: InnerOrigin | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
@@ -74,6 +76,7 @@ export class Sessions {
       standalone: (sessionId) => this.standalone.of(sessionId),
       signals,
       validateEffects: settings.validateEffects,
+      onServer: services.onServer,
       hostIdle: settings.hostIdle,
       maxHosts: settings.maxHosts,
     })

@@ -1,5 +1,5 @@
 import type { EntryId } from './entries.js'
-import type { LogName, Store } from './store.js'
+import type { LogName } from './store.js'
 
 /**
  * What was said in sessions, kept past their end and the end of their journals. Part of `Store`; the rules stated there
@@ -9,12 +9,6 @@ import type { LogName, Store } from './store.js'
  * that was not.
  */
 export interface HistoryStore {
-  /**
-   * The same store, except that what it creates and appends is also kept in the history of its session: state entries,
-   * and the entries of all its logs. Closing either closes both.
-   */
-  keeping(keeping: Keeping): Store
-
   /** A page of a session's history, oldest first; `[]` when there is none, or it is over. The session need not be there. */
   history(scope: string, page: HistoryPage): Promise<HistoryEntry[]>
 

@@ -3,40 +3,39 @@ import type { OwnershipStore } from './ownership.js'
 
 /** The nodes of the in-memory store, and the scopes they hold. */
 export class MemoryNodes extends MemoryMaps {
-  readonly #nodes = new Map<string, { beatAt: number; scopes: Set<string> }>()
-
-  beat: OwnershipStore['beat'] = async (node) => {
-    const known = Number.isFinite(this.#nodes.get(node)?.beatAt)
-    this.#nodes.set(node, { beatAt: Date.now(), scopes: this.#nodes.get(node)?.scopes ?? new Set() })
-    return known
+  beat: OwnershipStore['beat'] = async (node, about = '') => {
+    const earlier = this.data.nodes.get(node)
+    const scopes = earlier?.scopes ?? new Set()
+    this.data.nodes.set(node, { beatAt: Date.now(), about: about || (earlier?.about ?? ''), scopes })
+    return Number.isFinite(earlier?.beatAt)
   }
 
   listNodes: OwnershipStore['listNodes'] = async () =>
-    [...this.#nodes].map(([node, { beatAt }]) => ({ node, lateMs: Date.now() - beatAt }))
+    [...this.data.nodes].map(([node, { beatAt, about }]) => ({ node, lateMs: Date.now() - beatAt, about }))
 
   leave: OwnershipStore['leave'] = async (node) => {
-    const left = this.#nodes.get(node)
+    const left = this.data.nodes.get(node)
     if (left) left.beatAt = Number.NEGATIVE_INFINITY
   }
 
   bury: OwnershipStore['bury'] = async (node, lateMs) => {
-    const late = this.#nodes.get(node)
+    const late = this.data.nodes.get(node)
     if (late && (late.scopes.size > 0 || Date.now() - late.beatAt < lateMs)) return false
-    return this.#nodes.delete(node)
+    return this.data.nodes.delete(node)
   }
 
   hold: OwnershipStore['hold'] = async (node, scopes) => {
-    const holder = this.#nodes.get(node) ?? { beatAt: Date.now(), scopes: new Set<string>() }
-    this.#nodes.set(node, holder)
+    const holder = this.data.nodes.get(node) ?? { beatAt: Date.now(), about: '', scopes: new Set<string>() }
+    this.data.nodes.set(node, holder)
     for (const scope of scopes) holder.scopes.add(scope)
   }
 
   release: OwnershipStore['release'] = async (node, scopes) => {
-    for (const scope of scopes) this.#nodes.get(node)?.scopes.delete(scope)
+    for (const scope of scopes) this.data.nodes.get(node)?.scopes.delete(scope)
   }
 
   disown: OwnershipStore['disown'] = async (node, scopes, lateMs) => {
-    const late = this.#nodes.get(node)
+    const late = this.data.nodes.get(node)
     if (late && Date.now() - late.beatAt < lateMs) return false
     if (late) late.beatAt = Number.NEGATIVE_INFINITY
     for (const scope of scopes) late?.scopes.delete(scope)
@@ -44,5 +43,5 @@ export class MemoryNodes extends MemoryMaps {
   }
 
   heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>
-    [...(this.#nodes.get(node)?.scopes ?? [])].slice(0, limit)
+    [...(this.data.nodes.get(node)?.scopes ?? [])].slice(0, limit)
 }

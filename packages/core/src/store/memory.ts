@@ -1,6 +1,6 @@
-import type { StoredValue } from '../context/context-store.js'
 import { endOfTurn } from '../turn.js'
-import { keepingStore, MemoryHistories } from './memory-history.js'
+import { MemoryData } from './memory-data.js'
+import type { Session } from './memory-data.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryNodes } from './memory-nodes.js'
 import type { OpenCall, OwnershipStore } from './ownership.js'
@@ -10,12 +10,13 @@ import type {
   CallAppended,
   CloseCall,
   Entry,
+  LogName,
   NewCall,
   OpenedCall,
   QuietEntry,
   QuietlyAppended,
   Store,
-  StoredSession,
+  StoreOptions,
   WatchListener,
   ValueChange,
 } from './store.js'
@@ -25,39 +26,41 @@ import type {
  * several `durable()` of one process may share it and behave as the nodes of one system.
  */
 export function memoryStore(): Store {
-  return new MemoryStore()
+  return new MemoryStore(new Map(), {})
 }
 
 /** How long a repeated nonce is recognised. */
 const NONCE_MS = 60_000
 const SWEEP_MS = 1_000
 
-type Session = StoredSession & {
-  expiresAt: number
-  logs: Map<string, MemoryLog>
-  openCalls: Map<string, OpenCall>
-  once: Map<string, { id: string; expiresAt: number }>
-  ended: Map<string, { id: string; expiresAt: number }>
-  /** Open calls that another request has joined. */
-  joined: Set<string>
-  values: Map<string, StoredValue>
-  lastValueVersion: number
-}
+/** The parts with names of their own; and the one without. */
+type Parts = Map<string | undefined, MemoryData>
 
 class MemoryStore extends MemoryNodes implements Store {
-  readonly #sessions = new Map<string, Session>()
-  readonly #watchers = new Map<string, Set<WatchListener>>()
-  readonly #sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
-  readonly #histories = new MemoryHistories()
-  #lastClock = 0
+  readonly #parts: Parts
+  readonly #options: StoreOptions
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor(parts: Parts, options: StoreOptions) {
+    super(getOrCreate(parts, options.name, () => new MemoryData()))
+    this.#parts = parts
+    this.#options = options
+    this.#sweeper = setInterval(() => this.data.sweep(), SWEEP_MS).unref()
+  }
+
+  open({ name = this.#options.name, keeping = this.#options.keeping }: StoreOptions): Store {
+    return new MemoryStore(this.#parts, { name, keeping })
+  }
 
   createSession: Store['createSession'] = async (session, limits) => {
     if (this.#live(session.id)) return 'created'
     if (session.principal !== undefined) {
-      const live = [...this.#sessions.keys()].filter((id) => this.#live(id)?.principal === session.principal)
+      const live = [...this.data.sessions.keys()].filter(
+        (id) => this.#live(id)?.principal === session.principal,
+      )
       if (live.length >= limits.maxPerPrincipal) return 'limit'
     }
-    this.#sessions.set(session.id, {
+    this.data.sessions.set(session.id, {
       principal: session.principal,
       label: session.label,
       version: 1,
@@ -72,6 +75,7 @@ class MemoryStore extends MemoryNodes implements Store {
       values: new Map(),
       lastValueVersion: 0,
     })
+    this.#keep(session.id, 'state', [{ id: '1', data: session.state.data }])
     return 'created'
   }
 
@@ -95,13 +99,13 @@ class MemoryStore extends MemoryNodes implements Store {
   deleteSession: Store['deleteSession'] = async (scope, principal) => {
     const session = this.#live(scope)
     if (!session || session.principal !== principal) return false
-    this.#sessions.delete(scope)
+    this.data.sessions.delete(scope)
     this.#wake(scope, 'deleted', '')
     return true
   }
 
   listSessions: Store['listSessions'] = async (cursor, limit) => {
-    const ids = [...this.#sessions.keys()].toSorted()
+    const ids = [...this.data.sessions.keys()].toSorted()
     const from = cursor === undefined ? 0 : ids.findIndex((id) => id > cursor)
     const page = from < 0 ? [] : ids.slice(from, from + limit)
     const more = from >= 0 && from + limit < ids.length
@@ -118,6 +122,7 @@ class MemoryStore extends MemoryNodes implements Store {
     const version = ++session.version
     session.state = [...session.state.filter((entry) => entry !== existing), { key, data, version }]
     session.once.set(`state:${nonce}`, { id: String(version), expiresAt: Date.now() + NONCE_MS })
+    this.#keep(scope, 'state', [{ id: String(version), data }])
     this.#wake(scope, 'state', String(version))
     return version
   }
@@ -137,6 +142,7 @@ class MemoryStore extends MemoryNodes implements Store {
     const id = log.append(data)
     log.trim(maxLength)
     session.once.set(nonce, { id, expiresAt: Date.now() + NONCE_MS })
+    this.#keep(scope, name, [{ id, data }])
     this.#wake(scope, name, id)
     return id
   }
@@ -156,16 +162,14 @@ class MemoryStore extends MemoryNodes implements Store {
     if (session && compareIds(id, session.delivered) > 0) session.delivered = id
   }
 
-  keeping: Store['keeping'] = (keeping) =>
-    keepingStore(this, (scope) => this.#live(scope), this.#histories, keeping)
-
-  history: Store['history'] = async (scope, page) => this.#histories.read(scope, page)
+  history: Store['history'] = async (scope, page) => this.data.histories.read(scope, page)
 
   forget: Store['forget'] = async (what) => {
-    const live = [...this.#sessions.keys()].filter(
+    const live = [...this.data.sessions.keys()].filter(
       (id) => 'principal' in what && this.#live(id)?.principal === what.principal,
     )
-    const scopes = 'scope' in what ? [what.scope] : new Set([...live, ...this.#histories.of(what.principal)])
+    const scopes =
+      'scope' in what ? [what.scope] : new Set([...live, ...this.data.histories.of(what.principal)])
     const forgotten = { sessions: 0, calls: 0, entries: 0 }
     for (const scope of scopes) {
       const session = this.#live(scope)
@@ -174,8 +178,8 @@ class MemoryStore extends MemoryNodes implements Store {
       )
       forgotten.sessions += session ? 1 : 0
       forgotten.calls += journals.length
-      forgotten.entries += this.#histories.forget(scope)
-      this.#sessions.delete(scope)
+      forgotten.entries += this.data.histories.forget(scope)
+      this.data.sessions.delete(scope)
       this.#wake(scope, 'deleted', '')
     }
     return forgotten
@@ -187,14 +191,15 @@ class MemoryStore extends MemoryNodes implements Store {
     const session = this.#live(call.scope)
     if (!session || session.principal !== call.principal) return { status: 'unknown' }
     session.expiresAt = Date.now() + call.ttlMs
-    const name = `call:${call.callId}`
+    const name = `call:${call.callId}` as const
     const mine = session.logs.get(name)
     if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
     const existing = sameRequest(session, call)
     if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
     if (session.openCalls.size + call.requestKeys.length > call.maxOpenCalls) return { status: 'limit' }
-    const id = `${this.#clock()}-1`
+    const id = `${this.data.clock()}-1`
     session.logs.set(name, logOf([{ id, data: call.data }]))
+    this.#keep(call.scope, name, [{ id, data: call.data }])
     for (const key of call.requestKeys) session.openCalls.set(key, { callId: call.callId, owner: call.owner })
     return { status: 'opened', id, admission: admission(session) }
   }
@@ -212,7 +217,9 @@ class MemoryStore extends MemoryNodes implements Store {
       if (close?.unlessJoined && session.joined.has(callId)) return 'conflict'
       if (compareIds(entries[0]?.id ?? last.id, log.lastId) <= 0) return 'fenced'
       if (effect && changeValue(session, effect) === 'conflict') return 'conflict'
-      log.insert(entries.map(({ id, data }) => ({ id, data })))
+      const written = entries.map(({ id, data }) => ({ id, data }))
+      log.insert(written)
+      this.#keep(scope, name, written)
     }
     if (close) {
       for (const key of close.requestKeys) {
@@ -235,6 +242,7 @@ class MemoryStore extends MemoryNodes implements Store {
     if (log.has(id)) return 'appended'
     if (compareIds(id, log.lastId) <= 0) return 'fenced'
     log.insert([{ id, data }])
+    this.#keep(scope, `call:${callId}`, [{ id, data }])
     return 'appended'
   }
 
@@ -266,23 +274,25 @@ class MemoryStore extends MemoryNodes implements Store {
     if (open.every(({ owner }) => owner === to) && log.last?.data === data) return log.last.id
     if (!open.every(({ owner }) => owner === from)) return undefined
     const [epoch] = splitId(log.lastId)
-    const id = `${Math.max(epoch + 1, this.#clock())}-1`
+    const id = `${Math.max(epoch + 1, this.data.clock())}-1`
     log.insert([{ id, data }])
+    this.#keep(scope, `call:${callId}`, [{ id, data }])
     for (const call of open) call.owner = to
     this.#wake(scope, `call:${callId}`, id)
     return id
   }
 
-  isWatched: OwnershipStore['isWatched'] = async (scope) => this.#watchers.has(scope)
+  isWatched: OwnershipStore['isWatched'] = async (scope) => this.data.watchers.has(scope)
 
   watch: Store['watch'] = async (scope, listener) => {
-    const listeners = getOrCreate(this.#watchers, scope, () => new Set())
+    const listeners = getOrCreate(this.data.watchers, scope, () => new Set())
     // The same function may watch twice; each watch ends on its own.
     const watcher: WatchListener = (topic, value) => listener(topic, value)
     listeners.add(watcher)
     return () => {
       listeners.delete(watcher)
-      if (listeners.size === 0 && this.#watchers.get(scope) === listeners) this.#watchers.delete(scope)
+      if (listeners.size === 0 && this.data.watchers.get(scope) === listeners)
+        this.data.watchers.delete(scope)
     }
   }
 
@@ -295,7 +305,7 @@ class MemoryStore extends MemoryNodes implements Store {
 
   /** Wakes in a later turn, as a network would, so that no caller relies on being woken at once. */
   #wake(scope: string, topic: string, value: string) {
-    const listeners = this.#watchers.get(scope)
+    const listeners = this.data.watchers.get(scope)
     if (!listeners) return
     setImmediate(() => {
       for (const listener of listeners) listener(topic, value)
@@ -303,26 +313,13 @@ class MemoryStore extends MemoryNodes implements Store {
   }
 
   #live(scope: string): Session | undefined {
-    const session = this.#sessions.get(scope)
-    return session && session.expiresAt > Date.now() ? session : undefined
+    return this.data.live(scope)
   }
 
-  /** Milliseconds that never stand still or go back, so that a first epoch is never used twice. */
-  #clock() {
-    this.#lastClock = Math.max(Date.now(), this.#lastClock + 1)
-    return this.#lastClock
-  }
-
-  #sweep() {
-    const now = Date.now()
-    this.#histories.sweep()
-    for (const [scope, session] of this.#sessions) {
-      if (session.expiresAt <= now) this.#sessions.delete(scope)
-      for (const [name, log] of session.logs) if (log.expired) session.logs.delete(name)
-      for (const kept of [session.once, session.ended]) {
-        for (const [key, { expiresAt }] of kept) if (expiresAt <= now) kept.delete(key)
-      }
-    }
+  /** What was just written belongs to the history as well, where one is kept. */
+  #keep(scope: string, log: LogName | 'state', entries: readonly Entry[]) {
+    const { keeping } = this.#options
+    if (keeping) this.data.histories.keep(scope, this.#live(scope)?.principal, log, entries, keeping)
   }
 }
 

@@ -10,8 +10,7 @@ export interface OwnershipStore {
   /**
    * Says that the node lives. `false`: the store did not know it (first beat, disowned, or buried): hold
    * again what is held.
-   * `about`: a line that the node says about itself, kept until it is buried. The library does not read it; it is for
-   * the tools that look into a store.
+   * `about`: a line that the node says about itself, kept until it says another one or is buried.
    */
   beat(node: string, about?: string): Promise<boolean>
   /** Every node that has beaten and was not buried, with the time since its last beat. A node that left is infinitely late. */
@@ -48,5 +47,6 @@ export interface OwnershipStore {
   isWatched(scope: string): Promise<boolean>
 }
 
-export type NodeBeat = { node: string; lateMs: number }
+/** `about`: what it last said about itself; `''` if nothing. */
+export type NodeBeat = { node: string; lateMs: number; about: string }
 export type OpenCall = { callId: string; owner: string }

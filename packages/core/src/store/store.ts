@@ -1,6 +1,6 @@
 import type { ContextStore } from '../context/context-store.js'
 import type { Entry, EntryId } from './entries.js'
-import type { HistoryStore } from './history.js'
+import type { HistoryStore, Keeping } from './history.js'
 import type { OwnershipStore } from './ownership.js'
 
 export { BEGINNING, compareIds, OLDEST, splitId } from './entries.js'
@@ -120,6 +120,13 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
    */
   appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]>
 
+  /**
+   * Another store on the same data. With `name`, on data of its own: sessions, calls, nodes and maps of one name are never
+   * seen under another one. With `keeping`, what it creates and appends is also kept in the history of its session: state
+   * entries, and the entries of all its logs. What is not given stays as it is here. Each is closed by itself.
+   */
+  open(options: StoreOptions): Store
+
   /** Whether scopes are on several servers, of which one may be away while the others answer. Default: no. */
   isSpread?(): boolean
 
@@ -145,6 +152,8 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   /** Ends watches and connections the store made itself. Connections handed to it stay open. */
   close(): Promise<void>
 }
+
+export type StoreOptions = { name?: string | undefined; keeping?: Keeping | undefined }
 
 /** `out`: messages for the standalone stream. `call:<id>:in`: the inbox of a call. `call:<id>`: its journal. */
 export type SharedLog = 'out' | `call:${string}:in`

@@ -22,7 +22,7 @@ const brief = (entries: readonly HistoryEntry[]) => entries.map(({ log, data }) 
 
 export function historyContract(create: CreateStores) {
   const stores = useStores(create)
-  const keeping = (options = {}) => stores.store.keeping({ ...KEEPING, ...options })
+  const keeping = (options = {}) => stores.store.open({ keeping: { ...KEEPING, ...options } })
   const history = async (scope: string) => brief(await stores.peer.history(scope, ALL))
 
   test('everything that is written is kept, once, in its order, and read on every node', async () => {

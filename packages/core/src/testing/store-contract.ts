@@ -4,6 +4,7 @@ import { callFenceContract } from './call-fence-contract.js'
 import { historyContract } from './history-contract.js'
 import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
+import { namesContract } from './names-contract.js'
 import { ownershipContract } from './ownership-contract.js'
 import { sessionContract } from './session-contract.js'
 import { sessionExpiryContract } from './session-expiry-contract.js'
@@ -26,5 +27,6 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('values', () => valuesContract(createStores))
     describe('maps', () => mapsContract(createStores))
     describe('histories', () => historyContract(createStores))
+    describe('names', () => namesContract(createStores))
   })
 }

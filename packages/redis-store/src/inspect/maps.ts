@@ -19,7 +19,7 @@ export class Maps {
     for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:map:{*}`)) {
       for (const key of page) {
         const place = this.#keys.describe(key)
-        if (place.kind === 'map') names.add(place.name)
+        if (place.kind === 'map') names.add(place.map)
       }
     }
     return [...names].toSorted((a, b) => (a < b ? -1 : 1))
