@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
-import type { Durable } from '../src/index.js'
+import { StoreError } from '../src/index.js'
+import type { Durable, Store } from '../src/index.js'
 import { startNodes } from './support/nodes.js'
 import { Session } from './support/session.js'
 import { STORES } from './support/stores.js'
@@ -96,5 +97,63 @@ describe.each(STORES)('health, %s', (store) => {
     expect(await call.messages()).toHaveLength(1)
     await closed
     expect(await mcp.health()).toMatchObject({ ready: false, live: false, store: { reachable: false } })
+  })
+})
+
+describe('a store that does not tell who listens', () => {
+  const hiding = (own: Store) =>
+    new Proxy(own, {
+      get: (target, name) => (name === 'isWatched' ? undefined : (Reflect.get(target, name) as unknown)),
+    })
+  const refusing = (own: Store) =>
+    new Proxy(own, {
+      get: (target, name) =>
+        name === 'isWatched'
+          ? () => Promise.reject(new StoreError('store-failed', 'NOPERM'))
+          : (Reflect.get(target, name) as unknown),
+    })
+
+  test.each([
+    ['has no way to', hiding],
+    ['refuses to', refusing],
+  ])('as it %s: the node goes by its own subscription', async (_, wrap) => {
+    await using nodes = await startNodes({ count: 1, wrap })
+    await untilReady(nodes.mcp(0))
+    expect(await nodes.mcp(0).health()).toMatchObject({ listening: true, store: { reachable: true } })
+  })
+
+  test.each([
+    ['has no way to', hiding],
+    ['refuses to', refusing],
+  ])('as it %s: a dead node is found when its lease is over', async (_, wrap) => {
+    const lease = 500
+    const lateAtClaim: number[] = []
+    const noting = (own: Store) =>
+      new Proxy(own, {
+        get: (target, name) =>
+          name === 'claimCall'
+            ? async (...args: Parameters<Store['claimCall']>) => {
+                const dead = (await target.listNodes()).find(({ node }) => node === 'dead')
+                lateAtClaim.push(dead?.lateMs ?? Number.NaN)
+                return target.claimCall(...args)
+              }
+            : (Reflect.get(target, name) as unknown),
+      })
+    const settings = { lease, heartbeat: 20, sweep: 20 }
+    await using nodes = await startNodes({ count: 1, wrap: (own) => noting(wrap(own)), settings })
+    const session = await Session.begin(nodes)
+    const store = nodes.stores[0]!
+    await store.beat('dead')
+    await store.hold('dead', [session.id])
+    const call = {
+      scope: session.id,
+      callId: 'call',
+      owner: 'dead',
+      principal: undefined,
+      requestKeys: ['k'],
+    }
+    await store.openCall({ ...call, data: 'request {"messages":[]}', ttlMs: 60_000, maxOpenCalls: 9 })
+    await waitFor(() => lateAtClaim.length > 0, { what: 'a claim' })
+    expect(lateAtClaim[0]).toBeGreaterThanOrEqual(lease)
   })
 })

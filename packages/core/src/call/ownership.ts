@@ -66,6 +66,8 @@ export class Ownership {
   #isUnsure = true
   #onLeft: () => void = () => undefined
   #toldRefused = false
+  /** By its own account. */
+  #isListening = false
   #server: string | undefined
   readonly #toldOthers = new Set<string>()
   #unwatch: Array<() => void> = []
@@ -85,7 +87,7 @@ export class Ownership {
   }
 
   start() {
-    void this.#watch(channelOf(this.node), () => undefined)
+    void this.#watch(channelOf(this.node), () => undefined).then(() => (this.#isListening = true))
     void this.#watch(NODES, () => this.#onLeft())
     void this.#repeat(
       () => this.#beatOnce(),
@@ -104,12 +106,12 @@ export class Ownership {
 
   /** How the store sees this node. Throws a `StoreError` while it is away. */
   async seen(): Promise<{ beating: boolean; listening: boolean }> {
-    const [nodes, listening] = await Promise.all([
-      this.#store.listNodes(),
-      this.#store.isWatched(channelOf(this.node)),
-    ])
+    const [nodes, isWatched] = await Promise.all([this.#store.listNodes(), this.#isWatched(this.node)])
     const own = nodes.find(({ node }) => node === this.node)
-    return { beating: own !== undefined && own.lateMs < this.#lease.lease, listening }
+    return {
+      beating: own !== undefined && own.lateMs < this.#lease.lease,
+      listening: isWatched ?? this.#isListening,
+    }
   }
 
   /** True when others would find a call of this node in the scope; else `hold` sees to that. */
@@ -279,9 +281,19 @@ export class Ownership {
     return !(await this.#isHeard(node))
   }
 
-  /** Where its channel can't be looked at now, the lease decides. */
-  #isHeard(node: string): Promise<boolean> {
-    return this.#store.isWatched(channelOf(node)).catch(() => true)
+  /** Where its channel can't be looked at, the lease decides. */
+  async #isHeard(node: string): Promise<boolean> {
+    return (await this.#isWatched(node).catch(() => true)) ?? true
+  }
+
+  /** Whether the store knows that a node listens; `undefined` where it can't tell. */
+  async #isWatched(node: string): Promise<boolean | undefined> {
+    try {
+      return await this.#store.isWatched?.(channelOf(node))
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'store-failed') return undefined
+      throw error
+    }
   }
 
   /** A part of the store may be away; the rest of the calls need not wait for it. */

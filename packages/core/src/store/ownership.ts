@@ -43,8 +43,11 @@ export interface OwnershipStore {
     claim: { from: string; to: string; data: string },
   ): Promise<EntryId | undefined>
 
-  /** True when somebody watches the scope, on any node. */
-  isWatched(scope: string): Promise<boolean>
+  /**
+   * True when somebody watches the scope, on any node. Where a store has no way to tell, or refuses to (`store-failed`), a
+   * node that was killed is found dead when its lease is over, and no sooner.
+   */
+  isWatched?(scope: string): Promise<boolean>
 }
 
 /** `about`: what it last said about itself; `''` if nothing. */
