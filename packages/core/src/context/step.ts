@@ -16,6 +16,8 @@ export interface StepOwner {
  */
 export class Step implements Receipt, Settling {
   readonly promise: Promise<unknown>
+  /** Somebody beside the handler waits for its end. */
+  isObserved = false
   /** By `performance.now()`. */
   readonly beganAt = performance.now()
   #resolve!: (value: unknown) => void
@@ -77,6 +79,14 @@ export class Step implements Receipt, Settling {
     if (!this.#settles()) return
     this.promise.catch(unheard)
     this.#reject(reason)
+  }
+
+  /**
+   * Never settles: the handler has ended, so what still waits for it is what the handler forgot. Were it to fail, that would
+   * fail with nobody to hear it, which ends the process.
+   */
+  abandon() {
+    this.#settles()
   }
 
   #settles() {

@@ -82,7 +82,9 @@ export class Steps implements StepOwner {
       this.#guardKind(step, earlier)
       const observe = this.#log.observeStep
       if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, work)
-      return quietly(observe(publicName(step.id), () => this.#perform(step, earlier, work)))
+      step.isObserved = true
+      const observed = observe(publicName(step.id), () => this.#perform(step, earlier, work))
+      return quietly(this.#unlessForgotten(observed))
     } catch (error) {
       if (this.lifetime.ended) this.warnings.tooLate(name)
       return quietly(Promise.reject(error as Error))
@@ -218,12 +220,24 @@ export class Steps implements StepOwner {
     step.joins((this.#underWay ??= this.#listen()).add(step))
   }
 
+  /** Who observes hears of the end of a step that the handler has forgotten; the handler does not, see `Step.abandon`. */
+  #unlessForgotten(observed: Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      observed.then(resolve, (error: Error) => {
+        if (!this.lifetime.ended) reject(error)
+      })
+    })
+  }
+
   #listen() {
     const underWay = new Members<Step>()
     const stopAll = () => {
       this.#order.stop()
       this.#alarms.stop()
-      for (const step of underWay) step.fail(this.lifetime.reason)
+      for (const step of underWay) {
+        if (this.lifetime.ended && !step.isObserved) step.abandon()
+        else step.fail(this.lifetime.reason)
+      }
     }
     this.lifetime.listen(stopAll)
     return underWay

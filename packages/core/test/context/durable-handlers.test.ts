@@ -2,6 +2,7 @@ import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mc
 import * as v2 from '@modelcontextprotocol/server'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
+import type { CallLog } from '../../src/context/call-log.js'
 import { DurableContext } from '../../src/context/context.js'
 import { durablePrompt, durableResource, durableTool, isDurable } from '../../src/context/durable-handlers.js'
 import { CallStoppedError, NoContextError } from '../../src/context/errors.js'
@@ -279,6 +280,32 @@ describe('when the handler has ended', () => {
     process.off('unhandledRejection', unhandled)
     expect(unhandled).not.toHaveBeenCalled()
   })
+
+  test.each([false, true])(
+    'what follows from steps that it left alone does not either; observed: %s',
+    async (isObserved) => {
+      const unhandled = vi.fn<() => void>()
+      process.on('unhandledRejection', unhandled)
+      const node = new TestCall().node()
+      const ended: string[] = []
+      const observe: CallLog['observeStep'] = (name, work) => work().finally(() => ended.push(name))
+      if (isObserved) Object.defineProperty(node, 'observeStep', { value: observe })
+      const helper = async (ctx: DurableContext) => {
+        await ctx.atLeastOnce('failing', () => Promise.reject(new Error('no')))
+      }
+      await node.run(async (ctx) => {
+        void ctx.sleep('a', 3_600_000).then(() => 'slept')
+        void ctx.atMostOnce('b', () => new Promise(() => undefined)).finally(() => undefined)
+        void ctx.state.set(1).then(() => 'set')
+        void helper(ctx)
+        await ctx.now('n')
+      })
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      process.off('unhandledRejection', unhandled)
+      expect(unhandled).not.toHaveBeenCalled()
+      expect(ended.toSorted()).toEqual(isObserved ? ['a', 'b', 'failing', 'n', 'state default'] : [])
+    },
+  )
 
   test('a wrapped handler that calls another one shares its context', async () => {
     const call = new TestCall()
