@@ -23,6 +23,10 @@ test('there is code in the README and in docs/', () => {
   expect(documents.flatMap((path) => blocksOf(path, 'ts')).length).toBeGreaterThan(20)
 })
 
+test('the server in the README is the file that is compiled', () => {
+  expect(blocksOf('README.md', 'js')).toEqual([read('examples/src/readme-server.ts')])
+})
+
 test.each(documents)('%s: every line of code stands in a file that compiles', (path) => {
   const lines = blocksOf(path, 'ts').flatMap(linesOf)
   expect(lines.filter((line) => !compiled.has(line) && !isShortImport(line))).toEqual([])
