@@ -51,13 +51,8 @@ function withoutStartMark(store: Store): Partial<Store> {
 
 /** What is appended to journals, whichever way. */
 function appendingBy(appendCall: Store['appendCall']) {
-  const appendQuietly: Store['appendQuietly'] = (entries) =>
-    Promise.all(
-      entries.map(
-        ({ scope, callId, ...entry }) =>
-          appendCall(scope, callId, [entry]) as Promise<'appended' | 'fenced' | 'gone'>,
-      ),
-    )
+  const appendQuietly: Store['appendQuietly'] = async (scope, callId, entries) =>
+    appendCall(scope, callId, entries) as Promise<'appended' | 'fenced' | 'gone'>
   return { appendCall, appendQuietly }
 }
 

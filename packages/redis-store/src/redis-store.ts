@@ -9,7 +9,6 @@ import type {
   NewCall,
   NewEntry,
   NewSession,
-  QuietEntry,
   QuietlyAppended,
 } from '@mcp-durable/core'
 import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
@@ -29,6 +28,8 @@ import { checkClient, checkOptions } from './check-options.js'
 import type { Deadline } from './deadline.js'
 import { Keys, prefixOf } from './keys.js'
 import { Ownership } from './ownership.js'
+import { QuietAppends } from './quiet-appends.js'
+import type { QuietAppend } from './quiet-appends.js'
 import type { RedisLike } from './redis-like.js'
 import * as replies from './replies.js'
 import { describeRisks } from './risks.js'
@@ -69,6 +70,7 @@ class RedisStore extends Ownership implements Store {
   readonly #options: StoreOptions
   readonly #index: SessionIndex
   readonly #subscriber: Subscriber
+  readonly #quietAppends: QuietAppends
   readonly #keeping: Keeping | undefined
 
   constructor(place: Place, options: StoreOptions) {
@@ -78,6 +80,11 @@ class RedisStore extends Ownership implements Store {
     this.#options = options
     this.#index = new SessionIndex(this.client, this.keys)
     this.#subscriber = new Subscriber(redis)
+    this.#quietAppends = new QuietAppends({
+      together: (appends) => this.#appendTogether(appends),
+      alone: (append) => this.#appendAlone(append),
+      isSpread: redis.isCluster,
+    })
     this.#keeping = options.keeping
   }
 
@@ -261,43 +268,38 @@ class RedisStore extends Ownership implements Store {
     return 'appended'
   }
 
-  /**
-   * What one journal is given is one command: else an entry could be there and one before it not, and a repetition
-   * would find that its last one was applied. The stream itself is the fence; if it refuses, the other script knows why.
-   */
-  async appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]> {
-    const inJournal = async (own: readonly QuietEntry[]) => {
-      const outcome = await this.#appendJournal(own)
-      return own.map(() => outcome)
-    }
-    if (this.#keeping) return inGroups(entries, ({ callId }) => callId, inJournal)
-    const together = (own: readonly QuietEntry[]) => this.#appendTogether(own)
-    // Journals of several sessions are in several slots of a Cluster.
-    const outcomes: (Added | QuietlyAppended)[] = this.client.isCluster
-      ? await inGroups(entries, ({ scope }) => scope, together)
-      : await together(entries)
-    for (const [place, outcome] of outcomes.entries())
-      if (outcome === 'refused') outcomes[place] = await this.#appendJournal([entries[place]!])
-    return outcomes as QuietlyAppended[]
+  /** The stream itself is the fence; if it refuses, the script of `appendCall` knows why. */
+  appendQuietly(scope: string, callId: string, entries: readonly NewEntry[]): Promise<QuietlyAppended> {
+    // A history is written for one call at a time.
+    return this.#keeping
+      ? this.#appendAlone({ scope, callId, entries })
+      : this.#quietAppends.append(scope, callId, entries)
   }
 
-  isSpread() {
-    return this.client.isCluster
-  }
-
-  async #appendTogether(entries: readonly QuietEntry[]): Promise<Added[]> {
-    const keys = entries.map(({ scope, callId }) => this.keys.log(scope, `call:${callId}`))
-    if (entries.length === 1) return [await this.client.append(keys[0]!, entries[0]!)]
+  async #appendTogether(appends: readonly QuietAppend[]): Promise<Added[]> {
+    const [first] = appends
+    if (first && appends.length === 1 && first.entries.length === 1)
+      return [await this.client.append(this.#journal(first), first.entries[0]!)]
+    const keys: string[] = []
     const args: (string | number)[] = []
-    for (const { id, data, after = 0 } of entries) args.push(id, data, after)
+    for (const append of appends) {
+      const key = this.#journal(append)
+      for (const { id, data, after = 0 } of append.entries) {
+        keys.push(key)
+        args.push(id, data, after)
+      }
+    }
     return replies.decodeQuietlyAppended(
-      entries.length,
+      keys.length,
       await this.client.run(scripts.appendQuietly, keys, args),
     )
   }
 
-  #appendJournal(entries: readonly QuietEntry[]) {
-    const [{ scope, callId }] = entries as [QuietEntry]
+  #journal({ scope, callId }: Pick<QuietAppend, 'scope' | 'callId'>) {
+    return this.keys.log(scope, `call:${callId}`)
+  }
+
+  #appendAlone({ scope, callId, entries }: Pick<QuietAppend, 'scope' | 'callId' | 'entries'>) {
     return this.appendCall(scope, callId, entries) as Promise<QuietlyAppended>
   }
 
@@ -324,26 +326,6 @@ class RedisStore extends Ownership implements Store {
   async close() {
     this.#subscriber.close()
   }
-}
-
-/** Does the work for all groups at once; what comes of it is in the order of the entries. */
-async function inGroups<Outcome>(
-  entries: readonly QuietEntry[],
-  groupOf: (entry: QuietEntry) => string,
-  work: (own: readonly QuietEntry[]) => Promise<readonly Outcome[]>,
-): Promise<Outcome[]> {
-  const groups = new Map<string, QuietEntry[]>()
-  for (const entry of entries) {
-    const own = groups.get(groupOf(entry))
-    if (own) own.push(entry)
-    else groups.set(groupOf(entry), [entry])
-  }
-  const outcomes = new Map<QuietEntry, Outcome>()
-  const run = async (own: readonly QuietEntry[]) => {
-    for (const [index, outcome] of (await work(own)).entries()) outcomes.set(own[index]!, outcome)
-  }
-  await Promise.all([...groups.values()].map(run))
-  return entries.map((entry) => outcomes.get(entry)!)
 }
 
 /** Redis takes whole milliseconds, and 0 would delete at once. */

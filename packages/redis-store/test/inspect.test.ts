@@ -53,7 +53,7 @@ test('entries say when they were written, whatever their ids are', async () => {
   const epoch = Number.parseInt(started.id, 10)
   const log = `call:${call.callId}` as const
   const quietly = { id: `${epoch}-2`, data: 'a', after: 1500 }
-  await store.appendQuietly([{ scope: session.id, callId: call.callId, ...quietly }])
+  await store.appendQuietly(session.id, call.callId, [quietly])
   await store.appendCall(session.id, call.callId, [
     { id: `${epoch}-3`, data: 'b', after: 2500 },
     { id: `${epoch}-4`, data: 'c' },

@@ -85,8 +85,9 @@ test('quiet entries that go out together are applied once each, though sent twic
       return { id: call.callId, epoch: Number(opened.id.split('-')[0]) }
     }),
   )
-  const entries = calls.map(({ id, epoch }) => ({ scope, callId: id, id: `${epoch}-2`, data: 'step' }))
-  const appended = await twice(() => store.appendQuietly(entries))
+  const append = ({ id, epoch }: { id: string; epoch: number }) =>
+    store.appendQuietly(scope, id, [{ id: `${epoch}-2`, data: 'step' }])
+  const appended = await twice(() => Promise.all(calls.map(append)))
   expect(appended).toEqual(calls.map(() => 'appended'))
   for (const { id } of calls) {
     const journal = await store.read(scope, `call:${id}`, BEGINNING, 10)

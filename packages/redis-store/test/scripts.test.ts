@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { Store } from '@mcp-durable/core'
 import { redisStore } from '@mcp-durable/redis-store'
 import { expect, test } from 'vitest'
 import { startRedis } from '../../../test-support/index.js'
@@ -80,20 +81,26 @@ test('quiet entries that come together are one command, and one for each call wh
   await store.createSession(newSession({ id: scope }), LIMITS)
   const calls = Array.from({ length: 50 }, () => newCall(scope))
   const openings = await Promise.all(calls.map((call) => store.openCall(call)))
-  const entriesFrom = (seq: number) =>
-    openings.flatMap((opening, n) => {
-      if (opening.status !== 'opened') throw new Error(opening.status)
-      const ids = [seq, seq + 1].map((at) => opening.id.replace(/1$/, String(at)))
-      return ids.map((id) => ({ scope, callId: calls[n]?.callId ?? '', id, data: 'x' }))
-    })
+  const append = (to: Store, seq: number) =>
+    Promise.all(
+      openings.map((opening, n) => {
+        if (opening.status !== 'opened') throw new Error(opening.status)
+        const ids = [seq, seq + 1].map((at) => opening.id.replace(/1$/, String(at)))
+        return to.appendQuietly(
+          scope,
+          calls[n]!.callId,
+          ids.map((id) => ({ id, data: 'x' })),
+        )
+      }),
+    )
   // The first time, the scripts are new to the server.
-  await store.appendQuietly(entriesFrom(2))
-  await keeping.appendQuietly(entriesFrom(4))
+  await append(store, 2)
+  await append(keeping, 4)
   sent.length = 0
-  expect(new Set(await store.appendQuietly(entriesFrom(6)))).toEqual(new Set(['appended']))
+  expect(new Set(await append(store, 6))).toEqual(new Set(['appended']))
   expect(sent).toHaveLength(1)
   sent.length = 0
-  expect(new Set(await keeping.appendQuietly(entriesFrom(8)))).toEqual(new Set(['appended']))
+  expect(new Set(await append(keeping, 8))).toEqual(new Set(['appended']))
   expect(sent).toHaveLength(calls.length)
   await store.close()
 })

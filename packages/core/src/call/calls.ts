@@ -10,7 +10,6 @@ import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
 import { EarlierRuns } from './earlier-runs.js'
 import type { Claimed, Ownership } from './ownership.js'
-import { QuietAppends } from './quiet-appends.js'
 import { encodeRecord } from './record.js'
 import type { BegunHandler, RecordedRequest } from './record.js'
 
@@ -53,12 +52,12 @@ export class Calls {
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
-    services: Omit<CallServices, 'quietAppends'>,
+    services: CallServices,
     ownership: Ownership,
     limits: { sessionTtl: number; maxOpenCalls: number },
     run: (unrun: Claimed) => void,
   ) {
-    this.#services = { ...services, quietAppends: new QuietAppends(services.store) }
+    this.#services = services
     this.#ownership = ownership
     this.#limits = limits
     this.#run = run

@@ -3,9 +3,8 @@ import { DurableError } from '../errors.js'
 import { begun, repeatWhileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { CallAppended, CloseCall, EntryId, QuietEntry, Store } from '../store/store.js'
+import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
-import type { QuietAppends } from './quiet-appends.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord, RecordKind } from './record.js'
 
@@ -38,17 +37,15 @@ export type JournalStart = {
   onClosed: () => void
 }
 
-export type JournalServices = { store: Store; quietAppends: QuietAppends; watcher: Watcher }
+export type JournalServices = { store: Store; watcher: Watcher }
 
 /** What a handler may say before what it has said is written: as many messages, of as many characters. */
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
 
 /** A record on its way. A class: V8 puts object literals that often live long among the old objects at once, where they keep new ones alive. */
-class Writing implements QuietEntry {
+class Writing implements NewEntry {
   constructor(
-    readonly scope: string,
-    readonly callId: string,
     readonly id: EntryId,
     readonly data: string,
     readonly after: number,
@@ -77,7 +74,6 @@ class Writing implements QuietEntry {
  */
 export class Journal {
   readonly #store: Store
-  readonly #quietAppends: QuietAppends
   readonly #watcher: Watcher
   readonly #at: JournalStart
   readonly #epoch: number
@@ -91,9 +87,8 @@ export class Journal {
   #closed = false
   #lost: Error | undefined
 
-  constructor({ store, quietAppends, watcher }: JournalServices, at: JournalStart) {
+  constructor({ store, watcher }: JournalServices, at: JournalStart) {
     this.#store = store
-    this.#quietAppends = quietAppends
     this.#watcher = watcher
     this.#at = at
     this.#told = at.id
@@ -117,9 +112,8 @@ export class Journal {
     if (!this.open) return receipt.reject(this.#lost ?? new JournalClosedError())
     const id = `${this.#epoch}-${++this.#seq}`
     const after = Math.round(performance.now() - this.#beganAt)
-    const { scope, callId } = this.#at
     const data = encodeRecord(record)
-    const writing = new Writing(scope, callId, id, data, after, record.kind, effect, receipt)
+    const writing = new Writing(id, data, after, record.kind, effect, receipt)
     if (writing.closes) this.#closed = true
     if (this.#writing.length > 0) this.#waiting.push(writing)
     else this.#send([writing])
@@ -136,16 +130,13 @@ export class Journal {
 
   #send(batch: readonly Writing[]) {
     this.#writing = batch
-    if (batch.every(({ isQuiet }) => isQuiet)) this.#quietAppends.append(batch, this.#firstTry)
-    else this.#append().then(this.#firstTry.resolve, this.#firstTry.reject)
+    const sent = batch.every(({ isQuiet }) => isQuiet) ? this.#appendQuietly(batch) : this.#append()
+    sent.then(this.#onOutcome, this.#onFirstFailure)
   }
 
-  readonly #firstTry = {
-    resolve: (outcome: CallAppended) => this.#onOutcome(outcome),
-    reject: (failure: unknown) => {
-      const again = repeatWhileStoreFails(() => this.#append(), failure, this.#at.abandoned)
-      again.then(this.#onOutcome, this.#onFailure)
-    },
+  readonly #onFirstFailure = (failure: unknown) => {
+    const again = repeatWhileStoreFails(() => this.#append(), failure, this.#at.abandoned)
+    again.then(this.#onOutcome, this.#onFailure)
   }
 
   readonly #onOutcome = (outcome: CallAppended) => {
@@ -179,6 +170,11 @@ export class Journal {
   #nextBatch() {
     const next = this.#waiting.findIndex(({ effect }) => effect)
     return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
+  }
+
+  #appendQuietly(batch: readonly Writing[]): Promise<CallAppended> {
+    const { scope, callId } = this.#at
+    return begun(() => this.#store.appendQuietly(scope, callId, batch))
   }
 
   #append(): Promise<CallAppended> {

@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.js'
-import type { QuietEntry, QuietlyAppended, Store } from '../store/store.js'
+import type { Store } from '../store/store.js'
 import type { Events } from './events.js'
 
 type Operation = (...args: unknown[]) => unknown
@@ -19,22 +19,11 @@ export function observedStore(
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function') return member
       const run: Operation = (...args) => Reflect.apply(member, target, args) as unknown
-      const made =
-        name === 'close' || name === 'isSpread' ? run : observe(String(name), run, operation, fenced)
+      const made = name === 'close' ? run : observe(String(name), run, operation, fenced)
       observed.set(name, made)
       return made
     },
   })
-}
-
-function tellRefused(
-  entries: readonly QuietEntry[],
-  outcomes: readonly QuietlyAppended[],
-  fenced: Tell<'fenced'>,
-) {
-  for (const [place, { scope, callId }] of entries.entries()) {
-    if (outcomes[place] === 'fenced') fenced?.({ sessionId: scope, callId })
-  }
 }
 
 function observe(
@@ -51,7 +40,6 @@ function observe(
       const outcome = await run(...args)
       tell(undefined)
       if (outcome === 'fenced') fenced?.({ sessionId: String(args[0]), callId: String(args[1]) })
-      if (name === 'appendQuietly') tellRefused(args[0] as QuietEntry[], outcome as QuietlyAppended[], fenced)
       return outcome
     } catch (error) {
       tell(error instanceof StoreError ? error.code : 'unknown')

@@ -13,7 +13,6 @@ import type {
   LogName,
   NewCall,
   OpenedCall,
-  QuietEntry,
   QuietlyAppended,
   Store,
   StoreOptions,
@@ -233,10 +232,12 @@ class MemoryStore extends MemoryNodes implements Store {
     return 'appended'
   }
 
-  appendQuietly: Store['appendQuietly'] = (entries) =>
-    answer(entries.map((entry) => this.#appendQuietly(entry)))
+  appendQuietly: Store['appendQuietly'] = (scope, callId, entries) => {
+    const outcomes = entries.map((entry) => this.#appendQuietly(scope, callId, entry))
+    return answer(outcomes.find((outcome) => outcome !== 'appended') ?? 'appended')
+  }
 
-  #appendQuietly({ scope, callId, id, data }: QuietEntry): QuietlyAppended {
+  #appendQuietly(scope: string, callId: string, { id, data }: Entry): QuietlyAppended {
     const log = this.#live(scope)?.logs.get(`call:${callId}`)
     if (!log || log.expired) return 'gone'
     if (log.has(id)) return 'appended'

@@ -114,11 +114,11 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   ): Promise<CallAppended>
 
   /**
-   * Appends entries that no reader of a journal waits for, of as many calls as there are, as `appendCall` does; wakes
-   * nobody. Those of one call are ascending, and none of them is there without those before it. What becomes of one
-   * call's does not depend on the others. Answers in their order.
+   * Appends to a journal as `appendCall` does, for entries that no reader waits for: wakes nobody. None of them is there
+   * without those before it. A store may send what comes at once for several calls together; what becomes of one call's
+   * does not depend on the others.
    */
-  appendQuietly(entries: readonly QuietEntry[]): Promise<QuietlyAppended[]>
+  appendQuietly(scope: string, callId: string, entries: readonly NewEntry[]): Promise<QuietlyAppended>
 
   /**
    * Another store on the same data. With `name`, on data of its own: sessions, calls, nodes and maps of one name are never
@@ -126,9 +126,6 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
    * entries, and the entries of all its logs. What is not given stays as it is here. Each is closed by itself.
    */
   open(options: StoreOptions): Store
-
-  /** Whether scopes are on several servers, of which one may be away while the others answer. Default: no. */
-  isSpread?(): boolean
 
   /** Ids of open calls that have a request key beginning with `prefix`. */
   findCalls(scope: string, prefix: string): Promise<string[]>
@@ -219,8 +216,6 @@ export type ValueChange = {
  * into a store, and not read by the library.
  */
 export type NewEntry = Entry & { after?: number }
-/** An entry, and the call whose journal it is for. */
-export type QuietEntry = NewEntry & { scope: string; callId: string }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number

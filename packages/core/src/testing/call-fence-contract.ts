@@ -54,15 +54,15 @@ export function callFenceContract(create: CreateStores) {
   test('quiet entries that come together each have an outcome of their own', async () => {
     const { store, peer, scope, mine, theirs, call } = await start()
     const others = await Promise.all(Array.from({ length: 300 }, () => open(store, scope)))
-    await store.appendQuietly([{ scope, callId: call.callId, ...mine(2) }])
+    await store.appendQuietly(scope, call.callId, [mine(2)])
     await peer.appendCall(scope, call.callId, [theirs(1)])
-    const entry = (callId: string, id: string) => ({ scope, callId, id, data: callId })
-    const outcomes: string[] = await store.appendQuietly([
-      entry('nobody', mine(2).id),
-      ...others.slice(0, 150).map(({ callId, epoch }) => entry(callId, `${epoch}-2`)),
-      entry(call.callId, mine(3).id),
-      entry(call.callId, mine(2).id),
-      ...others.slice(150).map(({ callId, epoch }) => entry(callId, `${epoch}-2`)),
+    const append = (callId: string, id: string) => store.appendQuietly(scope, callId, [{ id, data: callId }])
+    const outcomes: string[] = await Promise.all([
+      append('nobody', mine(2).id),
+      ...others.slice(0, 150).map(({ callId, epoch }) => append(callId, `${epoch}-2`)),
+      append(call.callId, mine(3).id),
+      append(call.callId, mine(2).id),
+      ...others.slice(150).map(({ callId, epoch }) => append(callId, `${epoch}-2`)),
     ])
     expect(outcomes.splice(0, 1)).toEqual(['gone'])
     expect(outcomes.splice(150, 2)).toEqual(['fenced', 'appended'])
@@ -73,8 +73,8 @@ export function callFenceContract(create: CreateStores) {
 
   test('a quiet entry is fenced, repeated and refused like any other', async () => {
     const { store, peer, scope, call, mine, theirs } = await start()
-    const quietly = async (owner: typeof store, entry: ReturnType<typeof mine>) =>
-      (await owner.appendQuietly([{ scope, callId: call.callId, ...entry }]))[0]
+    const quietly = (owner: typeof store, ...entries: ReturnType<typeof mine>[]) =>
+      owner.appendQuietly(scope, call.callId, entries)
     expect(await quietly(store, mine(2))).toBe('appended')
     expect(await quietly(store, mine(2)), 'once more').toBe('appended')
     expect(await quietly(peer, theirs(1))).toBe('appended')

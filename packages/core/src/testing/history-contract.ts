@@ -38,8 +38,8 @@ export function historyContract(create: CreateStores) {
     const log = `call:${callId}` as const
     const epoch = (await store.read(scope, log, '-', 1))?.[0]?.id.split('-')[0]
     await store.append(scope, `${log}:in`, 'answer', once())
-    const quiet = [{ scope, callId, id: `${epoch}-2`, data: 'step' }]
-    for (let n = 0; n < 2; n++) await store.appendQuietly(quiet)
+    const quiet = [{ id: `${epoch}-2`, data: 'step' }]
+    for (let n = 0; n < 2; n++) await store.appendQuietly(scope, callId, quiet)
     const claim = { from: 'node-1', to: 'node-2', data: 'claim' }
     const claimed = await store.claimCall(scope, callId, claim)
     await store.claimCall(scope, callId, claim)

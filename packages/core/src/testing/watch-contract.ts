@@ -59,7 +59,7 @@ export function watchContract(create: CreateStores) {
     const call = await open(store, scope)
     const [here, there] = [await listen(store, scope), await listen(peer, scope)]
     const [quiet, loud] = [`${call.epoch}-2`, `${call.epoch}-3`]
-    await store.appendQuietly([{ scope, callId: call.callId, id: quiet, data: 'step' }])
+    await store.appendQuietly(scope, call.callId, [{ id: quiet, data: 'step' }])
     await store.appendCall(scope, call.callId, [{ id: loud, data: 'message' }])
     for (const ears of [here, there]) {
       await ears.until(call.log, loud)

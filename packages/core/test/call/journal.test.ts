@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import { Journal, JournalClosedError, JournalLostError } from '../../src/call/journal.js'
-import { QuietAppends } from '../../src/call/quiet-appends.js'
 import type { CallRecord } from '../../src/call/record.js'
 import { StoreError } from '../../src/index.js'
 import type { CloseCall, Entry, Store } from '../../src/index.js'
@@ -32,10 +31,10 @@ function open() {
           outcome instanceof Error ? reject(outcome) : resolve(outcome)
         appends.push({ entries, close, effect, answer })
       }),
-    appendQuietly: (entries) =>
+    appendQuietly: (_scope, _callId, entries) =>
       new Promise((resolve, reject) => {
         const answer = (outcome: Outcome | Error) =>
-          outcome instanceof Error ? reject(outcome) : resolve(entries.map(() => outcome as 'appended'))
+          outcome instanceof Error ? reject(outcome) : resolve(outcome as 'appended')
         appends.push({ entries, close: undefined, effect: undefined, answer })
       }),
     watch: async () => () => undefined,
@@ -54,7 +53,7 @@ function open() {
     onLost: () => void told.push('lost'),
     onClosed: () => void told.push('closed'),
   }
-  const journal = new Journal({ store, quietAppends: new QuietAppends(store), watcher }, at)
+  const journal = new Journal({ store, watcher }, at)
   const acknowledged: number[] = []
   const append = (n: number) => {
     const appended = journal.append(message(n))

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest'
 import { Journal } from '../../src/call/journal.js'
 import type { JournalServices } from '../../src/call/journal.js'
-import { QuietAppends } from '../../src/call/quiet-appends.js'
 import { encodeRecord, isShown, splitRecord } from '../../src/call/record.js'
 import type { CallRecord } from '../../src/call/record.js'
 import { StoreError } from '../../src/index.js'
@@ -132,7 +131,7 @@ async function expectOneTruth(kind: StoreKind, seed: number) {
   const late: Promise<unknown>[] = []
   const node = (): JournalServices => {
     const store = unsteady(storage.forNode(), random, late)
-    return { store, quietAppends: new QuietAppends(store), watcher: new Watcher(store) }
+    return { store, watcher: new Watcher(store) }
   }
   const nodes = [node(), node(), node()]
   const readers = nodes.map((each, index) =>

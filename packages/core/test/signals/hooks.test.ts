@@ -112,8 +112,8 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     await nodes.world.happened.until('started g')
     const [callId = ''] = await nodes.stores[0]!.findCalls(session.id, '')
     // Quietly: this node is not woken, and finds out when it writes.
-    const entry = { scope: session.id, callId, id: `${Date.now() + 100_000}-1`, data: 'claim {}' }
-    await nodes.stores[0]!.appendQuietly([entry])
+    const entry = { id: `${Date.now() + 100_000}-1`, data: 'claim {}' }
+    await nodes.stores[0]!.appendQuietly(session.id, callId, [entry])
     nodes.world.gates.open('g')
     expect(await heard.until('fenced')).toEqual({ sessionId: session.id, callId })
     expect(await heard.until('call', { name: 'deaf' })).toMatchObject({ outcome: 'moved' })

@@ -79,8 +79,8 @@ describe.each(STORES)('metrics, %s', (store) => {
     await using _ = await session.call('deaf', { gate: 'd' }, { node: 1 })
     await nodes.world.happened.until('started d')
     const [callId = ''] = await nodes.stores[1]!.findCalls(session.id, '')
-    const entry = { scope: session.id, callId, id: `${Date.now() + 100_000}-1`, data: 'claim {}' }
-    await nodes.stores[1]!.appendQuietly([entry])
+    const entry = { id: `${Date.now() + 100_000}-1`, data: 'claim {}' }
+    await nodes.stores[1]!.appendQuietly(session.id, callId, [entry])
     nodes.world.gates.open('d')
     await count('fenced_writes', 1)
   })
