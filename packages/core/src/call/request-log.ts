@@ -75,7 +75,8 @@ export class RequestLog implements CallLog {
 
   endedSteps(): readonly string[] {
     if (!(this.target instanceof Call)) return []
-    return endedOf(this.#ownSteps(this.target.stepRecords))
+    const { stepRecords } = this.target
+    return endedOf(this.#prefix === '' ? stepRecords : this.#ownSteps(stepRecords))
   }
 
   *#ownSteps(steps: Iterable<StepRecord>) {

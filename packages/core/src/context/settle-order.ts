@@ -79,13 +79,9 @@ export class SettleOrder {
   #ask() {
     if (this.#isAsked || this.#isStopped) return
     this.#isAsked = true
-    queueMicrotask(this.#soon)
-  }
-
-  /** A tick comes after all microtasks. Where more is recorded, what follows from a settlement gets a whole turn. */
-  readonly #soon = () => {
+    // Where more is recorded, what follows from a settlement gets a whole turn.
     if (this.#begun.size > 1) setImmediate(this.#settleNext)
-    else process.nextTick(this.#settleNext)
+    else afterMicrotasks(this.#settleNext)
   }
 
   readonly #settleNext = () => {
@@ -126,4 +122,19 @@ export class SettleOrder {
     while (this.#next < this.#recorded.length && !this.#begun.has(this.#recorded[this.#next]!)) this.#next++
     this.#ask()
   }
+}
+
+let waiting: Array<() => void> = []
+
+/** Calls `action` when all microtasks have run, those of now and what they lead to: ticks come between. One tick is for all calls. */
+function afterMicrotasks(action: () => void) {
+  if (waiting.push(action) === 1) queueMicrotask(tickSoon)
+}
+
+const tickSoon = () => process.nextTick(callAll)
+
+function callAll() {
+  const actions = waiting
+  waiting = []
+  for (const action of actions) action()
 }
