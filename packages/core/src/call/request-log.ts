@@ -14,7 +14,14 @@ import type { DispatchTarget } from './call.js'
 
 /** What the handler's side of a request knows of its client. */
 export type Client = { readonly capabilities: Record<string, unknown>; readonly logLevel: string | undefined }
-export type Dispatched = { id: string; scope: string; request: JsonRpcRequest; target: DispatchTarget }
+export type Dispatched = {
+  id: string
+  scope: string
+  request: JsonRpcRequest
+  target: DispatchTarget
+  /** Whether the server object here has what is asked for; `undefined`: that can't be seen. */
+  isRegistered: boolean | undefined
+}
 
 /** What the handler of one dispatched request sees of its call; the members of a batch don't see each other. */
 export class RequestLog implements CallLog {
@@ -27,10 +34,16 @@ export class RequestLog implements CallLog {
   readonly #client: Client
   readonly #logger: Logger
   readonly #prefix: string
+  readonly #isRegistered: boolean | undefined
   readonly stop = new LazyAbort()
   #stopped: string | undefined
 
-  constructor({ id, scope, request, target }: Dispatched, client: Client, { step }: Signals, logger: Logger) {
+  constructor(
+    { id, scope, request, target, isRegistered }: Dispatched,
+    client: Client,
+    { step }: Signals,
+    logger: Logger,
+  ) {
     this.callId = id
     this.scope = scope
     this.request = request
@@ -38,6 +51,7 @@ export class RequestLog implements CallLog {
     this.target = target
     this.#client = client
     this.#logger = logger
+    this.#isRegistered = isRegistered
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
     this.observeStep = step && this.#observeBy(step)
   }
@@ -45,7 +59,9 @@ export class RequestLog implements CallLog {
   /** This run, as hooks and telemetry know it. */
   get run(): Run {
     const { callId, scope, request, attempt } = this
-    return { sessionId: scope, callId, method: request.method, name: targetOf(request), attempt }
+    const { method } = request
+    const isRegistered = this.#isRegistered
+    return { sessionId: scope, callId, method, name: targetOf(request), isRegistered, attempt }
   }
 
   get clientCapabilities() {

@@ -40,7 +40,10 @@ const MAX_PAGES = 100
 export type StateMessage = { version: number; message: JsonRpcMessage }
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
 type RegisteredTool = { handler?: unknown; callback?: unknown; annotations?: RecoveredTool['annotations'] }
-type RegistersTools = { _registeredTools?: Record<string, RegisteredTool | undefined> }
+type RegistersTools = {
+  _registeredTools?: Record<string, RegisteredTool | undefined>
+  _registeredPrompts?: object
+}
 
 export type ResponseFilter = (request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>
 type Dispatch = {
@@ -152,7 +155,8 @@ export class Host implements CallHost {
     this.#client.observe(request)
     const { store, logger, signals, validateEffects } = this.#services
     const scope = this.#transport.sessionId
-    const log = new RequestLog({ id: dispatchId, scope, request, target }, this.#client, signals, logger)
+    const dispatched = { id: dispatchId, scope, request, target, isRegistered: this.#hasTarget(request) }
+    const log = new RequestLog(dispatched, this.#client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
@@ -272,6 +276,13 @@ export class Host implements CallHost {
   /** Both majors keep registered tools under this name. If one does not, and behind HTTP, tools are only seen in the list. */
   get #tools() {
     return (this.#server as RegistersTools)._registeredTools
+  }
+
+  /** Whether there is the tool or prompt that is asked for. */
+  #hasTarget({ method, params }: JsonRpcRequest): boolean | undefined {
+    const { _registeredTools, _registeredPrompts } = this.#server as RegistersTools
+    const registered = method === 'tools/call' ? _registeredTools : _registeredPrompts
+    return registered && Object.hasOwn(registered, String(params?.['name']))
   }
 
   #registered(name: string): RegisteredTool | undefined {

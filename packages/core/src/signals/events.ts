@@ -54,6 +54,8 @@ export type Run = {
   method: string
   /** The name of the tool or prompt. The client chose it: it need not exist. */
   name: string | undefined
+  /** Whether the server object here has that tool or prompt; `undefined` where that can't be seen, as behind `handler` and `upstream`. */
+  isRegistered?: boolean | undefined
   /** 1, and one more with each takeover. */
   attempt: number
 }

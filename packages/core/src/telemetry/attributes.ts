@@ -22,13 +22,14 @@ const OTHER = '_OTHER'
 const MOST_NAMES = 200
 const MOST_CHARS = 100
 
-/** Names that others make up, as values of an attribute of metrics: so many and no more, since each is kept for ever. */
+/** Names as values of an attribute of metrics: so many and no more, since each is kept for ever. */
 export class Names {
   readonly #known = new Set<string>()
 
-  of(name: string): string {
+  /** `exists`: nobody has made it up. */
+  of(name: string, exists = true): string {
     if (this.#known.has(name)) return name
-    if (this.#known.size >= MOST_NAMES || name.length > MOST_CHARS) return OTHER
+    if (!exists || this.#known.size >= MOST_NAMES || name.length > MOST_CHARS) return OTHER
     this.#known.add(name)
     return name
   }

@@ -1,5 +1,5 @@
 import type { Histogram, Meter } from '@opentelemetry/api'
-import type { Hooks } from '../signals/events.js'
+import type { Events, Hooks } from '../signals/events.js'
 import type { Holdings } from '../signals/telemetry.js'
 import { attributesOf, endAttributes, methodOf, Names } from './attributes.js'
 
@@ -12,7 +12,9 @@ export function countingHooks(meter: Meter): Hooks {
   const tools = new Names()
   const prompts = new Names()
   const steps = new Names()
-  const nameOf = (method: string, name: string) => (method === 'tools/call' ? tools : prompts).of(name)
+  // What ran well is there; made-up names would take the places of others.
+  const nameOf = ({ method, name, isRegistered, outcome }: Events['call']) =>
+    (method === 'tools/call' ? tools : prompts).of(name ?? '', isRegistered ?? outcome === 'ok')
   const calls = seconds(meter, 'mcp.server.operation.duration', 'MCP requests that were run', CALL_BOUNDS)
   const stepTimes = seconds(meter, 'mcp_durable.step.duration', 'Steps of durable handlers', CALL_BOUNDS)
   const rebuilds = seconds(meter, 'mcp_durable.rebuild.duration', 'Server objects made again', CALL_BOUNDS)
@@ -23,8 +25,9 @@ export function countingHooks(meter: Meter): Hooks {
     description: 'Events that clients had missed when they came back',
   })
   return {
-    call: ({ method, name, outcome, errorCode, durationMs }) => {
-      const target = name === undefined ? undefined : nameOf(method, name)
+    call: (call) => {
+      const { method, name, outcome, errorCode, durationMs } = call
+      const target = name === undefined ? undefined : nameOf(call)
       calls.record(durationMs / 1000, {
         ...attributesOf(methodOf(method), target),
         ...endAttributes({ outcome, errorCode }),

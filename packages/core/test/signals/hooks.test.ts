@@ -18,7 +18,14 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     const session = await Session.begin(nodes)
     const run = { sessionId: session.id, attempt: 1 }
     expect(await session.result('echo', { text: 'hi' })).toBe('hi')
-    const ok = { ...run, method: 'tools/call', name: 'echo', outcome: 'ok', errorCode: undefined }
+    const ok = {
+      ...run,
+      method: 'tools/call',
+      name: 'echo',
+      outcome: 'ok',
+      errorCode: undefined,
+      isRegistered: true,
+    }
     const { callId, durationMs, ...rest } = await heard.until('call', { name: 'echo' })
     expect(rest).toEqual(ok)
     expect(durationMs).toBeGreaterThan(0)
@@ -129,7 +136,7 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     await using nodes = await startNodes({ store, count: 1, settings: { server, on: heard.on } })
     const session = await Session.begin(nodes)
     await session.result('work', { text: 'x' })
-    const run = { sessionId: session.id, method: 'tools/call', name: 'work', attempt: 1 }
+    const run = { sessionId: session.id, method: 'tools/call', name: 'work', attempt: 1, isRegistered: true }
     expect(heard.all('step')).toMatchObject([
       { ...run, step: 'look up', outcome: 'done' },
       { ...run, step: 'charge', outcome: 'failed' },
