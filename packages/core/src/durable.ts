@@ -8,6 +8,7 @@ import { handle } from './http/handler.js'
 import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
+import { LimitLog } from './http/limit-log.js'
 import { identifyBy } from './http/principal.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
@@ -131,6 +132,7 @@ class Node implements Durable {
       streams,
       settings,
       logger,
+      limitLog: new LimitLog(logger),
       signals,
       isBusy,
       identify: identifyBy(options.principal, logger),

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Durable } from '../durable.js'
 import { BODY_TAKEN } from '../http/body.js'
+import { randomId } from '../ids.js'
 import type { AuthInfo } from '../options.js'
 
 /** Mounts the server in Hono: `app.use('/mcp', hono(mcp))`. Auth info is what an earlier middleware `c.set('auth', …)`. */
@@ -12,9 +13,11 @@ export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {
     const { outgoing } = (context.env ?? {}) as { outgoing?: ServerResponse }
     const options = { authInfo, outgoing }
     const { raw } = context.req
-    if (!raw.bodyUsed) return mcp.fetch(raw, options)
-    // An earlier middleware has read the body; Hono has kept it.
-    const parsedBody = await context.req.text().catch(() => BODY_TAKEN)
-    return mcp.fetch(raw, { ...options, parsedBody })
+    // An earlier middleware may have read the body; Hono has kept it.
+    const parsedBody = raw.bodyUsed ? await context.req.text().catch(() => BODY_TAKEN) : undefined
+    const response = await mcp.fetch(raw, { ...options, parsedBody })
+    // To make a tag, Hono's `etag()` would read the stream to its end, and nothing would come before.
+    if (raw.method === 'GET' && response.status === 200) response.headers.set('etag', `"${randomId()}"`)
+    return response
   }
 }

@@ -7,6 +7,7 @@ import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
 import type { Outgoing } from './event-stream.js'
+import type { LimitLog } from './limit-log.js'
 import type { Identify } from './principal.js'
 import type { Streams } from './streams.js'
 
@@ -28,6 +29,7 @@ export type HttpServices = {
   streams: Streams
   settings: Settings
   logger: Logger
+  limitLog: LimitLog
   signals: Signals
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean

@@ -27,7 +27,9 @@ export async function handle(
     exchange.principal = principal instanceof Promise ? await principal : principal
     return await route(exchange)
   } catch (error) {
-    return refusalFor(error, services.logger).toResponse(exchange.requestId)
+    const refusal = refusalFor(error, services.logger)
+    if (refusal.status === 429) services.limitLog.refused(refusal.message)
+    return refusal.toResponse(exchange.requestId)
   }
 }
 

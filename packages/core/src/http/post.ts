@@ -54,7 +54,7 @@ async function beginSession(
     throw refuse.invalidRequest('initialize begins a session; send it without Mcp-Session-Id')
   if (JSON.stringify(initialize).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
-  if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may')
+  if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may', false)
   if (outcome.status === 'refused') return answered(outcome.response)
   return json(outcome.response, 200, { 'mcp-session-id': outcome.mcpSessionId })
 }
@@ -68,7 +68,7 @@ async function takeOneWay(exchange: Exchange, sessionId: string, messages: reado
     if (!isNotification(message)) continue
     const taken = await sessions.notification(sessionId, message, extraOf(exchange))
     if (taken === 'unknown') throw refuse.sessionNotFound()
-    if (taken === 'limit') throw refuse.tooMany('this session keeps as much state as it may')
+    if (taken === 'limit') throw refuse.tooMany('this session keeps as much state as it may', false)
   }
 }
 

@@ -59,8 +59,14 @@ export const refuse = {
       'Unsupported Media Type: send the body without Content-Encoding; compressed bodies are not read',
       { 'accept-encoding': 'identity' },
     ),
-  tooMany: (what: string) =>
-    new Refusal(429, ErrorCode.refused, `Too Many Requests: ${what}`, { 'retry-after': RETRY_AFTER_SECONDS }),
+  /** `passes`: there may be room in a moment, without anybody making it. */
+  tooMany: (what: string, passes = true) =>
+    new Refusal(
+      429,
+      ErrorCode.refused,
+      `Too Many Requests: ${what}`,
+      passes ? { 'retry-after': RETRY_AFTER_SECONDS } : {},
+    ),
   unavailable: (message: string) =>
     new Refusal(503, ErrorCode.refused, `Service Unavailable: ${message}`, {
       'retry-after': RETRY_AFTER_SECONDS,

@@ -1,12 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { expectJson, expectRefused, initialize, Session } from '../support/session.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const wait = (gate: string) => ({ name: 'wait', arguments: { gate } })
 
-async function expectTooMany(response: Response) {
-  expect(response.headers.get('retry-after')).toBe('1')
+/** `passes`: there may be room soon. Else a client would only ask again and again. */
+async function expectTooMany(response: Response, passes = true) {
+  expect(response.headers.get('retry-after')).toBe(passes ? '1' : null)
   await expectRefused(response, 429, -32000)
 }
 
@@ -81,12 +82,12 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
       await Session.begin(nodes, { who: 'alice/1' }),
       await Session.begin(nodes, { who: 'alice/2', node: 1 }),
     ]
-    for (const node of [0, 1]) await expectTooMany(await initialize(nodes, { who: 'alice/3', node }))
+    for (const node of [0, 1]) await expectTooMany(await initialize(nodes, { who: 'alice/3', node }), false)
     await Session.begin(nodes, { who: 'bob/1' })
     for (let n = 0; n < 4; n++) await Session.begin(nodes)
     await sessions[0]?.delete({ node: 1 })
     await Session.begin(nodes, { who: 'alice/3' })
-    await expectTooMany(await initialize(nodes, { who: 'alice/4' }))
+    await expectTooMany(await initialize(nodes, { who: 'alice/4' }), false)
   })
 
   test('state of a session', async () => {
@@ -98,8 +99,33 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
     for (const uri of ['test://1', 'test://2', 'test://1'])
       expect(await subscribe(uri)).toHaveProperty('result')
     for (const node of [0, 1]) expect(await subscribe('test://3', node)).toHaveProperty('error')
-    await expectTooMany(await session.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }))
+    await expectTooMany(
+      await session.post({ jsonrpc: '2.0', method: 'notifications/roots/list_changed' }),
+      false,
+    )
     expect(await session.result('touch', { uri: 'test://1' }, { node: 1 })).toBe('updated')
     expect(await subscribe('test://2', 1)).toHaveProperty('result')
   })
+})
+
+test('a limit that is reached is on the log, once a minute', async () => {
+  await using nodes = await startNodes({
+    count: 1,
+    settings: { maxSessionsPerPrincipal: 1, maxOpenStreams: 1 },
+  })
+  const session = await Session.begin(nodes, { who: 'alice/1' })
+  const refused = () => nodes.logs.filter(({ message }) => message.startsWith('refused with 429'))
+  for (let n = 0; n < 3; n++) await expectTooMany(await initialize(nodes, { who: 'alice/2' }), false)
+  expect(refused()).toEqual([
+    { level: 'warn', fields: { requests: 1 }, message: expect.stringContaining('as many sessions') },
+  ])
+  await using _ = await session.stream()
+  await using call = await session.call('wait', { gate: 'g' })
+  await call.next()
+  await expectTooMany(await session.get())
+  expect(refused()[1]?.message).toContain('as many open streams')
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 60_000)
+  await expectTooMany(await initialize(nodes, { who: 'alice/2' }), false)
+  clock.mockRestore()
+  expect(refused()[2]?.fields).toEqual({ requests: 3 })
 })

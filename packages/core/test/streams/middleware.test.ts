@@ -1,11 +1,14 @@
+import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
+import { etag } from 'hono/etag'
+import { logger } from 'hono/logger'
 import { secureHeaders } from 'hono/secure-headers'
 import type { MiddlewareHandler } from 'hono'
 import { expect, test, vi } from 'vitest'
 import { EventBody } from '../../src/http/event-body.js'
 import { startNodes } from '../support/nodes.js'
 import type { ServeOptions } from '../support/serve.js'
-import { Session, textOf } from '../support/session.js'
+import { dataOf, Session, textOf } from '../support/session.js'
 
 // What is mounted around the library in an application sees a response like any other, and may do with it what it likes.
 
@@ -73,6 +76,20 @@ test('headers that are set before and after it are sent', async () => {
   expect(headers.get('access-control-allow-origin')).toBe('*')
   expect(headers.get('x-content-type-options')).toBe('nosniff')
   expect(headers.get('mcp-session-id')).toBe(app.session.mcpSessionId)
+})
+
+test.each([
+  ['etag()', etag()],
+  ['etag() with weak tags', etag({ weak: true })],
+  ['compress()', compress()],
+  ['compress() of everything', compress({ threshold: 0, contentTypeFilter: () => true })],
+  ['logger()', logger(() => undefined)],
+])('a stream comes as it is said behind %s', async (_name, middleware) => {
+  await using app = await around(middleware)
+  expect((await told(app)).text).toBe('said 2')
+  await using standalone = await app.session.stream()
+  await app.session.result('tell', { count: 1 })
+  expect(dataOf((await standalone.nextMessage()).message)).toBe('tell 1')
 })
 
 test('a middleware may read a copy of the body', async () => {
