@@ -20,8 +20,9 @@ export function decodeAdmitted(reply: unknown): Admitted | undefined {
   return reply === null ? undefined : admitted(reply as string[])
 }
 
-function admitted([label, version, delivered, moved]: (string | number)[]): Admitted {
-  const admission = { label: String(label), version: Number(version), delivered: String(delivered) }
+function admitted([label, version, delivered, changes, moved]: (string | number)[]): Admitted {
+  const [known, values] = [Number(version), Number(changes)]
+  const admission = { label: String(label), version: known, delivered: String(delivered), values }
   return { admission, moved: Number(moved) === 1 }
 }
 
@@ -33,8 +34,8 @@ export function decodeAlive(reply: unknown): { principal: string | undefined; mo
 
 export function decodeSession(reply: unknown): StoredSession | undefined {
   if (reply === null) return undefined
-  const [principal = '', label, version, delivered, ...state] = reply as string[]
-  const { admission } = admitted([label ?? '', version ?? '', delivered ?? ''])
+  const [principal = '', label, version, delivered, changes, ...state] = reply as string[]
+  const { admission } = admitted([label ?? '', version ?? '', delivered ?? '', changes ?? ''])
   return { ...admission, principal: decodePrincipal(principal), state: decodeState(state) }
 }
 
@@ -63,7 +64,7 @@ export function decodeOpened(reply: unknown): { opened: OpenedCall; moved: boole
   const [status, ...rest] = reply as [string, ...string[]]
   if (status === 'unknown') return { opened: { status }, moved: false }
   const { admission, moved } = admitted(rest)
-  const value = rest[4] ?? ''
+  const value = rest[5] ?? ''
   if (status === 'opened') return { opened: { status, id: value, admission }, moved }
   if (status === 'attached') return { opened: { status, callId: value, admission }, moved }
   return { opened: { status: 'limit' }, moved }

@@ -3,11 +3,11 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: 'ea2248a8e414bfa4909196a0e0e27b91254f37b5',
+  sha: '7aae176c0ae5631cfc704044882eab117614c621',
   lua: `-- Checks the principal of a session and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms
--- Returns nil, or { label, version, delivered, 1 when the expiry moved }.
+-- Returns nil, or { label, version, delivered, changes of values, 1 when the expiry moved }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
@@ -25,11 +25,11 @@ local function slide(session, out, ttl)
   expire_with(session, session .. ':state')
   return 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
 if session[1] ~= ARGV[1] then
   return false
 end
-return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
+return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
 `,
 }
 
@@ -98,7 +98,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '279cf539025c3e41a1cf028745b6a419206dda6c',
+  sha: 'c571fde3f93c2123838abea2e18a2a7ade0cb18c',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -109,13 +109,15 @@ export const appendCall: Script = {
 --       '1' when the caller's node listens itself,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
+-- says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
 local function change_value(session, state, key, how, data)
+  redis.call('HINCRBY', session, 'u', 1)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
     return 0
@@ -854,7 +856,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: 'a854061b66f8d62c81ad8c20f8a4e93fe09a7523',
+  sha: '941fb8bbce826d08e411e40b878bba31815332f5',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -907,13 +909,15 @@ local function append_call(KEYS, ARGV)
 --       '1' when the caller's node listens itself,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
+-- says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
 local function change_value(session, state, key, how, data)
+  redis.call('HINCRBY', session, 'u', 1)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
     return 0
@@ -1185,7 +1189,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: 'b81838239d976768db0cd618f3f07a0ac6d1a633',
+  sha: '1ead70b76467f95a1b8501648b17b679dcd56d55',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1231,7 +1235,7 @@ local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
--- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- Returns { status, label, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
@@ -1265,13 +1269,13 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
 if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
-  return { status, session[2], session[3], session[4], moved, value }
+  return { status, session[2], session[3], session[4], session[7] or '0', moved, value }
 end
 
 local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
@@ -1483,11 +1487,11 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '1331490337261e54f669a64050095f568490c93e',
+  sha: '4e48b1c0ea44efca7023cf074c0e1461a2a551a8',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
--- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- Returns { status, label, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
@@ -1521,13 +1525,13 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
 if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
-  return { status, session[2], session[3], session[4], moved, value }
+  return { status, session[2], session[3], session[4], session[7] or '0', moved, value }
 end
 
 local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
@@ -1733,10 +1737,10 @@ return reply
 }
 
 export const readSession: Script = {
-  sha: 'ad538e075ec0462ca809fa2de27d65f36bccbd43',
+  sha: '2b01a0c60052214b634c82bfa55a4570b3dbbc85',
   lua: `-- Reads a whole session.
 -- KEYS  session
--- Returns nil, or { principal, label, version, delivered, then key, version, data of each state entry }.
+-- Returns nil, or { principal, label, version, delivered, changes of values, then key, version, data of each state entry }.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
   return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
@@ -1772,10 +1776,11 @@ local function collect_state(session, after, reply)
   end
   return reply
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
 if not session[1] then
   return false
 end
+session[5] = session[5] or '0'
 return collect_state(KEYS[1], 0, session)
 `,
 }
@@ -1868,18 +1873,20 @@ return 1
 }
 
 export const writeValue: Script = {
-  sha: '98f9fe876720aeaaca45fd9b196795cca88c580e',
+  sha: '198b39aeb52d1dd19fc8da981d61bbd67b9c25d1',
   lua: `-- Changes a value of session state, if it has the expected version.
 -- KEYS  session, state
 -- ARGV  key, expected version, 'set' or 'delete', data
 -- Returns the new version, 0 when deleted, 'conflict', or 'unknown' without such a session.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
+-- says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
 local function change_value(session, state, key, how, data)
+  redis.call('HINCRBY', session, 'u', 1)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
     return 0

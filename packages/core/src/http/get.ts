@@ -37,7 +37,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     services.calls.rescue(sessionId)
     return eventStreamResponse(exchange, services.streams.open(start))
   }
-  const { heard, end } = services.sessions.clientListens(sessionId, admission.version, { request, authInfo })
+  const { heard, end } = services.sessions.clientListens(sessionId, admission, { request, authInfo })
   const standalone = await services.streams.openStandalone({ ...start, onClosed: end })
   await heard
   return eventStreamResponse(exchange, standalone)

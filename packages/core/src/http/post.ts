@@ -107,8 +107,8 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   try {
     const { scope } = call
     const host =
-      sessions.hosts.ready(scope, admission.version) ??
-      (await call.whileStoreFails(() => sessions.hosts.get(scope, admission.version, extra)))
+      sessions.hosts.ready(scope, admission) ??
+      (await call.whileStoreFails(() => sessions.hosts.get(scope, admission, extra)))
     sessions.run(call, host, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)
@@ -125,9 +125,9 @@ async function runDeferred(
   const { sessions } = exchange.services
   const admitting = admit(exchange, sessionId)
   prepareHost(exchange, sessionId)
-  const { version } = await admitting
+  const admission = await admitting
   const extra = extraOf(exchange)
-  const host = await sessions.hosts.get(sessionId, version, extra)
+  const host = await sessions.hosts.get(sessionId, admission, extra)
   const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)

@@ -21,14 +21,16 @@ import { validated } from './validation.js'
 import { ClientView } from './client-view.js'
 import { Questions } from './questions.js'
 import { isInner } from './server-factory.js'
-import type { InnerObject, ServerObject, SessionInfo } from './server-factory.js'
+import type { InnerObject, ServerObject } from './server-factory.js'
 import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
 import type { Signals } from '../signals/signals.js'
+import { isListChanged, Registrations } from './registrations.js'
 import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { Standalone } from './standalone.js'
+import type { StateReads } from './state-reads.js'
 import { HostTransport } from './transport.js'
 import type { DispatchExtra, Interrupted, MessageExtra, SendOptions } from './transport.js'
 
@@ -63,6 +65,10 @@ export type HostServices = {
   logger: Logger
   signals: Signals
   validateEffects: boolean
+  /** What its factory has read of the session's state. */
+  reads: StateReads
+  /** Lists of which it was said that what a call has changed in them will be lost. */
+  saidLost: Set<string>
 }
 
 /** The SDK server object of one session on this node. */
@@ -72,8 +78,10 @@ export class Host implements CallHost {
   version = 0
   /** By `performance.now()`, of which no two uses get the same time: which of two was later decides who goes. */
   usedAt = performance.now()
+  readonly reads: StateReads
   readonly #server: ServerObject
   readonly #inner: InnerObject | undefined
+  readonly #registrations: Registrations
   readonly #transport: HostTransport
   readonly #services: HostServices
   readonly #client = new ClientView()
@@ -87,8 +95,10 @@ export class Host implements CallHost {
   #inbox: Promise<() => void> | undefined
   #closed = false
 
-  private constructor(server: ServerObject, { sessionId }: SessionInfo, services: HostServices) {
+  private constructor(server: ServerObject, sessionId: string, services: HostServices) {
+    this.reads = services.reads
     this.#server = server
+    this.#registrations = new Registrations(server)
     this.#inner = isInner(server) ? server : undefined
     this.#services = services
     this.#transport = new HostTransport(sessionId, (message, options) => this.#send(message, options), {
@@ -102,8 +112,8 @@ export class Host implements CallHost {
     })
   }
 
-  static async connect(server: ServerObject, session: SessionInfo, services: HostServices): Promise<Host> {
-    const host = new Host(server, session, services)
+  static async connect(server: ServerObject, sessionId: string, services: HostServices): Promise<Host> {
+    const host = new Host(server, sessionId, services)
     await server.connect(host.#transport)
     return host
   }
@@ -361,6 +371,7 @@ export class Host implements CallHost {
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? this.#current())
     if (target) return sendWhileOpen(target, message, options?.origin)
+    if (isListChanged(message.method) && log) this.#warnOfLoss(message.method)
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
@@ -371,6 +382,16 @@ export class Host implements CallHost {
   #current() {
     const log = currentLog()
     return log instanceof RequestLog && log.target.open ? log.target : undefined
+  }
+
+  /** A call has changed what there is, and the factory does not know of it. */
+  #warnOfLoss(method: Parameters<Registrations['changed']>[0]) {
+    const { reads, saidLost, logger } = this.#services
+    if (reads.any || saidLost.has(method)) return
+    const names = this.#registrations.changed(method)
+    if (names.length === 0) return
+    saidLost.add(method)
+    logger.warn({ changed: names.slice(0, 3) }, LOST)
   }
 
   async #sendResponse(response: JsonRpcResponse) {
@@ -423,6 +444,10 @@ export class Host implements CallHost {
     if (params) await (target ?? this.#services.standalone).send({ ...message, params })
   }
 }
+
+const LOST =
+  'a call has added, enabled, disabled or removed tools, prompts or resources of its session. That is lost on other nodes, and here ' +
+  'once the session was idle: keep it in `ctx.state`, and let the factory read it from `session.state`'
 
 const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
 

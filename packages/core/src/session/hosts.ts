@@ -3,14 +3,15 @@ import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
-import type { StateEntry, Store, StoredSession } from '../store/store.js'
+import type { Admission, StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { freshServer } from './fresh-server.js'
 import { Host } from './host.js'
 import type { StateMessage } from './host.js'
 import { Listening } from './listening.js'
-import type { ServerFactory, SessionInfo } from './server-factory.js'
+import type { ServerFactory, SessionIdentity, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
+import { StateReads } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
 export type HostServices = {
@@ -40,8 +41,12 @@ export class HostsBusyError extends DurableError {
   }
 }
 
+/** How far the state of a session has come: what a server object must have seen. */
+export type Progress = Pick<Admission, 'version' | 'values'>
+
 type Hosted = {
   host: Host
+  sessionId: string
   synced: Promise<void>
   listening: Listening
   /** Rejects if the store can't be listened to; the server object is let go then. */
@@ -58,6 +63,9 @@ export class Hosts {
   readonly #preparing = new Map<string, Promise<void>>()
   #closed = false
   readonly #ready = new Map<string, Hosted>()
+  /** Out of date: each still runs what it was running, and nothing more. */
+  readonly #retired = new Set<Hosted>()
+  readonly #saidLost = new Set<string>()
   /** How many standalone streams the client of a session has here. */
   readonly #listening = new Map<string, number>()
 
@@ -120,10 +128,14 @@ export class Hosts {
   }
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
-  async create(info: SessionInfo): Promise<Host> {
+  async create(identity: SessionIdentity, values = 0): Promise<Host> {
     const { server, standalone, ...rest } = this.#services
-    const services = { ...rest, standalone: standalone(info.sessionId) }
-    return Host.connect(await freshServer(server, info), info, services)
+    const { sessionId } = identity
+    const reads = new StateReads(rest.store, sessionId, values)
+    const made = await freshServer(server, { ...identity, state: reads.state })
+    reads.end()
+    const services = { ...rest, standalone: standalone(sessionId), reads, saidLost: this.#saidLost }
+    return Host.connect(made, sessionId, services)
   }
 
   async adopt(sessionId: string, host: Host) {
@@ -133,20 +145,26 @@ export class Hosts {
   }
 
   /** As `get`, if nothing has to be done for it. */
-  ready(sessionId: string, version: number): Host | undefined {
+  ready(sessionId: string, { version, values }: Progress): Host | undefined {
     const hosted = this.#ready.get(sessionId)
     if (this.#closed || !hosted?.standing || hosted.host.version < version) return undefined
+    if (hosted.host.reads.mayDiffer(values)) return undefined
     hosted.host.usedAt = performance.now()
     return hosted.host
   }
 
-  /** The session's server object, with everything up to `version` of the session's state. */
-  async get(sessionId: string, version: number, extra: MessageExtra): Promise<Host> {
+  /** The session's server object, with everything up to there of the session's state. */
+  async get(sessionId: string, progress: Progress, extra: MessageExtra): Promise<Host> {
     if (!this.#hosted.has(sessionId)) await this.#preparing.get(sessionId)?.catch(() => undefined)
     if (this.#closed) throw new NodeLeavingError()
+    const { version, values } = progress
     const existing = this.#hosted.get(sessionId)
     const hosted = await (existing ?? this.#rebuild(sessionId, version, extra))
     await hosted.listens
+    if (hosted.host.reads.mayDiffer(values) && (await hosted.host.reads.differ(values))) {
+      this.#retire(hosted)
+      return this.get(sessionId, progress, extra)
+    }
     if (this.#closed) throw new NodeLeavingError()
     hosted.host.usedAt = performance.now()
     if (hosted.host.version < version) {
@@ -156,6 +174,27 @@ export class Hosts {
       await hosted.host.isWanted(hosted.synced)
     }
     return hosted.host
+  }
+
+  /** Another one takes its place. It is closed when what it runs has ended. */
+  #retire(hosted: Hosted) {
+    const { sessionId } = hosted
+    if (this.#ready.get(sessionId) !== hosted) return
+    this.#hosted.delete(sessionId)
+    this.#ready.delete(sessionId)
+    this.#retired.add(hosted)
+    this.#closeRetired()
+  }
+
+  #closeRetired(isDue = ({ host }: Hosted) => !host.busy) {
+    const due = [...this.#retired].filter(isDue)
+    return Promise.all(due.map((hosted) => this.#close(hosted)))
+  }
+
+  #close(hosted: Hosted) {
+    this.#retired.delete(hosted)
+    hosted.listening.end()
+    return hosted.host.close()
   }
 
   /** Begins to rebuild the session's server object, if the session is the principal's: it is about to be asked for. */
@@ -175,15 +214,18 @@ export class Hosts {
 
   async drop(sessionId: string) {
     const hosted = this.#ready.get(sessionId)
-    if (!hosted) return
-    this.#hosted.delete(sessionId)
-    this.#ready.delete(sessionId)
-    hosted.listening.end()
-    await hosted.host.close()
+    const retired = this.#closeRetired((one) => one.sessionId === sessionId)
+    if (hosted) {
+      this.#hosted.delete(sessionId)
+      this.#ready.delete(sessionId)
+      await this.#close(hosted)
+    }
+    await retired
   }
 
   /** Lets go of server objects that nothing has used for `hostIdle`. */
   evictIdle() {
+    void this.#closeRetired()
     const before = performance.now() - this.#services.hostIdle
     for (const [sessionId, { host }] of this.#ready) {
       if (!host.busy && !this.#listening.has(sessionId) && host.usedAt <= before) void this.drop(sessionId)
@@ -193,6 +235,7 @@ export class Hosts {
   async close() {
     this.#closed = true
     await Promise.all([...this.#ready.keys()].map((sessionId) => this.drop(sessionId)))
+    await this.#closeRetired(() => true)
   }
 
   #rebuild(sessionId: string, version: number, extra: MessageExtra, read?: StoredSession): Promise<Hosted> {
@@ -220,7 +263,7 @@ export class Hosts {
     try {
       const messages = session.state.map(parsed)
       const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(messages) }
-      host = await this.create(info)
+      host = await this.create(info, session.values)
       listening.host = host
       await host.replay(
         messages.filter(({ version }) => version <= upTo),
@@ -255,8 +298,9 @@ export class Hosts {
     const listens = listen()
     // What fails here, fails where it is waited for.
     listens.catch(() => undefined)
-    const hosted = {
+    const hosted: Hosted = {
       host,
+      sessionId,
       synced: Promise.resolve(),
       listening,
       listens,

@@ -1,4 +1,5 @@
 import type { InnerSession } from '../call/record.js'
+import type { ReadonlySessionState } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
 /** What a server factory is told about the session it serves. */
@@ -8,7 +9,14 @@ export type SessionInfo = {
   /** `clientInfo` of the client's `initialize`. */
   clientInfo: { name: string; version: string; [key: string]: unknown } | undefined
   principal: string | undefined
+  /**
+   * The session's state. When a value has changed that the factory has read before it returned, the server object is made
+   * again, on every node, before the next request: so what a session may see can depend on what it has done.
+   */
+  state: ReadonlySessionState
 }
+/** What is known of a session before its server object is made. */
+export type SessionIdentity = Omit<SessionInfo, 'state'>
 
 /** An `McpServer` or `Server` of either major of the SDK. */
 export interface ServerObject {

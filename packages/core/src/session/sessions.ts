@@ -19,6 +19,7 @@ import type { Admission, LogName, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import type { Host } from './host.js'
 import { Hosts } from './hosts.js'
+import type { Progress } from './hosts.js'
 import { CANCELLED } from './listening.js'
 import { askerOf } from './questions.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
@@ -181,7 +182,7 @@ export class Sessions {
       ...this.#closersOf(call, session.label),
       ...(url !== undefined && { url }),
     }
-    const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session.version, extra))
+    const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session, extra))
     if (this.#services.inner?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
@@ -270,12 +271,12 @@ export class Sessions {
    */
   clientListens(
     sessionId: string,
-    version: number,
+    progress: Progress,
     extra: MessageExtra,
   ): { heard: Promise<unknown>; end: () => void } {
     if (!this.#services.inner?.shared) return { heard: Promise.resolve(), end: () => undefined }
     const end = this.hosts.listen(sessionId)
-    const host = this.hosts.get(sessionId, version, extra)
+    const host = this.hosts.get(sessionId, progress, extra)
     // A server object that can't be made now is made with the next request.
     const heard = host.then((made) => made.heard()).catch(() => undefined)
     return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
@@ -350,7 +351,9 @@ export class Sessions {
   async #inform(sessionId: string, message: JsonRpcNotification, extra: MessageExtra, version = 1) {
     const isState = version > 1
     try {
-      const host = await this.hosts.get(sessionId, isState ? version - 1 : version, extra)
+      const known = isState ? version - 1 : version
+      // What the client says needs no newer values: the next request sees to them.
+      const host = await this.hosts.get(sessionId, { version: known, values: 0 }, extra)
       if (isState && host.version >= version) return
       host.notify(message, extra)
       if (isState) host.saw(version)

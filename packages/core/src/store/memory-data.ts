@@ -5,7 +5,7 @@ import type { SortedEntries } from './memory-maps.js'
 import type { OpenCall } from './ownership.js'
 import type { StoredSession, WatchListener } from './store.js'
 
-export type Session = StoredSession & {
+export type Session = Omit<StoredSession, 'values'> & {
   expiresAt: number
   logs: Map<string, MemoryLog>
   openCalls: Map<string, OpenCall>

@@ -330,8 +330,8 @@ async function answer<T>(outcome: T): Promise<T> {
   return outcome
 }
 
-function admission({ label, version, delivered }: Session): Admission {
-  return { label, version, delivered }
+function admission({ label, version, delivered, lastValueVersion }: Session): Admission {
+  return { label, version, delivered, values: lastValueVersion }
 }
 
 /** The call of the same request, if it is open or its key was kept. */
@@ -361,11 +361,11 @@ function logOf(entries: readonly Entry[]): MemoryLog {
 
 function changeValue(session: Session, { key, expected, data }: ValueChange): number | 'conflict' {
   if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'
+  const version = ++session.lastValueVersion
   if (data === undefined) {
     session.values.delete(key)
     return 0
   }
-  const version = ++session.lastValueVersion
   session.values.set(key, { version, data })
   return version
 }

@@ -172,6 +172,8 @@ export type Admission = {
   version: number
   /** Up to which entry `out` was delivered; `BEGINNING` if never. */
   delivered: EntryId
+  /** Grows whenever a value of the scope changes or is deleted (`ContextStore`); 0 before. */
+  values: number
 }
 export type StateEntry = { key: string; version: number; data: string }
 export type StoredSession = Admission & { principal: string | undefined; state: StateEntry[] }

@@ -17,7 +17,7 @@ export function callContract(create: CreateStores) {
     expect(opened).toEqual({
       status: 'opened',
       id: expect.stringMatching(/^\d{13,}-1$/),
-      admission: { label: 'mine', version: 2, delivered: '7-0' },
+      admission: { label: 'mine', version: 2, delivered: '7-0', values: 0 },
     })
     if (opened.status !== 'opened') return
     const log = `call:${call.callId}` as const
@@ -63,7 +63,7 @@ export function callContract(create: CreateStores) {
     expect(await peer.openCall(again)).toEqual({
       status: 'attached',
       callId: call.callId,
-      admission: { label: 'mine', version: 1, delivered: BEGINNING },
+      admission: { label: 'mine', version: 1, delivered: BEGINNING, values: 0 },
     })
     expect(await store.read(scope, `call:${again.callId}`, BEGINNING, 10)).toEqual([])
     expect(await contents(store, scope, call.log)).toEqual(['request'])

@@ -21,7 +21,7 @@ export function sessionContract(create: CreateStores) {
   test('a new session is there at once, on every node', async () => {
     const { store, peer } = stores
     const id = await begin(store, { label: 'näme {x}', state: { key: 'k', data: 'two\nlines' } })
-    const admission = { label: 'näme {x}', version: 1, delivered: BEGINNING }
+    const admission = { label: 'näme {x}', version: 1, delivered: BEGINNING, values: 0 }
     const state = [{ key: 'k', version: 1, data: 'two\nlines' }]
     expect(await peer.readSession(id)).toEqual({ ...admission, principal: 'alice', state })
     expect(await peer.admit(id, 'alice', HOUR)).toEqual(admission)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { begin, contents, NAMES, open, useStores } from './stores.js'
+import { begin, contents, NAMES, newCall, open, useStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 /** Values of a scope, on their own and together with a record of a call. */
@@ -49,6 +49,31 @@ export function valuesContract(create: CreateStores) {
     expect(await store.writeValue(scope, 'k', first, undefined)).toBe(0)
     expect(await store.readValue(scope, 'k')).toBeUndefined()
     expect(Number(await store.writeValue(scope, 'k', 0, 'two'))).toBeGreaterThan(first)
+  })
+
+  test('an admission tells that a value has changed, whichever, and that nothing has', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const told = async () => {
+      const admitted = (await peer.admit(scope, 'alice', 60_000))?.values ?? Number.NaN
+      expect((await store.readSession(scope))?.values).toBe(admitted)
+      return admitted
+    }
+    expect(await told()).toBe(0)
+    const version = Number(await store.writeValue(scope, 'k', 0, 'one'))
+    const first = await told()
+    expect(first).toBeGreaterThan(0)
+    await store.writeValue(scope, 'k', 0, 'a conflict')
+    expect(await told()).toBe(first)
+    await peer.writeValue(scope, 'other', 0, 'two')
+    const second = await told()
+    expect(second).toBeGreaterThan(first)
+    await store.writeValue(scope, 'k', version, undefined)
+    const third = await told()
+    expect(third).toBeGreaterThan(second)
+    const opened = await peer.openCall(newCall(scope))
+    expect(opened).toMatchObject({ status: 'opened', admission: { values: third } })
+    expect(await peer.openCall(newCall(scope))).toMatchObject({ admission: { values: third } })
   })
 
   test('values end with their session', async () => {

@@ -107,7 +107,7 @@ test('a factory is waited for 30 s, and what comes later is closed', async () =>
   try {
     let comes!: (server: ServerObject) => void
     const coming = new Promise<ServerObject>((resolve) => (comes = resolve))
-    const info = { sessionId: 'one', clientInfo: undefined, principal: undefined }
+    const info = { sessionId: 'one' } as SessionInfo
     const failed = freshServer(() => coming, info).catch((error: Error) => error.message)
     await vi.advanceTimersByTimeAsync(30_000)
     expect(await failed).toContain('did not return within 30 s')

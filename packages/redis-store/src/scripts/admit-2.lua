@@ -1,10 +1,10 @@
 -- Checks the principal of a session and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms
--- Returns nil, or { label, version, delivered, 1 when the expiry moved }.
+-- Returns nil, or { label, version, delivered, changes of values, 1 when the expiry moved }.
 -- include: slide
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
 if session[1] ~= ARGV[1] then
   return false
 end
-return { session[2], session[3], session[4], slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
+return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }

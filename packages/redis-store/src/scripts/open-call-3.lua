@@ -1,17 +1,17 @@
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
--- Returns { status, label, version, delivered, 1 when the expiry moved, id or call id },
+-- Returns { status, label, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
 if session[1] ~= ARGV[1] then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
 local function reply(status, value)
-  return { status, session[2], session[3], session[4], moved, value }
+  return { status, session[2], session[3], session[4], session[7] or '0', moved, value }
 end
 
 local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]

@@ -1,10 +1,12 @@
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
+-- says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
 local function change_value(session, state, key, how, data)
+  redis.call('HINCRBY', session, 'u', 1)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
     return 0

@@ -1,0 +1,226 @@
+import { McpServer as McpServerV1 } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { McpServer as McpServerV2 } from '@modelcontextprotocol/server'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { durableTool, sessionState } from '../../src/index.js'
+import type { DurableContext, ServerFactory, ServerObject, SessionInfo } from '../../src/index.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes } from '../support/nodes.js'
+import { expectJson, Session } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+type Registers = ServerObject & {
+  registerTool(name: string, config: object, handler: unknown): unknown
+}
+const text = (words: string) => ({ content: [{ type: 'text' as const, text: words }] })
+const MAKERS = {
+  v1: () => new McpServerV1({ name: 's', version: '1' }) as unknown as Registers,
+  v2: () => new McpServerV2({ name: 's', version: '2' }) as unknown as Registers,
+}
+type Sdk = keyof typeof MAKERS
+
+const userSchema = z.string().max(10)
+
+/** What a session sees depends on who has logged in. */
+const factory =
+  (sdk: Sdk, nodes: () => Nodes): ServerFactory =>
+  async ({ state }: SessionInfo) => {
+    const server = MAKERS[sdk]()
+    const user = await state.of('user', { schema: userSchema }).get()
+    const login = async (_args: unknown, ctx: DurableContext) => {
+      await ctx.state.of('user').set('ann')
+      await ctx.notify({ method: 'notifications/tools/list_changed' })
+      nodes().world.happened.add('logged in')
+      await nodes().world.gates.pass('end of login', ctx.signal)
+      return text('welcome')
+    }
+    const count = async (_args: unknown, ctx: DurableContext) =>
+      text(String(await ctx.state.of('count').update((n) => Number(n ?? 0) + 1)))
+    const logout = async (_args: unknown, ctx: DurableContext) => {
+      await ctx.state.of('user').set(undefined)
+      return text('bye')
+    }
+    server.registerTool('login', {}, durableTool(login))
+    server.registerTool('logout', {}, durableTool(logout))
+    server.registerTool('count', {}, durableTool(count))
+    if (user !== undefined)
+      server.registerTool(
+        'secret',
+        {},
+        durableTool(async () => text(`for ${user}`)),
+      )
+    return server
+  }
+
+async function started(store: (typeof STORES)[number], sdk: Sdk, settings = {}) {
+  const nodes: Nodes = await startNodes({ store, serverOf: () => factory(sdk, () => nodes), settings })
+  return nodes
+}
+
+async function toolsOf(session: Session, node: number) {
+  type Listed = { result: { tools: { name: string }[] } }
+  const { result } = await expectJson<Listed>(await session.request('tools/list', undefined, { node }))
+  return result.tools.map(({ name }) => name)
+}
+
+const BEFORE = ['login', 'logout', 'count']
+
+describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ store, sdk }))))(
+  'what a factory reads of the session, $store, SDK $sdk',
+  ({ store, sdk }) => {
+    test('a session sees what its state says, on every node, from the moment on that it says so', async () => {
+      await using nodes = await started(store, sdk)
+      const session = await Session.begin(nodes)
+      for (const node of [0, 1]) expect(await toolsOf(session, node)).toEqual(BEFORE)
+      await using login = await session.call('login')
+      await nodes.world.happened.until('logged in')
+      // The call itself goes on in the object that it began in.
+      for (const node of [1, 0]) expect(await toolsOf(session, node)).toEqual([...BEFORE, 'secret'])
+      for (const node of [1, 0]) expect(await session.result('secret', {}, { node })).toBe('for ann')
+      nodes.world.gates.open('end of login')
+      const messages = await login.messages()
+      expect(messages).toMatchObject([
+        { method: 'notifications/tools/list_changed' },
+        { result: { content: [{ text: 'welcome' }] } },
+      ])
+      expect(await session.result('logout', {}, { node: 1 })).toBe('bye')
+      for (const node of [0, 1]) expect(await toolsOf(session, node)).toEqual(BEFORE)
+    })
+
+    test('it lasts when the server object was let go', async () => {
+      await using nodes = await started(store, sdk, { hostIdle: 1 })
+      nodes.world.gates.open('end of login')
+      const session = await Session.begin(nodes)
+      expect(await session.result('login')).toBe('welcome')
+      const made = nodes.made.length
+      await waitFor(async () => {
+        expect(await toolsOf(session, 0)).toEqual([...BEFORE, 'secret'])
+        return nodes.made.length > made + 1
+      })
+    })
+
+    test('what the factory has not read makes no new object, and what it has, one', async () => {
+      await using nodes = await started(store, sdk)
+      nodes.world.gates.open('end of login')
+      const session = await Session.begin(nodes)
+      for (let n = 1; n <= 3; n++) expect(await session.result('count')).toBe(String(n))
+      expect(nodes.made).toHaveLength(1)
+      await session.result('login')
+      await Promise.all(Array.from({ length: 5 }, () => toolsOf(session, 0)))
+      expect(nodes.made).toHaveLength(2)
+      await session.result('count')
+      expect(nodes.made).toHaveLength(2)
+    })
+
+    test('a change from outside of a call counts as well', async () => {
+      await using nodes = await started(store, sdk)
+      const session = await Session.begin(nodes)
+      expect(await toolsOf(session, 1)).toEqual(BEFORE)
+      await sessionState(nodes.stores[0]!, session.id).of('user').set('bob')
+      for (const node of [0, 1]) expect(await session.result('secret', {}, { node })).toBe('for bob')
+    })
+
+    test('a call that is taken over runs in an object of the newest state', async () => {
+      await using nodes = await started(store, sdk)
+      const session = await Session.begin(nodes)
+      expect(await toolsOf(session, 1)).toEqual(BEFORE)
+      await using login = await session.call('login')
+      const first = await login.next()
+      await nodes.world.happened.until('logged in')
+      await nodes.mcp(0).close({ graceMs: 0 })
+      await nodes.world.happened.until('logged in', 2)
+      await using resumed = await session.stream(first?.id, { node: 1 })
+      nodes.world.gates.open('end of login')
+      expect((await resumed.messages()).at(-1)).toMatchObject({ result: { content: [{ text: 'welcome' }] } })
+      expect(await toolsOf(session, 1)).toEqual([...BEFORE, 'secret'])
+    })
+
+    test('deleting the session ends calls in an object that is out of date', async () => {
+      await using nodes = await started(store, sdk)
+      const session = await Session.begin(nodes)
+      await using login = await session.call('login')
+      await nodes.world.happened.until('logged in')
+      expect(await toolsOf(session, 0)).toEqual([...BEFORE, 'secret'])
+      expect((await session.delete({ node: 1 })).status).toBe(200)
+      await login.rest()
+    })
+  },
+)
+
+type Changeable = { enable(): void; disable(): void; remove(): void }
+type Changes = [name: string, change: (server: Registers, tool: Changeable) => void, changed: string[]]
+const CHANGES: Changes[] = [
+  ['enabled', (_server, tool) => tool.enable(), ['other']],
+  ['removed', (_server, tool) => tool.remove(), ['other']],
+  ['added', (server) => void server.registerTool('more', {}, async () => text('more')), ['more']],
+]
+describe.each(['v1', 'v2'] as const)('what a call changes of its server object, SDK %s', (sdk) => {
+  const changing = (
+    change: Changes[1],
+    prepare: (session: SessionInfo) => Promise<unknown>,
+  ): ServerFactory => {
+    return async (session) => {
+      await prepare(session)
+      const server = MAKERS[sdk]()
+      const tool = server.registerTool('other', {}, async () => text('other')) as Changeable
+      tool.disable()
+      server.registerTool('change', {}, async () => {
+        change(server, tool)
+        return text('changed')
+      })
+      return server
+    }
+  }
+  const warnings = ({ logs }: Nodes) => logs.filter(({ message }) => message.includes('has added, enabled'))
+
+  test.each(CHANGES)('%s: it is warned of, once, that it will be lost', async (_name, change, changed) => {
+    await using nodes = await startNodes({
+      count: 1,
+      serverOf: () => changing(change, async () => undefined),
+    })
+    for (let n = 0; n < 2; n++) await (await Session.begin(nodes)).result('change')
+    expect(warnings(nodes)).toEqual([
+      { level: 'warn', fields: { changed }, message: expect.stringContaining('session.state') },
+    ])
+  })
+
+  test('nothing is said where the factory reads the state, or nothing has changed', async () => {
+    const reading = changing(CHANGES[0]![1], ({ state }) => state.get())
+    const telling = changing(
+      (server) => (server as unknown as { sendToolListChanged(): void }).sendToolListChanged(),
+      async () => undefined,
+    )
+    for (const factoryOf of [reading, telling]) {
+      await using nodes = await startNodes({ count: 1, serverOf: () => factoryOf })
+      await (await Session.begin(nodes)).result('change')
+      expect(warnings(nodes)).toEqual([])
+    }
+  })
+
+  test('nor of what each server object does when its client is ready', async () => {
+    const greeting: ServerFactory = () => {
+      const server = MAKERS[sdk]()
+      server.registerTool('first', {}, async () => text('first'))
+      const { server: inside } = server as unknown as { server: { oninitialized: () => void } }
+      inside.oninitialized = () => void server.registerTool('more', {}, async () => text('more'))
+      return server
+    }
+    await using nodes = await startNodes({ serverOf: () => greeting })
+    const session = await Session.begin(nodes)
+    for (const node of [0, 1]) expect(await session.result('more', {}, { node })).toBe('more')
+    expect(warnings(nodes)).toEqual([])
+  })
+})
+
+test('a factory cannot change the state', async () => {
+  const errors: unknown[] = []
+  const changing: ServerFactory = async ({ state }) => {
+    const writable = state as unknown as { set(value: unknown): Promise<void> }
+    await writable.set('ann').catch((error: unknown) => errors.push(error))
+    return MAKERS.v1()
+  }
+  await using nodes = await startNodes({ serverOf: () => changing })
+  await Session.begin(nodes)
+  expect(String(errors[0])).toContain('A factory reads the state of its session')
+})
