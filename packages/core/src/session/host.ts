@@ -165,8 +165,8 @@ export class Host implements CallHost {
     this.#client.observe(request)
     const { store, logger, signals, validateEffects } = this.#services
     const scope = this.#transport.sessionId
-    const dispatched = { id: dispatchId, scope, request, target, isRegistered: this.#hasTarget(request) }
-    const log = new RequestLog(dispatched, this.#client, signals, logger)
+    const of = { id: dispatchId, scope, request, target, isRegistered: this.#hasTarget(request) }
+    const log = new RequestLog(of, this.#client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.set(dispatchId, { ...dispatch, log, observed, unfollow: followScopes() })
     const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }

@@ -183,7 +183,7 @@ export class Hosts {
     this.#hosted.delete(sessionId)
     this.#ready.delete(sessionId)
     this.#retired.add(hosted)
-    this.#closeRetired()
+    void this.#closeRetired()
   }
 
   #closeRetired(isDue = ({ host }: Hosted) => !host.busy) {

@@ -53,6 +53,10 @@ export type Initialized =
 
 type Begun = Exclude<Initialized, { status: 'created' }> | { status: 'created'; response: JsonRpcResponse }
 
+const NO_TASKS =
+  'the server offers tasks of the SDK (`tasks/get` and so on), which do not cross nodes: a task ends with its node, and other nodes know of it only ' +
+  'if they share its `taskStore`. A `durableTool` outlives its node'
+
 /** How long a client waits for an upstream to be heard, and to be told. */
 const HEARD_WITHIN_MS = 1000
 const TOLD_WITHIN_MS = 1000
@@ -63,6 +67,7 @@ export class Sessions {
   readonly standalone: StandaloneMessages
   readonly #services: SessionServices
   readonly #store: Store
+  #saidTasks = false
 
   constructor(services: SessionServices) {
     const { store, watcher, logger, server, settings, signals } = services
@@ -125,6 +130,7 @@ export class Sessions {
     try {
       const response = await host.ask(request, extra)
       if (!('result' in response)) return await this.#refuse(host, { status: 'refused', response })
+      this.#warnOfTasks(response.result['capabilities'])
       const created = await this.#store.createSession(
         {
           id: sessionId,
@@ -146,6 +152,14 @@ export class Sessions {
       await host.close()
       throw error
     }
+  }
+
+  /** A server that is shared by all nodes keeps them for all; any other one loses them with its node. */
+  #warnOfTasks(capabilities: unknown) {
+    const hasTasks = typeof capabilities === 'object' && capabilities !== null && 'tasks' in capabilities
+    if (!hasTasks || this.#saidTasks || this.#services.inner?.shared) return
+    this.#saidTasks = true
+    this.#services.logger.warn({}, NO_TASKS)
   }
 
   /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */

@@ -23,7 +23,7 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
         clientInfo: { name: 'raw', version: '1' },
         principal: 'alice',
       }
-      expect(nodes.made).toEqual(['node-0', 'node-1'].map((node) => ({ node, session: expected })))
+      expect(nodes.made).toMatchObject(['node-0', 'node-1'].map((node) => ({ node, session: expected })))
     },
   )
 
