@@ -35,6 +35,8 @@ const settings = z.object({
   maxOpenStreams: count.default(1000),
   /** Live sessions of one principal; sessions without a principal are not counted. */
   maxSessionsPerPrincipal: count.default(1000),
+  /** Past that, end the principal's session that was idle for longest, if it is not in use, instead of refusing a new one. */
+  evictSessions: z.boolean().default(true),
   /** Resource subscriptions and other state entries of one session. */
   maxStateEntries: count.default(1000),
   /** Time between comments on an idle stream. */

@@ -47,6 +47,8 @@ export type RedisStoreOptions = {
 /** How long a repeated nonce is recognised, in ms. */
 const NONCE_MS = 60_000
 /** How many journals of ended calls one script deletes. */
+/** How many sessions are looked at to end one that is not in use. */
+const MOST_EVICTABLE = 64
 const ENDED_AT_ONCE = 1000
 const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 
@@ -95,10 +97,12 @@ class RedisStore extends Ownership implements Store {
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
   async createSession(
     { id, principal, label, state, ttlMs }: NewSession,
-    { maxPerPrincipal }: SessionLimits,
+    { maxPerPrincipal, evict = false }: SessionLimits,
   ) {
     const deadline = this.client.deadline()
-    if (!(await this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline))) return 'limit'
+    const reserve = () => this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline)
+    const reserved = (await reserve()) || (evict && (await this.#evictFor(reserve, principal, deadline)))
+    if (!reserved) return 'limit'
     const args = [replies.encodePrincipal(principal), label, state.key, state.data, expiry(ttlMs)]
     const created = await this.write(
       scripts.createSession,
@@ -132,16 +136,30 @@ class RedisStore extends Ownership implements Store {
   }
 
   async deleteSession(scope: string, principal: string | undefined) {
-    const deadline = this.client.deadline()
-    const args = [replies.encodePrincipal(principal), NONCE_MS, ENDED_AT_ONCE]
+    return (await this.#delete(scope, principal, this.client.deadline(), '')) === 'deleted'
+  }
+
+  /** Ends sessions of the principal that are not in use, the longest idle first, until there is room for one. */
+  async #evictFor(reserve: () => Promise<boolean>, principal: string | undefined, deadline: Deadline) {
+    for (const oldest of await this.#index.oldest(principal, MOST_EVICTABLE, deadline)) {
+      const outcome = await this.#delete(oldest, principal, deadline, '1')
+      // Unknown is one that has just gone, and also one that is about to be created: its place is its own.
+      if (outcome === 'deleted' && (await reserve())) return true
+    }
+    return false
+  }
+
+  async #delete(scope: string, principal: string | undefined, deadline: Deadline, unlessUsed: '' | '1') {
+    const args = [replies.encodePrincipal(principal), NONCE_MS, ENDED_AT_ONCE, unlessUsed]
     // A client that sends it again after a broken connection must hear that it was this one that deleted.
     const keys = [...this.keys.core(scope), this.keys.once(scope, randomUUID())]
     const left = await this.client.run(scripts.deleteSession, keys, args, deadline)
-    if (left === null) return false
+    if (left === null) return 'unknown'
+    if (Number(left) < 0) return 'used'
     // The session is gone, and nothing of it can be read any more. What can't be deleted now expires.
     const dropped = Number(left) > 0 ? this.#dropEnded(scope, deadline) : undefined
     await Promise.allSettled([dropped, this.#index.remove(scope, principal, deadline)])
-    return true
+    return 'deleted'
   }
 
   /** In steps that hold up nobody for long. */

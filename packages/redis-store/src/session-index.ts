@@ -79,6 +79,12 @@ export class SessionIndex {
     return [...new Set(pages.flat())]
   }
 
+  /** Those that were used longest ago, nearly: an entry is moved when a twentieth of its time to live has passed. */
+  async oldest(principal: string | undefined, most: number, deadline: Deadline): Promise<string[]> {
+    if (principal === undefined) return []
+    return (await this.#page(this.#keys.principal(principal), undefined, most, deadline)).ids
+  }
+
   async forget(id: string, principal: string | undefined) {
     const deadline = this.#client.deadline()
     const kept = principal === undefined ? [] : [this.#keys.kept(principal)]
@@ -99,9 +105,9 @@ export class SessionIndex {
     return this.#page(this.#keys.sessions(), cursor, limit)
   }
 
-  async #page(index: string, cursor: string | undefined, limit: number) {
+  async #page(index: string, cursor: string | undefined, limit: number, deadline?: Deadline) {
     const from = cursor === undefined ? [] : splitCursor(cursor)
-    const reply = await this.#client.run(scripts.indexPage, [index], [limit, ...from])
+    const reply = await this.#client.run(scripts.indexPage, [index], [limit, ...from], deadline)
     const [score, ...ids] = reply as [string, ...string[]]
     return { ids, cursor: ids.length < limit ? undefined : `${score} ${ids.at(-1)}` }
   }

@@ -125,6 +125,7 @@ export class Sessions {
     extra: MessageExtra,
   ): Promise<Begun> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
+    const { settings } = this.#services
     this.hosts.makeRoom()
     const host = await this.hosts.create({ sessionId, clientInfo, principal })
     try {
@@ -137,9 +138,9 @@ export class Sessions {
           principal,
           label: String(response.result['protocolVersion']),
           state: { key: 'initialize', data: JSON.stringify(request) },
-          ttlMs: this.#services.settings.sessionTtl,
+          ttlMs: settings.sessionTtl,
         },
-        { maxPerPrincipal: this.#services.settings.maxSessionsPerPrincipal },
+        { maxPerPrincipal: settings.maxSessionsPerPrincipal, evict: settings.evictSessions },
       )
       if (created === 'limit') return await this.#refuse(host, { status: 'limit' })
       host.saw(1)

@@ -54,10 +54,12 @@ class MemoryStore extends MemoryNodes implements Store {
   createSession: Store['createSession'] = async (session, limits) => {
     if (this.#live(session.id)) return 'created'
     if (session.principal !== undefined) {
-      const live = [...this.data.sessions.keys()].filter(
-        (id) => this.#live(id)?.principal === session.principal,
-      )
-      if (live.length >= limits.maxPerPrincipal) return 'limit'
+      const live = [...this.data.sessions].filter(([id]) => this.#live(id)?.principal === session.principal)
+      const surplus = live.length + 1 - limits.maxPerPrincipal
+      const unused = limits.evict ? live.filter(([id, one]) => this.#isUnused(id, one)) : []
+      if (surplus > unused.length) return 'limit'
+      const oldest = unused.toSorted(([, a], [, b]) => a.expiresAt - b.expiresAt)
+      for (const [id] of oldest.slice(0, Math.max(surplus, 0))) this.#delete(id)
     }
     this.data.sessions.set(session.id, {
       principal: session.principal,
@@ -98,9 +100,17 @@ class MemoryStore extends MemoryNodes implements Store {
   deleteSession: Store['deleteSession'] = async (scope, principal) => {
     const session = this.#live(scope)
     if (!session || session.principal !== principal) return false
+    this.#delete(scope)
+    return true
+  }
+
+  #delete(scope: string) {
     this.data.sessions.delete(scope)
     this.#wake(scope, 'deleted', '')
-    return true
+  }
+
+  #isUnused(scope: string, { openCalls }: Session) {
+    return openCalls.size === 0 && (this.data.watchers.get(scope)?.size ?? 0) === 0
   }
 
   listSessions: Store['listSessions'] = async (cursor, limit) => {

@@ -24,6 +24,8 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   /**
    * Creates a session. Creating the same id again changes nothing and answers `created`.
    * `limit`: the principal already has `maxPerPrincipal` live sessions (never for sessions without a principal).
+   * With `evict`, sessions of the principal that are not in use are deleted to make room, those first whose expiry is
+   * nearest: in use is one in which a call is open, or that a node watches. `limit` if all are, or all of the first few.
    */
   createSession(session: NewSession, limits: SessionLimits): Promise<'created' | 'limit'>
 
@@ -165,7 +167,7 @@ export type NewSession = {
   state: { key: string; data: string }
   ttlMs: number
 }
-export type SessionLimits = { maxPerPrincipal: number }
+export type SessionLimits = { maxPerPrincipal: number; evict?: boolean }
 export type Admission = {
   label: string
   /** Version of the newest state entry. */

@@ -107,6 +107,58 @@ export function sessionContract(create: CreateStores) {
     expect(created).toHaveLength(5)
   })
 
+  test('to make room, the session goes that was idle for longest, if none is in use', async () => {
+    const { store, peer } = stores
+    const limits = { maxPerPrincipal: 3, evict: true }
+    const ages = [3, 1, 2].map((n) => newSession({ ttlMs: n * HOUR }))
+    for (const session of ages) expect(await store.createSession(session, limits)).toBe('created')
+    const others = [
+      await begin(store, { principal: 'bob', ttlMs: 60_000 }),
+      await begin(store, { principal: undefined }),
+    ]
+    const ears = await listen(peer, ages[1]!.id)
+    expect(await peer.createSession(newSession(), { maxPerPrincipal: 3 }), 'only where it is asked for').toBe(
+      'limit',
+    )
+    ears.unwatch()
+    await waitFor(
+      'room when nobody listens any more',
+      async () => (await peer.createSession(newSession({ ttlMs: 4 * HOUR }), limits)) === 'created',
+    )
+    const alive = async (ids: string[]) =>
+      (await Promise.all(ids.map((id) => store.readSession(id)))).map(Boolean)
+    expect(await alive(ages.map(({ id }) => id))).toEqual([true, false, true])
+    expect(await alive(others)).toEqual([true, true])
+  })
+
+  test('no session that is in use goes to make room', async () => {
+    const { store, peer } = stores
+    const limits = { maxPerPrincipal: 2, evict: true }
+    const [watched, calling] = [await begin(store, { ttlMs: HOUR }), await begin(store, { ttlMs: 2 * HOUR })]
+    const ears = await listen(peer, watched)
+    const call = await open(store, calling)
+    expect(await store.createSession(newSession(), limits)).toBe('limit')
+    const close = { requestKeys: call.requestKeys, retainMs: HOUR }
+    await store.appendCall(calling, call.callId, [{ id: `${call.epoch}-2`, data: 'response' }], close)
+    expect(await store.createSession(newSession(), limits)).toBe('created')
+    expect(await store.readSession(watched)).toBeDefined()
+    expect(await store.readSession(calling)).toBeUndefined()
+    ears.unwatch()
+  })
+
+  test('of many that want room at once no more get it than there is', async () => {
+    const { store, peer } = stores
+    const limits = { maxPerPrincipal: 4, evict: true }
+    const created = Array.from({ length: 12 }, (_, i) =>
+      (i % 2 ? store : peer).createSession(newSession(), limits),
+    )
+    expect(new Set(await Promise.all(created))).not.toContain(undefined)
+    const { ids } = await store.listSessions(undefined, 100)
+    const alive = await Promise.all(ids.map((id) => store.readSession(id)))
+    expect(alive.filter(Boolean).length).toBeLessThanOrEqual(4)
+    expect(alive.filter(Boolean).length).toBeGreaterThan(0)
+  })
+
   test('expired sessions do not count for the limit', async () => {
     const { store } = stores
     const limits = { maxPerPrincipal: 1 }

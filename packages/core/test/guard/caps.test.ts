@@ -77,7 +77,11 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
   })
 
   test('sessions of a principal', async () => {
-    await using nodes = await startNodes({ store, host, settings: { maxSessionsPerPrincipal: 2 } })
+    await using nodes = await startNodes({
+      store,
+      host,
+      settings: { maxSessionsPerPrincipal: 2, evictSessions: false },
+    })
     const sessions = [
       await Session.begin(nodes, { who: 'alice/1' }),
       await Session.begin(nodes, { who: 'alice/2', node: 1 }),
@@ -88,6 +92,27 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
     await sessions[0]?.delete({ node: 1 })
     await Session.begin(nodes, { who: 'alice/3' })
     await expectTooMany(await initialize(nodes, { who: 'alice/4' }), false)
+  })
+
+  test('a principal that begins too many sessions loses the one that was idle for longest', async () => {
+    await using nodes = await startNodes({
+      store,
+      host,
+      settings: { maxSessionsPerPrincipal: 2, hostIdle: 1 },
+    })
+    const busy = await Session.begin(nodes, { who: 'alice/1' })
+    await using call = await busy.call('wait', { gate: 'g' })
+    await nodes.world.happened.until('started g')
+    const idle = await Session.begin(nodes, { who: 'alice/2', node: 1 })
+    const next = await waitFor(async () => {
+      const response = await initialize(nodes, { who: 'alice/3', node: 1 })
+      await response.body?.cancel()
+      return response.status === 200 && response
+    })
+    expect(next.headers.get('mcp-session-id')).toMatch(/./)
+    await expectRefused(await idle.request('ping'), 404)
+    nodes.world.gates.open('g')
+    expect(await call.messages()).toHaveLength(1)
   })
 
   test('state of a session', async () => {
@@ -111,7 +136,7 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
 test('a limit that is reached is on the log, once a minute', async () => {
   await using nodes = await startNodes({
     count: 1,
-    settings: { maxSessionsPerPrincipal: 1, maxOpenStreams: 1 },
+    settings: { maxSessionsPerPrincipal: 1, maxOpenStreams: 1, evictSessions: false },
   })
   const session = await Session.begin(nodes, { who: 'alice/1' })
   const refused = () => nodes.logs.filter(({ message }) => message.startsWith('refused with 429'))

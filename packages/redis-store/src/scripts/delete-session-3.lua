@@ -1,7 +1,8 @@
 -- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
--- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most
--- Returns how much of that is left, or nil when there is no such session of this principal.
+-- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
+--       '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
+-- Returns how much of that is left, or nil when there is no such session of this principal; -1 when it is in use.
 -- include: open
 -- include: ended
 local most = tonumber(ARGV[3])
@@ -10,6 +11,17 @@ if redis.call('EXISTS', KEYS[3]) == 1 then
 end
 if redis.call('HGET', KEYS[1], 'p') ~= ARGV[1] then
   return false
+end
+if ARGV[4] == '1' then
+  -- Whoever may not ask how many listen knows of calls only.
+  local heard = redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2]
+  local used = heard ~= nil and heard > 0
+  each_field(KEYS[1], 'o:', function(call_id)
+    used = used or has_journal(KEYS[1], call_id)
+  end)
+  if used then
+    return -1
+  end
 end
 each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
