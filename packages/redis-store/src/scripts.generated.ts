@@ -98,7 +98,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: 'c571fde3f93c2123838abea2e18a2a7ade0cb18c',
+  sha: 'c34bff57293288e3ebe6f91ad8adc0038991a4dc',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -152,7 +152,8 @@ local function drop_ended(session, most)
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
--- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
+-- An id has one owner, an epoch being given out once, and one content: what is repeated is repeated as it was. So if ours is
+-- there, this is the repetition of a batch that was applied.
 local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
@@ -868,7 +869,7 @@ return keeping_log(KEYS[2], ARGV[4], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '941fb8bbce826d08e411e40b878bba31815332f5',
+  sha: '1268b6577bd3dc194d72065501be723e7afcac71',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -964,7 +965,8 @@ local function drop_ended(session, most)
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
--- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
+-- An id has one owner, an epoch being given out once, and one content: what is repeated is repeated as it was. So if ours is
+-- there, this is the repetition of a batch that was applied.
 local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end

@@ -98,7 +98,8 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   openCall(call: NewCall): Promise<OpenedCall>
 
   /**
-   * Appends to a call's journal: all entries or none. Ids are chosen by the call's owner and grow.
+   * Appends to a call's journal: all entries or none. Ids are chosen by the call's owner and grow; it never gives one to
+   * other data, so an id that is there tells that its batch was applied.
    * `fenced`: the journal already holds a higher id of another owner. `gone`: the journal does not exist any more.
    * With `close`, the call is no longer open, its inbox is dropped, and its journal expires after `retainMs`.
    * With `effect`, that value changes together with the append, or neither does: `conflict` if it has another

@@ -12,7 +12,8 @@
 -- include: ended
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
--- An id has one owner, so if ours is there, this is the repetition of a batch that was applied.
+-- An id has one owner, an epoch being given out once, and one content: what is repeated is repeated as it was. So if ours is
+-- there, this is the repetition of a batch that was applied.
 local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
