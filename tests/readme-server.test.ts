@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { npmInstall, packPackages, spawnNode, startRedis, type RedisServer } from '../test-support/index.js'
-import { majors, TestClient } from './support/client.js'
-import { Router } from './support/router.js'
+import { majors } from './support/client.js'
+import { expectCallOutlives } from './support/outlives.js'
 
 // What a stranger does: an empty folder, the `npm install` line of the README, its server in a file, and plain `node`.
 
@@ -35,17 +35,7 @@ afterAll(async () => {
 test.each(majors)('the server of the README outlives a SIGKILL, client of SDK %i', async (major) => {
   await using first = await start()
   await using second = await start()
-  await using router = await Router.start({ name: 'first', url: first.url })
-  await using client = await TestClient.connect(major, router)
-  let killed: Promise<unknown> | undefined
-  const onprogress = () => {
-    router.others({ name: 'second', url: second.url })
-    killed = first.kill('SIGKILL')
-  }
-  const [content] = await client.api.callTool('order', { item: 'tea' }, { onprogress })
-  await killed
-  expect(content?.text).toBe(`tea, ordered by process ${first.pid}, charged by process ${second.pid}`)
-  expect(await client.api.listTools()).toEqual(['order'])
+  await expectCallOutlives(major, first, second)
 })
 
 test('the command of @mcp-durable/cli runs there', async () => {

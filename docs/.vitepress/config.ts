@@ -34,6 +34,7 @@ export default defineConfig({
           Start: '',
           Migrating: 'migrating',
           'Durable tools': 'durable-context',
+          Frameworks: 'frameworks',
           Clients: 'clients',
           Settings: 'settings',
         }),

@@ -16,6 +16,8 @@ const sources = [
   'examples/src/durable-context.ts',
   'examples/src/operating.ts',
   ...filesIn('examples/src/migrating', '.ts'),
+  ...filesIn('examples/recipes', '.ts'),
+  'examples/recipes/next/app/mcp/route.ts',
 ]
 const compiled = new Set(sources.flatMap((path) => linesOf(read(path))))
 

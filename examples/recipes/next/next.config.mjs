@@ -1,0 +1,3 @@
+export default {
+  serverExternalPackages: ['@mcp-durable/core', '@mcp-durable/redis-store', 'ioredis'],
+}
