@@ -46,6 +46,7 @@ export default defineConfig({
           Operating: 'operating',
           Security: 'security',
           Troubleshooting: 'troubleshooting',
+          Errors: 'errors',
         }),
       },
       {
