@@ -26,13 +26,19 @@ let dir: string
 let url: string
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-  const file = pathname === '/' ? '/index.html' : pathname
-  const path = join(dir, extname(file) === '' ? `${file}.html` : file)
+  const path = join(dir, fileAt(pathname))
   readFile(path).then(
     (content) => response.writeHead(200, { 'content-type': TYPES[extname(path)] }).end(content),
     () => response.writeHead(404).end(),
   )
 })
+
+/** Addresses have no `.html`. */
+function fileAt(pathname: string) {
+  const path = pathname.slice(1)
+  if (extname(path) !== '' || path === 'deploying/Caddyfile') return path
+  return path === '' || path.endsWith('/') ? `${path}index.html` : `${path}.html`
+}
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'mcp-durable-site-'))
@@ -61,20 +67,33 @@ test('every page of docs/ is in the navigation', async () => {
   expect(files.filter((name) => !index.includes(`href="/${name.replace('.md', '')}"`))).toEqual([])
 })
 
-test('every link to a heading finds it', async () => {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.html'))
+test('every link leads to a page, a file or a heading that is there', async () => {
+  const files = new Set(await readdir(dir, { recursive: true }))
+  const names = [...files].filter((name) => name.endsWith('.html'))
   const pages = new Map<string, string>()
   for (const name of names) pages.set(name, await readFile(join(dir, name), 'utf8'))
   const links = [...pages].flatMap(([name, html]) =>
-    [...html.matchAll(/<a[^>]* href="([^"#:]*)#([^"]+)"/g)].map(([, page = '', id = '']) => ({
-      name,
-      target: page === '' ? name : `${page.replace(/^\.?\//, '')}.html`,
-      id: decodeURIComponent(id),
-    })),
+    [...html.matchAll(/<a\b([^>]*)>/g)].flatMap(([tag, attributes = '']) => {
+      const href = /\shref="([^"]*)"/.exec(attributes)?.[1]
+      if (href === undefined)
+        return / (?:id|name)="/.test(attributes) ? [] : [{ name, tag, file: '', id: '' }]
+      if (/^(https?|mailto):/.test(href)) return []
+      const { pathname, hash } = new URL(href, `http://site/${name}`)
+      return [{ name, tag, file: fileAt(pathname), id: decodeURIComponent(hash.slice(1)) }]
+    }),
   )
-  expect(links.length).toBeGreaterThan(50)
-  const dead = links.filter(({ target, id }) => !pages.get(target)?.includes(` id="${id}"`))
-  expect(dead).toEqual([])
+  expect(links.filter(({ id }) => id !== '').length).toBeGreaterThan(50)
+  const leads = ({ file, id }: { file: string; id: string }) =>
+    files.has(file) && (id === '' || pages.get(file)?.includes(` id="${id}"`) === true)
+  expect(links.filter((link) => !leads(link)).map(({ name, tag }) => `${name}: ${tag}`)).toEqual([])
+})
+
+test('every column of a table has a head', async () => {
+  for (const name of (await readdir(dir)).filter((file) => file.endsWith('.html'))) {
+    const html = await readFile(join(dir, name), 'utf8')
+    const heads = [...html.matchAll(/<th\b[^>]*>(.*?)<\/th>/gs)].map(([, text = '']) => text.trim())
+    expect(heads.filter((text) => text === '').length, name).toBe(0)
+  }
 })
 
 test.skipIf(browser === undefined)(
@@ -98,6 +117,27 @@ test.skipIf(browser === undefined)(
     ).toEqual([])
   },
 )
+
+test.skipIf(browser === undefined).each([
+  ['a screen', 1400],
+  ['a phone', 390],
+])(
+  'on %s no line of code is cut, and no page is wider than it',
+  { timeout: 120_000 },
+  async (_what, width) => {
+    await using page = await Page.open(browser!)
+    await page.resize(width, 900)
+    for (const name of (await readdir(dir)).filter((file) => file.endsWith('.html'))) {
+      await page.load(`${url}/${name.replace(/(index)?\.html$/, '')}`)
+      expect(await page.evaluate<string[]>(CUT), name).toEqual([])
+    }
+  },
+)
+
+/** What is wider than its place: code, and the page itself. Tables may be scrolled. */
+const CUT = `[document.documentElement, ...document.querySelectorAll('.vp-doc pre')]
+  .filter((element) => element.scrollWidth > element.clientWidth)
+  .map((element) => element.localName + ': ' + element.textContent.slice(0, 200))`
 
 /** Clicks a link of the navigation, waits until its page stands there with all images, and says what it shows. */
 const visit = (link: string) => `(async () => {

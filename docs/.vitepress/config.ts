@@ -1,16 +1,20 @@
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitepress'
+import type { MarkdownRenderer } from 'vitepress'
 
-/** Where the files beside the docs can be read; without it, links to them are plain text on the site. */
+/** Where the files beside the docs can be read; without it, links to them are text on the site. */
 const source = process.env['DOCS_SOURCE_URL']
+/** Files among the docs that are no pages, and go to the site as they are. */
+const FILES = 'deploying'
+const DOCS = fileURLToPath(new URL('..', import.meta.url))
 
 const pages = (items: Record<string, string>) =>
   Object.entries(items).map(([text, name]) => ({ text, link: `/${name}` }))
 
-/** A link may leave the pages, as it does on GitHub: to another folder, or to a file that is no page. */
-function fileOf(href: string): string | undefined {
-  if (href.startsWith('../')) return href.slice('../'.length)
-  return href.startsWith('deploying/') ? `docs/${href}` : undefined
-}
+/** A link may leave the pages, as it does on GitHub: to another folder of the repository. */
+const fileOf = (href: string) => (href.startsWith('../') ? href.slice('../'.length) : undefined)
 
 /** Anchors as GitHub makes them, so that a link is the same in both places. */
 const slugify = (heading: string) =>
@@ -20,7 +24,15 @@ const slugify = (heading: string) =>
     .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
     .replaceAll(/\s/g, '-')
 
+/** Its text stays. */
+function withoutLink(tokens: MarkdownTokens, index: number) {
+  const end = tokens.slice(index).find(({ type }) => type === 'link_close')
+  for (const token of [tokens[index], end]) if (token) Object.assign(token, { tag: 'span', attrs: [] })
+}
+type MarkdownTokens = Parameters<MarkdownRenderer['renderer']['render']>[0]
+
 export default defineConfig({
+  buildEnd: ({ outDir }) => cp(join(DOCS, FILES), join(outDir, FILES), { recursive: true }),
   title: 'mcp-durable',
   description: 'Durable Model Context Protocol servers on Node.js',
   cleanUrls: true,
@@ -32,6 +44,7 @@ export default defineConfig({
         text: 'Use it',
         items: pages({
           Start: '',
+          'Quick start': 'quick-start',
           Migrating: 'migrating',
           'Durable tools': 'durable-context',
           Frameworks: 'frameworks',
@@ -66,11 +79,18 @@ export default defineConfig({
       const render = md.renderer.rules.link_open
       md.renderer.rules.link_open = (tokens, index, options, env, self) => {
         const token = tokens[index]
-        const file = fileOf(token?.attrGet('href') ?? '')
-        if (!token || file === undefined) {
+        const href = token?.attrGet('href') ?? ''
+        const file = fileOf(href)
+        if (!token || (file === undefined && !href.startsWith(`${FILES}/`))) {
           return render?.(tokens, index, options, env, self) ?? self.renderToken(tokens, index, options)
         }
-        token.attrs = source === undefined ? [] : [['href', new URL(file, source).href]]
+        if (file === undefined)
+          token.attrs = [
+            ['href', `/${href}`],
+            ['target', '_self'],
+          ]
+        else if (source !== undefined) token.attrs = [['href', new URL(file, source).href]]
+        else withoutLink(tokens, index)
         return self.renderToken(tokens, index, options)
       }
     },

@@ -75,6 +75,12 @@ export class Page implements AsyncDisposable {
     await loaded
   }
 
+  /** The size of the page, in px; as narrow as a phone it is one. */
+  async resize(width: number, height: number) {
+    const metrics = { width, height, deviceScaleFactor: 1, mobile: width < 500 }
+    await this.send('Emulation.setDeviceMetricsOverride', metrics)
+  }
+
   /** What an expression comes to in the page; waits for a promise. */
   async evaluate<T>(expression: string): Promise<T> {
     const options = { expression, awaitPromise: true, returnByValue: true }
