@@ -10,7 +10,8 @@ const filesIn = (folder: string, extension: string) =>
     .filter((name) => name.endsWith(extension))
     .map((name) => `${folder}/${name}`)
 
-const documents = ['README.md', 'examples/README.md', ...filesIn('docs', '.md')]
+const about = ['CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md']
+const documents = ['README.md', 'examples/README.md', ...about, ...filesIn('docs', '.md')]
 const sources = [
   'examples/src/readme.ts',
   'examples/src/durable-context.ts',
@@ -38,6 +39,16 @@ test.each(documents)('%s: every file that is linked to is there', (path) => {
   const links = [...read(path).matchAll(/\]\(([^):#]+)(?:#[^)]*)?\)/g)].map(([, link = '']) => link)
   const folder = join(root, dirname(path))
   expect(links.filter((link) => !existsSync(join(folder, link)))).toEqual([])
+})
+
+test('the commands and files that CONTRIBUTING.md names are there', () => {
+  const text = read('CONTRIBUTING.md')
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const commands = [...text.matchAll(/npm run ([a-z-]+)/g)].map(([, name = '']) => name)
+  expect(commands.filter((name) => !(name in scripts))).toEqual([])
+  const paths = [...text.matchAll(/[`\s]((?:packages|tests|test-support|docs|examples)\/[\w./-]+)/g)]
+  expect(paths.length).toBeGreaterThan(8)
+  expect(paths.map(([, path = '']) => path).filter((path) => !existsSync(join(root, path)))).toEqual([])
 })
 
 test.each([
