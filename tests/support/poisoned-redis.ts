@@ -1,6 +1,7 @@
-import { durable, durableTool, sessionState, sortedMap } from '@mcp-durable/core'
+import { durable, durableTool, sessionIdOf, sessionState, sortedMap } from '@mcp-durable/core'
 import type { Durable, Store } from '@mcp-durable/core'
 import { redisStore } from '@mcp-durable/redis-store'
+import { inspectRedis } from '@mcp-durable/redis-store/inspect'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { Redis } from 'ioredis'
 import { startRedis, waitFor, type RedisServer } from '../../test-support/index.js'
@@ -32,6 +33,7 @@ export class PoisonedRedis implements AsyncDisposable {
   readonly store: Store
   readonly #redis: RedisServer
   readonly #mcp: Durable
+  #header = ''
 
   private constructor(redis: RedisServer) {
     this.#redis = redis
@@ -67,13 +69,14 @@ export class PoisonedRedis implements AsyncDisposable {
     })
     await this.#post({ method: 'notifications/initialized', params: { [POISON]: POISON } })
     await this.#post({ id: 2, method: 'tools/call', params: { name: POISON } })
-    this.endedCall = await this.#newestCall()
+    const inspect = inspectRedis(this.client)
+    this.endedCall = (await inspect.calls.of(this.session))[0] ?? ''
     void this.#post({ id: 3, method: 'tools/call', params: { name: `ask ${POISON}` } })
     this.openCall = await waitFor(async () => {
       const [open] = await this.store.listOpenCalls(this.session)
       return open?.callId
     })
-    await waitFor(async () => (await this.client.xlen(`mcp:{${this.session}}:call:${this.openCall}`)) > 3, {
+    await waitFor(async () => (await inspect.logs.size(this.session, `call:${this.openCall}`)) > 3, {
       what: 'the question',
     })
     await this.#mcp.broadcast({ method: `notifications/${POISON}`, params: { [POISON]: POISON } })
@@ -113,18 +116,14 @@ export class PoisonedRedis implements AsyncDisposable {
     const response = await this.#mcp.fetch(
       new Request('http://127.0.0.1/mcp', {
         method: 'POST',
-        headers: { ...headers, ...(this.session && { 'mcp-session-id': this.session }) },
+        headers: { ...headers, ...(this.#header && { 'mcp-session-id': this.#header }) },
         body: JSON.stringify({ jsonrpc: '2.0', ...message }),
       }),
     )
     if (!response.ok) throw new Error(await response.text())
-    this.session ||= response.headers.get('mcp-session-id') ?? ''
+    this.#header ||= response.headers.get('mcp-session-id') ?? ''
+    this.session = sessionIdOf(this.#header)
     return response.text()
-  }
-
-  async #newestCall(): Promise<string> {
-    const keys = await this.client.keys(`*:call:*`)
-    return keys[0]?.split(':call:')[1] ?? ''
   }
 
   async [Symbol.asyncDispose]() {
