@@ -53,6 +53,7 @@ async function fingerprint() {
     'examples',
     'bench',
     'chaos',
+    'docs',
     'tests',
     ...packages.map((name) => join('packages', name)),
   ]

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,6 +13,17 @@ const DOCS = fileURLToPath(new URL('..', import.meta.url))
 
 const pages = (items: Record<string, string>) =>
   Object.entries(items).map(([text, name]) => ({ text, link: `/${name}` }))
+
+/** Pages that api-pages.mjs has written, by what is imported. */
+function apiPages(): Record<string, string> {
+  const folder = join(DOCS, 'api')
+  if (!existsSync(folder)) return {}
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.startsWith('@'),
+  )
+  const names = files.filter((name) => name.endsWith('.md')).map((name) => name.slice(0, -'.md'.length))
+  return Object.fromEntries(names.toSorted().map((name) => [name.replace(/-\d$/, ''), `api/${name}`]))
+}
 
 /** A link may leave the pages, as it does on GitHub: to another folder of the repository. */
 const fileOf = (href: string) => (href.startsWith('../') ? href.slice('../'.length) : undefined)
@@ -70,6 +82,7 @@ export default defineConfig({
           Performance: 'performance',
         }),
       },
+      { text: 'API', collapsed: true, items: pages(apiPages()) },
     ],
   },
   markdown: {
