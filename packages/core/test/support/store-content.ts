@@ -5,7 +5,7 @@ const PAGE = 500
 
 export type SessionContent = {
   id: string
-  session: StoredSession | undefined
+  session: Omit<StoredSession, 'values'> | undefined
   out: Entry[] | undefined
   calls: Record<string, Entry[] | undefined>
 }
@@ -21,12 +21,18 @@ export async function contentOf(store: Store, sessionIds?: readonly string[]): P
       )
       return {
         id,
-        session: await store.readSession(id),
+        session: await sessionOf(store, id),
         out: await store.read(id, 'out', OLDEST, PAGE),
         calls: Object.fromEntries(await Promise.all(journals)),
       }
     }),
   )
+}
+
+/** Its values are not listed, and how often they have changed says nothing without them: what belongs to an upstream does. */
+async function sessionOf(store: Store, id: string) {
+  const { values: _, ...session } = (await store.readSession(id)) ?? {}
+  return 'state' in session ? session : undefined
 }
 
 async function allSessions(store: Store): Promise<string[]> {
