@@ -310,16 +310,16 @@ const openStore = (given: Store, options: StoreOptions): Store =>
 /** Undefined where server objects are made by the application. */
 function innerServers(
   { handler, upstream, passHeaders }: DurableOptions,
-  { upstreamGrace, maxAttempts }: Settings,
+  { upstreamGrace, maxAttempts, maxAnswerBytes: maxBytes }: Settings,
   { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
 ): InnerServers | undefined {
   if (handler) {
     const backend = new LocalBackend(handler, services.logger)
-    return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1 })
+    return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1, maxBytes })
   }
   if (upstream === undefined) return undefined
   const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
-  return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts })
+  return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts, maxBytes })
 }
 
 const SHUT_DOWN = 'The server was shut down while it ran the call. What the call had done so far is unknown.'

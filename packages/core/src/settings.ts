@@ -29,6 +29,8 @@ const settings = z.object({
   maxHosts: count.default(10_000),
   /** Largest request body. */
   maxBodyBytes: count.default(4 * 1024 * 1024),
+  /** Largest message of a handler or an upstream; a larger one ends its request with an error. */
+  maxAnswerBytes: count.default(16 * 1024 * 1024),
   /** Open calls of one session, over all nodes. */
   maxOpenCalls: count.default(1000),
   /** Open streams of one session on one node. */

@@ -29,15 +29,22 @@ export const proxy: Command = {
       value: 'NAMES',
       help: 'headers of the client that the server gets, with commas between them, such as authorization',
     },
+    'max-answer-bytes': {
+      type: 'string',
+      value: 'N',
+      help: 'largest message that is taken from the server (default: 16777216)',
+    },
   },
   async run(context) {
     const port = numberOption(context.values, 'port', 3000)
+    const maxAnswerBytes = numberOption(context.values, 'max-answer-bytes', 16 * 1024 * 1024, 1)
     const upstream = upstreamOf(context)
     const names = textOption(context, 'pass-headers')?.split(',')
     const connected = await context.connect({ patient: true })
     const mcp = durable({
       store: context.store(connected),
       upstream,
+      maxAnswerBytes,
       ...(names && { passHeaders: names.map((name) => name.trim()) }),
     })
     const http = createServer(withHealth(mcp))

@@ -1,12 +1,17 @@
 import { createServer, request as requestHttp } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Duplex } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { checkAnswer } from '../inner/answer.js'
 import type { FetchHandler } from '../inner/local-backend.js'
-import { responseOf } from '../inner/node-http.js'
+import { answerOf, incomingFor } from '../inner/node-http.js'
 import type { AuthInfo } from '../options.js'
 
 type Incoming = IncomingMessage & { auth?: AuthInfo }
+/** `fail`: the handler has thrown. */
+type Exchange = { authInfo: AuthInfo | undefined; fail: (error: Error) => void }
+
+const NO_BODY = new Set([204, 205, 304])
 
 /**
  * An Express application or any other `(req, res)` handler as what `durable({ handler })` takes. Each request goes to it
@@ -14,17 +19,17 @@ type Incoming = IncomingMessage & { auth?: AuthInfo }
  * come, and runs in the async context of the call. Auth info is `req.auth`.
  */
 export function fromNode(handler: (req: never, res: ServerResponse<never>) => unknown): FetchHandler {
-  const authInfos = new WeakMap<Duplex, AuthInfo>()
+  const exchanges = new WeakMap<Duplex, Exchange>()
   const server = createServer((incoming: Incoming, outgoing) => {
-    const authInfo = authInfos.get(incoming.socket)
+    const { authInfo, fail } = exchanges.get(incoming.socket) ?? {}
     if (authInfo) incoming.auth = authInfo
-    void handler(incoming as never, outgoing as never)
+    // What it throws concerns this one request, and not the process.
+    const handling = async () => handler(incoming as never, outgoing as never)
+    handling().catch((error: Error) => fail?.(error))
   })
   return async (request, { authInfo }) => {
     const body = request.body && (await buffer(request.body))
     const [near, far] = connection()
-    if (authInfo) authInfos.set(far, authInfo)
-    server.emit('connection', far)
     const { pathname, search, host } = new URL(request.url)
     const outgoing = requestHttp({
       method: request.method,
@@ -36,11 +41,23 @@ export function fromNode(handler: (req: never, res: ServerResponse<never>) => un
         ...(body && { 'content-length': body.byteLength }),
       },
       createConnection: () => near,
-      signal: request.signal,
     })
+    exchanges.set(far, { authInfo, fail: (error) => outgoing.destroy(error) })
+    server.emit('connection', far)
     outgoing.end(body)
-    return responseOf(outgoing)
+    return responseOf(await incomingFor(outgoing, request.signal))
   }
+}
+
+function responseOf(incoming: IncomingMessage): Response {
+  const { status } = checkAnswer(answerOf(incoming))
+  const headers = new Headers()
+  for (const [name, values = []] of Object.entries(incoming.headersDistinct))
+    for (const value of values) headers.append(name, value)
+  if (!NO_BODY.has(status))
+    return new Response(Readable.toWeb(incoming) as ReadableStream<Uint8Array>, { status, headers })
+  incoming.resume()
+  return new Response(null, { status, headers })
 }
 
 /** Two ends of one connection: what is written to one is read from the other, no faster than it is read. */

@@ -1,37 +1,9 @@
-import { z } from 'zod'
 import { MisconfiguredError } from '../errors.js'
+import { isMessage, MAX_DEPTH, nestsDeeper } from '../json-rpc-shapes.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import { Refusal, refuse } from './replies.js'
 
 const MAX_BATCH = 100
-/** JSON of this depth can still be written, validated and copied by recursive code. */
-const MAX_DEPTH = 500
-
-const id = z.union([z.string(), z.int()])
-const meta = z.looseObject({
-  progressToken: z.union([z.string(), z.int()]).optional(),
-  'io.modelcontextprotocol/related-task': z.looseObject({ taskId: z.string() }).optional(),
-})
-const params = z.looseObject({ _meta: meta.optional() })
-const jsonrpc = z.literal('2.0')
-/**
- * Shapes of JSON-RPC 2.0 in MCP: no `null` ids, no positional params (specification, "Base Protocol: Messages").
- * As strict as the SDK, which drops what it does not recognise: a request that it dropped would never be answered.
- */
-const request = z.strictObject({ jsonrpc, id, method: z.string(), params: params.optional() })
-const notification = z.strictObject({ jsonrpc, method: z.string(), params: params.optional() })
-const result = z.strictObject({ jsonrpc, id, result: z.looseObject({}) })
-const failure = z.strictObject({
-  jsonrpc,
-  id: id.nullish(),
-  error: z.looseObject({ code: z.int(), message: z.string() }),
-})
-
-/** The shapes have no member in common that would make two of them fit. */
-function shapeOf(candidate: object) {
-  if ('method' in candidate) return 'id' in candidate ? request : notification
-  return 'result' in candidate ? result : failure
-}
 
 export type Body = { messages: readonly JsonRpcMessage[]; batch: boolean }
 
@@ -48,10 +20,10 @@ export async function readBody(from: Request, maxBytes: number, parsed: unknown)
   if (length > maxBytes) throw refuse.tooLarge(maxBytes)
   const isCounted = Number.isInteger(length)
   const text = parsed === undefined ? await readText(from, isCounted, maxBytes) : textOf(parsed, maxBytes)
-  const body = text === undefined ? parsed : parseJson(text)
-  const isShallow = text !== undefined && text.length <= 2 * MAX_DEPTH
-  if (!isShallow && nestsDeeperThan(MAX_DEPTH, body))
+  // Of a text it is known before it is parsed, which would take much memory.
+  if (text === undefined ? nestsDeeperThan(MAX_DEPTH, parsed) : nestsDeeper(MAX_DEPTH, text))
     throw refuse.invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`)
+  const body = text === undefined ? parsed : parseJson(text)
   if (!Array.isArray(body)) return { messages: [checked(body)], batch: false }
   if (body.length === 0) throw refuse.invalidRequest('a batch must not be empty')
   if (body.length > MAX_BATCH) throw refuse.invalidRequest(`a batch may have ${MAX_BATCH} messages`)
@@ -59,11 +31,8 @@ export async function readBody(from: Request, maxBytes: number, parsed: unknown)
 }
 
 function checked(candidate: unknown): JsonRpcMessage {
-  const isMessage =
-    typeof candidate === 'object' && candidate !== null && shapeOf(candidate).safeParse(candidate).success
-  if (!isMessage) throw refuse.invalidRequest('not a JSON-RPC 2.0 message of MCP')
-  // The message itself goes on, not zod's copy: unknown members belong to handlers.
-  return candidate as JsonRpcMessage
+  if (!isMessage(candidate)) throw refuse.invalidRequest('not a JSON-RPC 2.0 message of MCP')
+  return candidate
 }
 
 /** Not recursive: it is there to protect what is. */

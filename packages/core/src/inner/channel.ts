@@ -1,14 +1,17 @@
 import type { InnerSession } from '../call/record.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
+import { checkAnswer, drain } from './answer.js'
+import type { Answer } from './answer.js'
 
 /** Anything that serves MCP over Streamable HTTP: a handler of this process, or a server elsewhere. */
 export interface Backend {
   /**
-   * One HTTP exchange. Rejects with an `UnsentError` if the request has certainly not reached the server, and with
-   * anything else if it may have.
+   * One HTTP exchange. Rejects with an `UnsentError` if the request has certainly not reached the server, with a
+   * `BadAnswerError` if the answer can't be used, and with anything else if the request may have reached the server.
+   * Rejects, and breaks the body, when the signal of the request fires.
    */
-  exchange(request: InnerRequest): Promise<Response>
+  exchange(request: InnerRequest): Promise<Answer>
   /** Lets go of what is kept for the next request. */
   close?(): void
   /** Its sessions outlive this node, and all nodes use the same one. */
@@ -19,7 +22,7 @@ export type InnerRequest = {
   method: 'POST' | 'GET' | 'DELETE'
   headers: Record<string, string>
   body?: string
-  signal?: AbortSignal
+  signal: AbortSignal
   extra: MessageExtra
 }
 
@@ -27,6 +30,8 @@ export type InnerRequest = {
 export class UnsentError extends Error {}
 
 const ACCEPT = 'application/json, text/event-stream'
+/** Without the header a server may choose any encoding, and a small body may be a large message. */
+const PLAIN = { 'accept-encoding': 'identity' }
 
 export const NO_SESSION: InnerSession = { id: undefined, protocol: undefined }
 
@@ -41,36 +46,38 @@ export class Channel {
   post(session: InnerSession, message: JsonRpcMessage, extra: MessageExtra, signal: AbortSignal) {
     const headers = { ...headersOf(session), 'content-type': 'application/json', accept: ACCEPT }
     const body = JSON.stringify(message)
-    return this.#backend.exchange({ method: 'POST', headers, body, signal, extra })
+    return this.#exchange({ method: 'POST', headers, body, signal, extra })
   }
 
   get(session: InnerSession, lastEventId: string | undefined, extra: MessageExtra, signal: AbortSignal) {
     const headers = {
       ...headersOf(session),
       accept: 'text/event-stream',
-      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
+      ...(lastEventId !== undefined && { 'last-event-id': headerBytes(lastEventId) }),
     }
-    return this.#backend.exchange({ method: 'GET', headers, signal, extra })
+    return this.#exchange({ method: 'GET', headers, signal, extra })
   }
 
   async delete(session: InnerSession, extra: MessageExtra) {
     if (session.id === undefined) return
     const signal = AbortSignal.timeout(DELETE_WITHIN_MS)
     const headers = headersOf(session)
-    await drained(await this.#backend.exchange({ method: 'DELETE', headers, signal, extra }))
+    await drain(await this.#exchange({ method: 'DELETE', headers, signal, extra }))
+  }
+
+  async #exchange(request: InnerRequest): Promise<Answer> {
+    return checkAnswer(await this.#backend.exchange(request))
   }
 }
 
-/** A body that is read to its end leaves its connection for the next request; a stream may have no end. */
-export async function drained(response: Response) {
-  if (response.headers.get('content-type')?.startsWith('text/event-stream')) await response.body?.cancel()
-  else await response.arrayBuffer()
-}
+/** The id of an event goes back as its bytes in UTF-8 (HTML, "Server-sent events"); each is one character of a header. */
+const headerBytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
 
 const DELETE_WITHIN_MS = 5_000
 
 function headersOf({ id, protocol }: InnerSession): Record<string, string> {
   return {
+    ...PLAIN,
     ...(id !== undefined && { 'mcp-session-id': id }),
     ...(protocol !== undefined && { 'mcp-protocol-version': protocol }),
   }

@@ -4,19 +4,13 @@ import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from 
 import { outcomeUnknown } from '../session/recovery.js'
 import type { DispatchExtra, MessageExtra } from '../session/transport.js'
 import { sleepFor } from '../timers.js'
-import {
-  answers,
-  broken,
-  isEventStream,
-  mayPass,
-  messagesOf,
-  refusalOf,
-  typeOf,
-  unreachable,
-} from './answer.js'
-import { drained, UnsentError } from './channel.js'
+import { answers, BadAnswerError, drain, isEventStream, isOk, mayPass, meansToAnswer } from './answer.js'
+import { messagesOf, noAnswer, noMessage, parseMessages } from './answer.js'
+import type { Answer, Intake } from './answer.js'
+import { UnsentError } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
+import { broken, refusalOf, unreachable } from './refusal.js'
 
 /** What a request on its way needs of the server object that it was given to. */
 export interface Relay {
@@ -25,6 +19,10 @@ export interface Relay {
   /** How long a call that runs waits for a server that can't be reached. */
   readonly graceMs: number
   readonly maxRuns: number
+  /** The largest message that is taken from the server. */
+  readonly maxBytes: number
+  /** The server has sent what can't be used. */
+  complain(error: Error): void
   /** The server does not know the session any more; resolves to the one to go on with. */
   revive(stale: InnerSession, extra: MessageExtra): Promise<InnerSession>
   /** A notification or a question of the server. `event`: its place in the server's stream. */
@@ -44,6 +42,7 @@ const MOST_RETRY_MS = 5_000
 const MOST_REVIVALS = 2
 const LINGER_MS = 1000
 const SILENT_MS = 5_000
+const PING_WITHIN_MS = 5_000
 
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
 export class InnerCall {
@@ -59,6 +58,7 @@ export class InnerCall {
   #marked = false
   #retry = RETRY_MS
   #runs = 0
+  #complained = false
 
   constructor(relay: Relay, request: JsonRpcRequest, extra: DispatchExtra) {
     this.#relay = relay
@@ -119,76 +119,102 @@ export class InnerCall {
     this.#runs++
     this.session = this.#relay.session
     for (let revivals = 0; ; revivals++) {
-      let response: Response
-      try {
-        response = await this.#post({ ...this.request, id: this.wireId })
-      } catch (error) {
-        if (this.#isStopped) return 'answered'
-        return error instanceof UnsentError ? 'unsent' : 'interrupted'
-      }
-      if (revivals === MOST_REVIVALS || !(await this.#isSessionLost(response))) return this.#take(response)
-      await drained(response)
+      const answer = await this.#sendOnce()
+      if (typeof answer === 'string') return answer
+      if (revivals === MOST_REVIVALS || !(await this.#isSessionLost(answer)))
+        return this.#take(answer).catch((error: unknown) => this.#failed(error, 'interrupted'))
+      await drain(answer)
       this.session = await this.#relay.revive(this.session, this.extra)
     }
   }
 
-  #post(message: JsonRpcMessage) {
-    return this.#relay.channel.post(this.session, message, this.extra, this.#stopped.signal)
+  async #sendOnce(): Promise<Answer | Outcome> {
+    try {
+      return await this.#post({ ...this.request, id: this.wireId }, this.#stopped.signal)
+    } catch (error) {
+      return this.#failed(error, error instanceof UnsentError ? 'unsent' : 'interrupted')
+    }
+  }
+
+  #post(message: JsonRpcMessage, signal: AbortSignal) {
+    return this.#relay.channel.post(this.session, message, this.extra, signal)
   }
 
   /** 404 says so (specification, "Session Management"); some servers say 400, as they do for what is wrong otherwise. */
-  async #isSessionLost({ status }: Response): Promise<boolean> {
+  async #isSessionLost({ status }: Answer): Promise<boolean> {
     if (this.session.id === undefined || (status !== 404 && status !== 400)) return false
     if (status === 404) return true
-    const probe = await this.#post({ jsonrpc: '2.0', id: randomId(), method: 'ping' }).catch(() => undefined)
-    if (probe) await drained(probe)
+    const probe = await this.#ping()
     return probe?.status === 400 || probe?.status === 404
   }
 
-  async #take(response: Response): Promise<Outcome> {
+  async #take(answer: Answer): Promise<Outcome> {
     const { id } = this.request
-    if (!response.ok) return this.#answer(await refusalOf(id, response))
-    if (isEventStream(response)) return this.#follow(response.body)
-    try {
-      if (typeOf(response) !== 'application/json')
-        return await this.#answer(broken(id, 'gave no JSON-RPC answer'))
-      for (const message of await messagesOf(response)) {
-        if (answers(message, this.wireId)) return await this.#answer(message)
-        await this.#relay.deliver(message, this, undefined)
-      }
-    } catch {
-      return this.#isStopped ? 'answered' : 'interrupted'
+    if (!isOk(answer)) return this.#answer(await refusalOf(id, answer))
+    if (isEventStream(answer)) return this.#follow(answer)
+    for (const message of await messagesOf(answer, this.#intake)) {
+      if (answers(message, this.wireId)) return this.#answer(message)
+      await this.#relay.deliver(message, this, undefined)
     }
-    return this.#answer(broken(id, 'gave no answer to the request'))
+    throw noAnswer()
   }
 
   /** Reads to the end, also past the answer: only then can the connection be used again. */
-  async #follow(body: ReadableStream<Uint8Array>, onEvent?: () => void): Promise<Outcome> {
+  async #follow(answer: Answer, onEvent?: () => void): Promise<Outcome> {
     let outcome: Outcome = 'interrupted'
     try {
-      for await (const { id, data } of readEvents(body, (ms) => (this.#retry = ms))) {
+      const { maxBytes } = this.#relay
+      for await (const { id, data } of readEvents(answer.body, {
+        maxBytes,
+        onRetry: (ms) => (this.#retry = ms),
+      })) {
         onEvent?.()
+        if (outcome === 'answered') continue
         if (data === '') {
           this.#cursor = id ?? this.#cursor
           await this.#mark()
           continue
         }
-        const message = JSON.parse(data) as JsonRpcMessage
-        if (answers(message, this.wireId)) {
-          outcome = await this.#answer(message)
+        const messages = parseMessages(data, this.#intake)
+        const response = messages.find((message) => answers(message, this.wireId))
+        if (response) {
+          outcome = await this.#answer(response)
           continue
         }
-        if (outcome === 'answered') continue
         if (id !== undefined) await this.#mark()
-        await this.#relay.deliver(message, this, id)
+        // The place is behind all messages of the event.
+        for (const [n, message] of messages.entries())
+          await this.#relay.deliver(message, this, n === messages.length - 1 ? id : undefined)
         this.#cursor = id ?? this.#cursor
       }
-    } catch {
-      return this.#isStopped ? 'answered' : outcome
+    } catch (error) {
+      return this.#failed(error, outcome)
     }
     // The server makes its client come back, on whichever node; so do we.
     if (outcome === 'interrupted' && this.#cursor !== undefined) this.extra.closeSSEStream?.()
     return outcome
+  }
+
+  /** What came can't be used: that is the end of the request. Anything else is what it would be without an answer. */
+  async #failed(error: unknown, outcome: Outcome): Promise<Outcome> {
+    if (this.#isStopped || outcome === 'answered') return 'answered'
+    if (!(error instanceof BadAnswerError)) return outcome
+    this.#relay.complain(error)
+    const { id, method } = this.request
+    const left =
+      method === 'tools/call' ? '. What the tool has done is unknown: check it before you call again' : ''
+    return this.#answer(broken(id, error.message + left))
+  }
+
+  get #intake(): Intake {
+    return { maxBytes: this.#relay.maxBytes, onStrange: this.#onStrange }
+  }
+
+  readonly #onStrange = (candidate: unknown) => {
+    const error = noMessage()
+    if (meansToAnswer(candidate, this.wireId)) throw error
+    if (!this.#complained) this.#relay.complain(error)
+    this.#complained = true
   }
 
   /** Once for each stream, before anything of it: from here on another node could go on with it. */
@@ -204,16 +230,16 @@ export class InnerCall {
     let wait = this.#retry
     while (this.#cursor !== undefined && !this.#isStopped) {
       const silence = new Silence()
-      const response = await this.#get(silence.signal).catch(() => undefined)
-      if (response && isEventStream(response)) {
-        const outcome = await this.#follow(response.body, () => silence.broken())
-        silence.end()
+      const answer = await this.#get(silence.signal).catch(() => undefined)
+      if (answer && isEventStream(answer)) {
+        const outcome = await this.#follow(answer, () => silence.broken()).finally(() => silence.end())
         if (outcome === 'answered') return true
         until = Date.now() + this.#relay.graceMs
         wait = this.#retry
       } else {
-        if (response) await drained(response)
-        if (response && !mayPass(response)) return false
+        if (answer) await drain(answer)
+        silence.end()
+        if (answer && !mayPass(answer)) return false
         if (Date.now() >= until) return false
         wait = Math.min(wait * 2, MOST_RETRY_MS)
       }
@@ -231,14 +257,21 @@ export class InnerCall {
   async #isReachable(): Promise<boolean> {
     const until = Date.now() + this.#relay.graceMs
     for (let wait = RETRY_MS / 4; !this.#isStopped; wait = Math.min(wait * 2, MOST_RETRY_MS)) {
-      const ping = { jsonrpc: '2.0' as const, id: randomId(), method: 'ping' }
-      const response = await this.#post(ping).catch(() => undefined)
-      if (response) await drained(response)
-      if (response && !mayPass(response)) return true
+      const answer = await this.#ping()
+      if (answer && !mayPass(answer)) return true
       if (Date.now() >= until) return false
       await this.#pause(wait)
     }
     return false
+  }
+
+  /** What the server answers to a ping; `undefined`: nothing of use, in time. */
+  async #ping(): Promise<Answer | undefined> {
+    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(PING_WITHIN_MS)])
+    const ping = { jsonrpc: '2.0' as const, id: randomId(), method: 'ping' }
+    const answer = await this.#post(ping, signal).catch(() => undefined)
+    if (answer) await drain(answer)
+    return answer
   }
 
   async #answer(response: JsonRpcResponse): Promise<'answered'> {

@@ -4,6 +4,9 @@ import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params, RequestId
 /** A question as the server behind this one knows it. */
 export type AskedQuestion = { id: RequestId; token?: RequestId; session: InnerSession }
 
+/** Answers that are waited for; beyond it the oldest question is forgotten. A server decides how many it asks. */
+const MOST_ASKED = 1000
+
 /**
  * Ids of the questions of one session of the server, both ways. The server may begin its numbering anew at any
  * time, and its progress tokens need not be its ids, so the host is given ids of ours.
@@ -24,6 +27,8 @@ export class InnerQuestions {
   restore(question: AskedQuestion): string {
     const id = `q${++this.#count}`
     this.#asked.set(id, question)
+    const [oldest] = this.#asked.keys()
+    if (this.#asked.size > MOST_ASKED && oldest !== undefined) this.#asked.delete(oldest)
     return id
   }
 

@@ -2,14 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { InnerSession, ResumePoint } from '../call/record.js'
 import { digest } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type {
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  JsonRpcResult,
+} from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { InnerObject } from '../session/server-factory.js'
 import type { DispatchExtra, HostTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
-import { answers, broken, isEventStream, mayPass, messagesOf, refusalOf, unreachable } from './answer.js'
-import { Channel, drained, NO_SESSION, UnsentError } from './channel.js'
+import { answers, BadAnswerError, drain, isEventStream, isOk, mayPass, messagesOf } from './answer.js'
+import { meansToAnswer, noAnswer, noMessage, parseMessages } from './answer.js'
+import type { Answer, Intake } from './answer.js'
+import { Channel, NO_SESSION, UnsentError } from './channel.js'
 import type { Backend } from './channel.js'
 import { readEvents } from './events.js'
 import { InnerCall } from './inner-call.js'
@@ -17,6 +25,7 @@ import type { Relay } from './inner-call.js'
 import { InnerQuestions } from './inner-questions.js'
 import type { Link } from './link.js'
 import { outside } from './outside.js'
+import { broken, refusalOf, unreachable } from './refusal.js'
 import { StandaloneStream } from './standalone-stream.js'
 
 export type InnerServices = {
@@ -28,6 +37,7 @@ export type InnerServices = {
   logger: Logger
   graceMs: number
   maxRuns: number
+  maxBytes: number
 }
 
 /** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
@@ -45,6 +55,7 @@ export class InnerServer implements InnerObject, Relay {
   readonly channel: Channel
   readonly graceMs: number
   readonly maxRuns: number
+  readonly maxBytes: number
   readonly #services: InnerServices
   readonly #calls = new Map<string, InnerCall>()
   readonly #questions = new InnerQuestions()
@@ -64,9 +75,12 @@ export class InnerServer implements InnerObject, Relay {
     this.channel = new Channel(services.backend)
     this.graceMs = services.graceMs
     this.maxRuns = services.maxRuns
+    this.maxBytes = services.maxBytes
     this.shared = services.backend.shared
     this.#stream = new StandaloneStream({
       channel: this.channel,
+      maxBytes: this.maxBytes,
+      complain: (error) => this.complain(error),
       session: () => this.#session,
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
@@ -135,6 +149,10 @@ export class InnerServer implements InnerObject, Relay {
       () => (this.#reviving = undefined),
     )
     return this.#reviving
+  }
+
+  complain(error: Error) {
+    this.#warn(error, 'the server behind this one has sent what cannot be used')
   }
 
   async deliver(message: JsonRpcMessage, call: InnerCall, event: string | undefined) {
@@ -221,25 +239,26 @@ export class InnerServer implements InnerObject, Relay {
     await this.#transport.send(response)
   }
 
-  async #begin(request: JsonRpcRequest, extra: MessageExtra) {
-    let response: Response
+  async #begin(
+    request: JsonRpcRequest,
+    extra: MessageExtra,
+  ): Promise<{ response: JsonRpcResponse; session?: InnerSession }> {
     const begin = () => this.#post(request, NO_SESSION, extra)
     try {
       // A connection that was kept may just have been closed at the other end; a session begun in vain does no harm.
-      response = await begin().catch((error: unknown) => {
+      const answer = await begin().catch((error: unknown) => {
         if (isReset(error)) return begin()
         throw error
       })
+      if (!isOk(answer)) return { response: await refusalOf(request.id, answer) }
+      const response = await answerIn(answer, request, this.maxBytes)
+      return 'result' in response ? { response, session: sessionOf(answer, response) } : { response }
     } catch (error) {
       if (error instanceof UnsentError) return { response: unreachable(request.id) }
-      return { response: broken(request.id, 'broke off') }
+      if (!(error instanceof BadAnswerError)) return { response: broken(request.id, 'broke off') }
+      this.complain(error)
+      return { response: broken(request.id, error.message) }
     }
-    if (!response.ok) return { response: await refusalOf(request.id, response) }
-    const answer = await answerIn(response, request).catch(() => undefined)
-    if (!answer) return { response: broken(request.id, 'gave no answer to initialize') }
-    if (!('result' in answer)) return { response: answer }
-    const id = response.headers.get('mcp-session-id') ?? undefined
-    return { response: answer, session: { id, protocol: String(answer.result['protocolVersion']) } }
   }
 
   /** A session of the server in place of one it has lost, brought to where the client thinks it is. */
@@ -261,8 +280,10 @@ export class InnerServer implements InnerObject, Relay {
         fresh = begun.session
         await this.#stream.reopen(fresh)
       } else {
-        const response = await this.#post(message, fresh, extra)
-        await (isRequest(message) ? answerIn(response, message).catch(() => undefined) : drained(response))
+        const answer = await this.#post(message, fresh, extra)
+        await (isRequest(message)
+          ? answerIn(answer, message, this.maxBytes).catch(() => undefined)
+          : drain(answer))
       }
     }
     const kept = link ? await link.replace(stale, fresh, seen) : fresh
@@ -314,11 +335,11 @@ export class InnerServer implements InnerObject, Relay {
 
   async #sendOnce(message: JsonRpcMessage, session: InnerSession | undefined, extra: MessageExtra) {
     const current = session ?? this.#session
-    const response = await this.#post(message, current, extra)
-    await drained(response)
-    if (mayPass(response)) throw new Error(`The server answered ${response.status}.`)
-    if (response.status !== 404 || session || current.id === undefined) return
-    await drained(await this.#post(message, await this.revive(current, extra), extra))
+    const answer = await this.#post(message, current, extra)
+    await drain(answer)
+    if (mayPass(answer)) throw new Error(`The server answered ${answer.status}.`)
+    if (answer.status !== 404 || session || current.id === undefined) return
+    await drain(await this.#post(message, await this.revive(current, extra), extra))
   }
 
   async #repeat(send: () => Promise<void>, until: number) {
@@ -369,12 +390,25 @@ type Outgoing = { message: JsonRpcMessage; session: InnerSession | undefined; en
 const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 
 /** What a server says before its answer to `initialize` belongs to nobody yet. */
-async function answerIn(response: Response, { id }: JsonRpcRequest): Promise<JsonRpcResponse | undefined> {
-  if (!isEventStream(response))
-    return (await messagesOf(response)).find((message): message is JsonRpcResponse => answers(message, id))
-  for await (const { data } of readEvents(response.body, () => undefined)) {
-    const message = data === '' ? undefined : (JSON.parse(data) as JsonRpcMessage)
-    if (message && answers(message, id)) return message
+async function answerIn(answer: Answer, { id }: JsonRpcRequest, maxBytes: number): Promise<JsonRpcResponse> {
+  const onStrange = (candidate: unknown) => {
+    if (meansToAnswer(candidate, id)) throw noMessage()
   }
-  return undefined
+  for await (const message of messagesIn(answer, { maxBytes, onStrange }))
+    if (answers(message, id)) return message
+  throw noAnswer()
+}
+
+async function* messagesIn(answer: Answer, intake: Intake): AsyncGenerator<JsonRpcMessage> {
+  if (!isEventStream(answer)) return yield* await messagesOf(answer, intake)
+  for await (const { data } of readEvents(answer.body, { ...intake, onRetry: () => undefined }))
+    if (data !== '') yield* parseMessages(data, intake)
+}
+
+/** What the client needs for every further request must fit into headers. */
+function sessionOf(answer: Answer, { result }: JsonRpcResult): InnerSession {
+  const protocol = result['protocolVersion']
+  if (typeof protocol !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(protocol))
+    throw new BadAnswerError('answered initialize without a protocol version')
+  return { id: answer.header('mcp-session-id') || undefined, protocol }
 }

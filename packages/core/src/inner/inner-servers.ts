@@ -14,6 +14,8 @@ export type InnerServersOptions = {
   logger: Logger
   graceMs: number
   maxRuns: number
+  /** The largest message that is taken from the server. */
+  maxBytes: number
 }
 
 /** Makes the server objects of a server behind HTTP. */

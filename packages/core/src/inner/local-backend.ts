@@ -1,6 +1,9 @@
+import { untilAborted } from '../context/timers.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { AuthInfo } from '../options.js'
+import { BadAnswerError } from './answer.js'
+import type { Answer } from './answer.js'
 import type { Backend, InnerRequest } from './channel.js'
 import { keptHeader } from './kept-header.js'
 
@@ -43,7 +46,7 @@ export class LocalBackend implements Backend {
     this.#logger = logger
   }
 
-  async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
+  async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Answer> {
     const { request, authInfo } = extra
     if (request) this.#url = request.url
     const authorization = keptHeader('authorization', authInfo)
@@ -53,19 +56,53 @@ export class LocalBackend implements Backend {
       method,
       headers: { ...(passed ? Object.fromEntries(passed) : kept), ...headers },
       ...(body !== undefined && { body }),
-      ...(signal && { signal }),
+      signal,
     })
+    const options = authInfo === undefined ? {} : { authInfo: authInfo as AuthInfo }
     try {
-      return await this.#handler(inner, authInfo === undefined ? {} : { authInfo: authInfo as AuthInfo })
+      // A handler need not listen to the signal.
+      return asAnswer(await untilAborted(signal, async () => this.#handler(inner, options)), signal)
     } catch (error) {
-      if (signal?.aborted) throw error
+      if (signal.aborted || error instanceof BadAnswerError) throw error
       this.#logger.error({ error }, 'the wrapped handler failed')
       const failed = errorResponse(
         null,
         ErrorCode.internalError,
         'Internal error: the wrapped handler failed',
       )
-      return Response.json(failed, { status: 500 })
+      return asAnswer(Response.json(failed, { status: 500 }), signal)
     }
+  }
+}
+
+/** A `Response` of any realm or polyfill. Throws for what is none. */
+function asAnswer(response: Response, signal: AbortSignal): Answer {
+  if (typeof response?.status !== 'number' || typeof response.headers?.get !== 'function')
+    throw new TypeError('The handler resolved to something that is not a Response.')
+  const reader = response.body?.getReader()
+  const cancel = () => void reader?.cancel().catch(() => undefined)
+  return {
+    status: response.status,
+    header: (name) => response.headers.get(name) ?? undefined,
+    body: chunksOf(reader, signal, cancel),
+    cancel,
+  }
+}
+
+async function* chunksOf(
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
+  signal: AbortSignal,
+  cancel: () => void,
+) {
+  if (!reader) return
+  try {
+    for (;;) {
+      const { value, done } = await untilAborted(signal, () => reader.read())
+      if (done) return
+      if (!(value instanceof Uint8Array)) throw new BadAnswerError('gave a body that is not made of bytes')
+      yield value
+    }
+  } finally {
+    cancel()
   }
 }

@@ -1,15 +1,22 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { BadAnswerError } from './answer.js'
+import type { Answer } from './answer.js'
 import { UnsentError } from './channel.js'
 
 const CONNECT_WITHIN_MS = 10_000
-const NO_BODY = new Set([204, 205, 304])
 
-/** The response to a request of Node’s `http`, its body a stream. Rejects with an `UnsentError` if nothing was sent. */
-export function responseOf(outgoing: ClientRequest): Promise<Response> {
+/**
+ * What comes back for a request of Node’s `http`. Rejects with an `UnsentError` if nothing was sent, and with a
+ * `BadAnswerError` if it is not HTTP. Both are broken off when the signal fires. The request must not have it as its own:
+ * Node destroys the socket with an error then, and if the response ends at that moment nobody listens to the socket.
+ */
+export function incomingFor(outgoing: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     let connected = false
+    let stop = () => void outgoing.destroy(signal.reason as Error)
+    const onAbort = () => stop()
+    signal.addEventListener('abort', onAbort, { once: true })
     outgoing.once('socket', (socket) => {
       // Nothing of a request is sent before both sides have agreed on their keys.
       const secure = socket instanceof TLSSocket
@@ -23,25 +30,42 @@ export function responseOf(outgoing: ClientRequest): Promise<Response> {
       socket.once(ready, () => (connected = true))
       for (const event of [ready, 'close']) socket.once(event, () => clearTimeout(timer))
     })
-    outgoing.once('response', (incoming) => resolve(toResponse(incoming)))
-    outgoing.on('error', (error) =>
-      reject(
-        connected
-          ? error
-          : new UnsentError(`The upstream cannot be reached: ${error.message}`, { cause: error }),
-      ),
+    outgoing.once('response', (incoming) => {
+      // Whoever reads the body is told; if nobody does at that moment, an error would end the process.
+      incoming.on('error', () => undefined)
+      stop = () => void incoming.destroy()
+      resolve(incoming)
+    })
+    outgoing.once('upgrade', (_incoming, socket) => {
+      socket.destroy()
+      reject(new BadAnswerError('wants to speak another protocol'))
+    })
+    outgoing.on('error', (error: NodeJS.ErrnoException) =>
+      reject(connected ? meaningOf(error) : unsent(error)),
     )
+    // Whatever else ends it: a promise that nothing settles would hold the call for ever.
+    outgoing.once('close', () => {
+      signal.removeEventListener('abort', onAbort)
+      reject(new Error('The upstream closed the connection without an answer.'))
+    })
+    if (signal.aborted) stop()
   })
 }
 
-function toResponse(incoming: IncomingMessage): Response {
-  const { statusCode: status = 502, headersDistinct } = incoming
-  const headers = new Headers()
-  for (const [name, values = []] of Object.entries(headersDistinct))
-    for (const value of values) headers.append(name, value)
-  if (NO_BODY.has(status)) {
-    incoming.resume()
-    return new Response(null, { status, headers })
+const unsent = (error: Error) =>
+  new UnsentError(`The upstream cannot be reached: ${error.message}`, { cause: error })
+
+/** What the parser of Node refuses was sent by the server; what breaks a connection was not. */
+const meaningOf = (error: NodeJS.ErrnoException) =>
+  typeof error.code === 'string' && error.code.startsWith('HPE_')
+    ? new BadAnswerError(`answered with what is not HTTP (${error.code})`, { cause: error })
+    : error
+
+export function answerOf(incoming: IncomingMessage): Answer {
+  return {
+    status: incoming.statusCode ?? 0,
+    header: (name) => incoming.headersDistinct[name]?.join(', '),
+    body: incoming,
+    cancel: () => void incoming.destroy(),
   }
-  return new Response(Readable.toWeb(incoming) as ReadableStream<Uint8Array>, { status, headers })
 }

@@ -3,14 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
 import { sleepFor } from '../timers.js'
-import { isEventStream, mayPass } from './answer.js'
-import { drained } from './channel.js'
+import { BadAnswerError, drain, isEventStream, mayPass, noMessage, parseMessages } from './answer.js'
+import type { Answer } from './answer.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
+import type { ServerEvent } from './events.js'
 import { outside } from './outside.js'
 
 export type StandaloneServices = {
   channel: Channel
+  /** The largest message that is taken from the server. */
+  maxBytes: number
+  /** The server has sent what can't be used. */
+  complain: (error: Error) => void
   session: () => InnerSession
   extra: () => MessageExtra
   /** The server does not know its session any more; resolves to the one to go on with. */
@@ -89,31 +94,50 @@ export class StandaloneStream {
     signal: AbortSignal,
     onOpened: () => void,
   ): Promise<'ended' | 'refused' | 'none'> {
-    const { channel, extra, deliver, hear } = this.#services
-    const { session } = reading
-    const response = await channel.get(session, reading.cursor, extra(), signal)
-    if (!isEventStream(response)) {
-      await drained(response)
-      return this.#refused(reading, response)
+    const { channel, extra, maxBytes, complain } = this.#services
+    const answer = await channel.get(reading.session, reading.cursor, extra(), signal)
+    if (!isEventStream(answer)) {
+      await drain(answer)
+      return this.#refused(reading, answer)
     }
     onOpened()
     try {
-      for await (const { id, data } of readEvents(response.body, (ms) => (reading.retry = ms))) {
-        const message = data === '' ? undefined : parsed(data)
-        if (message) await deliver(message, session, id)
-        if (id === undefined) continue
-        reading.cursor = id
-        hear(session, id)
-      }
-    } catch {
-      // Broken off, which is an end as well.
+      for await (const event of readEvents(answer.body, { maxBytes, onRetry: (ms) => (reading.retry = ms) }))
+        await this.#event(reading, event)
+    } catch (error) {
+      if (!(error instanceof BadAnswerError)) return 'ended'
+      // It would come again and again.
+      complain(error)
+      reading.cursor = undefined
+      return 'refused'
     }
     return 'ended'
   }
 
-  async #refused(reading: Reading, response: Response): Promise<'refused' | 'none'> {
-    if (mayPass(response)) return 'refused'
-    if (response.status === 404 && reading.session.id !== undefined) {
+  async #event(reading: Reading, { id, data }: ServerEvent) {
+    const { deliver, hear } = this.#services
+    for (const message of data === '' ? [] : this.#messagesIn(data))
+      await deliver(message, reading.session, id)
+    if (id === undefined) return
+    reading.cursor = id
+    hear(reading.session, id)
+  }
+
+  /** What can't be used is left out: those behind it can. */
+  #messagesIn(data: string): readonly JsonRpcMessage[] {
+    const { complain } = this.#services
+    const onStrange = () => complain(noMessage())
+    try {
+      return parseMessages(data, { onStrange })
+    } catch (error) {
+      complain(error as Error)
+      return []
+    }
+  }
+
+  async #refused(reading: Reading, answer: Answer): Promise<'refused' | 'none'> {
+    if (mayPass(answer)) return 'refused'
+    if (answer.status === 404 && reading.session.id !== undefined) {
       // Whoever begins the new session opens this stream anew.
       await this.#services.revive(reading.session)
       return 'none'
@@ -122,13 +146,5 @@ export class StandaloneStream {
     // The place is lost; the stream need not be.
     reading.cursor = undefined
     return 'refused'
-  }
-}
-
-function parsed(data: string): JsonRpcMessage | undefined {
-  try {
-    return JSON.parse(data) as JsonRpcMessage
-  } catch {
-    return undefined
   }
 }

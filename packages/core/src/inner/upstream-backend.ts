@@ -1,10 +1,12 @@
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import type { Answer } from './answer.js'
+import { UnsentError } from './channel.js'
 import type { Backend, InnerRequest } from './channel.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { Signals } from '../signals/signals.js'
 import { keptHeader } from './kept-header.js'
-import { responseOf } from './node-http.js'
+import { answerOf, incomingFor } from './node-http.js'
 
 /** Headers of the client that say something of the request itself, and nothing of the connection or of who sent it. */
 export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
@@ -35,31 +37,27 @@ export class UpstreamBackend implements Backend {
     })
   }
 
-  async exchange(request: InnerRequest): Promise<Response> {
+  async exchange(request: InnerRequest): Promise<Answer> {
     for (let url = this.#url, redirects = 0; ; redirects++) {
-      const response = await this.#send(url, request)
-      const target = redirects < MOST_REDIRECTS ? redirectOf(response, url) : undefined
-      if (!target) return response
-      await response.body?.cancel()
+      const answer = await this.#send(url, request)
+      const target = redirects < MOST_REDIRECTS ? redirectOf(answer, url) : undefined
+      if (!target) return answer
+      answer.cancel()
       url = target
     }
   }
 
-  #send(url: URL, { method, headers, body, signal, extra }: InnerRequest): Promise<Response> {
+  async #send(url: URL, { method, headers, body, signal, extra }: InnerRequest): Promise<Answer> {
     const request = url.protocol === 'https:' ? requestHttps : requestHttp
-    const outgoing = request(url, {
-      method,
-      agent: this.#agent,
-      headers: {
-        ...this.#passedFrom(extra),
-        ...this.#trace?.(),
-        ...headers,
-        ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
-      },
-      ...(signal && { signal }),
-    })
+    const all = {
+      ...this.#passedFrom(extra),
+      ...this.#trace?.(),
+      ...headers,
+      ...(body !== undefined && { 'content-length': Buffer.byteLength(body) }),
+    }
+    const outgoing = unsentIfThrown(() => request(url, { method, agent: this.#agent, headers: all }))
     outgoing.end(body)
-    return responseOf(outgoing)
+    return answerOf(await incomingFor(outgoing, signal))
   }
 
   #passedFrom({ request, authInfo }: MessageExtra): Record<string, string> {
@@ -75,10 +73,20 @@ export class UpstreamBackend implements Backend {
   }
 }
 
+/** Node refuses what can't be a header. */
+function unsentIfThrown<T>(begin: () => T): T {
+  try {
+    return begin()
+  } catch (error) {
+    throw new UnsentError(`The request cannot be sent: ${(error as Error).message}`, { cause: error })
+  }
+}
+
 /** Many servers send `/mcp` on to `/mcp/`. Only within the same origin: what is passed on is meant for that. */
-function redirectOf({ status, headers }: Response, from: URL): URL | undefined {
-  const location = headers.get('location')
-  if ((status !== 307 && status !== 308) || location === null || !URL.canParse(location, from.href))
+function redirectOf(answer: Answer, from: URL): URL | undefined {
+  const { status } = answer
+  const location = answer.header('location')
+  if ((status !== 307 && status !== 308) || location === undefined || !URL.canParse(location, from.href))
     return undefined
   const target = new URL(location, from)
   return target.origin === from.origin ? target : undefined

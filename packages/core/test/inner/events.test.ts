@@ -3,6 +3,11 @@ import { expect, test } from 'vitest'
 import { readEvents } from '../../src/inner/events.js'
 import type { ServerEvent } from '../../src/inner/events.js'
 
+const intake = (retries: number[] = [], maxBytes = 1_000_000) => ({
+  maxBytes,
+  onRetry: (ms: number) => void retries.push(ms),
+})
+
 /** Events of a text, whose bytes come in pieces of these sizes, over and over. */
 async function eventsOf(text: string, sizes: readonly number[] = [1_000_000]) {
   const bytes = new TextEncoder().encode(text)
@@ -18,7 +23,7 @@ async function eventsOf(text: string, sizes: readonly number[] = [1_000_000]) {
     },
   })
   const events: ServerEvent[] = []
-  for await (const event of readEvents(body, (ms) => retries.push(ms))) events.push(event)
+  for await (const event of readEvents(body, intake(retries))) events.push(event)
   return { events, retries }
 }
 
@@ -74,7 +79,7 @@ test('a body that breaks gives what came before, then throws', async () => {
   })
   const seen: string[] = []
   const read = async () => {
-    for await (const { data } of readEvents(body, () => undefined)) seen.push(data)
+    for await (const { data } of readEvents(body, intake())) seen.push(data)
   }
   await expect(read()).rejects.toThrow('gone')
   expect(seen).toEqual(['1'])
