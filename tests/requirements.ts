@@ -198,6 +198,14 @@ export const requirements: Record<string, Requirement> = {
     'issue 5',
   ),
   'I-9': requirement('a server that is not JavaScript works behind the proxy', 'issue 5'),
+  'I-10': requirement(
+    'whatever a server behind the nodes answers is an error to one request: no process ends, no call hangs',
+    'issue 15',
+  ),
+  'I-11': requirement(
+    'a session is given out only to a caller whom the server behind the nodes has let in',
+    'issue 15',
+  ),
 
   'E-6': requirement('npm run demo exits 0 only if all held, with and without Redis', 'issue 2, part 8'),
 }

@@ -9,12 +9,13 @@ import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
 import { LimitLog } from './http/limit-log.js'
-import { identifyBy } from './http/principal.js'
+import { identifyBy, identifyByHeader } from './http/principal.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import { InnerServers } from './inner/inner-servers.js'
 import { LocalBackend } from './inner/local-backend.js'
 import { PASSED_HEADERS, UpstreamBackend } from './inner/upstream-backend.js'
+import { Vouching } from './inner/vouching.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
 import { consoleLogger, shortId } from './logger.js'
@@ -135,7 +136,7 @@ class Node implements Durable {
       limitLog: new LimitLog(logger),
       signals,
       isBusy,
-      identify: identifyBy(options.principal, logger),
+      ...identifying(options, { store, inner, logger }),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
       recorded: history?.methods ?? NONE,
@@ -320,6 +321,23 @@ function innerServers(
   if (upstream === undefined) return undefined
   const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
   return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts, maxBytes })
+}
+
+/** A server behind this one may check tokens itself: then its callers are told apart by what they send it. */
+function identifying(
+  options: DurableOptions,
+  { store, inner, logger }: { store: Store; inner: InnerServers | undefined; logger: Logger },
+): Pick<HttpServices, 'identify' | 'vouching'> {
+  const { principal, handler, passHeaders = PASSED_HEADERS } = options
+  if (principal || !inner) return { identify: identifyBy(principal, logger), vouching: undefined }
+  // Where the server does not get the token, it can't vouch for it.
+  const getsToken =
+    handler !== undefined || passHeaders.some((name) => name.toLowerCase() === 'authorization')
+  const tryCaller: InnerServers['tryCaller'] = (initialize, request) => inner.tryCaller(initialize, request)
+  return {
+    identify: identifyByHeader(getsToken, logger),
+    vouching: getsToken ? new Vouching({ store, tryCaller, logger }) : undefined,
+  }
 }
 
 const SHUT_DOWN = 'The server was shut down while it ran the call. What the call had done so far is unknown.'

@@ -50,7 +50,8 @@ export type CommonOptions = {
   /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for
-   * which it throws: refuse callers in a middleware before. May be async. Default: the auth info's `clientId`.
+   * which it throws: refuse callers in a middleware before. May be async. Default: the auth info's
+   * `clientId`; before a `handler` or an `upstream`, without auth info, the caller that `Authorization` names (docs/security.md).
    */
   principal?: (
     request: Request,

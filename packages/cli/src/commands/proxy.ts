@@ -1,9 +1,10 @@
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { durable } from '@mcp-durable/core'
-import type { Durable } from '@mcp-durable/core'
+import type { Durable, DurableOptions } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import type { Command } from '../command.js'
 import { numberOption } from '../command-line.js'
@@ -29,6 +30,13 @@ export const proxy: Command = {
       value: 'NAMES',
       help: 'headers of the client that the server gets, with commas between them, such as authorization',
     },
+    principal: {
+      type: 'string',
+      value: 'WHO',
+      help:
+        'whose a session is: subject (of the bearer token), header:NAME (its whole value), or none: whoever has its id\n' +
+        '(default: subject if authorization is passed on, else header:authorization)',
+    },
     'max-answer-bytes': {
       type: 'string',
       value: 'N',
@@ -39,13 +47,17 @@ export const proxy: Command = {
     const port = numberOption(context.values, 'port', 3000)
     const maxAnswerBytes = numberOption(context.values, 'max-answer-bytes', 16 * 1024 * 1024, 1)
     const upstream = upstreamOf(context)
-    const names = textOption(context, 'pass-headers')?.split(',')
+    const names = textOption(context, 'pass-headers')
+      ?.split(',')
+      .map((name) => name.trim())
+    const principal = principalOf(context, names)
     const connected = await context.connect({ patient: true })
     const mcp = durable({
       store: context.store(connected),
       upstream,
       maxAnswerBytes,
-      ...(names && { passHeaders: names.map((name) => name.trim()) }),
+      ...(names && { passHeaders: names }),
+      ...(principal && { principal }),
     })
     const http = createServer(withHealth(mcp))
     await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
@@ -86,6 +98,25 @@ function upstreamOf(context: Context): string {
   if (text === undefined) throw usageError('proxy needs --upstream URL.', 'proxy')
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
   throw usageError(`--upstream must be a URL like http://HOST:PORT/mcp, not '${text}'.`, 'proxy')
+}
+
+/** `undefined`: as the library decides, which is by subject if the upstream gets the token, and else by the whole header. */
+function principalOf(context: Context, passed: readonly string[] = []): DurableOptions['principal'] {
+  const who = textOption(context, 'principal')
+  if (who === 'none') return () => undefined
+  if (who === 'subject' && !passed.some((name) => name.toLowerCase() === 'authorization'))
+    throw usageError(
+      '--principal subject needs --pass-headers authorization: the server checks whose a token is.',
+      'proxy',
+    )
+  if (who === undefined || who === 'subject') return undefined
+  const name = /^header:([\w-]+)$/.exec(who)?.[1]
+  if (name === undefined)
+    throw usageError(`--principal must be subject, header:NAME or none, not '${who}'.`, 'proxy')
+  return ({ headers }) => {
+    const value = headers.get(name)
+    return value === null || value === '' ? undefined : `header:${hash('sha256', value, 'base64url')}`
+  }
 }
 
 function textOption({ values }: Context, name: string): string | undefined {

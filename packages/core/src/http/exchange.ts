@@ -1,4 +1,5 @@
 import type { Calls } from '../call/calls.js'
+import type { Vouching } from '../inner/vouching.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { AuthInfo } from '../options.js'
@@ -34,6 +35,8 @@ export type HttpServices = {
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
   identify: Identify
+  /** Set where principals are read from tokens that nobody here has checked. */
+  vouching: Vouching | undefined
   keepToken: boolean
   /** Methods that are journaled from the start, beside `tools/call`. */
   recorded: ReadonlySet<string>

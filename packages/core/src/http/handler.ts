@@ -1,5 +1,6 @@
 import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
 import { openStream } from './get.js'
+import { guardCaller } from './guard-caller.js'
 import { guardOrigin, guardProtocolVersion, sessionOf } from './guard.js'
 import { post } from './post.js'
 import { refusalFor, refuse } from './replies.js'
@@ -25,6 +26,7 @@ export async function handle(
     guardOrigin(request, services.settings)
     const principal = services.identify(request, authInfo)
     exchange.principal = principal instanceof Promise ? await principal : principal
+    await guardCaller(exchange)
     return await route(exchange)
   } catch (error) {
     const refusal = refusalFor(error, services.logger)

@@ -1,6 +1,7 @@
 import type { Call } from '../call/call.js'
 import type { Opened } from '../call/calls.js'
 import type { DeferredOutcome } from '../call/deferred-call.js'
+import { sessionIdOf } from '../ids.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/refusal.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -13,6 +14,7 @@ import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
 import { eventId, primingEvent } from './events.js'
 import { eventStreamResponse, sessionHeader } from './event-stream.js'
+import { acceptCaller } from './guard-caller.js'
 import { guardAccept, guardContentType, guardProtocolVersion, sessionOf } from './guard.js'
 import type { Exchange } from './exchange.js'
 import { json, refusalFor, refuse } from './replies.js'
@@ -56,6 +58,7 @@ async function beginSession(
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
   if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may', false)
   if (outcome.status === 'refused') return answered(outcome.response)
+  await acceptCaller(exchange, sessionIdOf(outcome.mcpSessionId))
   return json(outcome.response, 200, { 'mcp-session-id': outcome.mcpSessionId })
 }
 

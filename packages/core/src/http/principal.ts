@@ -1,5 +1,6 @@
 import { MisconfiguredError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import { callerOf } from '../inner/caller.js'
 import type { AuthInfo, DurableOptions } from '../options.js'
 import { withinMs } from '../within.js'
 
@@ -26,6 +27,18 @@ export function identifyBy(principal: DurableOptions['principal'], logger: Logge
       (settled) => checked(settled, RETURNED),
       (error: unknown) => failed(error),
     )
+  }
+}
+
+/**
+ * Before a server that checks tokens itself: the client of the auth info, or else whoever the header says. `bySubject`: a
+ * token may stand for its subject; there must be a `Vouching` then.
+ */
+export function identifyByHeader(bySubject: boolean, logger: Logger): Identify {
+  const identify = byClientId(logger)
+  return (request, authInfo) => {
+    if (authInfo !== undefined) return identify(request, authInfo)
+    return callerOf(request, bySubject).principal
   }
 }
 

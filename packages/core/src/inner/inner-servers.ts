@@ -1,12 +1,17 @@
 import type { InnerSession } from '../call/record.js'
+import type { JsonRpcError, JsonRpcRequest } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { InnerOrigin, SessionInfo } from '../session/server-factory.js'
 import type { Store } from '../store/store.js'
-import { Channel } from './channel.js'
+import { BadAnswerError, drain, isOk } from './answer.js'
+import { Channel, NO_SESSION } from './channel.js'
 import type { Backend } from './channel.js'
 import { InnerServer } from './inner-server.js'
 import { Link } from './link.js'
+import { broken, refusalOf, unreachable } from './refusal.js'
+
+const TRIED_WITHIN_MS = 10_000
 
 export type InnerServersOptions = {
   backend: Backend
@@ -47,6 +52,24 @@ export class InnerServers implements InnerOrigin {
 
   async end(session: InnerSession, extra: MessageExtra) {
     await new Channel(this.#options.backend).delete(session, extra).catch(() => undefined)
+  }
+
+  /** What the server says to `initialize` of a caller; `undefined`: it lets it in. The session that begins so is ended. */
+  async tryCaller(initialize: JsonRpcRequest, request: Request): Promise<JsonRpcError | undefined> {
+    const channel = new Channel(this.#options.backend)
+    try {
+      const signal = AbortSignal.timeout(TRIED_WITHIN_MS)
+      const answer = await channel.post(NO_SESSION, initialize, { request }, signal)
+      if (!isOk(answer)) return await refusalOf(initialize.id, answer)
+      const id = answer.header('mcp-session-id')
+      await drain(answer)
+      if (id) await this.end({ id, protocol: undefined }, { request })
+      return undefined
+    } catch (error) {
+      return error instanceof BadAnswerError
+        ? broken(initialize.id, error.message)
+        : unreachable(initialize.id)
+    }
   }
 
   close() {

@@ -161,7 +161,7 @@ const UNUSABLE: [name: string, answer: (id: unknown) => string | Buffer, told: R
   ],
 ]
 
-describe.each(UNUSABLE)('[I-8] an upstream answers with %s', (_name, answer, told) => {
+describe.each(UNUSABLE)('[I-10] an upstream answers with %s', (_name, answer, told) => {
   test('a call, a request and initialize get an error that says so; the log has it, the session goes on', async () => {
     await using behind = await Behind.start()
     const session = await Session.begin(behind.nodes)
@@ -198,7 +198,7 @@ const ENDLESS: [name: string, begin: string, more: string, told: RegExp][] = [
   ['a refusal', head('500 No', { 'content-type': 'text/plain' }), 'no '.repeat(1000), /answered 500: no no/],
 ]
 
-test.each(ENDLESS)('[I-8] %s without an end is left, and said', async (_name, begin, more, told) => {
+test.each(ENDLESS)('[I-10] %s without an end is left, and said', async (_name, begin, more, told) => {
   await using behind = await Behind.start()
   const session = await Session.begin(behind.nodes)
   let left = 0
@@ -214,7 +214,7 @@ test.each(ENDLESS)('[I-8] %s without an end is left, and said', async (_name, be
   await waitFor(() => left === 1)
 })
 
-test('[I-8] an upstream that breaks off is an interruption: what came is not believed', async () => {
+test('[I-10] an upstream that breaks off is an interruption: what came is not believed', async () => {
   await using behind = await Behind.start()
   const session = await Session.begin(behind.nodes)
   const whole = (id: unknown) => jsonAnswer(resultFor(id as string))
@@ -234,7 +234,7 @@ test('[I-8] an upstream that breaks off is an interruption: what came is not bel
   }
 })
 
-test('[I-8] what is no message is left out of a stream, and said once; what follows counts', async () => {
+test('[I-10] what is no message is left out of a stream, and said once; what follows counts', async () => {
   await using behind = await Behind.start()
   const session = await Session.begin(behind.nodes)
   const strange = [
@@ -258,7 +258,7 @@ test('[I-8] what is no message is left out of a stream, and said once; what foll
   expect(behind.warnings).toEqual([expect.stringMatching(/no message of JSON-RPC/)])
 })
 
-test('[I-8] two answers on one connection, and one that nobody waits for', async () => {
+test('[I-10] two answers on one connection, and one that nobody waits for', async () => {
   await using behind = await Behind.start()
   const session = await Session.begin(behind.nodes)
   const one = (id: unknown) => jsonAnswer(resultFor(id as string))
@@ -338,7 +338,7 @@ describe('[I-3] ids of events that are not ASCII', () => {
   })
 })
 
-test('[I-8] a standalone stream goes on behind an event that is too large', async () => {
+test('[I-10] a standalone stream goes on behind an event that is too large', async () => {
   await using behind = await Behind.start()
   const session = await Session.begin(behind.nodes)
   const told = (data: string) =>
@@ -355,7 +355,7 @@ test('[I-8] a standalone stream goes on behind an event that is too large', asyn
   expect(behind.warnings).toEqual([expect.stringMatching(/more than 100000 bytes/)])
 })
 
-test('[I-8] a session that can’t go into headers is refused', async () => {
+test('[I-10] a session that can’t go into headers is refused', async () => {
   await using behind = await Behind.start()
   for (const protocolVersion of ['2025\n11', 'ü', '', 7, null, { a: 1 }, 'x'.repeat(100)]) {
     behind.upstream.instead = ({ message }) =>
@@ -370,7 +370,7 @@ test('[I-8] a session that can’t go into headers is refused', async () => {
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20_251_125)
 const BUDGET_MS = Number(process.env['FUZZ_MS'] ?? 3_500)
 
-test('[I-8] any bytes: each call ends, and the session goes on', async () => {
+test('[I-10] any bytes: each call ends, and the session goes on', async () => {
   await using behind = await Behind.start({ upstreamGrace: 50 })
   const session = await Session.begin(behind.nodes)
   const pieces = fc.oneof(

@@ -93,7 +93,7 @@ function raise(error: unknown): never {
   throw error
 }
 
-describe.each(ODD)('[I-8] a handler that answers with %s', (_what, answer, told) => {
+describe.each(ODD)('[I-10] a handler that answers with %s', (_what, answer, told) => {
   test('is an error to one request', async () => {
     const handler = (async (request: Request) => {
       const message = request.method === 'POST' ? ((await request.json()) as Message) : { method: '' }
@@ -130,7 +130,7 @@ const ODD_NODE: [what: string, answer: (res: ServerResponse) => unknown, told: R
 ]
 
 test.each(ODD_NODE)(
-  '[I-8] a handler of Node.js that %s is an error to one request',
+  '[I-10] a handler of Node.js that %s is an error to one request',
   async (_what, answer, told) => {
     const handler = fromNode(async (req: IncomingMessage, res: ServerResponse): Promise<unknown> => {
       const message = req.method === 'POST' ? ((await json(req)) as Message) : { method: '' }
@@ -146,7 +146,7 @@ test.each(ODD_NODE)(
   },
 )
 
-describe('[I-8] a handler that never answers', () => {
+describe('[I-10] a handler that never answers', () => {
   const exchange = (handler: FetchHandler, signal: AbortSignal) =>
     new LocalBackend(handler, silent).exchange({ method: 'POST', headers: {}, body: '{}', signal, extra: {} })
 
