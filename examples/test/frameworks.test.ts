@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Child, freePort, startRedis, type RedisServer } from '../../test-support/index.js'
+import { TestClient } from '../../tests/support/client.js'
 import { expectCallOutlives } from '../../tests/support/outlives.js'
+import { Router } from '../../tests/support/router.js'
 import { Recipes } from './recipes.js'
 
 // docs/frameworks.md: each recipe runs as two processes, of which the first is killed in the middle of a call.
@@ -44,6 +46,20 @@ test.each(Object.keys(commands))(
     await expectCallOutlives(1, first, second)
   },
 )
+
+const graceful = Object.keys(commands).filter((name) => name !== 'Next.js')
+test.each(graceful)('at SIGTERM a running call ends before its process does, with %s', async (name) => {
+  await using node = await start(name)
+  await using router = await Router.start({ name, url: node.url })
+  await using client = await TestClient.connect(2, router)
+  let ended: Promise<unknown> | undefined
+  const onprogress = () => {
+    ended = node.kill('SIGTERM')
+  }
+  const [content] = await client.api.callTool('order', { item: 'tea' }, { onprogress })
+  expect(content?.text).toBe(`tea, ordered by process ${node.pid}, charged by process ${node.pid}`)
+  await ended
+})
 
 test('every recipe is in docs/frameworks.md as it is tested', () => {
   const page = readFileSync(new URL('../../docs/frameworks.md', import.meta.url), 'utf8')
