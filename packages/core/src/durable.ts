@@ -101,7 +101,7 @@ class Node implements Durable {
       )
     }
     const watcher = new Watcher(store)
-    const { sessionTtl, maxOpenCalls, resumeWindow } = settings
+    const { sessionTtl, maxOpenCalls, maxAttempts, maxRecordBytes, resumeWindow } = settings
     const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
     const inner = innerServers(options, settings, { store, logger, signals })
     this.#inner = inner
@@ -109,8 +109,13 @@ class Node implements Durable {
     const onDoubt = () => void this.#services.calls.abandonTaken()
     this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, { takeOver, onDoubt })
     const streams = new Streams(store, watcher, settings, signals)
-    const limits = { sessionTtl, maxOpenCalls }
-    const calls = new Calls({ store, watcher, resumeWindow }, this.#ownership, limits, takeOver)
+    const limits = { sessionTtl, maxOpenCalls, maxAttempts }
+    const calls = new Calls(
+      { store, watcher, resumeWindow, maxRecordBytes },
+      this.#ownership,
+      limits,
+      takeOver,
+    )
     const isBusy = () => this.#busy
     const sessions = new Sessions({
       store,
@@ -243,10 +248,14 @@ class Node implements Durable {
       const taken = await calls.takeOver(claimed, this.#left.signal)
       if (!taken) return
       // A call that was opened here, and not begun, was nobody else's.
-      if (taken.call.attempt > 1 && this.#signals.takeover) await this.#recoverObserved(taken, beganAt)
-      else await this.#recover(taken)
+      const isObserved = taken.call.attempt > 1 && this.#signals.takeover
+      const outcome = await (isObserved ? this.#recoverObserved(taken, beganAt) : this.#recover(taken))
+      if (outcome === 'returned') await this.#ownership.giveBack(claimed)
     } catch (error) {
+      if (this.#left.signal.aborted) return
       logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
+      // Counted: what can't even be read by anybody must end some time.
+      await this.#ownership.giveBack(claimed, { wasTried: true }).catch(() => undefined)
     }
   }
 
@@ -268,6 +277,7 @@ class Node implements Durable {
     const observed = this.#signals.takeover?.({ requests, trace, sinceMs })
     const outcome = await observed?.run(() => this.#recover(taken))
     if (outcome) observed?.end({ sessionId, callId, attempt, outcome })
+    return outcome
   }
 
   #handleObserved(request: Request, options: FetchOptions) {

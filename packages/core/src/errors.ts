@@ -14,8 +14,12 @@ export class DurableError extends Error {
   }
 }
 
-/** Why a store operation failed. `unavailable`: not sent. `timeout`: sent, outcome unknown. `failed`: refused by the store. */
-export type StoreErrorCode = 'store-unavailable' | 'store-timeout' | 'store-failed'
+/**
+ * Why a store operation failed. `unavailable`: not sent. `timeout`: sent, outcome unknown. `failed`: refused by the store, until
+ * somebody sees to it: it is full, or a right is missing. `refused`: for what it is, such as too large; the same operation
+ * would be refused each time, and nothing was changed.
+ */
+export type StoreErrorCode = 'store-unavailable' | 'store-timeout' | 'store-failed' | 'store-refused'
 
 /** A store operation did not succeed. Every operation may throw it; nothing else does. */
 export class StoreError extends DurableError {
@@ -25,6 +29,41 @@ export class StoreError extends DurableError {
   constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options)
   }
+}
+
+/** What a handler said, or came to, can't be recorded, and so can't be sent. Its request ends with an error. */
+export class UnrecordableError extends DurableError {}
+
+/** It has no form in JSON (a big int, a cycle, too deep, a `toJSON` that throws), or it is no JSON-RPC message then. `cause`: why. */
+export class NotJsonError extends UnrecordableError {
+  constructor(problem: string, options?: ErrorOptions) {
+    super('not-json', `it is no JSON: ${problem}`, options)
+  }
+}
+
+/** It has more bytes than one record may have (`maxRecordBytes`). */
+export class RecordTooLargeError extends UnrecordableError {
+  constructor(bytes: number, maxBytes: number) {
+    super('record-too-large', `it has ${bytes} bytes, and may have ${maxBytes} (maxRecordBytes).`)
+  }
+}
+
+/** The store refuses the record, and would each time. `cause`: the `StoreError`. */
+export class RecordRefusedError extends UnrecordableError {
+  constructor(cause: StoreError) {
+    super('record-refused', 'the store refuses it.', { cause })
+  }
+}
+
+/** Whether the store will refuse the same operation each time. */
+export const isRefused = (error: unknown): boolean =>
+  error instanceof StoreError && error.code === 'store-refused'
+
+/** Throws a `RecordTooLargeError`. Characters are counted first: nearly all are far from the limit. */
+export function requireFits(data: string, maxBytes: number) {
+  if (data.length * 3 <= maxBytes) return
+  const bytes = Buffer.byteLength(data)
+  if (bytes > maxBytes) throw new RecordTooLargeError(bytes, maxBytes)
 }
 
 /** This node is shutting down and begins nothing new. */

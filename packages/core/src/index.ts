@@ -70,7 +70,15 @@ export type { MapEntries, MapEntry, RangeOptions, SortedMap } from './context/so
 export { uuid7, uuid7Floor } from './context/uuid7.js'
 
 // Errors
-export { DurableError, NodeLeavingError, StoreError } from './errors.js'
+export {
+  DurableError,
+  NodeLeavingError,
+  NotJsonError,
+  RecordRefusedError,
+  RecordTooLargeError,
+  StoreError,
+  UnrecordableError,
+} from './errors.js'
 export type { StoreErrorCode } from './errors.js'
 export {
   AtMostOnceFailedBeforeCompleting,

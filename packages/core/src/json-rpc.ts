@@ -1,3 +1,5 @@
+import { NotJsonError } from './errors.js'
+
 /** JSON-RPC 2.0 messages as MCP uses them (specification, "Base Protocol: Messages"). Shapes only; no method is known here. */
 export type RequestId = string | number
 export type Params = { _meta?: Record<string, unknown>; [key: string]: unknown }
@@ -23,6 +25,48 @@ export const ErrorCode = {
   refused: -32000,
   sessionNotFound: -32001,
 } as const
+
+/** The JSON of a value. Throws a `NotJsonError` where it has none. */
+export function encodeJson(value: unknown): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(value)
+  } catch (cause) {
+    const [problem = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)
+    throw new NotJsonError(problem, { cause })
+  }
+  if (json === undefined) throw new NotJsonError(`${typeof value} has no form in it.`)
+  return json
+}
+
+/**
+ * The JSON of a message. Throws a `NotJsonError` where it has none, and for a response that clients would take for no
+ * message at all, and wait on: a result is an object (MCP, "Base Protocol: Responses"), an error has a code and a text.
+ */
+export function encodeMessage(message: JsonRpcMessage): string {
+  const json = encodeJson(message)
+  if (isResponse(message) && !isReadable(message, json))
+    throw new NotJsonError(
+      'error' in message ? 'the error has no code or no text.' : 'the result is no object.',
+    )
+  return json
+}
+
+function isReadable(response: JsonRpcResponse, json: string): boolean {
+  const isError = 'error' in response
+  const given: unknown = isError ? response.error : response.result
+  if (!isObject(given)) return false
+  // What is written then is anything.
+  const written =
+    typeof given['toJSON'] === 'function' ? writtenIn(json, isError ? 'error' : 'result') : given
+  if (!isObject(written)) return false
+  return !isError || (Number.isInteger(written['code']) && typeof written['message'] === 'string')
+}
+
+const writtenIn = (json: string, member: string) => (JSON.parse(json) as Record<string, unknown>)[member]
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export function errorResponse(id: RequestId | null, code: number, message: string): JsonRpcError {
   return { jsonrpc: '2.0', id, error: { code, message } }

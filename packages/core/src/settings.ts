@@ -23,6 +23,12 @@ const settings = z.object({
   resumeWindow: ms.default(15 * 60_000),
   /** How many messages the standalone stream of a session keeps. */
   maxStandaloneEvents: count.default(1000),
+  /** How many bytes they may have in all; older ones go first, and the newest always has room. */
+  maxStandaloneBytes: count.default(16 * 1024 * 1024),
+  /** Bytes of one record of a call: its request, a message, what a step comes to, its result. */
+  maxRecordBytes: count.default(16 * 1024 * 1024),
+  /** Bytes of all answers to the questions of one open call. */
+  maxInboxBytes: count.default(64 * 1024 * 1024),
   /** How long an unused server object stays in memory. */
   hostIdle: ms.default(60_000),
   /** Server objects in memory; beyond it idle ones go early, and new sessions wait if there are none. */
@@ -53,6 +59,15 @@ const settings = z.object({
   reconcileEvery: ms.default(5_000),
   /** How often a call is begun, the first run included, before it is given up. */
   maxAttempts: count.default(5),
+  /**
+   * How long a call whose node is gone waits for one that can run it, when those that claim it can't make its server object
+   * or don't have its tool. 0: it ends at once.
+   */
+  maxUnservedMs: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(5 * 60_000),
   /** How long a running call waits for an upstream that can't be reached. */
   upstreamGrace: ms.default(30_000),
   /** Time between heartbeats of this node. */

@@ -2,6 +2,7 @@ import type { NewEntry } from '@mcp-durable/core'
 import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
 import { isRefusal, storeError } from './errors.js'
+import { LargestValue } from './largest-value.js'
 import type { RedisLike } from './redis-like.js'
 import type { Script } from './scripts.generated.js'
 
@@ -15,11 +16,13 @@ export class Client {
   readonly #redis: RedisLike
   readonly #connection: Connection
   readonly #deadlineMs: number
+  readonly #largest: LargestValue
 
   constructor(redis: RedisLike, deadlineMs: number) {
     this.#redis = redis
     this.#connection = Connection.of(redis)
     this.#deadlineMs = deadlineMs
+    this.#largest = new LargestValue(redis)
   }
 
   get isCluster() {
@@ -39,7 +42,7 @@ export class Client {
     const all = [...keys, ...args]
     const count = keys.length
     const evaluate = () => this.#redis.evalsha(sha, count, ...all)
-    return this.#send(evaluate, deadline, async (error) => {
+    return this.#send(args, evaluate, deadline, async (error) => {
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT') || deadline.passed) throw error
       return this.#redis.eval(lua, count, ...all)
     })
@@ -48,14 +51,25 @@ export class Client {
   /** Adds an entry to a stream that exists. */
   append(key: string, { id, data, after = 0 }: NewEntry): Promise<Added> {
     const add = () => this.#redis.xadd(key, 'NOMKSTREAM', id, 'd', data, 't', after)
-    const added = this.#send(add, this.deadline(), async (error) => {
+    const added = this.#send([data], add, this.deadline(), async (error) => {
       if (!(error instanceof Error) || !isRefusal(error.message)) throw error
       return 'refused'
     })
     return added.then((reply) => (reply === 'refused' ? reply : reply === null ? 'gone' : 'appended'))
   }
 
-  #send(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
+  #send(
+    values: KeysAndArgs,
+    command: () => Promise<unknown>,
+    deadline: Deadline,
+    mend: Mend,
+  ): Promise<unknown> {
+    const guarded = this.#largest.guard(values, deadline)
+    if (guarded) return guarded.then(() => this.#sendSmall(command, deadline, mend))
+    return this.#sendSmall(command, deadline, mend)
+  }
+
+  #sendSmall(command: () => Promise<unknown>, deadline: Deadline, mend: Mend): Promise<unknown> {
     if (this.#connection.isReady) return this.#sendNow(command, deadline, mend)
     return this.#connection.ready(deadline).then(() => this.#sendNow(command, deadline, mend))
   }

@@ -8,6 +8,9 @@ const NEVER_SENT =
 const CONNECTION =
   /^(Connection is closed|Command timed out|Command aborted|Cluster is ended|Too many Cluster redirections|Socket)/
 
+/** Replies to what would be refused the next time too: it is too large, or a key of ours holds something else. */
+const REFUSED_FOR_GOOD = /^(WRONGTYPE |ERR Protocol error: |ERR string exceeds maximum allowed size)/
+
 /** What Redis says of an id that is not above the last one of a stream. */
 const NOT_ABOVE = 'equal or smaller'
 
@@ -27,6 +30,7 @@ export function storeError(cause: unknown, interrupted: boolean): StoreError {
   const message = messageOf(cause)
   // ioredis attaches the arguments, which are the users' data, and errors end up in logs.
   if (cause instanceof Error) Reflect.deleteProperty(cause, 'command')
+  if (REFUSED_FOR_GOOD.test(message)) return refusedForGood(message, cause)
   const refused = REFUSED_FOR_NOW.test(message) || NEVER_SENT.test(message)
   if (refused && !interrupted) {
     return new StoreError('store-unavailable', `Redis takes no commands for now: ${message}`, { cause })
@@ -37,6 +41,10 @@ export function storeError(cause: unknown, interrupted: boolean): StoreError {
     })
   }
   return new StoreError('store-failed', `Redis refused the command: ${message}`, { cause })
+}
+
+export function refusedForGood(message: string, cause?: unknown) {
+  return new StoreError('store-refused', `Redis refuses this, and would each time: ${message}`, { cause })
 }
 
 /** Why a subscription failed: `store-failed` if the server will never have it, as with a user who lacks the right. */

@@ -1,4 +1,4 @@
-import type { NodeBeat, OpenCall, OwnershipStore } from '@mcp-durable/core'
+import type { Claim, Claimed, NodeBeat, OpenCall, OwnershipStore } from '@mcp-durable/core'
 import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
 import { ValuesAndMaps } from './values-and-maps.js'
@@ -56,16 +56,20 @@ export class Ownership extends ValuesAndMaps implements OwnershipStore {
   async claimCall(
     scope: string,
     callId: string,
-    { from, to, data }: { from: string; to: string; data: string },
-  ) {
+    { from, to, data, last = '', counts = 1 }: Claim,
+  ): Promise<Claimed | undefined> {
     const keys = [this.keys.session(scope), this.keys.log(scope, `call:${callId}`)]
-    const id = await this.write(scripts.claimCall, scripts.keptClaimCall, scope, keys, [
+    const reply = await this.write(scripts.claimCall, scripts.keptClaimCall, scope, keys, [
       callId,
       from,
       to,
       data,
+      last,
+      counts,
     ])
-    return id === null ? undefined : (id as string)
+    if (reply === null) return undefined
+    const [id, claims] = reply as [string, number]
+    return { id, claims }
   }
 
   async isWatched(scope: string) {

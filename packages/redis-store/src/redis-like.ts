@@ -13,6 +13,8 @@ export interface RedisLike {
   xadd(key: string, nomkstream: 'NOMKSTREAM', id: string, ...fields: (string | number)[]): Promise<unknown>
   eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
   on(event: string, listener: (...args: unknown[]) => void): unknown
+  /** `GET` of what the server takes; without it, 512 MB are assumed. */
+  config?(get: 'GET', name: string): Promise<unknown>
   /** Makes the one connection that the store owns, which hears wake-ups. */
   duplicate(...overrides: never[]): unknown
 }

@@ -228,22 +228,33 @@ class RedisStore extends Ownership implements Store {
     return replies.decodeState(await this.client.run(scripts.readState, [this.keys.session(scope)], [after]))
   }
 
-  async append(scope: string, log: SharedLog, data: string, { nonce, maxLength, ifExists }: AppendOptions) {
+  async append(scope: string, log: SharedLog, data: string, options: AppendOptions) {
+    const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '' } = options
     const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
-    const args = [data, maxLength, ifExists ? 1 : 0, log, NONCE_MS]
+    const args = [data, maxLength, maxBytes, whenFull === 'refuse' ? 1 : 0, answers, ifOpen, log, NONCE_MS]
     const id = await this.write(scripts.append, scripts.keptAppend, scope, keys, args)
-    return id === null ? undefined : (id as EntryId)
+    return id === 'full' ? false : id === null ? undefined : (id as EntryId)
   }
 
-  async read(scope: string, log: LogName, after: EntryId, limit: number) {
+  async expect(scope: string, name: string, { ifOpen = '' } = {}) {
+    return Number(await this.client.run(scripts.expect, [this.keys.session(scope)], [name, ifOpen])) === 1
+  }
+
+  async read(scope: string, log: LogName, after: EntryId, limit: number, maxBytes = 0) {
     // Cursors come from the wire: what is no id at all is in no log.
     if (after !== OLDEST && !ENTRY_ID.test(after)) return undefined
     const keys = [this.keys.session(scope), this.keys.log(scope, log)]
-    return replies.decodeEntries(await this.client.run(scripts.read, keys, [after, Math.max(1, limit)]))
+    return replies.decodeEntries(
+      await this.client.run(scripts.read, keys, [after, Math.max(1, limit), maxBytes]),
+    )
   }
 
-  async dropLog(scope: string, log: LogName) {
-    await this.client.run(scripts.dropLog, [this.keys.log(scope, log)], [])
+  async dropLog(scope: string, log: LogName, names: readonly string[] = []) {
+    await this.client.run(
+      scripts.dropLog,
+      [this.keys.session(scope), this.keys.log(scope, log)],
+      [log, ...names],
+    )
   }
 
   async saveDelivered(scope: string, id: EntryId) {
@@ -278,6 +289,7 @@ class RedisStore extends Ownership implements Store {
     args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
     const listens = this.#subscriber.listensTo(session)
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
+    args.push(close?.unexpected?.join(' ') ?? '')
     if (close) args.push(...close.requestKeys)
     const keys = [session, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)

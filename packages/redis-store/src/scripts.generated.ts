@@ -34,11 +34,12 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: '46260a8cc941a61ec6dbb7ea84fc0b3e8c154548',
+  sha: '03116362bdb9d3d75bcd94dbcb743b9f85b28ced',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
--- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
--- Returns the id, or nil.
+-- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
+--       call that must be open or '', log name, ms to remember the nonce
+-- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
 local function list_ended(session, ms, name)
@@ -70,24 +71,53 @@ local repeated = redis.call('GET', KEYS[3])
 if repeated then
   return repeated
 end
+if ARGV[6] ~= '' and redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[6]) == 0 then
+  return false
+end
+if ARGV[5] ~= '' and redis.call('HEXISTS', KEYS[1], 'q:' .. ARGV[5]) == 0 then
+  return false
+end
+local most = tonumber(ARGV[2])
+local most_bytes = tonumber(ARGV[3])
+local size = 'b:' .. ARGV[7]
+local length = redis.call('XLEN', KEYS[2]) + 1
+-- Counted only where they are limited.
+local bytes = most_bytes > 0 and tonumber(redis.call('HGET', KEYS[1], size) or 0) + #ARGV[1] or 0
+local function is_full()
+  return length > most or most_bytes > 0 and bytes > most_bytes and length > 1
+end
+if ARGV[4] == '1' and (length > most or most_bytes > 0 and bytes > most_bytes) then
+  return 'full'
+end
+if ARGV[5] ~= '' then
+  redis.call('HDEL', KEYS[1], 'q:' .. ARGV[5])
+end
 local id
 local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if before then
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
-elseif ARGV[3] == '1' then
-  return false
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1])
 else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
-  -- An inbox of no open call: of a server object, or of a call that has just ended.
-  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  -- An inbox of no open call is a server object's.
+  local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
   end
 end
-redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-local news = ARGV[4] .. ' ' .. id
+while is_full() do
+  if most_bytes > 0 then
+    bytes = bytes - #redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][2][2]
+  end
+  length = length - 1
+  redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', length)
+end
+if most_bytes > 0 then
+  redis.call('HSET', KEYS[1], size, math.max(bytes, 0))
+end
+redis.call('SET', KEYS[3], id, 'PX', ARGV[8])
+local news = ARGV[7] .. ' ' .. id
 -- Who has read all that was there before needs to read nothing, then.
 if #ARGV[1] <= 4096 then
   news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
@@ -98,7 +128,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: 'c34bff57293288e3ebe6f91ad8adc0038991a4dc',
+  sha: 'ac5d9344274ea75a8714f71c41e52d6bda721e0a',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -106,7 +136,7 @@ export const appendCall: Script = {
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself,
+--       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
@@ -191,14 +221,18 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 7])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
   end
-  for i = change + 7, #ARGV do
+  for name in string.gmatch(ARGV[change + 7], '%S+') do
+    redis.call('HDEL', KEYS[1], 'q:' .. name)
+  end
+  for i = change + 8, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
+        'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])
@@ -305,22 +339,24 @@ return 'applied'
 }
 
 export const claimCall: Script = {
-  sha: 'f3daf48b384484cc81ed9611c4ede896877c672e',
+  sha: 'aa2ce03436df15f2e15b66e19d9a706f58a48d0b',
   lua: `-- Gives an open call to another owner and raises the epoch of its journal, which shuts the old one out.
 -- KEYS  session, journal
--- ARGV  call id, owner it is taken from, owner it goes to, data of the claim
--- Returns the id of the claim, or nil when the call is not open or not that owner's.
+-- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
+--       what it adds to the count of claims
+-- Returns the id of the claim and the count; nil when the call is not open, not that owner's, or another id stands last.
 local field = 'o:' .. ARGV[1]
+local count = 'n:' .. ARGV[1]
 local owner = redis.call('HGET', KEYS[1], field)
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if not owner or not last then
   return false
 end
-if owner == ARGV[3] then
-  -- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
-  return last[2][2] == ARGV[4] and last[1]
+-- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
+if owner == ARGV[3] and last[2][2] == ARGV[4] then
+  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0) }
 end
-if owner ~= ARGV[2] then
+if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
   return false
 end
 local clock = redis.call('TIME')
@@ -330,7 +366,7 @@ local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
-return id
+return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
 `,
 }
 
@@ -515,11 +551,29 @@ return drop_ended(KEYS[1], tonumber(ARGV[1]))
 }
 
 export const dropLog: Script = {
-  sha: 'acbacb5feadada0832c1634c330fe35975b775f8',
+  sha: '5f4d4960f8d2ab3aff7df857f0f234489e9856f5',
   lua: `-- Deletes a log.
--- KEYS  log
--- Returns how many keys were deleted.
-return redis.call('UNLINK', KEYS[1])
+-- KEYS  session, log
+-- ARGV  log name, names under which nothing is expected any more...
+redis.call('UNLINK', KEYS[2])
+redis.call('HDEL', KEYS[1], 'b:' .. ARGV[1])
+for i = 2, #ARGV do
+  redis.call('HDEL', KEYS[1], 'q:' .. ARGV[i])
+end
+`,
+}
+
+export const expect: Script = {
+  sha: '90b003ebb186bbfcd25df399e9e31bd03e8d5126',
+  lua: `-- Lets one entry be appended that answers a name.
+-- KEYS  session
+-- ARGV  name, call that must be open or ''
+-- Returns 1, or 0 when there is no such session, or the call is not open.
+if redis.call('EXISTS', KEYS[1]) == 0 or ARGV[2] ~= '' and redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[2]) == 0 then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'q:' .. ARGV[1], 1)
+return 1
 `,
 }
 
@@ -761,7 +815,7 @@ return { principal, moved }
 }
 
 export const keptAppend: Script = {
-  sha: '498bf735c55f301a15a874f5d81abbacb56f0ce4',
+  sha: 'c0bf6b57318c492963d1fcc3ed7aa9b81d76bdda',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -806,8 +860,9 @@ end
 local function append(KEYS, ARGV)
 -- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
--- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
--- Returns the id, or nil.
+-- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
+--       call that must be open or '', log name, ms to remember the nonce
+-- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
 local function list_ended(session, ms, name)
@@ -839,24 +894,53 @@ local repeated = redis.call('GET', KEYS[3])
 if repeated then
   return repeated
 end
+if ARGV[6] ~= '' and redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[6]) == 0 then
+  return false
+end
+if ARGV[5] ~= '' and redis.call('HEXISTS', KEYS[1], 'q:' .. ARGV[5]) == 0 then
+  return false
+end
+local most = tonumber(ARGV[2])
+local most_bytes = tonumber(ARGV[3])
+local size = 'b:' .. ARGV[7]
+local length = redis.call('XLEN', KEYS[2]) + 1
+-- Counted only where they are limited.
+local bytes = most_bytes > 0 and tonumber(redis.call('HGET', KEYS[1], size) or 0) + #ARGV[1] or 0
+local function is_full()
+  return length > most or most_bytes > 0 and bytes > most_bytes and length > 1
+end
+if ARGV[4] == '1' and (length > most or most_bytes > 0 and bytes > most_bytes) then
+  return 'full'
+end
+if ARGV[5] ~= '' then
+  redis.call('HDEL', KEYS[1], 'q:' .. ARGV[5])
+end
 local id
 local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if before then
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
-elseif ARGV[3] == '1' then
-  return false
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1])
 else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
-  -- An inbox of no open call: of a server object, or of a call that has just ended.
-  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  -- An inbox of no open call is a server object's.
+  local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
   end
 end
-redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-local news = ARGV[4] .. ' ' .. id
+while is_full() do
+  if most_bytes > 0 then
+    bytes = bytes - #redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][2][2]
+  end
+  length = length - 1
+  redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', length)
+end
+if most_bytes > 0 then
+  redis.call('HSET', KEYS[1], size, math.max(bytes, 0))
+end
+redis.call('SET', KEYS[3], id, 'PX', ARGV[8])
+local news = ARGV[7] .. ' ' .. id
 -- Who has read all that was there before needs to read nothing, then.
 if #ARGV[1] <= 4096 then
   news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
@@ -864,12 +948,12 @@ end
 redis.call('SPUBLISH', KEYS[1], news)
 return id
 end
-return keeping_log(KEYS[2], ARGV[4], append)
+return keeping_log(KEYS[2], ARGV[7], append)
 `,
 }
 
 export const keptAppendCall: Script = {
-  sha: '1268b6577bd3dc194d72065501be723e7afcac71',
+  sha: '0e7f34ad87e07db67b6f90f33e7af50e9d8131ac',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -919,7 +1003,7 @@ local function append_call(KEYS, ARGV)
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself,
+--       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
@@ -1004,14 +1088,18 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 7])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
   end
-  for i = change + 7, #ARGV do
+  for name in string.gmatch(ARGV[change + 7], '%S+') do
+    redis.call('HDEL', KEYS[1], 'q:' .. name)
+  end
+  for i = change + 8, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
+        'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])
@@ -1032,7 +1120,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)
 }
 
 export const keptClaimCall: Script = {
-  sha: 'bf06ba969a25c2493cb5493389b4485f284f5885',
+  sha: '9c7e0da979f0a215043030e239476c5eb1607b9e',
   lua: `-- As claim-call, with a history.
 -- KEYS  those of claim-call, history
 -- ARGV  those of claim-call, ms to keep, most entries
@@ -1077,19 +1165,21 @@ end
 local function claim_call(KEYS, ARGV)
 -- Gives an open call to another owner and raises the epoch of its journal, which shuts the old one out.
 -- KEYS  session, journal
--- ARGV  call id, owner it is taken from, owner it goes to, data of the claim
--- Returns the id of the claim, or nil when the call is not open or not that owner's.
+-- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
+--       what it adds to the count of claims
+-- Returns the id of the claim and the count; nil when the call is not open, not that owner's, or another id stands last.
 local field = 'o:' .. ARGV[1]
+local count = 'n:' .. ARGV[1]
 local owner = redis.call('HGET', KEYS[1], field)
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if not owner or not last then
   return false
 end
-if owner == ARGV[3] then
-  -- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
-  return last[2][2] == ARGV[4] and last[1]
+-- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
+if owner == ARGV[3] and last[2][2] == ARGV[4] then
+  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0) }
 end
-if owner ~= ARGV[2] then
+if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
   return false
 end
 local clock = redis.call('TIME')
@@ -1099,7 +1189,7 @@ local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
-return id
+return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
 end
 return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
 `,
@@ -1203,7 +1293,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '1ead70b76467f95a1b8501648b17b679dcd56d55',
+  sha: '35d0c84c24d184c3e5c28f047729e97190770116',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1313,7 +1403,7 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
     end
   end)
   if requests > most then
@@ -1501,7 +1591,7 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '4e48b1c0ea44efca7023cf074c0e1461a2a551a8',
+  sha: 'a39bae54e021209d4f9f7a5a71dd00bdb0f2d493',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
@@ -1569,7 +1659,7 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
     end
   end)
   if requests > most then
@@ -1689,40 +1779,55 @@ return reply
 }
 
 export const read: Script = {
-  sha: '357537370813dec74b4f75842dbccf6f21145514',
+  sha: '79d2ff1759d514b45cbaecab7ce7519ba9e31372',
   lua: `-- Reads entries after an id. Reading includes that id, which proves that the log still holds it.
 -- KEYS  session, log
--- ARGV  id ('0-0': the beginning, '-': the oldest held), most entries
--- Returns { id, data, ... }, or nil when the log does not hold the id.
+-- ARGV  id ('0-0': the beginning, '-': the oldest held), most entries, most bytes or 0
+-- Returns { id, data, ... }, or nil when the log does not hold the id. Ends with the entry that reaches that many bytes.
 local after = ARGV[1]
+local most = tonumber(ARGV[2])
+local most_bytes = tonumber(ARGV[3])
 local from_start = after == '-' or after == '0-0'
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return from_start and {} or false
 end
-local entries
+-- Entries may be large: no more are taken at once than are likely to fit.
+local first_read = most_bytes > 0 and math.min(most, 8) or most
+local asked = from_start and first_read or first_read + 1
+local entries = redis.call('XRANGE', KEYS[2], from_start and '-' or after, '+', 'COUNT', asked)
 local first = 1
-if from_start then
-  entries = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', ARGV[2])
-  if after == '0-0' then
-    local oldest = entries[1]
-    local trimmed = oldest and oldest[2][3] ~= 'f' or not oldest and redis.call('EXISTS', KEYS[2]) == 1
-    if trimmed then
-      return false
-    end
+if after == '0-0' then
+  local oldest = entries[1]
+  local trimmed = oldest and oldest[2][3] ~= 'f' or not oldest and redis.call('EXISTS', KEYS[2]) == 1
+  if trimmed then
+    return false
   end
-else
-  entries = redis.call('XRANGE', KEYS[2], after, '+', 'COUNT', ARGV[2] + 1)
+elseif not from_start then
   if not entries[1] or entries[1][1] ~= after then
     return false
   end
   first = 2
 end
 local reply = {}
-for i = first, #entries do
-  reply[#reply + 1] = entries[i][1]
-  reply[#reply + 1] = entries[i][2][2]
+local count, bytes = 0, 0
+while true do
+  for i = first, #entries do
+    reply[#reply + 1] = entries[i][1]
+    reply[#reply + 1] = entries[i][2][2]
+    count = count + 1
+    bytes = bytes + #entries[i][2][2]
+    if most_bytes > 0 and bytes >= most_bytes then
+      return reply
+    end
+  end
+  if #entries < asked or count >= most then
+    return reply
+  end
+  local fit = math.floor((most_bytes - bytes) / math.max(bytes / count, 1))
+  asked = math.max(1, math.min(most - count, fit))
+  entries = redis.call('XRANGE', KEYS[2], '(' .. entries[#entries][1], '+', 'COUNT', asked)
+  first = 1
 end
-return reply
 `,
 }
 

@@ -44,7 +44,7 @@ test('when a session moves to another master, its data and its watchers move alo
     `${prefix}:{${id}}`,
   )
   const after = await store!.append(id, 'out', 'after', once())
-  expect(await peer!.read(id, 'out', before ?? '', 10)).toEqual([{ id: after, data: 'after' }])
+  expect(await peer!.read(id, 'out', before || '', 10)).toEqual([{ id: after, data: 'after' }])
   await waitFor(() => heard.includes('resync '), { what: 'resync' })
   await store!.publish(id, 'topic', 'moved')
   await waitFor(() => heard.includes('topic moved'), { what: 'a wake-up' })

@@ -71,7 +71,7 @@ test('entries say when they were written, whatever their ids are', async () => {
   expect(await inspect.logs.expiresInMs(session.id, log)).toBeGreaterThan(0)
   const out = await store.append(session.id, 'out', 'x', once())
   expect(await inspect.logs.read(session.id, 'out', undefined, 10)).toEqual([
-    { id: out, data: 'x', at: Number.parseInt(out ?? '', 10) },
+    { id: out, data: 'x', at: Number.parseInt(out || '', 10) },
   ])
   expect(await inspect.logs.read('nobody', 'out', undefined, 10)).toEqual([])
 })

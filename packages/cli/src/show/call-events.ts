@@ -20,6 +20,8 @@ export function tell(
       const from = event.from === undefined ? '' : ` from ${nodeName(event.from)}`
       return { text: `taken over by ${nodeName(event.node)}${from}, run ${event.attempt}`, style: 'mark' }
     }
+    case 'returned':
+      return { text: `${nodeName(event.node)} can't run it, and gives it back`, style: 'warn' }
     case 'step-started':
       return { text: `step ${step(event.step)} begins, at most once`, style: undefined }
     case 'step-cleared':
@@ -42,8 +44,6 @@ export function tell(
         style: 'good',
       }
     }
-    case 'answer-progress':
-      return { text: `progress on question ${questionName(event.question ?? '', privacy)}`, style: 'dim' }
     case 'cancel-asked':
       return { text: 'the client cancels', style: 'warn' }
     case 'notification': {

@@ -84,7 +84,7 @@ class StoredEvents implements SessionEventStore {
       await this.#begin()
       entry = await this.#store.append(this.#scope, 'out', data, options)
     }
-    if (entry === undefined) throw new DurableError('session-gone', 'The events of the session were deleted.')
+    if (!entry) throw new DurableError('session-gone', 'The events of the session were deleted.')
     return this.#idOf(entry, stream)
   }
 

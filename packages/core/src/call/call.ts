@@ -1,6 +1,7 @@
 import type { Effect, Receipt, StepKind, StepRecord } from '../context/call-log.js'
-import { digest, randomId, requestKeyPrefix } from '../ids.js'
-import { ErrorCode, errorResponse, isResponse } from '../json-rpc.js'
+import { UnrecordableError } from '../errors.js'
+import { digest, requestKeyPrefix } from '../ids.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type {
   JsonRpcMessage,
   JsonRpcNotification,
@@ -9,14 +10,14 @@ import type {
   RequestId,
 } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
-import { readAll, whileStoreFails } from '../store/retry.js'
+import { readPages, whileStoreFails } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import { EarlierRuns, SentMessages } from './earlier-runs.js'
-import { Journal } from './journal.js'
+import { Journal, JournalLostError } from './journal.js'
 import type { JournalServices } from './journal.js'
-import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from './inbox.js'
+import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from './inbox.js'
 import type { InboxItem } from './inbox.js'
 import type { BegunHandler, HandlerKind, InnerRecord, Origin } from './record.js'
 
@@ -38,7 +39,7 @@ export interface DispatchTarget {
   readonly requests: readonly JsonRpcRequest[]
   /** Resolves when the message is in the journal. */
   send(message: JsonRpcMessage, step?: string, origin?: Origin): Promise<void>
-  /** Resolves when the response is where the client will find it. */
+  /** Resolves when the response is where the client will find it. Rejects with an `UnrecordableError` if another one is needed. */
   respond(dispatchId: string, response: JsonRpcResponse): Promise<void>
   /** The host is going: nothing more is sent or answered by this node. */
   abandon(reason: string): void
@@ -96,17 +97,17 @@ export class Call implements DispatchTarget {
   readonly #inbox: Tail
   readonly #unanswered: Map<string, JsonRpcRequest>
   readonly #endWatch: () => void
-  readonly #close: CloseCall
+  readonly #close: CloseCall & { unexpected: string[] }
   readonly #steps: ReadonlyMap<string, StepRecord> | undefined
   #sent: SentMessages
-  /** Answers by question, also those for questions that this run has not asked yet. */
-  readonly #answers = new Map<string, JsonRpcResponse>()
+  /** The JSON of answers by question, also those for questions that this run has not asked yet. */
+  readonly #answers = new Map<string, string>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #host: CallHost | undefined
   #handlers: readonly BegunHandler[] | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
-  #inboxOpened: Promise<unknown> | undefined
+  #endProgress: (() => void) | undefined
   #questions: number
 
   constructor(
@@ -123,10 +124,10 @@ export class Call implements DispatchTarget {
     this.#steps = past?.runs.steps
     this.#handlers = past ? past.runs.handlers : handlers
     this.#sent = past?.runs.sent ?? new SentMessages()
-    this.#questions = this.#sent.questionCount
+    this.#questions = this.#sent.questionIds.length
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
-    this.#close = { requestKeys, retainMs: resumeWindow, keepKey }
+    this.#close = { requestKeys, retainMs: resumeWindow, keepKey, unexpected: [...this.#sent.questionIds] }
     this.#journal = new Journal(services, {
       scope,
       callId: id,
@@ -211,32 +212,43 @@ export class Call implements DispatchTarget {
 
   /** The call is run once more on this node: what it has sent so far was sent by an earlier run. */
   async startOver() {
-    const { sent } = new EarlierRuns(await this.readJournal())
+    const { sent } = await EarlierRuns.read(this.readJournal())
     this.#sent = sent
   }
 
   /** The client's answer to a question, if it has come. */
   answerTo(question: string): JsonRpcResponse | undefined {
-    return this.#answers.get(question)
+    const json = this.#answers.get(question)
+    return json === undefined ? undefined : parseAnswer(json)
   }
 
   async respond(dispatched: string, response: JsonRpcResponse) {
     const request = this.#unanswered.get(dispatched)
     if (!request) return
-    this.#unanswered.delete(dispatched)
     const message = { ...response, id: request.id }
-    const last = this.#unanswered.size === 0
-    await this.#journal.append(last ? { kind: 'response', message } : { kind: 'message', message })
+    const isLast = this.#unanswered.size === 1
+    const record = this.#journal.encode({ kind: isLast ? 'response' : 'message', message })
+    this.#unanswered.delete(dispatched)
+    try {
+      await this.#journal.append(record)
+    } catch (error) {
+      if (error instanceof UnrecordableError) this.#unanswered.set(dispatched, request)
+      throw error
+    }
   }
 
   async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
-    await this.#inboxIsOpen()
     const asked = this.#sent.takeQuestion(question)
-    const message = outgoing(asked ?? `${this.id}.${++this.#questions}`)
-    if (asked === undefined)
-      return void (await this.#journal.append({ kind: 'message', message, ...(origin && { origin }) }))
+    const id = asked ?? `${this.id}.${++this.#questions}`
+    const message = outgoing(id)
+    if (asked === undefined) {
+      const record = this.#journal.encode({ kind: 'message', message, ...(origin && { origin }) })
+      await this.#expectAnswer(id)
+      return void (await this.#journal.append(record))
+    }
+    this.#followProgress()
     if (origin) await this.record({ again: { message: question, origin, question: asked } })
-    const answer = this.#answers.get(asked)
+    const answer = this.answerTo(asked)
     if (answer) this.#host?.receive(answer)
   }
 
@@ -246,14 +258,17 @@ export class Call implements DispatchTarget {
     question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>,
     signal: AbortSignal,
   ): Promise<JsonRpcResponse> {
-    await this.#inboxIsOpen()
-    signal.throwIfAborted()
     const id = this.#namedQuestion(name)
+    const record = this.#sent.hasAsked(id)
+      ? undefined
+      : this.#journal.encode({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+    if (record) await this.#expectAnswer(id)
+    // From here on it counts as asked.
+    signal.throwIfAborted()
     const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
-    const answer = this.#answers.get(id)
+    const answer = this.answerTo(id)
     if (answer) return answer
-    if (!this.#sent.hasAsked(id))
-      await this.#journal.append({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+    if (record) await this.#journal.append(record)
     return answered
   }
 
@@ -276,7 +291,7 @@ export class Call implements DispatchTarget {
 
   /** A question without a record has no answer yet, and its name is taken. */
   #askedStep(id: string): StepRecord | undefined {
-    if (!this.#steps || this.#sent.questionCount === 0) return undefined
+    if (!this.#steps || this.#sent.questionIds.length === 0) return undefined
     const kind = QUESTIONS.get(this.#sent.methodOf(this.#namedQuestion(id)) ?? '')
     return kind && { id, kind, phase: 'started' }
   }
@@ -285,9 +300,9 @@ export class Call implements DispatchTarget {
     this.#journal.write({ kind: 'step', step }, receipt, effect)
   }
 
-  /** Everything in the journal so far. */
-  readJournal(): Promise<Entry[]> {
-    return readAll(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned)
+  /** Everything in the journal so far, by pages. */
+  readJournal(): AsyncGenerator<Entry[], void> {
+    return readPages(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned)
   }
 
   /** Answers with an error what this node was told to run and did not. The same request may come again, and runs then. */
@@ -313,7 +328,7 @@ export class Call implements DispatchTarget {
   }
 
   #received(item: InboxItem | undefined): boolean {
-    if (item?.kind === 'message') this.#receive(item.message)
+    if (item?.kind === 'answer') this.#answered(item.question, item.json)
     if (item?.kind === 'cancelled') this.#cancel(item)
     return this.open
   }
@@ -332,26 +347,30 @@ export class Call implements DispatchTarget {
     }
   }
 
-  #receive(message: JsonRpcMessage) {
-    if (isResponse(message)) {
-      const id = String(message.id)
-      // The first answer counts, in this run and in every later one.
-      if (this.#answers.has(id)) return
-      this.#answers.set(id, message)
-      const asking = this.#asking.get(id)
-      if (asking) return asking(message)
-    }
-    this.#host?.receive(message)
+  /** The first answer counts, in this run and in every later one. Without a host it is one of an earlier run. */
+  #answered(question: string, json: string) {
+    if (this.#answers.has(question)) return
+    this.#answers.set(question, json)
+    const place = this.#close.unexpected.indexOf(question)
+    if (place >= 0) this.#close.unexpected.splice(place, 1)
+    const asking = this.#asking.get(question)
+    if (asking) asking(parseAnswer(json))
+    else this.#host?.receive(parseAnswer(json))
   }
 
-  /** Answers need a place to go before the client can give them. */
-  #inboxIsOpen() {
-    const options = { nonce: randomId(), maxLength: MAX_INBOX }
-    this.#inboxOpened ??= whileStoreFails(
-      () => this.#services.store.append(this.scope, `call:${this.id}:in`, INBOX_OPENED, options),
-      this.#abandoned,
-    )
-    return this.#inboxOpened
+  /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
+  async #expectAnswer(question: string) {
+    this.#followProgress()
+    const expect = () => this.#services.store.expect(this.scope, question, { ifOpen: this.id })
+    this.#close.unexpected.push(question)
+    if (!(await whileStoreFails(expect, this.#abandoned))) throw new JournalLostError('gone')
+  }
+
+  #followProgress() {
+    const topic = progressTopic(this.id)
+    this.#endProgress ??= this.#services.watcher.watch(this.scope, topic, (signal) => {
+      if (signal.topic === topic) this.#host?.receive(parseProgress(signal.value))
+    }).end
   }
 
   #lose() {
@@ -367,6 +386,7 @@ export class Call implements DispatchTarget {
 
   readonly #end = () => {
     this.#inbox.end()
+    this.#endProgress?.()
     this.#endWatch()
     this.#onEnded()
   }

@@ -1,11 +1,11 @@
-import { NodeLeavingError, StoreError } from '../errors.js'
+import { NodeLeavingError, requireFits, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { Members } from '../members.js'
 import type { Trace } from '../signals/telemetry.js'
-import { readAll, whileStoreFails } from '../store/retry.js'
+import { readAll, readPages, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
-import type { Admission, EntryId, NewCall, OpenedCall } from '../store/store.js'
+import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
 import { EarlierRuns } from './earlier-runs.js'
@@ -38,13 +38,15 @@ export type CallOutcome =
   | { status: 'limit' }
 
 /** `recorded`: where its request and its response stand. */
-export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns }
+export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
+
+export type CallLimits = { sessionTtl: number; maxOpenCalls: number; maxAttempts: number }
 
 /** The calls this node owns. */
 export class Calls {
   readonly #services: CallServices
   readonly #ownership: Ownership
-  readonly #limits: { sessionTtl: number; maxOpenCalls: number }
+  readonly #limits: CallLimits
   readonly #run: (unrun: Claimed) => void
   readonly #owned = new Members<Call>()
   readonly #closed = new AbortController()
@@ -54,7 +56,7 @@ export class Calls {
   constructor(
     services: CallServices,
     ownership: Ownership,
-    limits: { sessionTtl: number; maxOpenCalls: number },
+    limits: CallLimits,
     run: (unrun: Claimed) => void,
   ) {
     this.#services = services
@@ -124,14 +126,23 @@ export class Calls {
     this.#closed.abort()
   }
 
-  /** The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. */
-  async takeOver({ scope, callId, first }: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
+  /**
+   * The call behind a claim, with what its earlier runs left; `undefined` if they have ended it. Of one that was begun too
+   * often, little is loaded: what its journal holds may be why its nodes died.
+   */
+  async takeOver(claimed: Claimed, signal: AbortSignal): Promise<TakenOver | undefined> {
+    const { scope, callId, first, claims } = claimed
     // Taken for dead meanwhile, and not told: a run that goes on here has the ids of the next one, and would speak in its name.
     for (const call of this.#owned) if (call.id === callId) call.abandon('The call is run again.')
-    const runs = new EarlierRuns(await readAll(this.#services.store, scope, `call:${callId}`, { signal }))
+    const { store } = this.#services
+    const journal = () => readPages(store, scope, `call:${callId}`, { signal })
+    const isTooOften = claims >= this.#limits.maxAttempts
+    let runs = await EarlierRuns.read(isTooOften ? firstOf(journal()) : journal(), claims)
+    // Which of several requests have been answered, the whole says.
+    if (isTooOften && runs.request.messages.length > 1) runs = await EarlierRuns.read(journal(), claims)
     // A node that is leaving runs nothing; the next one finds the call.
     if (runs.ended || this.#isClosed) return undefined
-    const inbox = await readAll(this.#services.store, scope, `call:${callId}:in`, { signal })
+    const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
     const { messages: requests, idempotencyKey } = runs.request
     return {
       call: this.#own({
@@ -145,6 +156,7 @@ export class Calls {
       }),
       request: runs.request,
       runs,
+      claimed,
     }
   }
 
@@ -173,26 +185,28 @@ export class Calls {
     const { scope, id = randomId(), principal, requests, batch, protocol } = request
     const { authInfo, idempotencyKey, url, trace, handlers } = request
     const { node } = this.#ownership
+    const data = encodeRecord({
+      kind: 'request',
+      request: {
+        messages: requests,
+        batch,
+        protocol,
+        node,
+        ...(idempotencyKey !== undefined && { idempotencyKey }),
+        ...(authInfo && { authInfo }),
+        ...(url !== undefined && { url }),
+        ...(trace && { trace }),
+        ...(handlers?.some((kind) => kind !== 'plain') && { handlers }),
+      },
+    })
+    requireFits(data, this.#services.maxRecordBytes)
     return {
       scope,
       callId: id,
       owner: node,
       principal,
       requestKeys: keysOf(requests, idempotencyKey),
-      data: encodeRecord({
-        kind: 'request',
-        request: {
-          messages: requests,
-          batch,
-          protocol,
-          node,
-          ...(idempotencyKey !== undefined && { idempotencyKey }),
-          ...(authInfo && { authInfo }),
-          ...(url !== undefined && { url }),
-          ...(trace && { trace }),
-          ...(handlers?.some((kind) => kind !== 'plain') && { handlers }),
-        },
-      }),
+      data,
       ttlMs: this.#limits.sessionTtl,
       maxOpenCalls: this.#limits.maxOpenCalls,
     }
@@ -208,7 +222,7 @@ export class Calls {
       const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed)
       if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id))) return
       await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
-      this.#run({ scope, callId, first: opened.id })
+      this.#run({ scope, callId, first: opened.id, claims: 0 })
     } catch {
       // This node is leaving. Whoever takes its calls over finds this one too.
     }
@@ -230,6 +244,11 @@ export class Calls {
 
 const keysOf = (requests: readonly JsonRpcRequest[], idempotencyKey: string | undefined) =>
   requests.map((request) => requestKey(request, idempotencyKey))
+
+/** The first entry of a log. */
+async function* firstOf(pages: AsyncIterable<Entry[]>): AsyncGenerator<Entry[], void> {
+  for await (const page of pages) return yield page.slice(0, 1)
+}
 
 /** Whether the journal may exist, or yet come to be. */
 export const isUnknown = (error: unknown) => error instanceof StoreError && error.code === 'store-timeout'

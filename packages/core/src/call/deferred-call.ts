@@ -1,4 +1,5 @@
 import { randomId, requestKeyPrefix } from '../ids.js'
+import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { dispatchId } from './call.js'
 import type { Call, CallHost, DispatchTarget } from './call.js'
@@ -15,13 +16,13 @@ const JOURNAL_AFTER_MS = 1000
  * appended after its request.
  */
 export type DeferredOutcome =
-  | { status: 'answered'; responses: readonly JsonRpcResponse[] }
+  | { status: 'answered'; responses: readonly EncodedResponse[] }
   | ({ status: 'journaled'; caughtUp: boolean } & Opened)
   | { status: 'cancelled' }
   | { status: 'abandoned' }
   | Exclude<CallOutcome, { status: 'opened' }>
 
-type Answered = { dispatched: string; response: JsonRpcResponse }
+export type EncodedResponse = { message: JsonRpcResponse; json: string }
 
 /** A request that runs before it is journaled. It becomes a journaled call when it sends something before its response, or takes long. */
 export class DeferredCall implements DispatchTarget {
@@ -32,7 +33,7 @@ export class DeferredCall implements DispatchTarget {
   readonly #request: CallRequest
   readonly #host: CallHost
   readonly #unanswered: Set<string>
-  #answers: Answered[] = []
+  readonly #answers = new Map<string, EncodedResponse>()
   #cancelled = 0
   #settle!: (outcome: DeferredOutcome) => void
   #timer: NodeJS.Timeout | undefined
@@ -84,10 +85,14 @@ export class DeferredCall implements DispatchTarget {
   }
 
   async respond(dispatched: string, response: JsonRpcResponse) {
-    if (!this.#unanswered.delete(dispatched)) return
+    const [, request] = this.pending().find(([id]) => id === dispatched) ?? []
+    if (!request || !this.#unanswered.has(dispatched)) return
     const call = this.#journaled && (await this.#journaled.catch(() => undefined))
     if (call) return call.respond(dispatched, response)
-    this.#answers.push({ dispatched, response })
+    const message = { ...response, id: request.id }
+    const json = encodeMessage(message)
+    if (!this.#unanswered.delete(dispatched)) return
+    this.#answers.set(dispatched, { message, json })
     this.#settleIfAnswered()
   }
 
@@ -103,21 +108,13 @@ export class DeferredCall implements DispatchTarget {
   }
 
   #settleIfAnswered() {
-    if (this.#settled || this.#answers.length + this.#cancelled < this.requests.length) return
-    const responses = this.#inOrder()
+    if (this.#settled || this.#answers.size + this.#cancelled < this.requests.length) return
+    const responses = this.pending().flatMap(([dispatched]) => this.#answers.get(dispatched) ?? [])
     this.#settle(responses.length > 0 ? { status: 'answered', responses } : { status: 'cancelled' })
   }
 
   abandon() {
     if (!this.#journaled && !this.#settled) this.#settle({ status: 'abandoned' })
-  }
-
-  #inOrder() {
-    const byDispatch = new Map(this.#answers.map(({ dispatched, response }) => [dispatched, response]))
-    return this.requests.flatMap((request, index) => {
-      const response = byDispatch.get(dispatchId(this.id, this.requests, index))
-      return response ? [{ ...response, id: request.id }] : []
-    })
   }
 
   #journalLater() {
@@ -151,8 +148,9 @@ export class DeferredCall implements DispatchTarget {
     }
     const { call, first, admission } = outcome
     call.runOn(this.#host)
-    const answers = this.#answers.splice(0)
-    for (const { dispatched, response } of answers) await call.respond(dispatched, response)
+    const answers = [...this.#answers]
+    this.#answers.clear()
+    for (const [dispatched, { message }] of answers) await call.respond(dispatched, message)
     this.#settle({ status: 'journaled', caughtUp: answers.length === 0, call, first, admission })
     return call
   }

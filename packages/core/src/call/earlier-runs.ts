@@ -1,8 +1,9 @@
 import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
-import { isNotification, isRequest, isResponse } from '../json-rpc.js'
+import { encodeJson, isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
-import type { Entry } from '../store/store.js'
+import { splitId } from '../store/store.js'
+import type { Entry, EntryId } from '../store/store.js'
 import { isTerminal, parseRecord } from './record.js'
 import type {
   BegunHandler,
@@ -10,46 +11,93 @@ import type {
   InnerRecord,
   Origin,
   RecordedRequest,
+  RecordKind,
   ResumePoint,
 } from './record.js'
 
 /** What a journal says about the runs of a call so far. */
 export class EarlierRuns {
-  readonly request: RecordedRequest
-  /** How often the call was run, the run that follows included. */
-  readonly attempt: number
-  readonly ended: boolean
+  #request: RecordedRequest | undefined
+  /** By the store's count, and by the journal's. */
+  readonly #counted: number
+  #claims = 0
+  /** When a node gave it back for the first time after it was last run, by the store's clock. */
+  #unservedSince: number | undefined
+  /** Written by a version of this library that knows more. */
+  #isForeign = false
+  #ended = false
   readonly steps = new Map<string, StepRecord>()
   readonly sent = new SentMessages()
-  /** What has run each of the requests, the last time. */
-  readonly handlers: readonly BegunHandler[]
-  /** From where an upstream may be asked to go on, and which of the messages it may send again then. */
-  resume: (ResumePoint & { sent: SentMessages }) | undefined
   readonly #answered = new Set<string>()
   readonly #noted = new Map<number, HandlerKind>()
   #allDurable = false
   #begun: Begun | undefined
 
-  constructor(entries: readonly Entry[]) {
-    let request: RecordedRequest | undefined
-    let claims = 0
-    let ended = false
-    for (const { data } of entries) {
-      const record = parseRecord(data)
-      if (record.kind === 'request') request = record.request
-      if (record.kind === 'claim') claims++
-      if (record.kind === 'step') keepNewest(this.steps, record.step)
-      if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
-      if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
-      if (record.kind === 'inner') this.#inner(record.inner)
-      ended ||= isTerminal(record.kind)
-    }
-    if (!request) throw new Error('The journal does not begin with a request.')
-    this.request = request
-    this.attempt = 1 + claims
-    this.handlers = request.messages.map((_, place) => this.#handlerAt(place, request))
-    this.ended = ended
-    if (this.#begun?.event !== undefined) this.resume = { ...this.#begun, event: this.#begun.event }
+  /** Of a journal, page by page: what it says is far less than what it holds. */
+  static async read(
+    pages: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
+    claims = 0,
+  ): Promise<EarlierRuns> {
+    const runs = new EarlierRuns(claims)
+    for await (const page of pages) for (const entry of page) runs.#add(entry)
+    return runs
+  }
+
+  private constructor(claims: number) {
+    this.#counted = claims
+  }
+
+  #add({ id, data }: Entry) {
+    const record = parseRecord(data) as ReturnType<typeof parseRecord> | undefined
+    if (!record) return void (this.#isForeign = true)
+    this.#noteService(record.kind, id)
+    if (record.kind === 'request') this.#request = record.request
+    if (record.kind === 'claim') this.#claims++
+    if (record.kind === 'returned') this.#claims--
+    if (record.kind === 'step') keepNewest(this.steps, record.step)
+    if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
+    if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
+    if (record.kind === 'inner') this.#inner(record.inner)
+    this.#ended ||= isTerminal(record.kind)
+  }
+
+  get request(): RecordedRequest {
+    if (!this.#request) throw new Error('The journal does not begin with a request.')
+    return this.#request
+  }
+
+  /** How often the call was run, the run that follows included. */
+  get attempt() {
+    return 1 + Math.max(this.#claims, this.#counted)
+  }
+
+  get isForeign() {
+    return this.#isForeign
+  }
+
+  /** For how long no node could run it, when it was claimed by the entry `claim`. */
+  unservedMs(claim: EntryId) {
+    return this.#unservedSince === undefined ? 0 : splitId(claim)[0] - this.#unservedSince
+  }
+
+  #noteService(kind: RecordKind, id: EntryId) {
+    if (kind === 'returned') this.#unservedSince ??= splitId(id)[0]
+    else if (kind !== 'claim') this.#unservedSince = undefined
+  }
+
+  get ended() {
+    return this.#ended
+  }
+
+  /** What has run each of the requests, the last time. */
+  get handlers(): readonly BegunHandler[] {
+    const { request } = this
+    return request.messages.map((_, place) => this.#handlerAt(place, request))
+  }
+
+  /** From where an upstream may be asked to go on, and which of the messages it may send again then. */
+  get resume(): (ResumePoint & { sent: SentMessages }) | undefined {
+    return this.#begun?.event === undefined ? undefined : { ...this.#begun, event: this.#begun.event }
   }
 
   /** A member of a batch that has its response already. */
@@ -125,6 +173,8 @@ export class SentMessages {
   takeNotification(message: JsonRpcMessage, step?: string): boolean {
     const progress = progressOf(message)
     if (progress) return progress.value <= this.#highest(progress.token)
+    // In a first run, which nearly all are.
+    if (this.#notifications.size === 0) return false
     const key = contentKey(message, step)
     const left = this.#notifications.get(key) ?? 0
     if (left > 0) this.#notifications.set(key, left - 1)
@@ -133,7 +183,7 @@ export class SentMessages {
 
   /** The id under which an earlier run has asked this; each one counts once. */
   takeQuestion(question: JsonRpcRequest): string | undefined {
-    return this.#questions.get(questionKey(question))?.shift()
+    return this.#questions.size === 0 ? undefined : this.#questions.get(questionKey(question))?.shift()
   }
 
   /** A question of this very run: it counts, and is not expected again. */
@@ -159,8 +209,8 @@ export class SentMessages {
     return this.#asked.get(id)
   }
 
-  get questionCount() {
-    return this.#asked.size
+  get questionIds(): readonly string[] {
+    return [...this.#asked.keys()]
   }
 
   #highest(token: string) {
@@ -171,17 +221,19 @@ export class SentMessages {
 function progressOf(message: JsonRpcMessage) {
   if (!isNotification(message) || message.method !== 'notifications/progress') return undefined
   const { progressToken, progress } = message.params ?? {}
-  return typeof progress === 'number' ? { token: JSON.stringify(progressToken), value: progress } : undefined
+  return typeof progress === 'number'
+    ? { token: encodeJson(progressToken ?? null), value: progress }
+    : undefined
 }
 
 function contentKey(message: JsonRpcMessage, step: string | undefined) {
-  return 'method' in message ? JSON.stringify([step, message.method, message.params]) : ''
+  return 'method' in message ? encodeJson([step ?? null, message.method, message.params]) : ''
 }
 
 /** Without the progress token: the SDK draws it from its numbering, which begins anew in every server object. */
 function questionKey({ method, params }: JsonRpcRequest) {
-  if (!params?._meta) return JSON.stringify([method, params])
+  if (!params?._meta) return encodeJson([method, params])
   const { progressToken: _, ...meta } = params._meta
   const { _meta: __, ...rest } = params
-  return JSON.stringify([method, Object.keys(meta).length > 0 ? { ...rest, _meta: meta } : rest])
+  return encodeJson([method, Object.keys(meta).length > 0 ? { ...rest, _meta: meta } : rest])
 }

@@ -1,6 +1,7 @@
 import type { Effect, Receipt } from '../context/call-log.js'
-import { DurableError } from '../errors.js'
-import { begun, repeatWhileStoreFails } from '../store/retry.js'
+import { DurableError, isRefused, RecordRefusedError, requireFits } from '../errors.js'
+import type { StoreError } from '../errors.js'
+import { begun, repeatWhileStoreFails, whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
@@ -37,11 +38,13 @@ export type JournalStart = {
   onClosed: () => void
 }
 
-export type JournalServices = { store: Store; watcher: Watcher }
+export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: number }
 
 /** What a handler may say before what it has said is written: as many messages, of as many characters. */
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
+/** One operation of the store holds up all others for as long as it takes. */
+const MOST_BATCH_CHARS = 1024 * 1024
 
 /** A record on its way. A class: V8 puts object literals that often live long among the old objects at once, where they keep new ones alive. */
 class Writing implements NewEntry {
@@ -64,6 +67,14 @@ class Writing implements NewEntry {
   }
 }
 
+/** A record in the form in which it is stored. */
+class Encoded {
+  constructor(
+    readonly kind: RecordKind,
+    readonly data: string,
+  ) {}
+}
+
 /**
  * The owner's end of a call's journal.
  *
@@ -76,6 +87,7 @@ export class Journal {
   readonly #store: Store
   readonly #watcher: Watcher
   readonly #at: JournalStart
+  readonly #maxBytes: number
   readonly #epoch: number
   readonly #beganAt = performance.now()
   #seq: number
@@ -85,9 +97,12 @@ export class Journal {
   /** What is on its way to the store; empty when nothing is. */
   #writing: readonly Writing[] = []
   #closed = false
+  /** So many of what waits go alone: one of them was refused, and nobody knows which. */
+  #alone = 0
   #lost: Error | undefined
 
-  constructor({ store, watcher }: JournalServices, at: JournalStart) {
+  constructor({ store, watcher, maxRecordBytes }: JournalServices, at: JournalStart) {
+    this.#maxBytes = maxRecordBytes
     this.#store = store
     this.#watcher = watcher
     this.#at = at
@@ -102,28 +117,45 @@ export class Journal {
     return !this.#closed && !this.#lost
   }
 
+  /** Throws an `UnrecordableError`; nothing has changed then. */
+  encode(record: CallRecord): Encoded {
+    const data = encodeRecord(record)
+    requireFits(data, this.#maxBytes)
+    return new Encoded(record.kind, data)
+  }
+
   /** Resolves when the record is acknowledged. */
-  append(record: CallRecord): Promise<unknown> {
+  append(record: CallRecord | Encoded): Promise<unknown> {
     return new Promise((resolve, reject) => this.write(record, { resolve, reject }))
   }
 
   /** Never throws: `receipt` is told all there is to say, now or later. */
-  write(record: CallRecord, receipt: Receipt, effect?: Effect) {
+  write(record: CallRecord | Encoded, receipt: Receipt, effect?: Effect) {
     if (!this.open) return receipt.reject(this.#lost ?? new JournalClosedError())
+    let encoded: Encoded
+    try {
+      encoded = record instanceof Encoded ? record : this.encode(record)
+    } catch (error) {
+      return receipt.reject(error)
+    }
+    const { kind, data } = encoded
     const id = `${this.#epoch}-${++this.#seq}`
     const after = Math.round(performance.now() - this.#beganAt)
-    const data = encodeRecord(record)
-    const writing = new Writing(id, data, after, record.kind, effect, receipt)
+    const writing = new Writing(id, data, after, kind, effect, receipt)
     if (writing.closes) this.#closed = true
     if (this.#writing.length > 0) this.#waiting.push(writing)
     else this.#send([writing])
   }
 
-  /** As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written. */
+  /**
+   * As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written.
+   * Rejects with an `UnrecordableError` as `encode` throws it.
+   */
   async post(record: CallRecord): Promise<void> {
-    const appended = this.append(record)
-    const isLittle =
-      this.#waiting.length <= MOST_POSTED && (this.#waiting.at(-1)?.data.length ?? 0) <= MOST_CHARS
+    const encoded = this.encode(record)
+    const appended = this.append(encoded)
+    const last = this.#waiting.at(-1) ?? encoded
+    const isLittle = this.#waiting.length <= MOST_POSTED && last.data.length <= MOST_CHARS
     if (this.open && isLittle) appended.catch(() => undefined)
     else await appended
   }
@@ -135,8 +167,13 @@ export class Journal {
   }
 
   readonly #onFirstFailure = (failure: unknown) => {
-    const again = repeatWhileStoreFails(() => this.#append(), failure, this.#at.abandoned)
-    again.then(this.#onOutcome, this.#onFailure)
+    // What went out with it, of this call or of others, may be what was refused.
+    const again = isRefused(failure)
+      ? whileStoreFails(() => this.#append(), this.#at.abandoned)
+      : repeatWhileStoreFails(() => this.#append(), failure, this.#at.abandoned)
+    again.then(this.#onOutcome, (error: unknown) =>
+      isRefused(error) ? this.#onRefusal(error as StoreError) : this.#onFailure(error),
+    )
   }
 
   readonly #onOutcome = (outcome: CallAppended) => {
@@ -153,6 +190,20 @@ export class Journal {
     if (this.#waiting.length > 0) this.#send(this.#nextBatch())
   }
 
+  /** The journal goes on without what the store will not take. */
+  #onRefusal(error: StoreError) {
+    const [first, ...others] = this.#writing
+    this.#writing = []
+    if (first && others.length > 0) {
+      this.#waiting.unshift(first, ...others)
+      this.#alone = others.length + 1
+    } else if (first) {
+      if (first.closes) this.#closed = false
+      first.receipt.reject(new RecordRefusedError(error))
+    }
+    if (this.#writing.length === 0 && this.#waiting.length > 0) this.#send(this.#nextBatch())
+  }
+
   readonly #onFailure = (error: unknown) => {
     this.#lost = error as Error
     const failed = [...this.#writing, ...this.#waiting.splice(0)]
@@ -166,9 +217,16 @@ export class Journal {
     return batch.some(({ closes }) => closes)
   }
 
-  /** What waits, up to the next record with an effect; that one goes alone, since it may not apply. */
+  /** What waits, as far as it is little, up to the next record with an effect; that one goes alone, since it may not apply. */
   #nextBatch() {
-    const next = this.#waiting.findIndex(({ effect }) => effect)
+    if (this.#alone > 0) {
+      this.#alone--
+      return this.#waiting.splice(0, 1)
+    }
+    let chars = 0
+    const next = this.#waiting.findIndex(
+      ({ effect, data }) => effect || (chars += data.length) > MOST_BATCH_CHARS,
+    )
     return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
   }
 

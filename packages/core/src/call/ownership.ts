@@ -18,7 +18,10 @@ export type Lease = {
   sweepEvery: number
 }
 
-export type Claimed = { scope: string; callId: string; first: EntryId }
+/** A call that is this node's now. `first`: the entry that says so. `claims`: how many there have been, without those given back. */
+export type Claimed = { scope: string; callId: string; first: EntryId; claims: number }
+/** A call that its owner would give away: until it appends anything behind `last`. */
+type Offer = { scope: string; callId: string; owner: string; last: EntryId }
 
 type OwnerStore = OwnershipStore & Pick<Store, 'watch' | 'publish'>
 
@@ -29,6 +32,13 @@ const SETTLE_MS = 5_000
 /** Longer than it takes to open a call in a scope that was just held, with a store that answers within its deadline. */
 const RELEASE_AFTER_MS = 60_000
 const PAGE = 100
+/** After a call was given back, this node looks again so much later, twice as long each time. Others may be quicker. */
+const FIRST_RETRY_MS = 1_000
+const MOST_RETRY_MS = 30_000
+/** As many nodes as hear of a call that was given back must not all ask for it at once. */
+const SPREAD_MS = 100
+/** A node that could not run a call lets others go first for so long. */
+const UNFIT_MS = 30_000
 const NODES = 'nodes'
 const OTHER_SERVER =
   'a node with another server uses the same store, prefix and name: each takes the sessions and calls of the other for its ' +
@@ -70,6 +80,9 @@ export class Ownership {
   #isListening = false
   #server: string | undefined
   readonly #toldOthers = new Set<string>()
+  /** Calls that this node has given back: when it may claim them again. */
+  readonly #returned = new Map<string, { scope: string; tries: number; notBefore: number }>()
+  #unfitUntil = 0
   #unwatch: Array<() => void> = []
 
   /** `onDoubt`: others may have taken this node for dead, and its calls over. */
@@ -88,7 +101,10 @@ export class Ownership {
 
   start() {
     void this.#watch(channelOf(this.node), () => undefined).then(() => (this.#isListening = true))
-    void this.#watch(NODES, () => this.#onLeft())
+    void this.#watch(NODES, (topic, value) => {
+      if (topic === 'returned') this.#heardOffer(value)
+      else this.#onLeft()
+    })
     void this.#repeat(
       () => this.#beatOnce(),
       () => this.#pause(this.#lease.beatEvery),
@@ -160,8 +176,10 @@ export class Ownership {
   releaseUnused(isUsed: (scope: string) => boolean) {
     const before = Date.now() - RELEASE_AFTER_MS
     const scopes: string[] = []
+    const offered = new Set([...this.#returned.values()].map(({ scope }) => scope))
     for (const [scope, held] of this.#held) {
-      if (typeof held === 'number' && held < before && !isUsed(scope)) scopes.push(scope)
+      if (typeof held === 'number' && held < before && !offered.has(scope) && !isUsed(scope))
+        scopes.push(scope)
     }
     if (scopes.length === 0) return
     for (const scope of scopes) this.#held.delete(scope)
@@ -177,7 +195,48 @@ export class Ownership {
     await this.#store.publish(NODES, 'left', this.node)
   }
 
-  async #watch(scope: string, listener: () => void) {
+  /**
+   * A call that this node has claimed, and can't run: others may claim it, and so may this node after a while. It stays
+   * this node's until then, so whoever looks for the calls of a dead node finds it. `wasTried`: the claim counts as a run.
+   */
+  async giveBack({ scope, callId }: Claimed, { wasTried = false } = {}) {
+    const tries = (this.#returned.get(callId)?.tries ?? 0) + 1
+    const wait = Math.min(FIRST_RETRY_MS * 2 ** (tries - 1), MOST_RETRY_MS) * (0.75 + Math.random() / 2)
+    this.#forgetReturned()
+    this.#returned.set(callId, { scope, tries, notBefore: Date.now() + wait })
+    this.#unfitUntil = Date.now() + UNFIT_MS
+    const data = encodeRecord({ kind: 'returned', returned: { node: this.node, nonce: randomId() } })
+    const claim = { from: this.node, to: this.node, data, counts: wasTried ? 0 : -1 } as const
+    const returned = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), this.#stopped)
+    if (!returned) return
+    const offer: Offer = { scope, callId, owner: this.node, last: returned.id }
+    const { last, owner } = offer
+    // Who misses it hears of it when this node has tried again.
+    this.#store.publish(NODES, 'returned', `${scope} ${callId} ${owner} ${last}`).catch(() => undefined)
+    void this.#claimLater(offer)
+  }
+
+  #heardOffer(value: string) {
+    const [scope = '', callId = '', owner = '', last = ''] = value.split(' ')
+    if (owner !== this.node) void this.#claimLater({ scope, callId, owner, last })
+  }
+
+  async #claimLater({ scope, callId, owner, last }: Offer) {
+    const now = Date.now()
+    const notBefore =
+      this.#returned.get(callId)?.notBefore ?? (now < this.#unfitUntil ? now + FIRST_RETRY_MS : now)
+    await this.#pause(Math.max(0, notBefore - now) + Math.random() * SPREAD_MS)
+    // What fails is tried again; by this node for its own calls, by the owner of others.
+    await this.#claim(scope, { callId, owner }, last).catch(() => undefined)
+  }
+
+  #forgetReturned() {
+    const before = Date.now() - 4 * MOST_RETRY_MS
+    for (const [callId, { notBefore }] of this.#returned)
+      if (notBefore < before) this.#returned.delete(callId)
+  }
+
+  async #watch(scope: string, listener: (topic: string, value: string) => void) {
     while (!this.#stopped.signal.aborted) {
       try {
         this.#unwatch.push(await this.#store.watch(scope, listener))
@@ -302,6 +361,7 @@ export class Ownership {
     for (;;) {
       const held = await this.#store.heldScopes(dead, PAGE)
       const scopes = shuffled(held.filter((scope) => !failed.has(scope)))
+      if (scopes.length > 0 && Date.now() < this.#unfitUntil) await this.#pause(FIRST_RETRY_MS)
       if (scopes.length === 0 || this.#stopped.signal.aborted) break
       const claimed = await Promise.allSettled(scopes.map((scope) => this.#claimAll(scope, dead)))
       for (const [index, { status }] of claimed.entries()) {
@@ -353,16 +413,16 @@ export class Ownership {
     for (const call of open.filter(({ owner }) => owner === dead)) await this.#claim(scope, call)
   }
 
-  async #claim(scope: string, { callId, owner }: OpenCall) {
+  async #claim(scope: string, { callId, owner }: OpenCall, last?: EntryId) {
     if (this.#stopped.signal.aborted) return
     await this.hold(scope)
     const data = encodeRecord({ kind: 'claim', claim: { node: this.node, nonce: randomId() } })
-    const claim = { from: owner, to: this.node, data }
+    const claim = { from: owner, to: this.node, data, ...(last !== undefined && { last }) }
     const attempt = async () => {
-      const first = await this.#store.claimCall(scope, callId, claim)
-      if (first === undefined) return
+      const claimed = await this.#store.claimCall(scope, callId, claim)
+      if (!claimed) return
       if (!this.holds(scope)) await this.hold(scope)
-      this.#takeOver({ scope, callId, first })
+      this.#takeOver({ scope, callId, first: claimed.id, claims: claimed.claims })
     }
     try {
       await attempt()

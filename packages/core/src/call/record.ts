@@ -1,4 +1,5 @@
 import type { StepRecord } from '../context/call-log.js'
+import { encodeJson, encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import type { Trace } from '../signals/telemetry.js'
 
@@ -9,6 +10,8 @@ import type { Trace } from '../signals/telemetry.js'
 export type CallRecord =
   | { kind: 'request'; request: RecordedRequest }
   | { kind: 'claim'; claim: { node: string; nonce: string } }
+  /** The node of the claim before it has run nothing of the call, and does not hold on to it. */
+  | { kind: 'returned'; returned: { node: string; nonce: string } }
   | { kind: 'step'; step: StepRecord }
   /** `step`: a digest of the step in whose body it was sent; written `message@<step> <json>`. */
   | { kind: 'message'; message: JsonRpcMessage; step?: string; origin?: Origin }
@@ -71,11 +74,11 @@ export type ResumePoint = {
 
 export type RecordKind = CallRecord['kind']
 
-/** `<kind>@<step>#<origin> <json>`, step and origin where there are any. */
+/** `<kind>@<step>#<origin> <json>`, step and origin where there are any. Throws an `UnrecordableError`. */
 export function encodeRecord(record: CallRecord): string {
   const step = record.kind === 'message' && record.step !== undefined ? `@${record.step}` : ''
   const origin = record.kind === 'message' && record.origin ? `#${encodeOrigin(record.origin)}` : ''
-  return `${record.kind}${step}${origin} ${JSON.stringify(bodyOf(record))}`
+  return `${record.kind}${step}${origin} ${jsonOf(record)}`
 }
 
 export function splitRecord(data: string): {
@@ -101,6 +104,8 @@ export function parseRecord(data: string): CallRecord {
       return { kind, request: body }
     case 'claim':
       return { kind, claim: body }
+    case 'returned':
+      return { kind, returned: body }
     case 'step':
       return { kind, step: body }
     case 'message':
@@ -127,22 +132,24 @@ export const isShown = (kind: RecordKind) => kind === 'message' || kind === 'res
 /** The last record of a journal; nothing is appended after it. */
 export const isTerminal = (kind: RecordKind) => kind === 'response' || kind === 'cancelled'
 
-function bodyOf(record: CallRecord): unknown {
+function jsonOf(record: CallRecord): string {
   switch (record.kind) {
     case 'request':
-      return record.request
+      return encodeJson(record.request)
     case 'claim':
-      return record.claim
+      return encodeJson(record.claim)
+    case 'returned':
+      return encodeJson(record.returned)
     case 'step':
-      return record.step
+      return encodeJson(record.step)
     case 'handler':
-      return record.handler
+      return encodeJson(record.handler)
     case 'inner':
-      return record.inner
+      return encodeJson(record.inner)
     case 'message':
     case 'response':
-      return record.message
+      return encodeMessage(record.message)
     case 'cancelled':
-      return record.reason
+      return encodeJson(record.reason)
   }
 }

@@ -2,6 +2,7 @@ import { endedOf } from '../context/call-log.js'
 import type { CallLog, Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
+import { UnrecordableError } from '../errors.js'
 import { digest } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
@@ -22,6 +23,9 @@ export type Dispatched = {
   /** Whether the server object here has what is asked for; `undefined`: that can't be seen. */
   isRegistered: boolean | undefined
 }
+
+/** Told of what a handler said or came to; with it goes the error, which has a stack. */
+export const UNRECORDABLE = 'what a handler came to, or said, can’t be recorded'
 
 /** What the handler of one dispatched request sees of its call; the members of a batch don't see each other. */
 export class RequestLog implements CallLog {
@@ -114,7 +118,8 @@ export class RequestLog implements CallLog {
 
   async send(message: JsonRpcMessage, step?: string) {
     this.#guard()
-    await this.target.send(message, step === undefined ? undefined : digest(this.#prefix + step))
+    const digested = step === undefined ? undefined : digest(this.#prefix + step)
+    await this.target.send(message, digested).catch(this.#tell)
   }
 
   async ask(
@@ -125,7 +130,8 @@ export class RequestLog implements CallLog {
     this.#guard()
     const call = await this.target.journaled()
     const stopped = AbortSignal.any([this.stop.signal, signal])
-    return untilAborted(stopped, () => call.askByName(this.#prefix + name, question, stopped))
+    const ask = () => call.askByName(this.#prefix + name, question, stopped).catch(this.#tell)
+    return untilAborted(stopped, ask)
   }
 
   /** As part of the step: a run that finds its end does not send it. */
@@ -134,6 +140,11 @@ export class RequestLog implements CallLog {
     const call = await this.target.journaled()
     const cancelled = call.withdrawal(this.#prefix + name, reason)
     if (cancelled) await this.send(cancelled, name)
+  }
+
+  readonly #tell = (error: unknown): never => {
+    if (error instanceof UnrecordableError) this.tell('error', { error: error.cause ?? error }, UNRECORDABLE)
+    throw error
   }
 
   #observeBy(observe: NonNullable<Signals['step']>): CallLog['observeStep'] {

@@ -1,3 +1,4 @@
+import { UnrecordableError } from '../errors.js'
 import type { Receipt, StepKind } from './call-log.js'
 import type { ErrorClass } from './error-codec.js'
 import type { Settling } from './settle-order.js'
@@ -8,6 +9,8 @@ const unheard = () => undefined
 /** The steps of one call: they settle in an order. */
 export interface StepOwner {
   ended(step: Step): void
+  /** What it came to can't be recorded. */
+  unrecordable(step: Step, error: UnrecordableError): void
 }
 
 /**
@@ -66,7 +69,8 @@ export class Step implements Receipt, Settling {
   }
 
   reject(error: unknown) {
-    this.fail(error)
+    if (error instanceof UnrecordableError) this.owner.unrecordable(this, error)
+    else this.fail(error)
   }
 
   settle() {

@@ -1,3 +1,4 @@
+import type { UnrecordableError } from '../errors.js'
 import { Members } from '../members.js'
 import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
@@ -8,7 +9,13 @@ import type { CallLog, Effect, PendingStep, StepKind, StepRecord } from './call-
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
-import { DuplicateStepError, NestedStepError, StepChangedError, StepTimeoutError } from './errors.js'
+import {
+  DuplicateStepError,
+  NestedStepError,
+  StepChangedError,
+  StepTimeoutError,
+  StepValueError,
+} from './errors.js'
 import { currentScope, runInScope } from './async-scope.js'
 import type { Lifetime } from './lifetime.js'
 import { isPromise } from './maybe-promise.js'
@@ -287,6 +294,11 @@ export class Steps implements StepOwner {
       // What was thrown may have no recorded form at all.
       step.fail(error)
     }
+  }
+
+  /** That is how the step ends, in every run. */
+  unrecordable(step: Step, cause: UnrecordableError) {
+    this.#fail(step, new StepValueError(step.name, `cannot be recorded: ${cause.message}`, { cause }))
   }
 
   /** What is given out is the recorded form; its stack is the original's while there is one. */

@@ -10,6 +10,7 @@ import type { Exchange } from './exchange.js'
 import { refuse } from './replies.js'
 
 const PAGE = 64
+const PAGE_BYTES = 1 << 20
 
 /** GET: opens the standalone stream, or resumes any stream of the session from `Last-Event-ID`. */
 export async function openStream(exchange: Exchange): Promise<Response> {
@@ -56,7 +57,7 @@ async function standaloneCursor(store: Store, sessionId: string, { delivered }: 
 async function isOver(store: Store, sessionId: string, { log, after, end }: Cursor): Promise<boolean> {
   // Only the standalone stream hands out its beginning; a call's stream begins with its request.
   const known = log === 'out' || after !== BEGINNING
-  const entries = known ? await store.read(sessionId, log, after, PAGE) : undefined
+  const entries = known ? await store.read(sessionId, log, after, PAGE, PAGE_BYTES) : undefined
   if (!entries) throw refuse.eventsGone()
   if (log === 'out') return false
   if (end) return true
@@ -64,7 +65,7 @@ async function isOver(store: Store, sessionId: string, { log, after, end }: Curs
   const open = await store.listOpenCalls(sessionId)
   if (open.some(({ callId }) => log === `call:${callId}`)) return false
   // It has ended; perhaps just now.
-  return nothingToShow((await store.read(sessionId, log, after, PAGE)) ?? [])
+  return nothingToShow((await store.read(sessionId, log, after, PAGE, PAGE_BYTES)) ?? [])
 }
 
 /** Nothing for the client follows, nor ever will. */

@@ -1,10 +1,10 @@
 import type { Call } from '../call/call.js'
 import type { Opened } from '../call/calls.js'
-import type { DeferredOutcome } from '../call/deferred-call.js'
+import type { DeferredOutcome, EncodedResponse } from '../call/deferred-call.js'
 import { sessionIdOf } from '../ids.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/refusal.js'
-import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import type { AuthInfo } from '../options.js'
 import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
 import type { MessageExtra } from '../session/transport.js'
@@ -17,7 +17,7 @@ import { eventStreamResponse, sessionHeader } from './event-stream.js'
 import { acceptCaller } from './guard-caller.js'
 import { guardAccept, guardContentType, guardProtocolVersion, sessionOf } from './guard.js'
 import type { Exchange } from './exchange.js'
-import { json, refusalFor, refuse } from './replies.js'
+import { json, jsonText, refusalFor, refuse } from './replies.js'
 
 /** Journaled before it runs; what it did may matter although its answer was never read. */
 const JOURNALED = 'tools/call'
@@ -57,7 +57,8 @@ async function beginSession(
   if (JSON.stringify(initialize).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
   if (outcome.status === 'limit') throw refuse.tooMany('this principal has as many sessions as it may', false)
-  if (outcome.status === 'refused') return answered(outcome.response)
+  if (outcome.status === 'refused')
+    return answered({ message: outcome.response, json: JSON.stringify(outcome.response) })
   await acceptCaller(exchange, sessionIdOf(outcome.mcpSessionId))
   return json(outcome.response, 200, { 'mcp-session-id': outcome.mcpSessionId })
 }
@@ -67,7 +68,8 @@ async function takeOneWay(exchange: Exchange, sessionId: string, messages: reado
   const { sessions } = exchange.services
   await admit(exchange, sessionId)
   for (const message of messages) {
-    if (isResponse(message)) await sessions.answer(sessionId, message)
+    if (isResponse(message) && (await sessions.answer(sessionId, message)) === 'full')
+      throw refuse.answersFull()
     if (!isNotification(message)) continue
     const taken = await sessions.notification(sessionId, message, extraOf(exchange))
     if (taken === 'unknown') throw refuse.sessionNotFound()
@@ -134,8 +136,10 @@ async function runDeferred(
   const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
-  const { responses } = outcome
-  return answered(batch ? responses : responses[0], sessionHeader(exchange.request))
+  const [first, ...more] = outcome.responses
+  const headers = sessionHeader(exchange.request)
+  if (first && more.length === 0 && !batch) return answered(first, headers)
+  return jsonText(`[${outcome.responses.map((response) => response.json).join(',')}]`, 200, headers)
 }
 
 /** While the store is asked whether the request may come in. What fails here fails again where it is waited for. */
@@ -176,12 +180,9 @@ async function goOn(
 }
 
 /** Plain JSON; a server behind this one may have had more to say than that. */
-function answered(
-  response: JsonRpcResponse | readonly JsonRpcResponse[] | undefined,
-  headers: Record<string, string> = {},
-) {
-  const http = Array.isArray(response) ? undefined : httpAnswerOf(response as JsonRpcResponse)
-  return json(response, http?.status, { ...headers, ...http?.headers })
+function answered({ message, json: text }: EncodedResponse, headers: Record<string, string> = {}) {
+  const http = httpAnswerOf(message)
+  return jsonText(text, http?.status, { ...headers, ...http?.headers })
 }
 
 /** The same request again, while it still runs: its stream from the beginning. */

@@ -1,4 +1,11 @@
-import { MisconfiguredError, NodeLeavingError, StoreError } from '../errors.js'
+import {
+  isRefused,
+  MisconfiguredError,
+  NodeLeavingError,
+  NotJsonError,
+  RecordTooLargeError,
+  StoreError,
+} from '../errors.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
@@ -50,6 +57,12 @@ export const refuse = {
     ),
   tooLarge: (limit: number) =>
     new Refusal(413, ErrorCode.refused, `Payload Too Large: the body may have ${limit} bytes`),
+  answersFull: () =>
+    new Refusal(
+      413,
+      ErrorCode.refused,
+      'Payload Too Large: the answers of this call have as many bytes as they may (maxInboxBytes)',
+    ),
   unsupportedMediaType: () =>
     new Refusal(415, ErrorCode.refused, 'Unsupported Media Type: Content-Type must be application/json'),
   unsupportedEncoding: () =>
@@ -74,7 +87,11 @@ export const refuse = {
 }
 
 export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify(body), {
+  return jsonText(JSON.stringify(body), status, headers)
+}
+
+export function jsonText(text: string, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(text, {
     status,
     headers: { 'content-type': 'application/json', ...headers },
   })
@@ -86,6 +103,17 @@ export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof SessionGoneError) return refuse.sessionNotFound()
   if (error instanceof HostsBusyError || error instanceof NodeLeavingError)
     return refuse.unavailable(error.message)
+  if (error instanceof RecordTooLargeError)
+    return new Refusal(
+      413,
+      ErrorCode.refused,
+      `Payload Too Large: the request can't be recorded: ${error.message}`,
+    )
+  if (error instanceof NotJsonError) return refuse.invalidRequest(`it can't be recorded: ${error.message}`)
+  if (isRefused(error)) {
+    logger.error({ error }, 'the store refused a request for what it is')
+    return new Refusal(413, ErrorCode.refused, 'Payload Too Large: the store does not take the request')
+  }
   if (error instanceof StoreError) {
     logger.warn(
       { code: error.code, reason: error.message },

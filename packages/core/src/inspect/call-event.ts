@@ -13,6 +13,8 @@ export type StepName = { name: string; key: string | undefined }
 export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: unknown } & (
   | { kind: 'opened'; node: string; protocol: string; requests: RequestSummary[] }
   | { kind: 'taken-over'; node: string; from: string | undefined }
+  /** The node that took it over last could not run it. */
+  | { kind: 'returned'; node: string }
   /** A body that runs at most once is about to begin, or may begin again after a failure. */
   | { kind: 'step-started' | 'step-cleared'; step: StepName }
   /** `ms`: how long the run that ended it was at it. */
@@ -22,7 +24,6 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   | { kind: 'question'; question: string; title: string }
   /** Left in the inbox by whichever node the client reached. `ms`: since the question. */
   | { kind: 'answer'; question: string; title: string | undefined; refused: boolean; ms: number | undefined }
-  | { kind: 'answer-progress'; question: string | undefined }
   | { kind: 'cancel-asked' }
   | { kind: 'notification'; title: string; progress: number | undefined }
   /** The response to one request of a batch, while others still run. */

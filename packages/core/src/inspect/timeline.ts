@@ -1,9 +1,9 @@
-import { decodeInboxItem } from '../call/inbox.js'
+import { decodeInboxItem, parseAnswer } from '../call/inbox.js'
 import { parseRecord } from '../call/record.js'
 import type { CallRecord } from '../call/record.js'
 import type { StepRecord } from '../context/call-log.js'
 import { digest } from '../ids.js'
-import { isNotification, isRequest, isResponse } from '../json-rpc.js'
+import { isNotification, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
 import type { Entry } from '../store/store.js'
 import type { CallEvent, Outcome, RequestSummary, StepName } from './call-event.js'
@@ -75,11 +75,8 @@ export class CallTimeline {
     const item = attempted(() => decodeInboxItem(entry.data))
     if (!item) return undefined
     if (item.kind === 'cancelled') return this.#event(entry, { kind: 'cancel-asked', payload: item.reason })
-    const { message } = item
-    if (isResponse(message)) return this.#event(entry, this.#answer(message, entry.at))
-    const token = message.params?.['progressToken']
-    const question = typeof token === 'string' ? token : undefined
-    return this.#event(entry, { kind: 'answer-progress', question, payload: message.params })
+    const answer = attempted(() => parseAnswer(item.json))
+    return answer && this.#event(entry, this.#answer(answer, entry.at))
   }
 
   #event({ id, at }: TimedEntry, bare: Bare): CallEvent {
@@ -102,6 +99,9 @@ export class CallTimeline {
         this.attempts.push({ node: record.claim.node, at, epoch: epochOf(id) })
         return { kind: 'taken-over', node: record.claim.node, from }
       }
+      case 'returned':
+        this.attempts.pop()
+        return { kind: 'returned', node: record.returned.node }
       case 'step':
         return this.#step(record.step, at)
       case 'message':

@@ -6,16 +6,22 @@ import { ReplayDivergedError } from '../context/errors.js'
 import { currentScope, followScopes, runInScope } from '../context/async-scope.js'
 import { ReplayLog } from '../context/replay-log.js'
 import { currentLog, runInCall } from '../context/run-context.js'
-import { RequestLog } from '../call/request-log.js'
+import { RequestLog, UNRECORDABLE } from '../call/request-log.js'
 import { isDurable } from '../context/durable-handlers.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import { JournalClosedError, JournalLostError } from '../call/journal.js'
 import type { HandlerKind, Origin } from '../call/record.js'
 import type { RunningCall } from '../context/run-context.js'
-import { DurableError } from '../errors.js'
+import { DurableError, UnrecordableError } from '../errors.js'
 import { randomId } from '../ids.js'
-import { isRequest, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { errorResponse, isRequest, isResponse } from '../json-rpc.js'
+import type {
+  JsonRpcError,
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+} from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import { validated } from './validation.js'
 import { ClientView } from './client-view.js'
@@ -27,7 +33,7 @@ import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
 import type { Signals } from '../signals/signals.js'
 import { isListChanged, Registrations } from './registrations.js'
-import { isRepeatable } from './recovery.js'
+import { isRepeatable, unrecordable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { Standalone } from './standalone.js'
 import type { StateReads } from './state-reads.js'
@@ -35,6 +41,8 @@ import { HostTransport } from './transport.js'
 import type { DispatchExtra, Interrupted, MessageExtra, SendOptions } from './transport.js'
 
 const SETUP_TIMEOUT_MS = 30_000
+/** Progress of the client that waits to be handed on. */
+const MOST_RECEIVED = 100
 /** Pages of tools/list that are searched for a tool. */
 const MAX_PAGES = 100
 
@@ -92,7 +100,9 @@ export class Host implements CallHost {
   readonly #setup = new Map<string, (response: JsonRpcResponse) => void>()
   #asked = 0
   #receiving: Promise<unknown> = Promise.resolve()
-  #inbox: Promise<() => void> | undefined
+  #inbox: ReturnType<Standalone['openInbox']> | undefined
+  /** Of the client, that wait for a turn of their own. */
+  #received = 0
   #closed = false
 
   private constructor(server: ServerObject, sessionId: string, services: HostServices) {
@@ -186,11 +196,7 @@ export class Host implements CallHost {
         : target.noteHandler(request, kind)
     if (!noted) return begin(noting)
     const isRunning = () => this.#running.get(dispatchId)?.log === log
-    // A journal that takes no more has stopped the call.
-    noted.then(
-      () => isRunning() && begin(noting),
-      () => undefined,
-    )
+    noted.then(() => isRunning() && begin(noting)).catch((error: unknown) => this.#fail(dispatchId, error))
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
@@ -330,7 +336,11 @@ export class Host implements CallHost {
 
   /** In turns of their own: the SDK handles an answer at once, but progress that came before it in a later microtask. */
   receive(message: JsonRpcMessage) {
+    // A client decides how much progress it tells of, and how fast.
+    if (!isResponse(message) && this.#received >= MOST_RECEIVED) return
+    this.#received++
     this.#receiving = this.#receiving.then(() => {
+      this.#received--
       const incoming = this.#questions.incoming(message)
       if (incoming) this.#transport.deliver(incoming)
       return nextTurn()
@@ -346,10 +356,10 @@ export class Host implements CallHost {
       target.abandon('The session left this node.')
       observed?.end(endOf(log, 'moved'))
     }
+    const own = `${this.id}.`
+    this.#inbox?.end(this.#questions.unanswered.filter((question) => question.startsWith(own)))
     try {
       await this.#server.close()
-      const endInbox = await this.#inbox
-      endInbox?.()
     } catch (error) {
       this.#services.logger.warn({ error }, 'closing a server object failed')
     }
@@ -362,7 +372,8 @@ export class Host implements CallHost {
     const related = options?.relatedRequestId
     // What belongs to a request of our own has no client to go to.
     if (related !== undefined && this.#setup.has(String(related)) && !isRequest(message)) return
-    const target = related === undefined ? undefined : this.#running.get(String(related))?.target
+    const id = String(related)
+    const target = related === undefined ? undefined : this.#running.get(id)?.target
     if (related !== undefined && !target) {
       if (isRequest(message)) throw new JournalClosedError()
       return
@@ -370,12 +381,31 @@ export class Host implements CallHost {
     if (isRequest(message)) return this.#sendQuestion(message, target ?? this.#current(), options?.origin)
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? this.#current())
-    if (target) return sendWhileOpen(target, message, options?.origin)
+    if (target) return this.#sendInCall(id, target, message, options?.origin)
     if (isListChanged(message.method) && log) this.#warnOfLoss(message.method)
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
-    await this.#services.standalone.send(message, options?.once)
+    await this.#sendOutsideOfCalls(message, options?.once)
+  }
+
+  /** What a handler says after its call has ended goes nowhere. It must not fail: nobody may be waiting for it, and that would end the process. */
+  async #sendInCall(id: string, target: DispatchTarget, message: JsonRpcMessage, origin?: Origin) {
+    try {
+      await target.send(message, undefined, origin)
+    } catch (error) {
+      await this.#fail(id, error)
+    }
+  }
+
+  /** Nor must this. */
+  async #sendOutsideOfCalls(message: JsonRpcNotification, once: string | undefined) {
+    const { standalone, logger } = this.#services
+    try {
+      await standalone.send(message, once)
+    } catch (error) {
+      logger.error({ error, method: message.method }, 'a message to the standalone stream was lost')
+    }
   }
 
   /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */
@@ -406,9 +436,7 @@ export class Host implements CallHost {
     running.unfollow()
     this.usedAt = performance.now()
     try {
-      const { request, target, filter } = running
-      const answer = filter ? await filter(request, response) : response
-      await target.respond(id, answer)
+      const answer = await this.#respond(id, running, response)
       running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {
       this.#running.delete(id)
@@ -416,10 +444,63 @@ export class Host implements CallHost {
     }
   }
 
+  /** A call whose handler has ended must end: whatever goes wrong between that and the journal is the answer. */
+  async #respond(id: string, { request, target, filter, log }: Running, response: JsonRpcResponse) {
+    try {
+      const answer = filter ? await filter(request, response) : response
+      await target.respond(id, answer)
+      return answer
+    } catch (error) {
+      if (isOver(error) || !target.open) throw error
+      this.#tellUnrecordable(log, error)
+      const answer = withoutData(response) ?? unrecordable(request, asError(error))
+      await target.respond(id, answer).catch((again: unknown) => {
+        // Nothing at all can be recorded of it: it must not seem to run here.
+        if (!isOver(again)) target.abandon('Its journal takes nothing.')
+        throw again
+      })
+      return answer
+    }
+  }
+
+  /** A request can't go on as it is: it ends with an error now, whatever its handler does next. */
+  async #fail(id: string, error: unknown) {
+    const running = this.#running.get(id)
+    if (!running || isOver(error)) return
+    const { request, target, log } = running
+    this.#tellUnrecordable(log, error)
+    const answer = unrecordable(request, asError(error))
+    try {
+      await target.respond(id, answer)
+      running.observed?.end({ ...log.run, ...endingOf(answer) })
+    } catch (again) {
+      if (!isOver(again)) this.#services.logger.error({ error: again }, 'a call could not be ended')
+      if (!isOver(again)) target.abandon('Its journal takes nothing.')
+    }
+    this.cancel(id, answer.error.message)
+  }
+
+  #tellUnrecordable(log: RequestLog, error: unknown) {
+    // What a `toJSON` or a getter threw tells where; what we made of it does not.
+    log.tell(
+      'error',
+      { error: error instanceof UnrecordableError ? (error.cause ?? error) : error },
+      UNRECORDABLE,
+    )
+  }
+
   async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined, origin?: Origin) {
-    if (target) return target.ask(request, (id) => this.#questions.outgoing(request, id), origin)
+    try {
+      if (target) await target.ask(request, (id) => this.#questions.outgoing(request, id), origin)
+      else await this.#askOutsideOfCalls(request)
+    } catch (error) {
+      this.#questions.forget(request)
+      throw error
+    }
+  }
+
+  async #askOutsideOfCalls(request: JsonRpcRequest) {
     this.#inbox ??= this.#services.standalone.openInbox(this.id, this)
-    await this.#inbox
     await this.#services.standalone.send(this.#questions.outgoing(request, `${this.id}.${++this.#asked}`))
   }
 
@@ -457,11 +538,15 @@ async function sendInReplay(replay: ReplayLog, message: JsonRpcMessage) {
   await replay.send(message)
 }
 
-/** What a handler says after its call has ended goes nowhere. It must not fail either: nobody may be waiting for it, and that would end the process. */
-async function sendWhileOpen(target: DispatchTarget, message: JsonRpcMessage, origin?: Origin) {
-  try {
-    await target.send(message, undefined, origin)
-  } catch (error) {
-    if (!(error instanceof JournalClosedError || error instanceof JournalLostError)) throw error
-  }
+/** Nothing can be said for the call by this node any more. */
+const isOver = (error: unknown) => error instanceof JournalClosedError || error instanceof JournalLostError
+
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
+
+/** The error that a handler threw, without what it carries along. */
+function withoutData(response: JsonRpcResponse): JsonRpcError | undefined {
+  if (!('error' in response)) return undefined
+  const { code, message } = response.error as { code?: unknown; message?: unknown }
+  if (typeof code !== 'number' || typeof message !== 'string') return undefined
+  return errorResponse(response.id ?? null, Math.trunc(code), message)
 }

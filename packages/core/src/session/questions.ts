@@ -21,6 +21,11 @@ export class Questions {
     return this.#toSdk.size
   }
 
+  /** The ids, on the wire, of what was asked and not answered. */
+  get unanswered(): readonly string[] {
+    return [...this.#toSdk.keys()]
+  }
+
   outgoing(request: JsonRpcRequest, wireId: string): JsonRpcRequest {
     this.#toSdk.set(wireId, request.id)
     this.#toWire.set(request.id, wireId)
@@ -46,6 +51,12 @@ export class Questions {
     if (wireId === undefined) return undefined
     this.#forget(wireId)
     return { ...params, requestId: wireId }
+  }
+
+  /** It could not be asked. */
+  forget({ id }: JsonRpcRequest) {
+    const wireId = this.#toWire.get(id)
+    if (wireId !== undefined) this.#forget(wireId)
   }
 
   /** An answer or progress from the client, with the server object's own id; `undefined` if nobody waits for it. */

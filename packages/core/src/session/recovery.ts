@@ -1,5 +1,6 @@
 import type { HandlerKind } from '../call/record.js'
-import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { UnrecordableError } from '../errors.js'
+import type { JsonRpcError, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 
 /** Requests that only read, or that set what they would set again. */
@@ -62,6 +63,15 @@ export function outcomeUnknown({ id, method, params }: JsonRpcRequest): JsonRpcR
     `The tool ${String(params?.['name'])} was interrupted, because its server process ended. ` +
     'It was not run again: its outcome is unknown. Check what it has done before you call it again.'
   return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
+}
+
+/** How a request ends whose handler came to what can't be recorded, or said it. */
+export function unrecordable({ id, method, params }: JsonRpcRequest, error: Error): JsonRpcError {
+  const name = method === 'tools/call' ? `The tool ${String(params?.['name'])}` : method
+  const problem =
+    error instanceof UnrecordableError ? error.message : 'the server has failed; its log says why.'
+  const message = `${name} was run, and what came of it can't be sent: ${problem}`
+  return errorResponse(id, ErrorCode.internalError, message)
 }
 
 /** How a call ends that has outlived too many nodes. */

@@ -3,11 +3,11 @@ import { Call } from '../call/call.js'
 import type { DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
-import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
+import { encodeInboxItem, MAX_INBOX, progressTopic } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
 import type { BegunHandler } from '../call/record.js'
 import { randomId, requestKeyPrefix, sessionIdOf } from '../ids.js'
-import { ErrorCode, errorResponse } from '../json-rpc.js'
+import { encodeJson, encodeMessage, ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -22,7 +22,7 @@ import { Hosts } from './hosts.js'
 import type { Progress } from './hosts.js'
 import { CANCELLED } from './listening.js'
 import { askerOf } from './questions.js'
-import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
+import { gaveUp, mayRunAgain, outcomeUnknown, unrecordable } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { InnerOrigin, ServerFactory, SessionInfo } from './server-factory.js'
 import { StandaloneMessages } from './standalone.js'
@@ -60,6 +60,12 @@ const NO_TASKS =
 /** How long a client waits for an upstream to be heard, and to be told. */
 const HEARD_WITHIN_MS = 1000
 const TOLD_WITHIN_MS = 1000
+
+type InterruptedRun = { attempt: number; interrupted: BegunHandler }
+
+/** Of what a client says about a question or a cancellation. */
+const MAX_PROGRESS_CHARS = 16 * 1024
+const MAX_REASON_CHARS = 1000
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
 export class Sessions {
@@ -130,6 +136,14 @@ export class Sessions {
     const host = await this.hosts.create({ sessionId, clientInfo, principal })
     try {
       const response = await host.ask(request, extra)
+      const problem = problemOf(response)
+      if (problem) {
+        this.#services.logger.error(
+          { error: problem },
+          'the server object answered initialize with what is no JSON',
+        )
+        return await this.#refuse(host, { status: 'refused', response: unrecordable(request, problem) })
+      }
       if (!('result' in response)) return await this.#refuse(host, { status: 'refused', response })
       this.#warnOfTasks(response.result['capabilities'])
       const created = await this.#store.createSession(
@@ -180,12 +194,14 @@ export class Sessions {
   }
 
   /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
-  async recover({ call, request, runs }: TakenOver): Promise<TakeoverOutcome> {
+  async recover(taken: TakenOver): Promise<TakeoverOutcome> {
+    const { call, request, runs } = taken
     const { logger, settings } = this.#services
     if (call.attempt > settings.maxAttempts) {
       await call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
       return 'gave-up'
     }
+    if (runs.isForeign) return this.#giveBack(taken, 'a newer version of this library has run it')
     const session = await call.whileStoreFails(() => this.#store.readSession(call.scope))
     if (!session) {
       call.abandon('The session does not exist any more.')
@@ -197,7 +213,8 @@ export class Sessions {
       ...this.#closersOf(call, session.label),
       ...(url !== undefined && { url }),
     }
-    const host = await call.whileStoreFails(() => this.hosts.get(call.scope, session, extra))
+    const host = await this.#hostFor(taken, session, extra)
+    if (!host) return this.#giveBack(taken, 'its server object can’t be made here')
     if (this.#services.inner?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
@@ -205,10 +222,17 @@ export class Sessions {
       this.#dispatch(call, call.runOn(host), call.scope, host, extra, resume ? { resume } : {})
       return 'run'
     }
+    const requests = call.runOn(host)
+    const verdicts = await Promise.all(
+      requests.map(([, interrupted]) => {
+        const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
+        return this.#judge(host, interrupted, run, extra)
+      }),
+    )
+    if (verdicts.includes('elsewhere')) return this.#giveBack(taken, 'no handler here can go on with it')
     let outcome: TakeoverOutcome = 'unknown'
-    for (const [dispatched, interrupted] of call.runOn(host)) {
-      const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
-      if (!(await this.#mayRunAgain(host, interrupted, run, extra))) {
+    for (const [place, [dispatched, interrupted]] of requests.entries()) {
+      if (verdicts[place] === 'unknown') {
         await call.respond(dispatched, outcomeUnknown(interrupted))
         continue
       }
@@ -219,17 +243,54 @@ export class Sessions {
     return outcome
   }
 
-  async #mayRunAgain(
+  /** Undefined: it can't be made; the log says why. */
+  async #hostFor({ call }: TakenOver, session: Progress, extra: MessageExtra): Promise<Host | undefined> {
+    try {
+      return await call.whileStoreFails(() => this.hosts.get(call.scope, session, extra))
+    } catch (error) {
+      this.#services.logger.error(
+        { error, session: shortId(call.scope) },
+        'a call could not be run again here',
+      )
+      return undefined
+    }
+  }
+
+  /** Another node may be able to run it: one that is newer, or has what this one lacks. If none is for long, it ends. */
+  async #giveBack({ call, runs, claimed }: TakenOver, reason: string): Promise<TakeoverOutcome> {
+    const { logger, settings } = this.#services
+    if (runs.unservedMs(claimed.first) >= settings.maxUnservedMs) {
+      await call.end((interrupted) => outcomeUnknown(interrupted))
+      return 'unknown'
+    }
+    logger.warn({ session: shortId(call.scope), call: shortId(call.id), reason }, 'a call was given back')
+    call.abandon('Another node goes on with it.')
+    return 'returned'
+  }
+
+  async #mayRunAgain(host: Host, request: JsonRpcRequest, run: InterruptedRun, extra: MessageExtra) {
+    return (await this.#judge(host, request, run, extra)) === 'run'
+  }
+
+  /** `elsewhere`: it may run again by a handler of the kind that began it, and this node has none. */
+  async #judge(
     host: Host,
     request: JsonRpcRequest,
-    { attempt, interrupted }: { attempt: number; interrupted: BegunHandler },
+    { attempt, interrupted }: InterruptedRun,
     extra: MessageExtra,
-  ) {
-    if (attempt === 1 || interrupted === 'none') return true
+  ): Promise<'run' | 'unknown' | 'elsewhere'> {
+    if (attempt === 1) return 'run'
     const { method, params } = request
-    const tool = method === 'tools/call' ? await host.findTool(String(params?.['name']), extra) : undefined
+    const isCall = method === 'tools/call'
+    const tool = isCall ? await host.findTool(String(params?.['name']), extra) : undefined
+    // Nothing has begun to run it.
+    if (interrupted === 'none') return isCall && !tool ? 'elsewhere' : 'run'
     const recovered = { method, params, tool, interrupted, attempt }
-    return this.#services.recover?.(recovered) ?? mayRunAgain(recovered, host.handlerOf(request))
+    const given = this.#services.recover?.(recovered)
+    if (given ?? mayRunAgain(recovered, host.handlerOf(request))) return isCall && !tool ? 'elsewhere' : 'run'
+    return given === undefined && isCall && interrupted !== 'plain' && (!tool || interrupted !== 'listed')
+      ? 'elsewhere'
+      : 'unknown'
   }
 
   /** Runs requests that are not journaled from the start. */
@@ -249,8 +310,8 @@ export class Sessions {
       await this.#cancel(sessionId, message)
       return 'accepted'
     }
-    if (message.method === 'notifications/progress' && askerOf(message.params?.['progressToken'])) {
-      await this.#toAsker(sessionId, askerOf(message.params?.['progressToken']), message)
+    if (message.method === 'notifications/progress') {
+      await this.#progress(sessionId, message)
       return 'accepted'
     }
     if (stateKey(message) === undefined) {
@@ -266,9 +327,17 @@ export class Sessions {
     return 'accepted'
   }
 
-  /** Takes a client's answer to a question. Answers that nobody waits for are dropped, as the SDK does. */
-  async answer(sessionId: string, message: JsonRpcResponse) {
-    await this.#toAsker(sessionId, askerOf(message.id), message)
+  /**
+   * Takes a client's answer to a question: the first one. Answers that nobody waits for are dropped, as the SDK does.
+   * `full`: the call has been answered as much as it may.
+   */
+  async answer(sessionId: string, message: JsonRpcResponse): Promise<'accepted' | 'full'> {
+    const asker = askerOf(message.id)
+    if (asker === undefined) return 'accepted'
+    const question = String(message.id)
+    const item: InboxItem = { kind: 'answer', question, json: encodeJson(message) }
+    const left = await this.#leave(sessionId, asker, item, { answers: question })
+    return left === false ? 'full' : 'accepted'
   }
 
   async delete(sessionId: string, principal: string | undefined, extra: MessageExtra = {}): Promise<boolean> {
@@ -385,27 +454,46 @@ export class Sessions {
     const requestId = params?.['requestId']
     if (typeof requestId !== 'string' && typeof requestId !== 'number') return
     const requestKey = requestKeyPrefix(requestId)
+    const given = params?.['reason']
     const reason =
-      typeof params?.['reason'] === 'string' ? params['reason'] : 'The client cancelled the request.'
+      typeof given === 'string' ? given.slice(0, MAX_REASON_CHARS) : 'The client cancelled the request.'
     // A request that is not journaled is known to its node alone; if the word gets lost, it only runs in vain.
     await this.#store.publish(sessionId, CANCELLED, requestKey)
     const callIds = await this.#store.findCalls(sessionId, requestKey)
     await Promise.all(
-      callIds.map((id) => this.#leave(sessionId, id, { kind: 'cancelled', requestKey, reason }, false)),
+      callIds.map((id) =>
+        this.#leave(sessionId, id, { kind: 'cancelled', requestKey, reason }, { ifOpen: id }),
+      ),
     )
   }
 
-  async #toAsker(sessionId: string, asker: string | undefined, message: JsonRpcMessage) {
-    if (asker) await this.#leave(sessionId, asker, { kind: 'message', message }, true)
+  /** The client's progress on a question goes to whoever asked, if somebody listens now. */
+  async #progress(sessionId: string, message: JsonRpcNotification) {
+    const asker = askerOf(message.params?.['progressToken'])
+    const json = asker === undefined ? '' : encodeJson(message)
+    if (asker === undefined || json.length > MAX_PROGRESS_CHARS) return
+    await this.#store.publish(sessionId, progressTopic(asker), json)
   }
 
-  #leave(sessionId: string, inbox: string, item: InboxItem, ifExists: boolean) {
-    const options = { nonce: randomId(), maxLength: MAX_INBOX, ifExists }
+  /** `which`: an inbox takes only what somebody waits for. */
+  #leave(sessionId: string, inbox: string, item: InboxItem, which: { answers?: string; ifOpen?: string }) {
+    const { maxInboxBytes: maxBytes } = this.#services.settings
+    const limits = { maxLength: MAX_INBOX, maxBytes, whenFull: 'refuse' } as const
+    const options = { nonce: randomId(), ...limits, ...which }
     return this.#store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
   }
 
   async #refuse<T>(host: Host, outcome: T): Promise<T> {
     await host.close()
     return outcome
+  }
+}
+
+function problemOf(response: JsonRpcResponse): Error | undefined {
+  try {
+    encodeMessage(response)
+    return undefined
+  } catch (error) {
+    return error as Error
   }
 }

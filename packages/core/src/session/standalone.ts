@@ -1,7 +1,8 @@
 import type { CallHost } from '../call/call.js'
-import { decodeInboxItem, INBOX_OPENED, MAX_INBOX } from '../call/inbox.js'
+import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from '../call/inbox.js'
+import { requireFits } from '../errors.js'
 import { isRandomId, randomId } from '../ids.js'
-import { isRequest } from '../json-rpc.js'
+import { encodeMessage, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { Settings } from '../settings.js'
 import { whileStoreFails, within } from '../store/retry.js'
@@ -18,8 +19,8 @@ const PAGE = 500
 export interface Standalone {
   /** `once`: a name under which it is sent once, whichever node sends it. */
   send(message: JsonRpcMessage, once?: string): Promise<void>
-  /** Opens the inbox in which answers for this host arrive. */
-  openInbox(hostId: string, host: CallHost): Promise<() => void>
+  /** Listens for answers to this host. What `end` is given has not been answered, and is not expected any more. */
+  openInbox(hostId: string, host: CallHost): { end: (unanswered: readonly string[]) => void }
 }
 
 /** What is said to clients outside of their calls, by server objects and by the application. */
@@ -34,10 +35,23 @@ export class StandaloneMessages {
     this.#settings = settings
   }
 
-  /** Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. */
-  async notify(sessionId: string, message: JsonRpcMessage, once = randomId()): Promise<boolean> {
-    const options = { nonce: once, maxLength: this.#settings.maxStandaloneEvents }
-    const data = JSON.stringify(message)
+  /**
+   * Appends to the session's standalone stream; waits there until a client reads it. `false`: no such session. Rejects
+   * with an `UnrecordableError` before anything is sent.
+   */
+  async notify(sessionId: string, message: JsonRpcMessage, once?: string): Promise<boolean> {
+    return this.#append(sessionId, this.#encode(message), once)
+  }
+
+  #encode(message: JsonRpcMessage): string {
+    const data = encodeMessage(message)
+    requireFits(data, this.#settings.maxRecordBytes)
+    return data
+  }
+
+  async #append(sessionId: string, data: string, once = randomId()): Promise<boolean> {
+    const { maxStandaloneEvents: maxLength, maxStandaloneBytes: maxBytes } = this.#settings
+    const options = { nonce: once, maxLength, maxBytes }
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
       within(SEND_WITHIN_MS),
@@ -47,13 +61,14 @@ export class StandaloneMessages {
 
   /** Notifies every session there is; resolves to their number. */
   async broadcast(message: JsonRpcMessage): Promise<number> {
+    const data = this.#encode(message)
     let sent = 0
     let cursor: string | undefined
     do {
       const page = await this.#store.listSessions(cursor, PAGE)
       // The store may keep the events of other transports as well.
       const ids = page.ids.filter(isRandomId)
-      const outcomes = await Promise.all(ids.map((id) => this.notify(id, message)))
+      const outcomes = await Promise.all(ids.map((id) => this.#append(id, data)))
       sent += outcomes.filter(Boolean).length
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -64,16 +79,25 @@ export class StandaloneMessages {
   of(sessionId: string): Standalone {
     return {
       send: async (message, once) => {
-        const sent = await this.notify(sessionId, message, once)
+        const data = this.#encode(message)
+        if (isRequest(message)) await this.#expectAnswer(sessionId, String(message.id))
+        const sent = await this.#append(sessionId, data, once)
         if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
       },
       openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),
     }
   }
 
-  async #openInbox(sessionId: string, hostId: string, host: CallHost) {
+  async #expectAnswer(sessionId: string, question: string) {
+    await whileStoreFails(() => this.#store.expect(sessionId, question), within(SEND_WITHIN_MS))
+  }
+
+  #openInbox(sessionId: string, hostId: string, host: CallHost) {
     const log = `call:${hostId}:in` as const
-    await this.#store.append(sessionId, log, INBOX_OPENED, { nonce: randomId(), maxLength: MAX_INBOX })
+    const topic = progressTopic(hostId)
+    const progress = this.#watcher.watch(sessionId, topic, (signal) => {
+      if (signal.topic === topic) host.receive(parseProgress(signal.value))
+    })
     const tail = new Tail(
       this.#store,
       this.#watcher,
@@ -81,15 +105,17 @@ export class StandaloneMessages {
       {
         write: (entry) => {
           const item = decodeInboxItem(entry.data)
-          if (item?.kind === 'message') host.receive(item.message)
+          if (item?.kind === 'answer') host.receive(parseAnswer(item.json))
           return true
         },
         over: () => tail.end(),
       },
     )
-    return () => {
+    const end = (unanswered: readonly string[]) => {
       tail.end()
-      void this.#store.dropLog(sessionId, log).catch(() => undefined)
+      progress.end()
+      void this.#store.dropLog(sessionId, log, unanswered).catch(() => undefined)
     }
+    return { end }
   }
 }

@@ -70,13 +70,14 @@ async function validate(
 async function recordedBy(call: Call) {
   const steps = new Map<string, StepRecord>()
   const sent: Array<{ message: JsonRpcMessage; step: string | undefined }> = []
-  for (const { data } of await call.readJournal()) {
-    const record = parseRecord(data)
-    if (record.kind === 'step') keepNewest(steps, record.step)
-    if (record.kind === 'message' && isRequest(record.message) && !call.isNamed(record.message.id))
-      return undefined
-    if (record.kind === 'message' && isNotification(record.message))
-      sent.push({ message: record.message, step: record.step })
-  }
+  for await (const page of call.readJournal())
+    for (const { data } of page) {
+      const record = parseRecord(data)
+      if (record.kind === 'step') keepNewest(steps, record.step)
+      if (record.kind === 'message' && isRequest(record.message) && !call.isNamed(record.message.id))
+        return undefined
+      if (record.kind === 'message' && isNotification(record.message))
+        sent.push({ message: record.message, step: record.step })
+    }
   return { steps, sent }
 }

@@ -77,9 +77,9 @@ export function endingOf(response: JsonRpcResponse): CallEnding {
 export type StepOutcome = 'done' | 'failed' | 'stopped'
 /**
  * `run`: it runs again. `unknown`: that may not be, so it has ended with the word that its outcome is unknown. `gave-up`: it
- * was begun `maxAttempts` times. `gone`: its session is.
+ * was begun `maxAttempts` times. `gone`: its session is. `returned`: this node can't run it, and gives it to another.
  */
-export type TakeoverOutcome = 'run' | 'unknown' | 'gave-up' | 'gone'
+export type TakeoverOutcome = 'run' | 'unknown' | 'gave-up' | 'gone' | 'returned'
 
 export type Stream = {
   sessionId: string

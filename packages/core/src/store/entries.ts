@@ -4,6 +4,10 @@ export const BEGINNING: EntryId = '0-0'
 export const OLDEST: EntryId = '-'
 
 export type Entry = { id: EntryId; data: string }
+/** Of their data, in UTF-8. */
+export const bytesOf = (entries: readonly Entry[]) =>
+  entries.reduce((bytes, { data }) => bytes + Buffer.byteLength(data), 0)
+
 /** Orders entry ids: negative when `a` is older than `b`. */
 export function compareIds(a: EntryId, b: EntryId): number {
   const [aTime, aSeq] = splitId(a)

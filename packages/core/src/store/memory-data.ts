@@ -10,6 +10,8 @@ export type Session = Omit<StoredSession, 'values'> & {
   logs: Map<string, MemoryLog>
   openCalls: Map<string, OpenCall>
   once: Map<string, { id: string; expiresAt: number }>
+  expected: Set<string>
+  claims: Map<string, number>
   ended: Map<string, { id: string; expiresAt: number }>
   /** Open calls that another request has joined. */
   joined: Set<string>

@@ -1,5 +1,5 @@
-import { BEGINNING, compareIds, OLDEST } from './store.js'
-import type { Entry, EntryId } from './store.js'
+import { BEGINNING, bytesOf, compareIds, OLDEST } from './entries.js'
+import type { Entry, EntryId } from './entries.js'
 
 /** As Redis writes them: no leading zeros. */
 const ENTRY_ID = /^(0|[1-9]\d*)-(0|[1-9]\d*)$/
@@ -9,6 +9,8 @@ export class MemoryLog {
   #entries: Entry[] = []
   #lastId: EntryId = BEGINNING
   #trimmed = false
+  /** Of the data of all entries, in UTF-8. */
+  bytes = 0
   expiresAt = Number.POSITIVE_INFINITY
 
   get expired() {
@@ -31,6 +33,10 @@ export class MemoryLog {
     return this.#indexOf(id) >= 0
   }
 
+  get length() {
+    return this.#entries.length
+  }
+
   append(data: string): EntryId {
     const now = `${Date.now()}-0`
     const id = compareIds(now, this.#lastId) > 0 ? now : next(this.#lastId)
@@ -39,14 +45,21 @@ export class MemoryLog {
   }
 
   insert(entries: readonly Entry[]) {
-    this.#entries.push(...entries)
+    for (const entry of entries) {
+      this.#entries.push(entry)
+      this.bytes += Buffer.byteLength(entry.data)
+    }
     this.#lastId = entries.at(-1)?.id ?? this.#lastId
   }
 
-  trim(maxLength: number) {
-    const excess = this.#entries.length - maxLength
-    if (excess <= 0) return
+  trim(maxLength: number, maxBytes = Number.POSITIVE_INFINITY) {
+    let excess = Math.max(0, this.#entries.length - maxLength)
+    let bytes = this.bytes - bytesOf(this.#entries.slice(0, excess))
+    for (; bytes > maxBytes && excess < this.#entries.length - 1; excess++)
+      bytes -= bytesOf(this.#entries.slice(excess, excess + 1))
+    if (excess === 0) return
     this.#entries.splice(0, excess)
+    this.bytes = bytes
     this.#trimmed = true
   }
 
@@ -60,11 +73,24 @@ export class MemoryLog {
     return this.#entries.filter((entry) => compareIds(entry.id, id) > 0)
   }
 
-  read(after: EntryId, limit: number): Entry[] | undefined {
-    if (after === OLDEST) return this.#entries.slice(0, limit)
-    if (after === BEGINNING) return this.#trimmed ? undefined : this.#entries.slice(0, limit)
+  read(after: EntryId, limit: number, maxBytes = Number.POSITIVE_INFINITY): Entry[] | undefined {
+    if (after === OLDEST) return this.#page(0, limit, maxBytes)
+    if (after === BEGINNING) return this.#trimmed ? undefined : this.#page(0, limit, maxBytes)
     const index = this.#indexOf(after)
-    return index < 0 ? undefined : this.#entries.slice(index + 1, index + 1 + limit)
+    return index < 0 ? undefined : this.#page(index + 1, limit, maxBytes)
+  }
+
+  #page(from: number, limit: number, maxBytes: number): Entry[] {
+    if (maxBytes === Number.POSITIVE_INFINITY) return this.#entries.slice(from, from + limit)
+    const page: Entry[] = []
+    let bytes = 0
+    for (let place = from; page.length < limit && bytes < maxBytes; place++) {
+      const entry = this.#entries[place]
+      if (!entry) break
+      page.push(entry)
+      bytes += Buffer.byteLength(entry.data)
+    }
+    return page
   }
 
   /** The index of exactly this id. Binary search: logs are sorted, and a resumed reader may stand anywhere in a long one. */

@@ -71,6 +71,8 @@ class MemoryStore extends MemoryNodes implements Store {
       logs: new Map(),
       openCalls: new Map(),
       once: new Map(),
+      expected: new Set(),
+      claims: new Map(),
       ended: new Map(),
       joined: new Set(),
       values: new Map(),
@@ -141,29 +143,44 @@ class MemoryStore extends MemoryNodes implements Store {
     return session ? byVersion(session, after) : []
   }
 
-  append: Store['append'] = async (scope, name, data, { nonce, maxLength, ifExists }) => {
+  append: Store['append'] = async (scope, name, data, options) => {
+    const { nonce, maxLength, maxBytes = Number.POSITIVE_INFINITY, whenFull, answers, ifOpen } = options
     const session = this.#live(scope)
     if (!session) return undefined
     const repeated = session.once.get(nonce)
     if (repeated) return repeated.id
-    if (ifExists && !session.logs.has(name)) return undefined
-    const log = getOrCreate(session.logs, name, () => new MemoryLog())
+    if (ifOpen !== undefined && !isOpen(session, ifOpen)) return undefined
+    if (answers !== undefined && !session.expected.has(answers)) return undefined
+    const log = session.logs.get(name) ?? new MemoryLog()
+    const isFull = log.length >= maxLength || log.bytes + Buffer.byteLength(data) > maxBytes
+    if (whenFull === 'refuse' && isFull) return false
+    if (answers !== undefined) session.expected.delete(answers)
+    session.logs.set(name, log)
     const id = log.append(data)
-    log.trim(maxLength)
+    log.trim(maxLength, maxBytes)
     session.once.set(nonce, { id, expiresAt: Date.now() + NONCE_MS })
     this.#keep(scope, name, [{ id, data }])
     this.#wake(scope, name, id)
     return id
   }
 
-  read: Store['read'] = async (scope, name, after, limit) => {
-    const log = this.#live(scope)?.logs.get(name)
-    if (!log || log.expired) return after === BEGINNING || after === '-' ? [] : undefined
-    return log.read(after, limit)
+  expect: Store['expect'] = async (scope, name, { ifOpen } = {}) => {
+    const session = this.#live(scope)
+    if (!session || (ifOpen !== undefined && !isOpen(session, ifOpen))) return false
+    session.expected.add(name)
+    return true
   }
 
-  dropLog: Store['dropLog'] = async (scope, name) => {
-    this.#live(scope)?.logs.delete(name)
+  read: Store['read'] = async (scope, name, after, limit, maxBytes) => {
+    const log = this.#live(scope)?.logs.get(name)
+    if (!log || log.expired) return after === BEGINNING || after === '-' ? [] : undefined
+    return log.read(after, limit, maxBytes)
+  }
+
+  dropLog: Store['dropLog'] = async (scope, name, names = []) => {
+    const session = this.#live(scope)
+    session?.logs.delete(name)
+    for (const each of names) session?.expected.delete(each)
   }
 
   saveDelivered: Store['saveDelivered'] = async (scope, id) => {
@@ -235,6 +252,8 @@ class MemoryStore extends MemoryNodes implements Store {
         if (session.openCalls.get(key)?.callId === callId) session.openCalls.delete(key)
       }
       session.joined.delete(callId)
+      session.claims.delete(callId)
+      for (const each of close.unexpected ?? []) session.expected.delete(each)
       session.logs.delete(`${name}:in`)
       retain(session, callId, log, close)
     }
@@ -277,20 +296,24 @@ class MemoryStore extends MemoryNodes implements Store {
     return [...new Map(calls.map((call) => [call.callId, { ...call }])).values()]
   }
 
-  claimCall: OwnershipStore['claimCall'] = async (scope, callId, { from, to, data }) => {
+  claimCall: OwnershipStore['claimCall'] = async (scope, callId, claim) => {
+    const { from, to, data, last, counts = 1 } = claim
     const session = this.#live(scope)
     const log = session?.logs.get(`call:${callId}`)
     const open = [...(session?.openCalls.values() ?? [])].filter((call) => call.callId === callId)
     if (!log || open.length === 0) return undefined
-    if (open.every(({ owner }) => owner === to) && log.last?.data === data) return log.last.id
+    const claims = session?.claims.get(callId) ?? 0
+    if (open.every(({ owner }) => owner === to) && log.last?.data === data) return { id: log.lastId, claims }
     if (!open.every(({ owner }) => owner === from)) return undefined
+    if (last !== undefined && log.lastId !== last) return undefined
     const [epoch] = splitId(log.lastId)
     const id = `${Math.max(epoch + 1, this.data.clock())}-1`
     log.insert([{ id, data }])
     this.#keep(scope, `call:${callId}`, [{ id, data }])
     for (const call of open) call.owner = to
+    session?.claims.set(callId, claims + counts)
     this.#wake(scope, `call:${callId}`, id)
-    return id
+    return { id, claims: claims + counts }
   }
 
   isWatched: OwnershipStore['isWatched'] = async (scope) => this.data.watchers.has(scope)
@@ -362,6 +385,9 @@ function retain(
   log.expiresAt = Date.now() + retainMs
   if (keepKey && first !== undefined) session.ended.set(first, { id: callId, expiresAt: log.expiresAt })
 }
+
+const isOpen = ({ openCalls }: Session, callId: string) =>
+  [...openCalls.values()].some((call) => call.callId === callId)
 
 function logOf(entries: readonly Entry[]): MemoryLog {
   const log = new MemoryLog()

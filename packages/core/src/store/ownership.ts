@@ -34,14 +34,10 @@ export interface OwnershipStore {
   listOpenCalls(scope: string): Promise<OpenCall[]>
   /**
    * Makes `to` the owner of an open call of `from`: raises the epoch to `max(previous + 1, clock)` and appends `data`
-   * to the journal, all or nothing. Resolves to that entry's id; `undefined`: the call is not open, or not `from`'s.
-   * Claiming again what `to` has claimed with the same `data` answers with the same id.
+   * to the journal, all or nothing. `undefined`: the call is not open, not `from`'s, or another entry than `last` stands
+   * last. Claiming again what `to` has claimed with the same `data` answers the same.
    */
-  claimCall(
-    scope: string,
-    callId: string,
-    claim: { from: string; to: string; data: string },
-  ): Promise<EntryId | undefined>
+  claimCall(scope: string, callId: string, claim: Claim): Promise<Claimed | undefined>
 
   /**
    * True when somebody watches the scope, on any node. Where a store has no way to tell, or refuses to (`store-failed`), a
@@ -52,4 +48,16 @@ export interface OwnershipStore {
 
 /** `about`: what it last said about itself; `''` if nothing. */
 export type NodeBeat = { node: string; lateMs: number; about: string }
+export type Claim = {
+  from: string
+  /** May be `from`. */
+  to: string
+  data: string
+  /** The entry that must stand last in the journal. */
+  last?: EntryId
+  /** What the claim adds to the count of claims; default 1. */
+  counts?: 1 | 0 | -1
+}
+/** `claims`: how many there have been of the call, by what each of them counts. Kept apart from the journal. */
+export type Claimed = { id: EntryId; claims: number }
 export type OpenCall = { callId: string; owner: string }

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StoreError } from '../errors.js'
-import { BEGINNING } from './store.js'
-import type { Entry, LogName, Store } from './store.js'
+import { isRefused, StoreError } from '../errors.js'
+import { BEGINNING, bytesOf } from './entries.js'
+import type { Entry } from './entries.js'
+import type { LogName, Store } from './store.js'
 
 const FIRST_MS = 50
 const MOST_MS = 1000
 const PAGE = 256
+const PAGE_BYTES = 1 << 20
 
 /** What ends a wait; its signal is asked for only when there is something to wait for. */
 export type Ending = { readonly signal: AbortSignal }
@@ -22,7 +24,7 @@ export function within(ms: number): Ending {
 
 /**
  * Repeats a repeatable store operation while the store fails, until `ending` fires; then throws its last error. So it
- * does with what the store, being there, has refused for `refusedForMs`.
+ * does with what the store, being there, has refused for `refusedForMs`, and at once with what it would refuse each time.
  */
 export function whileStoreFails<T>(
   operation: () => Promise<T>,
@@ -43,7 +45,7 @@ export async function repeatWhileStoreFails<T>(
   let error = failure
   let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
-    if (!(error instanceof StoreError) || signal.aborted) throw error
+    if (!(error instanceof StoreError) || isRefused(error) || signal.aborted) throw error
     refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
     if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
     await sleep(delay, undefined, { signal }).catch(() => undefined)
@@ -64,13 +66,28 @@ export function begun<T>(operation: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A whole log, page by page; `[]` if there is none. */
+/** A whole log, page by page; nothing if there is none. Pages of large entries are short: nobody has to hold more than one. */
+export async function* readPages(
+  store: Store,
+  scope: string,
+  log: LogName,
+  ending: Ending,
+): AsyncGenerator<Entry[], void> {
+  let after = BEGINNING
+  for (;;) {
+    const from = after
+    const page = await whileStoreFails(() => store.read(scope, log, from, PAGE, PAGE_BYTES), ending)
+    const last = page?.at(-1)
+    if (!page || !last) return
+    yield page
+    if (page.length < PAGE && bytesOf(page) < PAGE_BYTES) return
+    after = last.id
+  }
+}
+
+/** All entries of a log that is known to be small. */
 export async function readAll(store: Store, scope: string, log: LogName, ending: Ending): Promise<Entry[]> {
   const entries: Entry[] = []
-  for (;;) {
-    const after = entries.at(-1)?.id ?? BEGINNING
-    const page = await whileStoreFails(() => store.read(scope, log, after, PAGE), ending)
-    entries.push(...(page ?? []))
-    if (!page || page.length < PAGE) return entries
-  }
+  for await (const page of readPages(store, scope, log, ending)) entries.push(...page)
+  return entries
 }

@@ -71,20 +71,38 @@ export interface Store extends OwnershipStore, ContextStore, HistoryStore {
   /**
    * Appends to a log that any node may write, and wakes its readers. The store chooses the id. A repeated
    * `nonce` (within a minute) appends nothing and answers with the first id.
-   * `undefined`: no such session, or `ifExists` was set and the log does not exist.
+   * `undefined`: no such session, or what `answers` or `ifOpen` ask for is not so. `false`: it is full, and `refuse` was set.
    */
-  append(scope: string, log: SharedLog, data: string, options: AppendOptions): Promise<EntryId | undefined>
+  append(
+    scope: string,
+    log: SharedLog,
+    data: string,
+    options: AppendOptions,
+  ): Promise<EntryId | false | undefined>
+
+  /**
+   * Lets one entry be appended that `answers` this name, a word without spaces. No-op while it does already. `false`: no
+   * such session, or `ifOpen` is no open call of it.
+   */
+  expect(scope: string, name: string, options?: { ifOpen?: string }): Promise<boolean>
 
   /**
    * Up to `limit` entries after the entry `after`, oldest first.
    * `undefined`: the log does not hold `after` (never did, expired, or trimmed), so entries may be missing.
    * `BEGINNING` stands before the first entry ever written: an empty or unknown log answers `[]`, a trimmed one `undefined`.
    * `OLDEST` stands before the first entry that is still held and never answers `undefined`.
+   * A page ends with the entry that brings its data to `maxBytes` or more: fewer than `limit`, of fewer bytes, are the last.
    */
-  read(scope: string, log: LogName, after: EntryId, limit: number): Promise<Entry[] | undefined>
+  read(
+    scope: string,
+    log: LogName,
+    after: EntryId,
+    limit: number,
+    maxBytes?: number,
+  ): Promise<Entry[] | undefined>
 
-  /** Deletes a log. No-op when it does not exist. */
-  dropLog(scope: string, log: LogName): Promise<void>
+  /** Deletes a log, and `expect`s nothing any more under the names. No-op when it does not exist. */
+  dropLog(scope: string, log: LogName, names?: readonly string[]): Promise<void>
 
   /** Remembers how far the reader of `out` has come; never moves back. No-op for an unknown session. */
   saveDelivered(scope: string, id: EntryId): Promise<void>
@@ -183,10 +201,16 @@ export type StoredSession = Admission & { principal: string | undefined; state: 
 
 export type AppendOptions = {
   nonce: string
-  /** Keep at most this many entries; older ones are trimmed. */
+  /** Keep at most this many entries, */
   maxLength: number
-  /** Append only to a log that exists already. */
-  ifExists?: boolean
+  /** and at most so many bytes of data in all, except that the newest entry always has room. */
+  maxBytes?: number
+  /** What becomes of more: older ones are trimmed (default), or it is not appended. */
+  whenFull?: 'trim' | 'refuse'
+  /** Append only what is expected under this name; nothing is, then, any more. */
+  answers?: string
+  /** Append only while this call of the scope is open. */
+  ifOpen?: string
 }
 
 export type NewCall = {
@@ -228,6 +252,8 @@ export type CloseCall = {
   keepKey?: boolean
   /** Close it only if no other request has joined it. */
   unlessJoined?: boolean
+  /** Names under which nothing is expected any more. */
+  unexpected?: readonly string[]
 }
 
 /**

@@ -1,3 +1,4 @@
+import { bytesOf } from './entries.js'
 import type { Entry, EntryId, LogName, Store } from './store.js'
 import { concerns } from './watcher.js'
 import type { Signal, Watch, Watcher } from './watcher.js'
@@ -18,6 +19,8 @@ const FIRST_PAGE = 64
 const MOST_PAGE = 1024
 const SMALL_PAGE_CHARS = 1 << 16
 const LARGE_PAGE_CHARS = 1 << 20
+/** More is not read at once, unless it is one entry. */
+const PAGE_BYTES = 1 << 20
 
 /**
  * Follows one log from a cursor: what is there already, then what is appended, by whichever node.
@@ -120,10 +123,10 @@ export class Tail {
     try {
       while (this.#behind && this.#wanted && !this.#ended) {
         this.#behind = false
-        const entries = await this.#store.read(this.#scope, this.#log, this.#cursor, this.#limit)
+        const entries = await this.#store.read(this.#scope, this.#log, this.#cursor, this.#limit, PAGE_BYTES)
         if (this.#ended) return
         if (!entries) return this.#sink.over('lost')
-        if (entries.length === this.#limit) this.#behind = true
+        if (entries.length === this.#limit || bytesOf(entries) >= PAGE_BYTES) this.#behind = true
         this.#deliverPage(entries)
       }
     } catch {

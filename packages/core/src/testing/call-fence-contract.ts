@@ -128,7 +128,9 @@ export function callFenceContract(create: CreateStores) {
     expect(await store.appendCall(scope, call.callId, [mine(2), mine(3)], close())).toBe('appended')
     expect(await peer.findCalls(scope, '')).toEqual([])
     expect(await peer.read(scope, `${call.log}:in`, BEGINNING, 10)).toEqual([])
-    expect(await peer.append(scope, `${call.log}:in`, 'late', { ...once(), ifExists: true })).toBeUndefined()
+    expect(
+      await peer.append(scope, `${call.log}:in`, 'late', { ...once(), ifOpen: call.callId }),
+    ).toBeUndefined()
     expect(await peer.read(scope, call.log, call.id, 10)).toEqual([mine(2), mine(3)])
     expect((await peer.openCall(newCall(scope, { requestKeys: call.requestKeys }))).status).toBe('opened')
   })

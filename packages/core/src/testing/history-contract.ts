@@ -43,7 +43,7 @@ export function historyContract(create: CreateStores) {
     const claim = { from: 'node-1', to: 'node-2', data: 'claim' }
     const claimed = await store.claimCall(scope, callId, claim)
     await store.claimCall(scope, callId, claim)
-    const next = claimed?.split('-')[0]
+    const next = claimed?.id.split('-')[0]
     const batch = ['message', 'response'].map((data, n) => ({ id: `${next}-${n + 2}`, data }))
     for (let n = 0; n < 2; n++) await store.appendCall(scope, callId, batch, { requestKeys, retainMs: 1 })
     const entries = await stores.peer.history(scope, ALL)
@@ -58,7 +58,7 @@ export function historyContract(create: CreateStores) {
       `${log} message`,
       `${log} response`,
     ])
-    const own = [`${epoch}-1`, `${epoch}-2`, claimed, `${next}-2`, `${next}-3`]
+    const own = [`${epoch}-1`, `${epoch}-2`, claimed?.id, `${next}-2`, `${next}-3`]
     expect(entries.filter((entry) => entry.log === log).map(({ entry }) => entry)).toEqual(own)
     expect(entries.slice(0, 2).map(({ entry }) => entry)).toEqual(['1', '2'])
     expect(entries.every(({ at }, n) => at > 0 && at >= (entries[n - 1]?.at ?? 0))).toBe(true)
@@ -75,7 +75,7 @@ export function historyContract(create: CreateStores) {
     const effect = { key: 'v', expected: 7, data: 'x' }
     await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: 'conflict' }], undefined, effect)
     await store.claimCall(scope, callId, { from: 'nobody', to: 'node-2', data: 'claim' })
-    await store.append(scope, 'call:none:in', 'nowhere', { ...once(), ifExists: true })
+    await store.append(scope, 'call:none:in', 'nowhere', { ...once(), answers: 'nothing' })
     await store.append('unknown', 'out', 'nowhere', once())
     expect(await history(scope)).toEqual(['state init', `call:${callId} request`])
     expect(await history('unknown')).toEqual([])

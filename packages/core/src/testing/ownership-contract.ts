@@ -103,8 +103,8 @@ export function ownershipContract(create: CreateStores) {
     const scope = await begin(store)
     const { callId, log, epoch, id } = await open(store, scope, { owner: 'old' })
     const claimed = await peer.claimCall(scope, callId, { from: 'old', to: 'new', data: 'claim' })
-    expect(compareIds(claimed ?? id, id)).toBeGreaterThan(0)
-    expect(Number(claimed?.split('-')[0])).toBeGreaterThan(epoch)
+    expect(compareIds(claimed?.id ?? id, id)).toBeGreaterThan(0)
+    expect(Number(claimed?.id.split('-')[0])).toBeGreaterThan(epoch)
     expect(await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: 'zombie' }])).toBe('fenced')
     expect(await contents(store, scope, log)).toEqual(['request', 'claim'])
     expect(await store.listOpenCalls(scope)).toEqual([{ callId, owner: 'new' }])
@@ -128,7 +128,7 @@ export function ownershipContract(create: CreateStores) {
     const { callId, log } = await open(store, scope, { owner: 'old' })
     const claim = { from: 'old', to: 'new', data: 'claim' }
     const first = await store.claimCall(scope, callId, claim)
-    expect(await peer.claimCall(scope, callId, claim)).toBe(first)
+    expect(await peer.claimCall(scope, callId, claim)).toEqual(first)
     expect(await contents(store, scope, log)).toEqual(['request', 'claim'])
   })
 
@@ -144,14 +144,51 @@ export function ownershipContract(create: CreateStores) {
     expect(await store.claimCall(scope, call.callId, { ...claim, from: 'old' })).toBeUndefined()
   })
 
+  test('claims are counted while the call is open; one that is given back counts against', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const call = await open(store, scope, { owner: 'a' })
+    const claim = async (from: string, to: string, counts?: 1 | -1) => {
+      const data = `${from} to ${to} ${randomUUID()}`
+      const claimed = await peer.claimCall(scope, call.callId, { from, to, data, ...(counts && { counts }) })
+      return claimed?.claims
+    }
+    expect(await claim('a', 'b')).toBe(1)
+    expect(await claim('nobody', 'b')).toBeUndefined()
+    expect(await claim('b', 'c', 1)).toBe(2)
+    expect(await claim('c', 'c', -1)).toBe(1)
+    expect(await claim('c', 'c')).toBe(2)
+    const last = { from: 'c', to: 'd', data: 'the same' }
+    expect((await store.claimCall(scope, call.callId, last))?.claims).toBe(3)
+    expect((await peer.claimCall(scope, call.callId, last))?.claims).toBe(3)
+    const other = await open(store, scope, { owner: 'a' })
+    expect(
+      (await store.claimCall(scope, other.callId, { from: 'a', to: 'a', data: 'x', counts: -1 }))?.claims,
+    ).toBe(-1)
+  })
+
+  test('a claim may depend on what stands last', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, id } = await open(store, scope, { owner: 'a' })
+    const given = await store.claimCall(scope, callId, { from: 'a', to: 'a', data: 'given', last: id })
+    const claim = { from: 'a', to: 'b', data: 'claim' }
+    expect(await peer.claimCall(scope, callId, { ...claim, last: id })).toBeUndefined()
+    expect(await store.listOpenCalls(scope)).toEqual([{ callId, owner: 'a' }])
+    const claimed = await peer.claimCall(scope, callId, { ...claim, last: given!.id })
+    expect(compareIds(claimed!.id, given!.id)).toBeGreaterThan(0)
+    expect(await peer.claimCall(scope, callId, { ...claim, last: given!.id })).toEqual(claimed)
+    expect(await store.listOpenCalls(scope)).toEqual([{ callId, owner: 'b' }])
+  })
+
   test('a claim wakes the readers of the journal', async () => {
     const { store, peer } = stores
     const scope = await begin(store)
     const { callId, log } = await open(store, scope, { owner: 'old' })
     const heard: string[] = []
     const unwatch = await store.watch(scope, (topic, value) => heard.push(`${topic} ${value}`))
-    const id = await peer.claimCall(scope, callId, { from: 'old', to: 'new', data: 'claim' })
-    await waitFor('woken', async () => heard.includes(`${log} ${id}`))
+    const claimed = await peer.claimCall(scope, callId, { from: 'old', to: 'new', data: 'claim' })
+    await waitFor('woken', async () => heard.includes(`${log} ${claimed?.id}`))
     unwatch()
   })
 

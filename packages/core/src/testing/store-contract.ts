@@ -2,6 +2,7 @@ import { describe } from 'vitest'
 import { callContract } from './call-contract.js'
 import { callFenceContract } from './call-fence-contract.js'
 import { historyContract } from './history-contract.js'
+import { inboxContract } from './inbox-contract.js'
 import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
 import { namesContract } from './names-contract.js'
@@ -20,6 +21,7 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('expiry of sessions', () => sessionExpiryContract(createStores))
     describe('state', () => stateContract(createStores))
     describe('logs', () => logContract(createStores))
+    describe('inboxes and sizes', () => inboxContract(createStores))
     describe('calls', () => callContract(createStores))
     describe('fence and end of calls', () => callFenceContract(createStores))
     describe('wake-ups', () => watchContract(createStores))

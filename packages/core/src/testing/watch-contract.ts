@@ -97,7 +97,7 @@ export function watchContract(create: CreateStores) {
     const { store, peer } = stores
     const [scope, other] = [await begin(store), await begin(store)]
     const [mine, theirs] = [await listen(peer, scope), await listen(peer, other)]
-    await store.append(scope, 'call:c:in', 'x', { ...once(), ifExists: true })
+    await store.append(scope, 'call:c:in', 'x', { ...once(), answers: 'nothing' })
     await store.publish(other, 'theirs', '1')
     await store.publish(scope, 'mine', '1')
     await Promise.all([mine.until('mine', '1'), theirs.until('theirs', '1')])

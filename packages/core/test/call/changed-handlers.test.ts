@@ -40,6 +40,7 @@ async function deployed(kinds: Kind[], options: NodesOptions) {
   const nodes: Nodes = await startNodes({
     ...options,
     count: kinds.length,
+    settings: { maxUnservedMs: 0, ...options.settings },
     serverOf: (node) => () => version(kinds[node] ?? 'plain', node, () => nodes),
   })
   return nodes
@@ -99,21 +100,21 @@ test.each(KINDS.flatMap((was) => STORES.map((store) => ({ was, store }))))(
 
 describe('what a journal says of handlers', () => {
   const journal = (...records: CallRecord[]) =>
-    new EarlierRuns(records.map((record, n) => ({ id: `1-${n + 1}`, data: encodeRecord(record) })))
+    EarlierRuns.read([records.map((record, n) => ({ id: `1-${n + 1}`, data: encodeRecord(record) }))])
   const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'order' } } as const
   const request = { messages: [message, { ...message, id: 2 }], batch: true, protocol: LATEST, node: 'n' }
 
-  test('no word means a plain one, as in journals of earlier versions', () => {
-    expect(journal({ kind: 'request', request }).handlers).toEqual(['plain', 'plain'])
+  test('no word means a plain one, as in journals of earlier versions', async () => {
+    expect((await journal({ kind: 'request', request })).handlers).toEqual(['plain', 'plain'])
   })
 
-  test('the last word counts, for each request', () => {
+  test('the last word counts, for each request', async () => {
     const begun: CallRecord = {
       kind: 'request',
       request: { ...request, handlers: ['repeatable', 'durable'] },
     }
-    expect(journal(begun).handlers).toEqual(['repeatable', 'durable'])
-    const { handlers } = journal(
+    expect((await journal(begun)).handlers).toEqual(['repeatable', 'durable'])
+    const { handlers } = await journal(
       begun,
       { kind: 'handler', handler: { kind: 'durable', request: 0 } },
       { kind: 'handler', handler: { kind: 'plain', request: 1 } },
@@ -121,8 +122,8 @@ describe('what a journal says of handlers', () => {
     expect(handlers).toEqual(['durable', 'plain'])
   })
 
-  test('the word that earlier versions had for wrapped handlers is understood', () => {
+  test('the word that earlier versions had for wrapped handlers is understood', async () => {
     const old: CallRecord = { kind: 'inner', inner: { durable: true } }
-    expect(journal({ kind: 'request', request }, old).handlers).toEqual(['durable', 'durable'])
+    expect((await journal({ kind: 'request', request }, old)).handlers).toEqual(['durable', 'durable'])
   })
 })

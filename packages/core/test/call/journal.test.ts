@@ -53,7 +53,7 @@ function open() {
     onLost: () => void told.push('lost'),
     onClosed: () => void told.push('closed'),
   }
-  const journal = new Journal({ store, watcher }, at)
+  const journal = new Journal({ store, watcher, maxRecordBytes: 1 << 20 }, at)
   const acknowledged: number[] = []
   const append = (n: number) => {
     const appended = journal.append(message(n))

@@ -131,7 +131,7 @@ async function expectOneTruth(kind: StoreKind, seed: number) {
   const late: Promise<unknown>[] = []
   const node = (): JournalServices => {
     const store = unsteady(storage.forNode(), random, late)
-    return { store, watcher: new Watcher(store) }
+    return { store, watcher: new Watcher(store), maxRecordBytes: 1 << 20 }
   }
   const nodes = [node(), node(), node()]
   const readers = nodes.map((each, index) =>
@@ -165,7 +165,7 @@ async function expectOneTruth(kind: StoreKind, seed: number) {
   await turns(Math.floor(random() * 60))
   const claim = { from: 'first', to: 'second', data: 'claim {}' }
   const claimed = await plain.claimCall(scope, callId, claim)
-  await Promise.all([first, own(nodes[1]!, 'second', claimed ?? '', [RESPONSE])])
+  await Promise.all([first, own(nodes[1]!, 'second', claimed?.id ?? '', [RESPONSE])])
 
   // As each node does every few seconds: news may be lost.
   const isDone = ({ entries }: Reader) => entries.at(-1)?.data === encodeRecord(RESPONSE)

@@ -1,6 +1,6 @@
 import { CallTimeline, decodeStoredBytes, describeSession } from '@mcp-durable/core/inspect'
 import { expect, test } from 'vitest'
-import { encodeInboxItem, INBOX_OPENED } from '../../src/call/inbox.js'
+import { encodeInboxItem } from '../../src/call/inbox.js'
 import { encodeRecord } from '../../src/call/record.js'
 import type { CallRecord } from '../../src/call/record.js'
 import { encodeError } from '../../src/context/error-codec.js'
@@ -88,9 +88,9 @@ test('a question waits until it is answered: in the inbox, or by the end of the 
   expect(events.map((event) => event?.kind)).toEqual(['opened', 'question', 'question', 'deadline'])
   expect(events[3]).toMatchObject({ step: { name: 'name' }, until: 9000 })
   expect(told.pendingQuestions).toHaveLength(2)
-  expect(told.addInbox({ id: '1100-0', data: INBOX_OPENED, at: 1100 })).toBeUndefined()
+  expect(told.addInbox({ id: '1100-0', data: '', at: 1100 })).toBeUndefined()
   const answer = { jsonrpc: '2.0', id: `${CALL}.1`, result: { action: 'accept' } } as const
-  const item = encodeInboxItem({ kind: 'message', message: answer })
+  const item = encodeInboxItem({ kind: 'answer', question: answer.id, json: JSON.stringify(answer) })
   expect(told.addInbox({ id: '1100-1', data: item, at: 1110 })).toMatchObject({
     kind: 'answer',
     title: 'elicitation/create',

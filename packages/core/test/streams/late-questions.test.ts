@@ -56,7 +56,7 @@ describe.each(HERE)('a question that nobody answers in time, $store, $host', ({ 
       wrap: (own) => weather.wrap(own),
     })
     const session = await Session.begin(nodes)
-    weather.set('away', { only: ['append'] })
+    weather.set('away', { only: ['expect'] })
     await using call = await session.call('ask')
     const info = (await call.nextMessage()).message
     weather.fine()

@@ -1,7 +1,8 @@
 -- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
--- ARGV  data, most entries, '1' to append to an existing log only, log name, ms to remember the nonce
--- Returns the id, or nil.
+-- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
+--       call that must be open or '', log name, ms to remember the nonce
+-- Returns the id, 'full', or nil.
 -- include: ended
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
@@ -11,24 +12,53 @@ local repeated = redis.call('GET', KEYS[3])
 if repeated then
   return repeated
 end
+if ARGV[6] ~= '' and redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[6]) == 0 then
+  return false
+end
+if ARGV[5] ~= '' and redis.call('HEXISTS', KEYS[1], 'q:' .. ARGV[5]) == 0 then
+  return false
+end
+local most = tonumber(ARGV[2])
+local most_bytes = tonumber(ARGV[3])
+local size = 'b:' .. ARGV[7]
+local length = redis.call('XLEN', KEYS[2]) + 1
+-- Counted only where they are limited.
+local bytes = most_bytes > 0 and tonumber(redis.call('HGET', KEYS[1], size) or 0) + #ARGV[1] or 0
+local function is_full()
+  return length > most or most_bytes > 0 and bytes > most_bytes and length > 1
+end
+if ARGV[4] == '1' and (length > most or most_bytes > 0 and bytes > most_bytes) then
+  return 'full'
+end
+if ARGV[5] ~= '' then
+  redis.call('HDEL', KEYS[1], 'q:' .. ARGV[5])
+end
 local id
 local before = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if before then
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1])
-elseif ARGV[3] == '1' then
-  return false
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1])
 else
   -- The second field marks the first entry ever written: a log that begins without it was trimmed.
-  id = redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], '*', 'd', ARGV[1], 'f', '')
+  id = redis.call('XADD', KEYS[2], '*', 'd', ARGV[1], 'f', '')
   redis.call('PEXPIRE', KEYS[2], math.max(left, 1))
-  -- An inbox of no open call: of a server object, or of a call that has just ended.
-  local inbox_of = string.match(ARGV[4], '^call:(.*):in$')
+  -- An inbox of no open call is a server object's.
+  local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[4])
+    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
   end
 end
-redis.call('SET', KEYS[3], id, 'PX', ARGV[5])
-local news = ARGV[4] .. ' ' .. id
+while is_full() do
+  if most_bytes > 0 then
+    bytes = bytes - #redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][2][2]
+  end
+  length = length - 1
+  redis.call('XTRIM', KEYS[2], 'MAXLEN', '=', length)
+end
+if most_bytes > 0 then
+  redis.call('HSET', KEYS[1], size, math.max(bytes, 0))
+end
+redis.call('SET', KEYS[3], id, 'PX', ARGV[8])
+local news = ARGV[7] .. ' ' .. id
 -- Who has read all that was there before needs to read nothing, then.
 if #ARGV[1] <= 4096 then
   news = '\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]

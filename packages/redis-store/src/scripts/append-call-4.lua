@@ -5,7 +5,7 @@
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself,
+--       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- include: value
@@ -51,14 +51,18 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 7], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 7])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
   end
-  for i = change + 7, #ARGV do
+  for name in string.gmatch(ARGV[change + 7], '%S+') do
+    redis.call('HDEL', KEYS[1], 'q:' .. name)
+  end
+  for i = change + 8, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
-      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i])
+      redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
+        'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])

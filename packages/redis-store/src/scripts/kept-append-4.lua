@@ -4,4 +4,4 @@
 -- Returns what append does.
 -- include: history
 -- script: append
-return keeping_log(KEYS[2], ARGV[4], append)
+return keeping_log(KEYS[2], ARGV[7], append)

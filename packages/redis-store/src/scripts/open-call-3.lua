@@ -35,7 +35,7 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
     end
   end)
   if requests > most then

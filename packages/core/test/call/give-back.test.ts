@@ -1,0 +1,167 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { describe, expect, test } from 'vitest'
+import { durableTool } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes, NodesOptions } from '../support/nodes.js'
+import { Session, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { waitAt } from '../support/tools.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+/** What a node is of; `broken`: its factory throws as often. */
+type Version = { tools?: readonly string[]; broken?: number }
+
+function server(node: number, { tools = ['order'], broken = 0 }: Version, nodes: () => Nodes) {
+  let failures = 0
+  return () => {
+    if (failures++ < broken) {
+      nodes().world.happened.add(`node ${node} can’t`)
+      throw new Error('DATABASE_URL is not set')
+    }
+    const made = new McpServer({ name: 'versions', version: '1' }, { capabilities: { tools: {} } })
+    const run = async (signal: AbortSignal) => {
+      nodes().world.happened.add(`effect on ${node}`)
+      await waitAt(`gate ${node}`, { world: nodes().world, signal })
+      return { content: [{ type: 'text' as const, text: `run by ${node}` }] }
+    }
+    for (const tool of ['other', ...tools])
+      made.registerTool(
+        tool,
+        {},
+        durableTool((_args, ctx) => run(ctx.signal)),
+      )
+    return made
+  }
+}
+
+/** Node 0 runs the call. Node 2 claims nothing from the dead before node 1 has given it back. */
+async function deployed(versions: Version[], options: NodesOptions, { hears = true } = {}) {
+  let giveBack!: () => void
+  const givenBack = new Promise<void>((resolve) => (giveBack = resolve))
+  const wrap = (own: Store, node: number) => {
+    const claimCall: Store['claimCall'] = async (scope, callId, claim) => {
+      if (node > 1 && !hears && claim.last !== undefined) return undefined
+      if (node > 1 && claim.last === undefined) await givenBack
+      const outcome = await own.claimCall(scope, callId, claim)
+      if (node === 1 && claim.counts === -1) giveBack()
+      return outcome
+    }
+    return new Proxy(own, {
+      get(target, name) {
+        if (name === 'claimCall') return claimCall
+        const member = Reflect.get(target, name, target) as unknown
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+  }
+  const factories = versions.map((version, node) => server(node, version, () => nodes))
+  const nodes: Nodes = await startNodes({
+    wrap,
+    ...options,
+    count: versions.length,
+    settings: { validateEffects: false, ...options.settings },
+    serverOf: (node) => factories[node]!,
+  })
+  return nodes
+}
+
+/** The result at whichever node, after the first one has left in the middle of the call. */
+async function takenOver(nodes: Nodes) {
+  const session = await Session.begin(nodes)
+  const stream = await session.call('order')
+  const priming = await stream.next()
+  await nodes.world.happened.until('effect on 0')
+  await nodes.mcp(0).close({ graceMs: 0 })
+  for (const node of [1, 2]) nodes.world.gates.open(`gate ${node}`)
+  await using resumed = await session.stream(priming?.id, { node: 1 })
+  return (await resumed.messages()).map(textOf).at(-1)
+}
+
+describe.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
+  test.each([
+    ['its factory throws', { broken: Infinity }],
+    ['it does not have the tool', { tools: [] }],
+  ])('%s: another one finishes it', async (_why, version) => {
+    await using nodes = await deployed([{}, version, {}], { store, settings: { maxAttempts: 2 } })
+    expect(await takenOver(nodes)).toBe('run by 2')
+    expect(nodes.world.happened.count('effect on 2')).toBe(1)
+    const returned = nodes.logs.filter(({ message }) => message === 'a call was given back')
+    expect(returned).toHaveLength(1)
+  })
+
+  test('alone, it tries again, and what it had given back is no run', async () => {
+    await using nodes = await deployed([{}, { broken: 2 }], { store, settings: { maxAttempts: 2 } })
+    expect(await takenOver(nodes)).toBe('run by 1')
+    expect(nodes.world.happened.count('node 1 can’t')).toBe(2)
+  })
+
+  test('if nobody can for long, the call ends', async () => {
+    await using nodes = await deployed([{}, { broken: Infinity }, { tools: [] }], {
+      store,
+      settings: { maxUnservedMs: 1500 },
+    })
+    expect(await takenOver(nodes)).toMatch(/order was interrupted.*outcome is unknown/)
+  })
+
+  test('it goes, and nobody has heard that it had given a call back: that is found like any other', async () => {
+    await using nodes = await deployed([{}, { broken: Infinity }, {}], { store }, { hears: false })
+    const session = await Session.begin(nodes)
+    const stream = await session.call('order')
+    const priming = await stream.next()
+    await nodes.world.happened.until('effect on 0')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    await waitFor(() => nodes.logs.some(({ message }) => message === 'a call was given back'))
+    await nodes.mcp(1).close({ graceMs: 0 })
+    nodes.world.gates.open('gate 2')
+    await using resumed = await session.stream(priming?.id, { node: 2 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toBe('run by 2')
+  })
+
+  test('records of a newer version are left to a newer node', async () => {
+    await using nodes = await deployed([{}, {}], { store, settings: { maxUnservedMs: 0 } })
+    const session = await Session.begin(nodes)
+    const stream = await session.call('order')
+    const priming = await stream.next()
+    await nodes.world.happened.until('effect on 0')
+    await poison(nodes, session, 'from-the-future {}')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/outcome is unknown/)
+    expect(nodes.world.happened.count('effect on 1')).toBe(0)
+  })
+
+  test('a journal that brings nodes down is not loaded once too often', async () => {
+    await using nodes = await deployed([{}, {}], { store, settings: { maxAttempts: 1 } })
+    const session = await Session.begin(nodes)
+    const stream = await session.call('order')
+    const priming = await stream.next()
+    await nodes.world.happened.until('effect on 0')
+    await poison(nodes, session, 'step {"no": json')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/interrupted 1 times/)
+  })
+
+  test('a journal that nobody can read ends by the number of attempts', async () => {
+    await using nodes = await deployed([{}, {}], { store, settings: { maxAttempts: 2 } })
+    const session = await Session.begin(nodes)
+    const stream = await session.call('order')
+    const priming = await stream.next()
+    await nodes.world.happened.until('effect on 0')
+    await poison(nodes, session, 'step {"no": json')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/interrupted 2 times/)
+    expect(nodes.world.happened.count('effect on 1')).toBe(0)
+  })
+})
+
+/** Something that this version does not know, behind what the owner has written. */
+async function poison(nodes: Nodes, { id: scope }: Session, data: string) {
+  const store = nodes.stores[0]!
+  const [{ callId } = { callId: '' }] = await store.listOpenCalls(scope)
+  const last = (await store.read(scope, `call:${callId}`, '-', 1000))!.at(-1)!
+  const [epoch, seq] = last.id.split('-').map(Number)
+  await store.appendCall(scope, callId, [{ id: `${epoch}-${seq! + 100}`, data }])
+}
