@@ -109,6 +109,9 @@ export function refusalFor(error: unknown, logger: Logger): Refusal {
       ErrorCode.refused,
       `Payload Too Large: the request can't be recorded: ${error.message}`,
     )
+  // Of a message that is nested too deeply to be looked through.
+  if (error instanceof RangeError && error.message.includes('call stack'))
+    return refuse.invalidRequest('it is nested too deeply')
   if (error instanceof NotJsonError) return refuse.invalidRequest(`it can't be recorded: ${error.message}`)
   if (isRefused(error)) {
     logger.error({ error }, 'the store refused a request for what it is')
