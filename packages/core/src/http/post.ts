@@ -5,15 +5,13 @@ import { sessionIdOf } from '../ids.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import { httpAnswerOf } from '../inner/refusal.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
-import type { AuthInfo } from '../options.js'
-import { allowsBatches, canPrime, MAX_STATE_CHARS } from '../session/state.js'
-import type { MessageExtra } from '../session/transport.js'
-import { BEGINNING } from '../store/store.js'
-import type { Admission, EntryId } from '../store/store.js'
+import { allowsBatches, MAX_STATE_CHARS } from '../session/state.js'
+import type { Admission } from '../store/store.js'
 import { endOfTurn } from '../turn.js'
 import { readBody } from './body.js'
-import { eventId, primingEvent } from './events.js'
-import { eventStreamResponse, sessionHeader } from './event-stream.js'
+import { callRequest, extraOf } from './call-request.js'
+import { attach, streamCall } from './call-stream.js'
+import { sessionHeader } from './event-stream.js'
 import { acceptCaller } from './guard-caller.js'
 import { guardAccept, guardContentType, guardProtocolVersion, sessionOf } from './guard.js'
 import type { Exchange } from './exchange.js'
@@ -21,7 +19,6 @@ import { json, jsonText, refusalFor, refuse } from './replies.js'
 
 /** Journaled before it runs; what it did may matter although its answer was never read. */
 const JOURNALED = 'tools/call'
-const MAX_KEY_CHARS = 255
 
 /** POST: one message of the client, or a batch. */
 export async function post(exchange: Exchange): Promise<Response> {
@@ -185,32 +182,6 @@ function answered({ message, json: text }: EncodedResponse, headers: Record<stri
   return jsonText(text, http?.status, { ...headers, ...http?.headers })
 }
 
-/** The same request again, while it still runs: its stream from the beginning. */
-async function attach(
-  exchange: Exchange,
-  sessionId: string,
-  callId: string,
-  admission: Admission,
-): Promise<Response> {
-  const [first] = (await exchange.services.store.read(sessionId, `call:${callId}`, BEGINNING, 1)) ?? []
-  exchange.services.streams.guardLimit(sessionId)
-  if (!first) throw refuse.unavailable('the call has just ended. Send it again.')
-  exchange.services.calls.rescue(sessionId)
-  return streamCall(exchange, { scope: sessionId, id: callId }, { after: first.id }, admission)
-}
-
-function streamCall(
-  exchange: Exchange,
-  { scope, id }: { scope: string; id: string },
-  from: { after: EntryId; caughtUp?: boolean },
-  { label }: Admission,
-): Response {
-  const { services, outgoing } = exchange
-  const log = `call:${id}` as const
-  const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
-  return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
-}
-
 async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
   const admission = await services.sessions.admit(sessionId, principal)
   if (!admission) throw refuse.sessionNotFound()
@@ -223,66 +194,4 @@ async function guardBatch(exchange: Exchange, sessionId: string, requests: reado
     throw refuse.invalidRequest(`protocol version ${label} has no batches; send one message at a time`)
   const ids = new Set(requests.map(({ id }) => JSON.stringify(id)))
   if (ids.size < requests.length) throw refuse.invalidRequest('two requests of the batch have the same id')
-}
-
-function callRequest(exchange: Exchange, scope: string, requests: readonly JsonRpcRequest[], batch: boolean) {
-  const { services, principal, authInfo, request } = exchange
-  return {
-    scope,
-    principal,
-    requests,
-    batch,
-    protocol: request.headers.get('mcp-protocol-version') ?? '',
-    idempotencyKey: idempotencyKeyOf(request),
-    authInfo: authInfo && storable(authInfo, services.keepToken),
-    ...(services.keepUrl && { url: request.url }),
-    trace: services.signals.trace?.(),
-    handlers: services.sessions.handlersOf(scope, requests),
-  }
-}
-
-/** What a journal keeps of the caller's authorization. What can't be written as JSON is left out, with all that is not standard. */
-function storable({ token, ...info }: AuthInfo, keepToken: boolean): Record<string, unknown> {
-  const kept = keepToken ? { token } : {}
-  try {
-    return { ...(JSON.parse(JSON.stringify(info)) as object), ...kept }
-  } catch {
-    const { clientId, scopes, expiresAt } = info
-    return { clientId, scopes, expiresAt, ...kept }
-  }
-}
-
-/** Sent by clients that repeat a POST whose answer they did not get; see `durableFetch`. */
-function idempotencyKeyOf(request: Request) {
-  const key = request.headers.get('idempotency-key') ?? undefined
-  if (key && key.length > MAX_KEY_CHARS)
-    throw refuse.badRequest(`Idempotency-Key may have ${MAX_KEY_CHARS} characters`)
-  return key
-}
-
-/** What the SDK hands to handlers beside the message. */
-function extraOf({ request, authInfo }: Exchange): MessageExtra {
-  return { authInfo, request, requestInfo: new RequestInfo(request) }
-}
-
-/** Few handlers ask for it. A class: an object with getters of its own takes V8 a hidden class each, which outlives the call. */
-class RequestInfo {
-  readonly #request: Request
-
-  constructor(request: Request) {
-    this.#request = request
-  }
-
-  get headers() {
-    return Object.fromEntries(this.#request.headers)
-  }
-
-  get url() {
-    return new URL(this.#request.url)
-  }
-
-  toJSON() {
-    const { headers, url } = this
-    return { headers, url }
-  }
 }

@@ -1,0 +1,76 @@
+import type { CallRequest } from '../call/calls.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
+import type { AuthInfo } from '../options.js'
+import type { MessageExtra } from '../session/transport.js'
+import type { Exchange } from './exchange.js'
+import { refuse } from './replies.js'
+
+const MAX_KEY_CHARS = 255
+
+/** What is recorded of a POST when it becomes a call. */
+export function callRequest(
+  exchange: Exchange,
+  scope: string,
+  requests: readonly JsonRpcRequest[],
+  batch: boolean,
+): CallRequest {
+  const { services, principal, authInfo, request } = exchange
+  return {
+    scope,
+    principal,
+    requests,
+    batch,
+    protocol: request.headers.get('mcp-protocol-version') ?? '',
+    idempotencyKey: idempotencyKeyOf(request),
+    authInfo: authInfo && storable(authInfo, services.keepToken),
+    ...(services.keepUrl && { url: request.url }),
+    trace: services.signals.trace?.(),
+    handlers: services.sessions.handlersOf(scope, requests),
+  }
+}
+
+/** What a journal keeps of the caller's authorization. What can't be written as JSON is left out, with all that is not standard. */
+function storable({ token, ...info }: AuthInfo, keepToken: boolean): Record<string, unknown> {
+  const kept = keepToken ? { token } : {}
+  try {
+    return { ...(JSON.parse(JSON.stringify(info)) as object), ...kept }
+  } catch {
+    const { clientId, scopes, expiresAt } = info
+    return { clientId, scopes, expiresAt, ...kept }
+  }
+}
+
+/** Sent by clients that repeat a POST whose answer they did not get; see `durableFetch`. */
+function idempotencyKeyOf(request: Request) {
+  const key = request.headers.get('idempotency-key') ?? undefined
+  if (key && key.length > MAX_KEY_CHARS)
+    throw refuse.badRequest(`Idempotency-Key may have ${MAX_KEY_CHARS} characters`)
+  return key
+}
+
+/** What the SDK hands to handlers beside the message. */
+export function extraOf({ request, authInfo }: Exchange): MessageExtra {
+  return { authInfo, request, requestInfo: new RequestInfo(request) }
+}
+
+/** Few handlers ask for it. A class: an object with getters of its own takes V8 a hidden class each, which outlives the call. */
+class RequestInfo {
+  readonly #request: Request
+
+  constructor(request: Request) {
+    this.#request = request
+  }
+
+  get headers() {
+    return Object.fromEntries(this.#request.headers)
+  }
+
+  get url() {
+    return new URL(this.#request.url)
+  }
+
+  toJSON() {
+    const { headers, url } = this
+    return { headers, url }
+  }
+}
