@@ -1,3 +1,4 @@
+import type { AuthInfo } from './auth-info.js'
 import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './inner/local-backend.js'
 import type { Logger } from './logger.js'
@@ -7,9 +8,6 @@ import type { RecoveredCall } from './session/recovery.js'
 import type { Hooks } from './signals/events.js'
 import type { Telemetry } from './signals/telemetry.js'
 import type { Store } from './store/store.js'
-
-/** Auth info as the SDK knows it; only `clientId` and `token` mean something here. */
-export type AuthInfo = { token?: string; clientId?: string; [key: string]: unknown }
 
 /** What is made durable: exactly one of three. */
 export type Served =

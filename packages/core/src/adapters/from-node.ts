@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { checkAnswer } from '../inner/answer.js'
 import type { FetchHandler } from '../inner/local-backend.js'
 import { answerOf, incomingFor } from '../inner/node-http.js'
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 
 type Incoming = IncomingMessage & { auth?: AuthInfo }
 /** `fail`: the handler has thrown. */

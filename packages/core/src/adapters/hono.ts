@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Durable } from '../durable.js'
 import { BODY_TAKEN } from '../http/body.js'
 import { randomId } from '../ids.js'
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 
 /** Mounts the server in Hono: `app.use('/mcp', hono(mcp))`. Auth info is what an earlier middleware `c.set('auth', …)`. */
 export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {

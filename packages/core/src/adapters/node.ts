@@ -5,7 +5,7 @@ import type { Durable } from '../durable.js'
 import { BODY_TAKEN } from '../http/body.js'
 import type { EventBody } from '../http/event-body.js'
 import { unreadEvents } from '../http/event-response.js'
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 
 export { fromNode } from './from-node.js'
 

@@ -1,6 +1,7 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { connectionOf } from './connection.js'
-import type { ClientLike, Connection, TransportClass, TransportLike } from './connection.js'
+import type { Connection } from './connection.js'
+import type { ClientLike, TransportClass, TransportLike } from './transport-like.js'
 import { durableFetch } from './durable-fetch.js'
 import { ResumedCall } from './resumed-call.js'
 import type { FetchLike } from './retry-options.js'

@@ -1,27 +1,5 @@
 import type { ResumedCall } from './resumed-call.js'
-import type { FetchLike } from './retry-options.js'
-
-/** What is used of a client of either major of the SDK. */
-export interface ClientLike {
-  connect(transport: never): Promise<void>
-  close(): Promise<void>
-}
-
-/** What is used of a `StreamableHTTPClientTransport` of either major of the SDK. */
-export interface TransportLike {
-  sessionId?: string | undefined
-  protocolVersion?: string | undefined
-  onmessage?: ((message: never, extra?: never) => void) | undefined
-  send(message: never, options?: { resumptionToken?: string }): Promise<void>
-  setProtocolVersion?(version: string): void
-  resumeStream(lastEventId: string): Promise<void>
-  terminateSession(): Promise<void>
-}
-
-export type TransportClass = new (
-  url: URL,
-  options: { fetch: FetchLike; sessionId?: string; requestInit?: RequestInit },
-) => TransportLike
+import type { ClientLike, TransportLike } from './transport-like.js'
 
 /** A client in a session. `await using` closes it and leaves the session, as `close()` does. */
 export interface Connection<C extends ClientLike> extends AsyncDisposable {

@@ -1,4 +1,4 @@
-import type { TransportLike } from './connection.js'
+import type { TransportLike } from './transport-like.js'
 
 type Id = string | number
 type Message = {

@@ -1,6 +1,6 @@
 import type { CallRequest } from '../call/calls.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { Exchange } from './exchange.js'
 import { refuse } from './replies.js'

@@ -6,7 +6,7 @@ type Waiting = { resolve: (chunk: Chunk) => void; reject: (error: Error) => void
 
 /** The body of an answer: the text that nobody has taken yet, and its one reader, which may wait for more. */
 export class EventBody {
-  /** Resolves when nothing more is taken. */
+  /** Resolves when nothing more is taken; @hono/node-server waits for it, as for a reader of a stream. */
   readonly closed: Promise<void>
   readonly #onTaken: () => void
   readonly #onCancelled: () => void

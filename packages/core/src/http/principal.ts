@@ -1,7 +1,8 @@
 import { MisconfiguredError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { callerOf } from '../inner/caller.js'
-import type { AuthInfo, DurableOptions } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
+import type { DurableOptions } from '../options.js'
 import { withinMs } from '../within.js'
 
 /** Tells whose a request is; `undefined` alone: nobody is known. Throws, or rejects with, a `MisconfiguredError`. */

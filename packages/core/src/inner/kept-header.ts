@@ -1,4 +1,4 @@
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 
 /** What is known of a client's header when its request is not at hand any more: the token, if it was to be kept. */
 export function keptHeader(name: string, authInfo: unknown): string | undefined {

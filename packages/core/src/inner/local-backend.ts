@@ -1,7 +1,7 @@
 import { untilAborted } from '../context/timers.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
-import type { AuthInfo } from '../options.js'
+import type { AuthInfo } from '../auth-info.js'
 import { BadAnswerError } from './answer.js'
 import type { Answer } from './answer.js'
 import type { Backend, InnerRequest } from './channel.js'

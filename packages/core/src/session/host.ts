@@ -160,10 +160,6 @@ export class Host implements CallHost {
     await this.#inner?.settled()
   }
 
-  get closed() {
-    return this.#closed
-  }
-
   get running(): Iterable<DispatchTarget> {
     return new Set([...this.#running.values()].map(({ target }) => target))
   }

@@ -73,11 +73,6 @@ export class Hosts {
     this.#services = services
   }
 
-  /** Sessions that have a server object here. */
-  sessions(): Iterable<string> {
-    return this.#ready.keys()
-  }
-
   /** How many there are. */
   get size() {
     return this.#ready.size

@@ -64,10 +64,6 @@ export class Tail {
     if (this.#behind) this.#pump()
   }
 
-  get cursor() {
-    return this.#cursor
-  }
-
   /** The sink wants more. */
   resume() {
     this.#wanted = true
