@@ -31,7 +31,9 @@ async function refused(server: RedisServer): Promise<string[]> {
   const log = (await admin.call('ACL', 'LOG')) as unknown[][]
   await admin.call('ACL', 'LOG', 'RESET')
   admin.disconnect()
-  return log.map((entry) => String(entry[entry.indexOf('object') + 1]))
+  const commands = log.map((entry) => String(entry[entry.indexOf('object') + 1]))
+  // Asked once before a value above 1 MiB is sent; without an answer the limit is taken to be that of Redis.
+  return commands.filter((command) => command !== 'config|get')
 }
 
 const FORBIDDEN = [

@@ -32,7 +32,7 @@ test.each([
   [aborted('Command aborted due to connection close'), 'store-timeout'],
   [Object.assign(new Error('read ECONNRESET'), { syscall: 'read' }), 'store-timeout'],
   [reply("OOM command not allowed when used memory > 'maxmemory'."), 'store-failed'],
-  [reply('WRONGTYPE Operation against a key holding the wrong kind of value'), 'store-failed'],
+  [reply('WRONGTYPE Operation against a key holding the wrong kind of value'), 'store-refused'],
   [reply('NOPERM this user has no permissions'), 'store-failed'],
   [reply('ERR my READONLY value'), 'store-failed'],
   ['no error at all', 'store-failed'],
@@ -56,7 +56,7 @@ test('an error never carries what was to be stored', async () => {
   const error: unknown = await store
     .putState(id, { key: 'k', data: 'secret-payload', nonce: 'n' }, { maxKeys: 9 })
     .catch((caught: unknown) => caught)
-  expect(error).toMatchObject({ code: 'store-failed' })
+  expect(error).toMatchObject({ code: 'store-refused' })
   const { inspect } = await import('node:util')
   expect(inspect(error, { depth: 9 })).not.toContain('secret-payload')
 })

@@ -1,19 +1,30 @@
 import { callerOf } from '../inner/caller.js'
 import { httpAnswerOf } from '../inner/refusal.js'
-import type { Verdict } from '../inner/vouching.js'
+import type { Claim } from '../inner/caller.js'
+import type { Verdict, Vouching } from '../inner/vouching.js'
 import type { Exchange } from './exchange.js'
 import { sessionOf } from './guard.js'
 import { Refusal, refuse } from './replies.js'
 
 /** A principal that a token only claims: before anything of the session is given out, the server behind this one vouches for it. */
-export async function guardCaller({ services, request, authInfo, principal }: Exchange) {
-  const { vouching, sessions } = services
-  if (!vouching || authInfo !== undefined || !request.headers.has('mcp-session-id')) return
+export function guardCaller(exchange: Exchange): Promise<void> | undefined {
+  const { services, request, authInfo } = exchange
+  const { vouching } = services
+  if (!vouching || authInfo !== undefined || !request.headers.has('mcp-session-id')) return undefined
   const { claim } = callerOf(request)
   const sessionId = sessionOf(request)
-  if (!claim || vouching.knows(sessionId, claim)) return
+  if (!claim || vouching.knows(sessionId, claim)) return undefined
+  return askFor(exchange, vouching, sessionId, claim)
+}
+
+async function askFor(
+  { services, request, principal }: Exchange,
+  vouching: Vouching,
+  sessionId: string,
+  claim: Claim,
+) {
   // A stranger is not worth a question.
-  if (!(await sessions.admit(sessionId, principal))) throw refuse.sessionNotFound()
+  if (!(await services.sessions.admit(sessionId, principal))) throw refuse.sessionNotFound()
   const verdict = await vouching.vouch(sessionId, claim, request)
   if (verdict.status !== 'accepted') throw refusalOf(verdict)
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
+import { endOfTurn } from '../turn.js'
 import { freshServer } from './fresh-server.js'
 import { Host } from './host.js'
 import type { StateMessage } from './host.js'
@@ -94,6 +95,11 @@ export class Hosts {
     }
   }
 
+  /** Before room is made: what has just answered, or is about to leave, is not at work in the next turn. */
+  async settled() {
+    if (!this.#hasRoom) await endOfTurn()
+  }
+
   get #hasRoom() {
     return this.#hosted.size < this.#services.maxHosts
   }
@@ -151,6 +157,7 @@ export class Hosts {
   /** The session's server object, with everything up to there of the session's state. */
   async get(sessionId: string, progress: Progress, extra: MessageExtra): Promise<Host> {
     if (!this.#hosted.has(sessionId)) await this.#preparing.get(sessionId)?.catch(() => undefined)
+    if (!this.#hosted.has(sessionId)) await this.settled()
     if (this.#closed) throw new NodeLeavingError()
     const { version, values } = progress
     const existing = this.#hosted.get(sessionId)
@@ -203,6 +210,7 @@ export class Hosts {
   async #prepare(sessionId: string, principal: string | undefined, extra: MessageExtra) {
     const session = await this.#services.store.readSession(sessionId)
     if (!session || session.principal !== principal) return
+    await this.settled()
     if (this.#closed || this.#hosted.has(sessionId)) return
     await this.#rebuild(sessionId, session.version, extra, session)
   }

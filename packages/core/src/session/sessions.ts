@@ -132,6 +132,7 @@ export class Sessions {
   ): Promise<Begun> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
     const { settings } = this.#services
+    await this.hosts.settled()
     this.hosts.makeRoom()
     const host = await this.hosts.create({ sessionId, clientInfo, principal })
     try {

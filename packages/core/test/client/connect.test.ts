@@ -3,7 +3,7 @@ import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { Client as ClientV2, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
-import { BEGINNING } from '../../src/index.js'
+import { BEGINNING, sessionIdOf } from '../../src/index.js'
 import { connect, durableFetch, reconnect } from '../../src/client/index.js'
 import type { ClientLike } from '../../src/client/index.js'
 import { startNodes } from '../support/nodes.js'
@@ -76,7 +76,7 @@ describe.each(['v1', 'v2'] as const)('the client %s', (sdk) => {
     await first.close()
     await notify(0, 'seen')
     await notify(0, 'missed')
-    const [seen] = (await running.stores[0]?.read(sessionId, 'out', BEGINNING, 1)) ?? []
+    const [seen] = (await running.stores[0]?.read(sessionIdOf(sessionId), 'out', BEGINNING, 1)) ?? []
 
     const again = { sessionId, protocolVersion, lastEventId: `out.${seen?.id}` }
     const options = setup(sdk)
