@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { sessionIdOf } from '@mcp-durable/core'
 import { Redis } from 'ioredis'
 import { expect, onTestFinished, test } from 'vitest'
 import { waitFor } from '../../test-support/index.js'
@@ -41,7 +42,7 @@ test('a node that comes back while it is taken over from can still be taken over
   )
   void callAll({ steps: 2, delayMs: 60_000 })
   const owned = async () => {
-    const sessions = clients.map(({ sessionId }) => redis.hvals(`${prefix}:{${sessionId}}`))
+    const sessions = clients.map(({ sessionId }) => redis.hvals(`${prefix}:{${sessionIdOf(sessionId)}}`))
     return (await Promise.all(sessions)).filter((values) => values.includes(paused.id)).length
   }
   await waitFor(async () => (await owned()) === SESSIONS, { what: 'every session has an open call' })
