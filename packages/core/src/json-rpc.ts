@@ -1,4 +1,5 @@
 import { NotJsonError } from './errors.js'
+import { MAX_DEPTH, nestsDeeper } from './json-depth.js'
 
 /** JSON-RPC 2.0 messages as MCP uses them (specification, "Base Protocol: Messages"). Shapes only; no method is known here. */
 export type RequestId = string | number
@@ -36,6 +37,8 @@ export function encodeJson(value: unknown): string {
     throw new NotJsonError(problem, { cause })
   }
   if (json === undefined) throw new NotJsonError(`${typeof value} has no form in it.`)
+  // Not every version of Node.js has a limit of its own, and clients have one.
+  if (nestsDeeper(MAX_DEPTH, json)) throw new NotJsonError(`it is nested deeper than ${MAX_DEPTH} levels.`)
   return json
 }
 

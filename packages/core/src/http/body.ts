@@ -1,5 +1,6 @@
 import { MisconfiguredError } from '../errors.js'
-import { isMessage, MAX_DEPTH, nestsDeeper } from '../json-rpc-shapes.js'
+import { MAX_DEPTH, nestsDeeper } from '../json-depth.js'
+import { isMessage } from '../json-rpc-shapes.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import { Refusal, refuse } from './replies.js'
 

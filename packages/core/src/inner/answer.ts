@@ -1,4 +1,5 @@
-import { isMessage, MAX_DEPTH, nestsDeeper } from '../json-rpc-shapes.js'
+import { MAX_DEPTH, nestsDeeper } from '../json-depth.js'
+import { isMessage } from '../json-rpc-shapes.js'
 import { isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcResponse, RequestId } from '../json-rpc.js'
 

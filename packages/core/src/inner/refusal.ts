@@ -1,4 +1,4 @@
-import { MAX_DEPTH, nestsDeeper } from '../json-rpc-shapes.js'
+import { MAX_DEPTH, nestsDeeper } from '../json-depth.js'
 import { ErrorCode } from '../json-rpc.js'
 import type { JsonRpcError, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { beginningOf } from './answer.js'
