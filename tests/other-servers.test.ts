@@ -20,7 +20,7 @@ import { freePort, spawnNode, waitFor } from '../test-support/index.js'
 
 // Servers that were not written here, unchanged, behind two nodes.
 
-const QUICK = { retry: 20, heartbeat: 100, sweep: 100, validateEffects: false }
+const QUICK = { retryMs: 20, heartbeatMs: 100, sweepMs: 100, validateEffects: false }
 const resolve = createRequire(import.meta.url).resolve
 
 /** Two nodes of this process over one Redis, and the official client, which asks them in turn. */

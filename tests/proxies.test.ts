@@ -14,7 +14,7 @@ for (const kind of proxies) {
     let system: System
     let proxy: Proxy
     beforeAll(async () => {
-      system = await System.start({ options: { keepAlive: KEEP_ALIVE_MS } })
+      system = await System.start({ options: { keepAliveMs: KEEP_ALIVE_MS } })
       proxy = await Proxy.start(kind, command!, system.nodes)
     })
     afterAll(async () => {

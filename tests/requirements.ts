@@ -51,7 +51,7 @@ export const requirements: Record<string, Requirement> = {
   'D-4': requirement('every operation ends within its deadline, with a typed error', store),
 
   'S-1': requirement('a session begins with initialize and is named by Mcp-Session-Id', sessions, transports),
-  'S-2': requirement('a session ends after sessionTtl without use', sessions, musts),
+  'S-2': requirement('a session ends after sessionTtlMs without use', sessions, musts),
   'S-3': requirement('use, and an open stream or call, slides the expiry', sessions),
   'S-4': requirement('a session is rebuilt on any node', sessions),
   'S-5': requirement('the log level holds on every node', sessions),
@@ -81,7 +81,7 @@ export const requirements: Record<string, Requirement> = {
   'C-8': requirement('204 past the end of a stream', calls, musts),
   'C-9': requirement('a clear error, never a silent gap, when events were trimmed or have expired', calls),
   'C-10': requirement(
-    'events stay readable for resumeWindow; the standalone stream keeps maxStandaloneEvents',
+    'events stay readable for resumeWindowMs; the standalone stream keeps maxStandaloneEvents',
     calls,
   ),
   'C-11': requirement('batches of protocol 2025-03-26', calls),

@@ -14,7 +14,7 @@ afterAll(() => redis.disconnect())
 
 describe('over two nodes', () => {
   let system: System
-  beforeAll(async () => void (system = await System.start({ nodes: 2, options: { sessionTtl: 6_000 } })))
+  beforeAll(async () => void (system = await System.start({ nodes: 2, options: { sessionTtlMs: 6_000 } })))
   afterAll(() => system[Symbol.asyncDispose]())
 
   test.each(majors)('client %i.x: [C-18] 200 calls at once', async (major) => {
@@ -107,7 +107,10 @@ describe('over two nodes', () => {
 })
 
 test('[S-2] [S-11] a session that nobody uses expires, and leaves nothing in Redis', async () => {
-  await using system = await System.start({ nodes: 2, options: { sessionTtl: 2_000, resumeWindow: 1_000 } })
+  await using system = await System.start({
+    nodes: 2,
+    options: { sessionTtlMs: 2_000, resumeWindowMs: 1_000 },
+  })
   const [a, b] = system.abc
   const session = await RawSession.begin(a)
   const stream = await session.call(a, 'who')
@@ -131,7 +134,7 @@ test('[S-2] [S-11] a session that nobody uses expires, and leaves nothing in Red
 test.each(majors)(
   'client %i.x: [S-7] [S-5] idle server objects go, streams and settings stay',
   async (major) => {
-    await using system = await System.start({ sdk: major, nodes: 2, options: { hostIdle: 100 } })
+    await using system = await System.start({ sdk: major, nodes: 2, options: { serverIdleMs: 100 } })
     const [a, b] = system.abc
     const router = (await system.router(a)).route(b, 'GET')
     const client = await (await system.client(major, router)).listens()

@@ -15,7 +15,7 @@ const start = (sdk: Major, options: SystemOptions = {}) =>
     sdk,
     nodes: 2,
     ...options,
-    options: { heartbeat: 100, sweep: 100, ...options.options },
+    options: { heartbeatMs: 100, sweepMs: 100, ...options.options },
   })
 
 describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
@@ -98,7 +98,7 @@ describe('[I-8] an upstream over HTTPS', () => {
 })
 
 test.each(['a node', 'the upstream', 'both'])('[I-3] [I-4] %s dies under load', async (who) => {
-  await using system = await start(1, { options: { upstreamGrace: 5000 } })
+  await using system = await start(1, { options: { upstreamGraceMs: 5000 } })
   const [victim, survivor] = system.abc
   const router = await system.router()
   const client = await (await system.client(1, router)).listens()
@@ -126,7 +126,7 @@ async function hasPlace(system: System, sessionId: string) {
   try {
     const keys = new SessionKeys(redis, system.prefix, sessionId)
     const records = async () => [...(await keys.journals()).values()].flat()
-    await waitFor(async () => (await records()).some(({ kind }) => kind === 'inner'))
+    await waitFor(async () => (await records()).some(({ kind }) => kind === 'proxy'))
   } finally {
     redis.disconnect()
   }

@@ -14,7 +14,7 @@ let redis: Redis
 let system: System
 beforeAll(async () => {
   redis = new Redis(process.env['REDIS_URL'] ?? '')
-  system = await System.start({ nodes: 2, options: { maxStandaloneEvents: 3, resumeWindow: 2_000 } })
+  system = await System.start({ nodes: 2, options: { maxStandaloneEvents: 3, resumeWindowMs: 2_000 } })
 })
 afterAll(async () => {
   await system[Symbol.asyncDispose]()
@@ -139,7 +139,7 @@ test('[X-13] what was delivered does not wait for the next GET, what was not doe
   second.close()
 })
 
-test('[C-9] [C-10] the events of a call are kept for resumeWindow, then an error', async () => {
+test('[C-9] [C-10] the events of a call are kept for resumeWindowMs, then an error', async () => {
   const [a, b] = system.abc
   const session = await RawSession.begin(a)
   const stream = await session.call(a, 'say', { texts: ['one'] })

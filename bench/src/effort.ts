@@ -11,8 +11,8 @@ export type Effort = {
   replay: { events: number; rounds: number }
   /** Notifications of a round, one every few ms. */
   notifications: number
-  /** Idle sessions. `hostIdle` is only set where there is no time to wait for the default. */
-  idle: { sessions: number; warmUp: number; settings: { hostIdle?: number }; evictedAfterMs: number }
+  /** Idle sessions. `serverIdleMs` is only set where there is no time to wait for the default. */
+  idle: { sessions: number; warmUp: number; settings: { serverIdleMs?: number }; evictedAfterMs: number }
   /** Idle streams. */
   streams: { count: number; rounds: number }
   rebuilds: number
@@ -30,7 +30,7 @@ export const efforts = {
     steps: 100,
     replay: { events: 10_000, rounds: 15 },
     notifications: 400,
-    // The default of `hostIdle` is 60 s, looked at every quarter of it; a scope is let go 60 s after its last use.
+    // The default of `serverIdleMs` is 60 s, looked at every quarter of it; a scope is let go 60 s after its last use.
     idle: { sessions: 100_000, warmUp: 2000, settings: {}, evictedAfterMs: 95_000 },
     streams: { count: 5000, rounds: 3 },
     rebuilds: 100,
@@ -45,7 +45,7 @@ export const efforts = {
     steps: 40,
     replay: { events: 10_000, rounds: 4 },
     notifications: 100,
-    idle: { sessions: 1000, warmUp: 200, settings: { hostIdle: 1000 }, evictedAfterMs: 1600 },
+    idle: { sessions: 1000, warmUp: 200, settings: { serverIdleMs: 1000 }, evictedAfterMs: 1600 },
     streams: { count: 500, rounds: 1 },
     rebuilds: 30,
     growth: { calls: 1000, block: 100, rounds: 4 },

@@ -48,12 +48,12 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   const ledger = join(dir.path, 'ledger')
   await using backend = await startBackend(options.store)
   const settings = {
-    heartbeat: HEARTBEAT_MS,
-    lease: LEASE_MS,
-    sweep: SWEEP_MS,
+    heartbeatMs: HEARTBEAT_MS,
+    leaseMs: LEASE_MS,
+    sweepMs: SWEEP_MS,
     // What must not be given up, and not expire, before it was looked at.
     maxAttempts: 100,
-    resumeWindow: (options.seconds + 900) * 1000,
+    resumeWindowMs: (options.seconds + 900) * 1000,
     validateEffects: false,
   }
   const env = { MCP_CHAOS_MUTATION: options.mutation ?? '' }

@@ -37,10 +37,10 @@ export type CrashOutcome = {
 /** Only one that may take over looks for the dead. */
 const NEVER_MS = 24 * 60 * 60_000
 const SETTINGS = {
-  heartbeat: 100,
-  lease: 1000,
-  sweep: 100,
-  retry: 20,
+  heartbeatMs: 100,
+  leaseMs: 1000,
+  sweepMs: 100,
+  retryMs: 20,
   maxAttempts: 10,
   validateEffects: false,
 }
@@ -51,7 +51,7 @@ const AFTERMATH_MS = 250
 export async function crashRun({ redis, points, mutation }: CrashScenario): Promise<CrashOutcome> {
   await using world = await World.create(redis, mutation)
   const mortals = await Promise.all(
-    points.map((point, index) => world.start({ ...(index === 0 && { sweep: NEVER_MS }) }, point)),
+    points.map((point, index) => world.start({ ...(index === 0 && { sweepMs: NEVER_MS }) }, point)),
   )
   if (points.length === 1) await world.start({})
   const calls = new ObservedCalls()

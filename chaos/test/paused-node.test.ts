@@ -11,7 +11,7 @@ import { redis as url } from './support.js'
 
 // So many that taking over from a node lasts long enough to be met in the middle.
 const SESSIONS = 200
-const SETTINGS = { heartbeat: 200, lease: 1000, sweep: 200, validateEffects: false }
+const SETTINGS = { heartbeatMs: 200, leaseMs: 1000, sweepMs: 200, validateEffects: false }
 
 test('a node that comes back while it is taken over from can still be taken over from later', async () => {
   const prefix = `paused-${randomUUID()}`

@@ -95,7 +95,7 @@ export class PoisonedRedis implements AsyncDisposable {
     const ttlMs = 3_600_000
     const id = `b${POISONED_NAME}`
     await this.store.createSession(
-      { id, principal: POISONED_NAME, label: POISONED_NAME, state, ttlMs },
+      { id, principal: POISONED_NAME, protocolVersion: POISONED_NAME, state, ttlMs },
       { maxPerPrincipal: 9 },
     )
     await this.store.openCall({

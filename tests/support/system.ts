@@ -37,7 +37,7 @@ export interface Node extends NodeProcess, Backend {
 }
 
 /** Streams reconnect at once: a test waits for events, not for delays. */
-const QUICK = { retry: 20 }
+const QUICK = { retryMs: 20 }
 const CERTIFICATE = fileURLToPath(new URL('tls/cert.pem', import.meta.url))
 
 /** Nodes over one Redis with keys of their own, and what they share with the test. */

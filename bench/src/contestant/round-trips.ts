@@ -14,7 +14,7 @@ const NEVER_MS = 24 * 60 * 60_000
 export async function countRoundTrips(redisUrl: string) {
   const gate = new Gate(redisUrl)
   // A node that does nothing else meanwhile.
-  const quiet = { heartbeat: NEVER_MS, sweep: NEVER_MS, reconcileEvery: NEVER_MS }
+  const quiet = { heartbeatMs: NEVER_MS, sweepMs: NEVER_MS, reconcileEveryMs: NEVER_MS }
   const mcp = durable({ server: createDurableServer, store: redisStore(gate.redis), ...quiet })
   const client = await OwnClient.connect((request) => mcp.fetch(request))
   await client.call('at-least-once', { steps: 1 }, '1')

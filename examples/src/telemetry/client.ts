@@ -35,7 +35,7 @@ await runClient('telemetry', async (stage) => {
     const metrics = [
       'mcp_server_operation_duration_count',
       'mcp_durable_takeovers_total',
-      'mcp_durable_hosts',
+      'mcp_durable_servers',
     ]
     const shown = metrics.map((metric) =>
       lines.find((line) => new RegExp(`^${metric}[ {].* [1-9]`).test(line)),

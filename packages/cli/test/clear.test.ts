@@ -49,7 +49,10 @@ test('clear takes histories too: of a session that is over, of a principal, of a
   const store = demo.store.open({ keeping: { keepMs: 3_600_000, maxEntries: 100 } })
   const begin = async (id: string, principal: string) => {
     const state = { key: 'initialize', data: '{}' }
-    await store.createSession({ id, principal, label: '', state, ttlMs: 60_000 }, { maxPerPrincipal: 9 })
+    await store.createSession(
+      { id, principal, protocolVersion: '', state, ttlMs: 60_000 },
+      { maxPerPrincipal: 9 },
+    )
     await store.append(id, 'out', '{}', { nonce: id, maxLength: 9 })
   }
   for (const n of [1, 2, 3]) await begin(`session-${n}`, 'alice')

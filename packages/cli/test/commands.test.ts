@@ -49,7 +49,7 @@ describe('sessions', () => {
   test('of a server with a name they are apart', async () => {
     const shop = demo.store.open({ name: 'shop' })
     const id = 'a'.repeat(22)
-    const session = { id, principal: undefined, label: '2025-11-25', ttlMs: 60_000 }
+    const session = { id, principal: undefined, protocolVersion: '2025-11-25', ttlMs: 60_000 }
     const state = { key: 'initialize', data: '{"method":"initialize"}' }
     await shop.createSession({ ...session, state }, { maxPerPrincipal: 9 })
     expect(await json<{ sessions: { id: string }[] }>(demo.url, 'sessions', '--name', 'shop')).toMatchObject({
@@ -310,7 +310,7 @@ describe('errors say what to do next', () => {
     const ids = ['twins-one', 'twins-two']
     for (const id of ids) {
       await demo.store.createSession(
-        { id, principal: undefined, label: '2025-11-25', state, ttlMs: 60_000 },
+        { id, principal: undefined, protocolVersion: '2025-11-25', state, ttlMs: 60_000 },
         { maxPerPrincipal: 9 },
       )
     }

@@ -17,7 +17,7 @@ beforeAll(async () => {
   const session = {
     id: 'behind-sentinel',
     principal: 'ada@example.com',
-    label: '2025-11-25',
+    protocolVersion: '2025-11-25',
     state,
     ttlMs: 60_000,
   }
@@ -52,7 +52,7 @@ test(
     const store = redisStore(cluster.client(), { prefix: 'app' })
     const state = { key: 'initialize', data: '{}' }
     for (const id of ['alpha-1', 'beta-2', 'gamma-3']) {
-      const session = { id, principal: undefined, label: '2025-11-25', state, ttlMs: 60_000 }
+      const session = { id, principal: undefined, protocolVersion: '2025-11-25', state, ttlMs: 60_000 }
       await store.createSession(session, { maxPerPrincipal: 9 })
       const call = {
         scope: id,

@@ -144,7 +144,7 @@ test(
     await using cluster = await startRedisCluster({ masters: 3, aof: 'always' })
     const store = redisStore(cluster.client())
     const state = { key: 'initialize', data: '{}' }
-    const session = { principal: undefined, label: '2025-11-25', state, ttlMs: 60_000 }
+    const session = { principal: undefined, protocolVersion: '2025-11-25', state, ttlMs: 60_000 }
     for (const id of ['one', 'two', 'three'])
       await store.createSession({ ...session, id }, { maxPerPrincipal: 9 })
     await store.beat('a-node')

@@ -12,10 +12,10 @@ import { LimitLog } from './http/limit-log.js'
 import { identifyBy, identifyByHeader } from './http/principal.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
-import { InnerServers } from './inner/inner-servers.js'
-import { LocalBackend } from './inner/local-backend.js'
-import { PASSED_HEADERS, UpstreamBackend } from './inner/upstream-backend.js'
-import { Vouching } from './inner/vouching.js'
+import { ProxyServers } from './proxy/proxy-servers.js'
+import { LocalBackend } from './proxy/local-backend.js'
+import { PASSED_HEADERS, UpstreamBackend } from './proxy/upstream-backend.js'
+import { Vouching } from './proxy/vouching.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
 import { consoleLogger, shortId } from './logger.js'
@@ -77,7 +77,7 @@ class Node implements Durable {
   #onHandled: () => void = () => undefined
   readonly #ownership: Ownership
   readonly #handsOver: boolean
-  readonly #inner: InnerServers | undefined
+  readonly #proxy: ProxyServers | undefined
   readonly #left = new AbortController()
   readonly #signals: Signals
   readonly #unobserve: (() => void) | undefined
@@ -101,17 +101,17 @@ class Node implements Durable {
       )
     }
     const watcher = new Watcher(store)
-    const { sessionTtl, maxOpenCalls, maxAttempts, maxRecordBytes, resumeWindow } = settings
-    const { heartbeat: beatEvery, lease, sweep: sweepEvery } = settings
-    const inner = innerServers(options, settings, { store, logger, signals })
-    this.#inner = inner
+    const { sessionTtlMs, maxOpenCalls, maxAttempts, maxRecordBytes, resumeWindowMs } = settings
+    const { heartbeatMs, leaseMs, sweepMs } = settings
+    const proxy = proxyServers(options, settings, { store, logger, signals })
+    this.#proxy = proxy
     const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     const onDoubt = () => void this.#services.calls.abandonTaken()
-    this.#ownership = new Ownership(store, { beatEvery, lease, sweepEvery }, logger, { takeOver, onDoubt })
+    this.#ownership = new Ownership(store, { heartbeatMs, leaseMs, sweepMs }, logger, { takeOver, onDoubt })
     const streams = new Streams(store, watcher, settings, signals)
-    const limits = { sessionTtl, maxOpenCalls, maxAttempts }
+    const limits = { sessionTtlMs, maxOpenCalls, maxAttempts }
     const calls = new Calls(
-      { store, watcher, resumeWindow, maxRecordBytes },
+      { store, watcher, resumeWindowMs, maxRecordBytes },
       this.#ownership,
       limits,
       takeOver,
@@ -124,8 +124,8 @@ class Node implements Durable {
       logger,
       settings,
       signals,
-      server: options.server ?? ((session) => inner!.make(session)),
-      inner,
+      server: options.server ?? ((session) => proxy!.make(session)),
+      proxy,
       recover: options.recover,
       onServer: (name) => this.#ownership.serves(name),
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
@@ -141,16 +141,16 @@ class Node implements Durable {
       limitLog: new LimitLog(logger),
       signals,
       isBusy,
-      ...identifying(options, { store, inner, logger }),
+      ...identifying(options, { store, proxy, logger }),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
       recorded: history?.methods ?? NONE,
     }
     this.#timers = [
-      every(settings.keepAlive / 4, () => this.#services.streams.tick()),
-      every(settings.hostIdle / 4, () => this.#letGo()),
-      every(settings.reconcileEvery, () => watcher.reconcile()),
-      every(sessionTtl / 4, () => this.#keepAlive()),
+      every(settings.keepAliveMs / 4, () => this.#services.streams.tick()),
+      every(settings.serverIdleMs / 4, () => this.#letGo()),
+      every(settings.reconcileEveryMs, () => watcher.reconcile()),
+      every(sessionTtlMs / 4, () => this.#keepAlive()),
     ]
     this.#ownership.start()
     this.#unobserve = options.telemetry?.observe(() => this.#holdings())
@@ -211,11 +211,11 @@ class Node implements Durable {
     if (!this.#handsOver) await this.#endCalls()
     for (const call of calls.owned) call.abandon('This node is shutting down.')
     await streams.closeAll()
-    await sessions.hosts.close()
+    await sessions.servers.close()
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
     await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
-    this.#inner?.close()
+    this.#proxy?.close()
     this.#unobserve?.()
     this.#endSharing()
     await store.close()
@@ -290,15 +290,15 @@ class Node implements Durable {
       openCalls: calls.owned.size,
       streams: streams.size,
       sessions: this.#ownership.heldScopes,
-      hosts: sessions.hosts.size,
+      servers: sessions.servers.size,
     }
   }
 
   #letGo() {
     const { calls, sessions } = this.#services
-    sessions.hosts.evictIdle()
+    sessions.servers.evictIdle()
     const running = new Set([...calls.owned].map(({ scope }) => scope))
-    this.#ownership.releaseUnused((scope) => running.has(scope) || sessions.hosts.peek(scope) !== undefined)
+    this.#ownership.releaseUnused((scope) => running.has(scope) || sessions.servers.peek(scope) !== undefined)
   }
 
   /** Sessions in use on this node stay alive, however long a call or a stream is. */
@@ -307,7 +307,7 @@ class Node implements Durable {
     const inUse = new Map([...streams.sessions()].map((sessionId) => [sessionId, [] as string[]]))
     for (const { scope, id } of calls.owned) inUse.set(scope, [...(inUse.get(scope) ?? []), id])
     for (const [sessionId, callIds] of inUse) {
-      store.keepAlive(sessionId, callIds, settings.sessionTtl).catch(() => undefined)
+      store.keepAlive(sessionId, callIds, settings.sessionTtlMs).catch(() => undefined)
     }
   }
 }
@@ -319,31 +319,31 @@ const openStore = (given: Store, options: StoreOptions): Store =>
   Object.values(options).some((option) => option !== undefined) ? given.open(options) : given
 
 /** Undefined where server objects are made by the application. */
-function innerServers(
+function proxyServers(
   { handler, upstream, passHeaders }: DurableOptions,
-  { upstreamGrace, maxAttempts, maxAnswerBytes: maxBytes }: Settings,
+  { upstreamGraceMs, maxAttempts, maxAnswerBytes: maxBytes }: Settings,
   { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
-): InnerServers | undefined {
+): ProxyServers | undefined {
   if (handler) {
     const backend = new LocalBackend(handler, services.logger)
-    return new InnerServers({ ...services, backend, graceMs: 0, maxRuns: 1, maxBytes })
+    return new ProxyServers({ ...services, backend, graceMs: 0, maxRuns: 1, maxBytes })
   }
   if (upstream === undefined) return undefined
   const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
-  return new InnerServers({ ...services, backend, graceMs: upstreamGrace, maxRuns: maxAttempts, maxBytes })
+  return new ProxyServers({ ...services, backend, graceMs: upstreamGraceMs, maxRuns: maxAttempts, maxBytes })
 }
 
 /** A server behind this one may check tokens itself: then its callers are told apart by what they send it. */
 function identifying(
   options: DurableOptions,
-  { store, inner, logger }: { store: Store; inner: InnerServers | undefined; logger: Logger },
+  { store, proxy, logger }: { store: Store; proxy: ProxyServers | undefined; logger: Logger },
 ): Pick<HttpServices, 'identify' | 'vouching'> {
   const { principal, handler, passHeaders = PASSED_HEADERS } = options
-  if (principal || !inner) return { identify: identifyBy(principal, logger), vouching: undefined }
+  if (principal || !proxy) return { identify: identifyBy(principal, logger), vouching: undefined }
   // Where the server does not get the token, it can't vouch for it.
   const getsToken =
     handler !== undefined || passHeaders.some((name) => name.toLowerCase() === 'authorization')
-  const tryCaller: InnerServers['tryCaller'] = (initialize, request) => inner.tryCaller(initialize, request)
+  const tryCaller: ProxyServers['tryCaller'] = (initialize, request) => proxy.tryCaller(initialize, request)
   return {
     identify: identifyByHeader(getsToken, logger),
     vouching: getsToken ? new Vouching({ store, tryCaller, logger }) : undefined,

@@ -1,6 +1,6 @@
 import type { AuthInfo } from './auth-info.js'
 import type { HistoryOptions } from './history-options.js'
-import type { FetchHandler } from './inner/local-backend.js'
+import type { FetchHandler } from './proxy/local-backend.js'
 import type { Logger } from './logger.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'

@@ -18,9 +18,9 @@ const headerValues = (parsed: (entry: string) => string | undefined, right: stri
 /** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. */
 const settings = z.object({
   /** How long a session lives after its last use. */
-  sessionTtl: ms.default(24 * 60 * 60_000),
+  sessionTtlMs: ms.default(24 * 60 * 60_000),
   /** How long the events of a call can be read again after its response. */
-  resumeWindow: ms.default(15 * 60_000),
+  resumeWindowMs: ms.default(15 * 60_000),
   /** How many messages the standalone stream of a session keeps. */
   maxStandaloneEvents: count.default(1000),
   /** How many bytes they may have in all; older ones go first, and the newest always has room. */
@@ -30,9 +30,9 @@ const settings = z.object({
   /** Bytes of all answers to the questions of one open call. */
   maxInboxBytes: count.default(64 * 1024 * 1024),
   /** How long an unused server object stays in memory. */
-  hostIdle: ms.default(60_000),
+  serverIdleMs: ms.default(60_000),
   /** Server objects in memory; beyond it idle ones go early, and new sessions wait if there are none. */
-  maxHosts: count.default(10_000),
+  maxServers: count.default(10_000),
   /** Largest request body. */
   maxBodyBytes: count.default(4 * 1024 * 1024),
   /** Largest message of a handler or an upstream; a larger one ends its request with an error. */
@@ -48,15 +48,15 @@ const settings = z.object({
   /** Resource subscriptions and other state entries of one session. */
   maxStateEntries: count.default(1000),
   /** Time between comments on an idle stream. */
-  keepAlive: ms.default(15_000),
+  keepAliveMs: ms.default(15_000),
   /** Age at which a stream ends so that the client comes back, if it can resume. */
-  maxStreamAge: ms.default(10 * 60_000),
+  maxStreamAgeMs: ms.default(10 * 60_000),
   /** How long a connection may take no data before it is ended. */
-  stallTimeout: ms.default(30_000),
+  stallTimeoutMs: ms.default(30_000),
   /** What clients are told to wait before they reconnect. */
-  retry: z.number().int().nonnegative().default(1000),
+  retryMs: z.number().int().nonnegative().default(1000),
   /** Time between checks for messages that a lost wake-up has hidden. */
-  reconcileEvery: ms.default(5_000),
+  reconcileEveryMs: ms.default(5_000),
   /** How often a call is begun, the first run included, before it is given up. */
   maxAttempts: count.default(5),
   /**
@@ -69,13 +69,13 @@ const settings = z.object({
     .nonnegative()
     .default(5 * 60_000),
   /** How long a running call waits for an upstream that can't be reached. */
-  upstreamGrace: ms.default(30_000),
+  upstreamGraceMs: ms.default(30_000),
   /** Time between heartbeats of this node. */
-  heartbeat: ms.default(500),
+  heartbeatMs: ms.default(500),
   /** A node whose heartbeat is this late is dead. One that is also off its channel is dead sooner. */
-  lease: ms.default(10_000),
+  leaseMs: ms.default(10_000),
   /** Time between looks at the other nodes. */
-  sweep: ms.default(1000),
+  sweepMs: ms.default(1000),
   /** Replay every durable handler against its own journal when it has ended, and log what differs. Default: not in production. */
   validateEffects: z.boolean().default(() => process.env['NODE_ENV'] !== 'production'),
   /** Values of the Host header to accept. Default: any, except that browsers must come from this host or from loopback. */

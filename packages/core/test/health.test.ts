@@ -10,7 +10,7 @@ import { Weather } from './support/weather.js'
 
 const untilReady = (mcp: Durable) => waitFor(async () => (await mcp.health()).ready, { what: 'ready' })
 
-async function start(store: StoreKind, settings: { heartbeat?: number; lease?: number } = {}) {
+async function start(store: StoreKind, settings: { heartbeatMs?: number; leaseMs?: number } = {}) {
   const weather = new Weather()
   const nodes = await startNodes({ store, count: 1, wrap: (own) => weather.wrap(own), settings })
   return { weather, nodes, mcp: nodes.mcp(0), [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
@@ -61,7 +61,7 @@ describe.each(STORES)('health, %s', (store) => {
   })
 
   test('not ready while its heartbeats don’t arrive', async () => {
-    await using node = await start(store, { heartbeat: 20, lease: 200 })
+    await using node = await start(store, { heartbeatMs: 20, leaseMs: 200 })
     await untilReady(node.mcp)
     node.weather.set('away', { only: ['beat'] })
     const late = await waitFor(async () => {
@@ -76,7 +76,7 @@ describe.each(STORES)('health, %s', (store) => {
   test('not ready while nothing can wake it', async () => {
     const weather = new Weather()
     weather.set('away', { only: ['watch'] })
-    const settings = { sweep: 50 }
+    const settings = { sweepMs: 50 }
     await using nodes = await startNodes({ store, count: 1, wrap: (own) => weather.wrap(own), settings })
     await waitFor(async () => (await nodes.mcp(0).health()).beating)
     expect(await nodes.mcp(0).health()).toMatchObject({ ready: false, listening: false })
@@ -126,7 +126,7 @@ describe('a store that does not tell who listens', () => {
     ['has no way to', hiding],
     ['refuses to', refusing],
   ])('as it %s: a dead node is found when its lease is over', async (_, wrap) => {
-    const lease = 500
+    const leaseMs = 500
     const lateAtClaim: number[] = []
     const noting = (own: Store) =>
       new Proxy(own, {
@@ -139,7 +139,7 @@ describe('a store that does not tell who listens', () => {
               }
             : (Reflect.get(target, name) as unknown),
       })
-    const settings = { lease, heartbeat: 20, sweep: 20 }
+    const settings = { leaseMs, heartbeatMs: 20, sweepMs: 20 }
     await using nodes = await startNodes({ count: 1, wrap: (own) => noting(wrap(own)), settings })
     const session = await Session.begin(nodes)
     const store = nodes.stores[0]!
@@ -154,6 +154,6 @@ describe('a store that does not tell who listens', () => {
     }
     await store.openCall({ ...call, data: 'request {"messages":[]}', ttlMs: 60_000, maxOpenCalls: 9 })
     await waitFor(() => lateAtClaim.length > 0, { what: 'a claim' })
-    expect(lateAtClaim[0]).toBeGreaterThanOrEqual(lease)
+    expect(lateAtClaim[0]).toBeGreaterThanOrEqual(leaseMs)
   })
 })

@@ -22,7 +22,7 @@ async function told(store: Store | undefined, sessionId: string) {
 
 describe.each(STORES)('a history, %s', (store) => {
   test('outlives the session and the resume window of its calls, on whichever nodes they ran', async () => {
-    await using nodes = await startNodes({ store, settings: { history, resumeWindow: 1 } })
+    await using nodes = await startNodes({ store, settings: { history, resumeWindowMs: 1 } })
     const session = await Session.begin(nodes)
     await session.result('say', { count: 1 }, { node: 1 })
     await nodes.mcp(0).notify(session.id, { method: 'notifications/tools/list_changed' })

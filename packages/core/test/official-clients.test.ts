@@ -18,7 +18,7 @@ describe.each(CASES)('the official client $sdk when streams end, $store, $host',
       host,
       sdk: 'v2',
       adapter: 'node',
-      settings: { retry: 10, ...settings },
+      settings: { retryMs: 10, ...settings },
     })
     const answered = new Happenings()
     const client = await connect(sdk, nodes, {
@@ -84,7 +84,7 @@ describe.each(CASES)('the official client $sdk when streams end, $store, $host',
   })
 
   test('again and again: what is sent to the session comes once and in order', async () => {
-    await using both = await start({ maxStreamAge: 60, keepAlive: 60 })
+    await using both = await start({ maxStreamAgeMs: 60, keepAliveMs: 60 })
     const { nodes, client, answered } = both
     const id = client.sessionId ?? ''
     const data = () => client.notified.map(({ params }) => params?.['data'])

@@ -33,12 +33,12 @@ const WRONG: [name: string, options: object, says?: string][] = [
     { server: new McpServer({ name: 's', version: '1' }) },
     'server: () => createMyServer()',
   ],
-  ['a time of zero', { server, sessionTtl: 0 }, 'sessionTtl'],
-  ['a negative time', { server, hostIdle: -1 }, 'hostIdle'],
+  ['a time of zero', { server, sessionTtlMs: 0 }, 'sessionTtlMs'],
+  ['a negative time', { server, serverIdleMs: -1 }, 'serverIdleMs'],
   ['a fraction', { server, maxBodyBytes: 1.5 }, 'maxBodyBytes'],
-  ['a text', { server, keepAlive: '15s' }, 'keepAlive'],
-  ['infinity', { server, maxHosts: Infinity }, 'maxHosts'],
-  ['null for a number', { server, maxHosts: null }, 'maxHosts'],
+  ['a text', { server, keepAliveMs: '15s' }, 'keepAliveMs'],
+  ['infinity', { server, maxServers: Infinity }, 'maxServers'],
+  ['null for a number', { server, maxServers: null }, 'maxServers'],
   ['a host that is no list', { server, allowedHosts: 'localhost' }, 'allowedHosts'],
   ['no host at all', { server, allowedHosts: [] }, 'allowedHosts'],
   ['an address as store', { server, store: 'redis://:secret@localhost' }, REDIS],
@@ -64,8 +64,8 @@ const WRONG: [name: string, options: object, says?: string][] = [
   ['a function as hooks', { server, on: () => undefined }, '{ call: (event) => … }'],
   ['telemetry that was not called', { server, telemetry }, 'telemetry: telemetry()'],
   ['true for telemetry', { server, telemetry: true }, 'telemetry: telemetry()'],
-  ['a misspelt setting', { server, sesionTtl: 1 }, 'no option `sesionTtl`. Did you mean `sessionTtl`?'],
-  ['another case', { server, sessionTTL: 1 }, 'Did you mean `sessionTtl`?'],
+  ['a misspelt setting', { server, sesionTtl: 1 }, 'no option `sesionTtl`. Did you mean `sessionTtlMs`?'],
+  ['another case', { server, sessionTTL: 1 }, 'Did you mean `sessionTtlMs`?'],
   ['a letter too many', { server, principals: () => 'a' }, 'Did you mean `principal`?'],
   [
     'a name that is like none',
@@ -99,7 +99,7 @@ test.each<[string, unknown]>([
 })
 
 test('options that are undefined are not set', async () => {
-  const mcp = durable({ server, store: memoryStore(), keepToken: undefined, retry: undefined })
+  const mcp = durable({ server, store: memoryStore(), keepToken: undefined, retryMs: undefined })
   expect(await mcp.health()).toMatchObject({ ready: true })
   await mcp.close()
 })

@@ -207,7 +207,7 @@ test.each([Number.NaN, -1])('a grace of %s ms is refused, and the node stays', a
   expect(await session.result('echo', { text: 'still here' })).toBe('still here')
 })
 
-test.each(['heartbeat', 'sweep'])('a %s longer than a timer of Node.js is no busy loop', async (name) => {
+test.each(['heartbeatMs', 'sweepMs'])('a %s longer than a timer of Node.js is no busy loop', async (name) => {
   let operations = 0
   const counting = (store: Store): Store =>
     new Proxy(store, {
@@ -217,7 +217,7 @@ test.each(['heartbeat', 'sweep'])('a %s longer than a timer of Node.js is no bus
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
-  const settings = { heartbeat: 2 ** 40, sweep: 2 ** 40, [name]: 2 ** 31 }
+  const settings = { heartbeatMs: 2 ** 40, sweepMs: 2 ** 40, [name]: 2 ** 31 }
   await using nodes = await startNodes({ count: 1, wrap: counting, settings })
   await Session.begin(nodes)
   const before = operations

@@ -96,14 +96,14 @@ class RedisStore extends Ownership implements Store {
 
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
   async createSession(
-    { id, principal, label, state, ttlMs }: NewSession,
+    { id, principal, protocolVersion, state, ttlMs }: NewSession,
     { maxPerPrincipal, evict = false }: SessionLimits,
   ) {
     const deadline = this.client.deadline()
     const reserve = () => this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline)
     const reserved = (await reserve()) || (evict && (await this.#evictFor(reserve, principal, deadline)))
     if (!reserved) return 'limit'
-    const args = [replies.encodePrincipal(principal), label, state.key, state.data, expiry(ttlMs)]
+    const args = [replies.encodePrincipal(principal), protocolVersion, state.key, state.data, expiry(ttlMs)]
     const created = await this.write(
       scripts.createSession,
       scripts.keptCreateSession,

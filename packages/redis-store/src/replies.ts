@@ -20,9 +20,14 @@ export function decodeAdmitted(reply: unknown): Admitted | undefined {
   return reply === null ? undefined : admitted(reply as string[])
 }
 
-function admitted([label, version, delivered, changes, moved]: (string | number)[]): Admitted {
+function admitted([protocolVersion, version, delivered, changes, moved]: (string | number)[]): Admitted {
   const [known, values] = [Number(version), Number(changes)]
-  const admission = { label: String(label), version: known, delivered: String(delivered), values }
+  const admission = {
+    protocolVersion: String(protocolVersion),
+    version: known,
+    delivered: String(delivered),
+    values,
+  }
   return { admission, moved: Number(moved) === 1 }
 }
 
@@ -34,8 +39,8 @@ export function decodeAlive(reply: unknown): { principal: string | undefined; mo
 
 export function decodeSession(reply: unknown): StoredSession | undefined {
   if (reply === null) return undefined
-  const [principal = '', label, version, delivered, changes, ...state] = reply as string[]
-  const { admission } = admitted([label ?? '', version ?? '', delivered ?? '', changes ?? ''])
+  const [principal = '', protocolVersion, version, delivered, changes, ...state] = reply as string[]
+  const { admission } = admitted([protocolVersion ?? '', version ?? '', delivered ?? '', changes ?? ''])
   return { ...admission, principal: decodePrincipal(principal), state: decodeState(state) }
 }
 

@@ -3,11 +3,11 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: '7aae176c0ae5631cfc704044882eab117614c621',
+  sha: '91a018ca49c2c0fa490a4bac09c37e352a714ece',
   lua: `-- Checks the principal of a session and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms
--- Returns nil, or { label, version, delivered, changes of values, 1 when the expiry moved }.
+-- Returns nil, or { protocolVersion, version, delivered, changes of values, 1 when the expiry moved }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
@@ -371,10 +371,10 @@ return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
 }
 
 export const createSession: Script = {
-  sha: 'd5839f15da20133e082e4be600a5229cf17cdd4d',
+  sha: '3d16ecd9d47e7e7839ddad0b18ad01ce17ba6b89',
   lua: `-- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
--- ARGV  principal, label, state key, state data, ttl in ms
+-- ARGV  principal, protocolVersion, state key, state data, ttl in ms
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
@@ -1196,7 +1196,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
 }
 
 export const keptCreateSession: Script = {
-  sha: 'b5d3ea16b8bf39ad859cca1871af93ac54fee452',
+  sha: '7d9fe309823ad38c3e3f1e6558be8e9aa72f076d',
   lua: `-- As create-session, with a history.
 -- KEYS  those of create-session, history
 -- ARGV  those of create-session, ms to keep, most entries
@@ -1241,7 +1241,7 @@ end
 local function create_session(KEYS, ARGV)
 -- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
--- ARGV  principal, label, state key, state data, ttl in ms
+-- ARGV  principal, protocolVersion, state key, state data, ttl in ms
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
@@ -1293,7 +1293,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '35d0c84c24d184c3e5c28f047729e97190770116',
+  sha: 'c58db9ec2d309f14f7bd7e908f5b3e6234b16f75',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1339,7 +1339,7 @@ local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
--- Returns { status, label, version, delivered, changes of values, 1 when the expiry moved, id or call id },
+-- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
@@ -1591,11 +1591,11 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: 'a39bae54e021209d4f9f7a5a71dd00bdb0f2d493',
+  sha: '20df785d9a74b06be049172a2245b9408a8a7c81',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
--- Returns { status, label, version, delivered, changes of values, 1 when the expiry moved, id or call id },
+-- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
@@ -1856,10 +1856,10 @@ return reply
 }
 
 export const readSession: Script = {
-  sha: '2b01a0c60052214b634c82bfa55a4570b3dbbc85',
+  sha: 'd1b90651a2d1c9a66a90dfead57e89041cc672aa',
   lua: `-- Reads a whole session.
 -- KEYS  session
--- Returns nil, or { principal, label, version, delivered, changes of values, then key, version, data of each state entry }.
+-- Returns nil, or { principal, protocolVersion, version, delivered, changes of values, then key, version, data of each state entry }.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
   return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data

@@ -24,7 +24,7 @@ test('a session as it is: when it began, its state with times, open calls, stand
   const read = await inspect.sessions.read(session.id)
   expect(read).toMatchObject({
     principal: session.principal,
-    label: 'label',
+    protocolVersion: 'label',
     version: 2,
     openCalls: [{ callId: call.callId, owner: 'somebody' }],
     standalone: 1,

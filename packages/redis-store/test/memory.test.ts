@@ -50,7 +50,7 @@ test(
       const session = newSession({
         id: id(),
         principal,
-        label: '2025-11-25',
+        protocolVersion: '2025-11-25',
         state: { key: 'initialize', data: initialize },
       })
       await store.createSession(session, LIMITS)

@@ -28,7 +28,7 @@ export function openStore(url = sharedUrl(), options: RedisOptions & RedisStoreO
 
 export function newSession(overrides: Partial<NewSession> = {}): NewSession {
   const state = { key: 'initialize', data: '{}' }
-  return { id: randomUUID(), principal: 'alice', label: 'label', state, ttlMs: HOUR, ...overrides }
+  return { id: randomUUID(), principal: 'alice', protocolVersion: 'label', state, ttlMs: HOUR, ...overrides }
 }
 
 export function newCall(scope: string, overrides: Partial<NewCall> = {}): NewCall {

@@ -16,7 +16,7 @@ export const clear: Command = {
   details:
     'As when a client deletes its session: its streams end and its open calls are aborted, on whichever node they run.\n' +
     'Histories go too, also those of sessions that are over; for one of these, give its whole ID. Journals of calls that\n' +
-    'had ended, and have no history, go when their time is over (resumeWindow). Maps stay. The only command that writes.',
+    'had ended, and have no history, go when their time is over (resumeWindowMs). Maps stay. The only command that writes.',
   options: {
     principal: { type: 'string', value: 'NAME', help: 'every session of a principal' },
     all: { type: 'boolean', help: 'every session of the prefix' },

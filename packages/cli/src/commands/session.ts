@@ -17,7 +17,7 @@ export const session: Command = {
   summary: 'the history of a session in order: client messages, calls with their steps, standalone messages',
   details:
     'Of client messages that replace each other (setting the log level, subscribing to one resource) the newest is kept.\n' +
-    'Calls are kept for a while after their response (resumeWindow).',
+    'Calls are kept for a while after their response (resumeWindowMs).',
   options: {
     limit: { type: 'string', value: 'N', help: 'the newest N events (default: 1000)' },
   },

@@ -36,7 +36,7 @@ export async function resolveCall(
     given,
     show: ({ callId }) => longer(callId, beginning(given), privacy),
     next: [
-      'mcp-durable session ID lists the calls of a session. A journal is kept for a while after the response (resumeWindow).',
+      'mcp-durable session ID lists the calls of a session. A journal is kept for a while after the response (resumeWindowMs).',
     ],
   })
 }

@@ -43,7 +43,7 @@ export async function readSessionRow(
     id,
     status: session.openCalls.length > 0 ? 'running' : initialized ? 'idle' : 'new',
     client,
-    protocol: session.label,
+    protocol: session.protocolVersion,
     principal: session.principal,
     openCalls: session.openCalls,
     events,

@@ -33,7 +33,7 @@ export type EventStoreOptions = {
   /** How many events of the session are kept, over all its streams; older ones go. Default: 1000. */
   maxEvents?: number
   /** How long they are kept after the last one, in milliseconds. Default: 24 hours. */
-  ttl?: number
+  ttlMs?: number
 }
 
 /** There is no such event in the session, or not any more. */
@@ -52,7 +52,7 @@ export function eventStore(
   sessionId: string,
   options: EventStoreOptions = {},
 ): SessionEventStore {
-  checkNames('eventStore()', options, ['maxEvents', 'ttl'])
+  checkNames('eventStore()', options, ['maxEvents', 'ttlMs'])
   return new StoredEvents(store, sessionId, options)
 }
 
@@ -64,15 +64,15 @@ class StoredEvents implements SessionEventStore {
   /** Tells the ids of this session from those of others, which may hold an entry of the same number. */
   readonly #mark: string
   readonly #maxEvents: number
-  readonly #ttl: number
+  readonly #ttlMs: number
   #keptAt = 0
 
-  constructor(store: Store, sessionId: string, { maxEvents = 1000, ttl = DAY_MS }: EventStoreOptions) {
+  constructor(store: Store, sessionId: string, { maxEvents = 1000, ttlMs = DAY_MS }: EventStoreOptions) {
     this.#store = store
     this.#mark = digest(sessionId)
     this.#scope = `events:${this.#mark}`
     this.#maxEvents = maxEvents
-    this.#ttl = ttl
+    this.#ttlMs = ttlMs
   }
 
   async storeEvent(stream: string, message: object): Promise<string> {
@@ -129,14 +129,14 @@ class StoredEvents implements SessionEventStore {
 
   /** Slides the expiry, now and then. */
   async #keep(): Promise<Admission | undefined> {
-    if (Date.now() - this.#keptAt < this.#ttl / 20) return undefined
+    if (Date.now() - this.#keptAt < this.#ttlMs / 20) return undefined
     this.#keptAt = Date.now()
-    return this.#store.admit(this.#scope, undefined, this.#ttl)
+    return this.#store.admit(this.#scope, undefined, this.#ttlMs)
   }
 
   async #begin() {
     const state = { key: 'events', data: '' }
-    const session = { id: this.#scope, principal: undefined, label: '', state, ttlMs: this.#ttl }
+    const session = { id: this.#scope, principal: undefined, protocolVersion: '', state, ttlMs: this.#ttlMs }
     await this.#store.createSession(session, { maxPerPrincipal: 1 })
   }
 }

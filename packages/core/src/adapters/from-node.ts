@@ -2,9 +2,9 @@ import { createServer, request as requestHttp } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { checkAnswer } from '../inner/answer.js'
-import type { FetchHandler } from '../inner/local-backend.js'
-import { answerOf, incomingFor } from '../inner/node-http.js'
+import { checkAnswer } from '../proxy/answer.js'
+import type { FetchHandler } from '../proxy/local-backend.js'
+import { answerOf, incomingFor } from '../proxy/node-http.js'
 import type { AuthInfo } from '../auth-info.js'
 
 type Incoming = IncomingMessage & { auth?: AuthInfo }

@@ -19,10 +19,10 @@ import { Journal, JournalLostError } from './journal.js'
 import type { JournalServices } from './journal.js'
 import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import type { BegunHandler, HandlerKind, InnerRecord, Origin } from './record.js'
+import type { BegunHandler, HandlerKind, ProxyRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
-export interface CallHost {
+export interface CallServer {
   /**
    * Aborts the handler of one dispatched request; it answers nothing any more. `moved`: the call goes on elsewhere, so
    * a server that outlives this node must not hear of it.
@@ -41,7 +41,7 @@ export interface DispatchTarget {
   send(message: JsonRpcMessage, step?: string, origin?: Origin): Promise<void>
   /** Resolves when the response is where the client will find it. Rejects with an `UnrecordableError` if another one is needed. */
   respond(dispatchId: string, response: JsonRpcResponse): Promise<void>
-  /** The host is going: nothing more is sent or answered by this node. */
+  /** The server is going: nothing more is sent or answered by this node. */
   abandon(reason: string): void
   /**
    * Asks the client, once however often the call is run. `outgoing` makes the message for the id under which
@@ -63,7 +63,7 @@ const QUESTIONS: ReadonlyMap<string, StepKind> = new Map([
 /** How long a call that can't begin repeats what the store refuses before it ends with an error. */
 const REFUSED_FOR_MS = 2500
 
-export type CallServices = JournalServices & { resumeWindow: number }
+export type CallServices = JournalServices & { resumeWindowMs: number }
 export type CallStart = {
   scope: string
   id: string
@@ -103,7 +103,7 @@ export class Call implements DispatchTarget {
   /** The JSON of answers by question, also those for questions that this run has not asked yet. */
   readonly #answers = new Map<string, string>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
-  #host: CallHost | undefined
+  #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
@@ -114,7 +114,7 @@ export class Call implements DispatchTarget {
     services: CallServices,
     { scope, id, requests, first, past, requestKeys, keepKey, handlers, onEnded }: CallStart,
   ) {
-    const { store, watcher, resumeWindow } = services
+    const { store, watcher, resumeWindowMs } = services
     this.id = id
     this.scope = scope
     this.requests = requests
@@ -127,7 +127,7 @@ export class Call implements DispatchTarget {
     this.#questions = this.#sent.questionIds.length
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
-    this.#close = { requestKeys, retainMs: resumeWindow, keepKey, unexpected: [...this.#sent.questionIds] }
+    this.#close = { requestKeys, retainMs: resumeWindowMs, keepKey, unexpected: [...this.#sent.questionIds] }
     this.#journal = new Journal(services, {
       scope,
       callId: id,
@@ -161,8 +161,8 @@ export class Call implements DispatchTarget {
   }
 
   /** Says who runs the call, and what is left to run: a request may have been cancelled by now. */
-  runOn(host: CallHost): Array<[dispatchId: string, request: JsonRpcRequest]> {
-    this.#host = host
+  runOn(server: CallServer): Array<[dispatchId: string, request: JsonRpcRequest]> {
+    this.#server = server
     return [...this.#unanswered]
   }
 
@@ -201,8 +201,8 @@ export class Call implements DispatchTarget {
   }
 
   /** Notes where the server behind this one stands with the call. */
-  async record(inner: InnerRecord) {
-    await this.#journal.append({ kind: 'inner', inner })
+  async record(proxy: ProxyRecord) {
+    await this.#journal.append({ kind: 'proxy', proxy })
   }
 
   /** The upstream goes on where its stream broke; only what stood behind that place may come again. */
@@ -249,7 +249,7 @@ export class Call implements DispatchTarget {
     this.#followProgress()
     if (origin) await this.record({ again: { message: question, origin, question: asked } })
     const answer = this.answerTo(asked)
-    if (answer) this.#host?.receive(answer)
+    if (answer) this.#server?.receive(answer)
   }
 
   /** Asks under a name of the asker's own, unless `signal` has fired; resolves to the answer. Abandoned with the call. */
@@ -341,13 +341,13 @@ export class Call implements DispatchTarget {
       const recorded =
         this.#unanswered.size === 0 ? this.#journal.append({ kind: 'cancelled', reason }) : Promise.resolve()
       recorded.then(
-        () => this.#host?.cancel(dispatched, reason),
+        () => this.#server?.cancel(dispatched, reason),
         () => undefined,
       )
     }
   }
 
-  /** The first answer counts, in this run and in every later one. Without a host it is one of an earlier run. */
+  /** The first answer counts, in this run and in every later one. Without a server it is one of an earlier run. */
   #answered(question: string, json: string) {
     if (this.#answers.has(question)) return
     this.#answers.set(question, json)
@@ -355,7 +355,7 @@ export class Call implements DispatchTarget {
     if (place >= 0) this.#close.unexpected.splice(place, 1)
     const asking = this.#asking.get(question)
     if (asking) asking(parseAnswer(json))
-    else this.#host?.receive(parseAnswer(json))
+    else this.#server?.receive(parseAnswer(json))
   }
 
   /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
@@ -369,7 +369,7 @@ export class Call implements DispatchTarget {
   #followProgress() {
     const topic = progressTopic(this.id)
     this.#endProgress ??= this.#services.watcher.watch(this.scope, topic, (signal) => {
-      if (signal.topic === topic) this.#host?.receive(parseProgress(signal.value))
+      if (signal.topic === topic) this.#server?.receive(parseProgress(signal.value))
     }).end
   }
 
@@ -379,7 +379,7 @@ export class Call implements DispatchTarget {
 
   #stop(reason: string) {
     this.#abandoned.abort()
-    for (const dispatched of this.#unanswered.keys()) this.#host?.cancel(dispatched, reason, true)
+    for (const dispatched of this.#unanswered.keys()) this.#server?.cancel(dispatched, reason, true)
     this.#unanswered.clear()
     this.#end()
   }
@@ -392,7 +392,7 @@ export class Call implements DispatchTarget {
   }
 }
 
-/** The id under which the host knows a request: unique on the host whatever ids clients choose, and the same after a takeover. */
+/** The id under which the server knows a request: unique on the server whatever ids clients choose, and the same after a takeover. */
 export function dispatchId(callId: string, requests: readonly JsonRpcRequest[], index: number) {
   return requests.length === 1 ? callId : `${callId}.${index}`
 }

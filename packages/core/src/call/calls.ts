@@ -40,7 +40,7 @@ export type CallOutcome =
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
 
-export type CallLimits = { sessionTtl: number; maxOpenCalls: number; maxAttempts: number }
+export type CallLimits = { sessionTtlMs: number; maxOpenCalls: number; maxAttempts: number }
 
 /** The calls this node owns. */
 export class Calls {
@@ -207,7 +207,7 @@ export class Calls {
       principal,
       requestKeys: keysOf(requests, idempotencyKey),
       data,
-      ttlMs: this.#limits.sessionTtl,
+      ttlMs: this.#limits.sessionTtlMs,
       maxOpenCalls: this.#limits.maxOpenCalls,
     }
   }
@@ -230,10 +230,10 @@ export class Calls {
 
   /** Closes a call that nothing has run. False: another request waits for it. */
   async #discard({ scope, callId, requestKeys }: NewCall, first: EntryId): Promise<boolean> {
-    const { store, resumeWindow } = this.#services
+    const { store, resumeWindowMs } = this.#services
     const data = encodeRecord({ kind: 'cancelled', reason: 'The client was told that it was not run.' })
     const entry = { id: `${splitId(first)[0]}-2`, data }
-    const close = { requestKeys, retainMs: resumeWindow, unlessJoined: true }
+    const close = { requestKeys, retainMs: resumeWindowMs, unlessJoined: true }
     const discarded = await whileStoreFails(
       () => store.appendCall(scope, callId, [entry], close),
       this.#closed,

@@ -2,7 +2,7 @@ import { randomId, requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { dispatchId } from './call.js'
-import type { Call, CallHost, DispatchTarget } from './call.js'
+import type { Call, CallServer, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
 import type { Origin } from './record.js'
 import { isUnknown } from './calls.js'
@@ -31,7 +31,7 @@ export class DeferredCall implements DispatchTarget {
   readonly outcome: Promise<DeferredOutcome>
   readonly #calls: Calls
   readonly #request: CallRequest
-  readonly #host: CallHost
+  readonly #server: CallServer
   readonly #unanswered: Set<string>
   readonly #answers = new Map<string, EncodedResponse>()
   #cancelled = 0
@@ -42,10 +42,10 @@ export class DeferredCall implements DispatchTarget {
   /** It was tried to journal the request, and nobody knows whether it is. */
   #mayBeOpen = false
 
-  constructor(calls: Calls, request: CallRequest, host: CallHost) {
+  constructor(calls: Calls, request: CallRequest, server: CallServer) {
     this.#calls = calls
     this.#request = request
-    this.#host = host
+    this.#server = server
     this.requests = request.requests
     this.#unanswered = new Set(this.requests.map((_, index) => dispatchId(this.id, this.requests, index)))
     this.outcome = new Promise((resolve) => {
@@ -102,7 +102,7 @@ export class DeferredCall implements DispatchTarget {
     for (const [dispatched, request] of this.pending()) {
       if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.delete(dispatched)) continue
       this.#cancelled++
-      this.#host.cancel(dispatched, reason)
+      this.#server.cancel(dispatched, reason)
     }
     this.#settleIfAnswered()
   }
@@ -141,13 +141,13 @@ export class DeferredCall implements DispatchTarget {
     const outcome = await this.#calls.open({ ...this.#request, id: this.id })
     this.#mayBeOpen = false
     if (outcome.status !== 'opened') {
-      for (const dispatched of this.#unanswered) this.#host.cancel(dispatched, 'The request cannot go on.')
+      for (const dispatched of this.#unanswered) this.#server.cancel(dispatched, 'The request cannot go on.')
       this.#unanswered.clear()
       this.#settle(outcome)
       throw new Error(`The request cannot be journaled: ${outcome.status}.`)
     }
     const { call, first, admission } = outcome
-    call.runOn(this.#host)
+    call.runOn(this.#server)
     const answers = [...this.#answers]
     this.#answers.clear()
     for (const [dispatched, { message }] of answers) await call.respond(dispatched, message)

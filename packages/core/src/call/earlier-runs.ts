@@ -8,7 +8,7 @@ import { isTerminal, parseRecord } from './record.js'
 import type {
   BegunHandler,
   HandlerKind,
-  InnerRecord,
+  ProxyRecord,
   Origin,
   RecordedRequest,
   RecordKind,
@@ -57,7 +57,7 @@ export class EarlierRuns {
     if (record.kind === 'step') keepNewest(this.steps, record.step)
     if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
     if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
-    if (record.kind === 'inner') this.#inner(record.inner)
+    if (record.kind === 'proxy') this.#proxy(record.proxy)
     this.#ended ||= isTerminal(record.kind)
   }
 
@@ -118,7 +118,7 @@ export class EarlierRuns {
     this.#begun.sent.noteQuestion(message)
   }
 
-  #inner(record: InnerRecord) {
+  #proxy(record: ProxyRecord) {
     if ('durable' in record) this.#allDurable = true
     else if ('begun' in record) {
       this.#begun = { ...record.begun, event: record.begun.event, asked: new Map(), sent: this.sent.copy() }

@@ -11,11 +11,11 @@ import { encodeRecord } from './record.js'
 
 export type Lease = {
   /** Time between heartbeats. */
-  beatEvery: number
+  heartbeatMs: number
   /** A node this late is dead, whatever else is known. */
-  lease: number
+  leaseMs: number
   /** Time between looks at the other nodes. */
-  sweepEvery: number
+  sweepMs: number
 }
 
 /** A call that is this node's now. `first`: the entry that says so. `claims`: how many there have been, without those given back. */
@@ -107,11 +107,11 @@ export class Ownership {
     })
     void this.#repeat(
       () => this.#beatOnce(),
-      () => this.#pause(this.#lease.beatEvery),
+      () => this.#pause(this.#lease.heartbeatMs),
     )
     void this.#repeat(
       () => this.#sweep(),
-      () => this.#pauseOrLeaving(this.#lease.sweepEvery * (0.8 + 0.4 * Math.random())),
+      () => this.#pauseOrLeaving(this.#lease.sweepMs * (0.8 + 0.4 * Math.random())),
     )
   }
 
@@ -125,7 +125,7 @@ export class Ownership {
     const [nodes, isWatched] = await Promise.all([this.#store.listNodes(), this.#isWatched(this.node)])
     const own = nodes.find(({ node }) => node === this.node)
     return {
-      beating: own !== undefined && own.lateMs < this.#lease.lease,
+      beating: own !== undefined && own.lateMs < this.#lease.leaseMs,
       listening: isWatched ?? this.#isListening,
     }
   }
@@ -135,7 +135,7 @@ export class Ownership {
     const late = Date.now() - this.#knownAt
     // Others may have taken a node that stood still for dead, and what it held with it. While its beats reach nobody,
     // though it is awake, theirs don't either, and nobody is judged; a master of a Cluster may be away alone.
-    const isSure = late < this.#lateMs || (this.#beatsFail && late < this.#lease.lease)
+    const isSure = late < this.#lateMs || (this.#beatsFail && late < this.#lease.leaseMs)
     if (!isSure) return false
     const isHeld = typeof this.#held.get(scope) === 'number'
     if (isHeld) this.#held.set(scope, Date.now())
@@ -243,7 +243,7 @@ export class Ownership {
         return
       } catch (error) {
         this.#tellOnce(error)
-        await this.#pause(this.#lease.sweepEvery)
+        await this.#pause(this.#lease.sweepMs)
       }
     }
   }
@@ -257,7 +257,7 @@ export class Ownership {
 
   /** Before it is so late, nobody takes from a node what it holds. */
   get #lateMs() {
-    return this.#lease.beatEvery * 2
+    return this.#lease.heartbeatMs * 2
   }
 
   /** Others may have taken this node for dead since its last beat. */
@@ -320,20 +320,21 @@ export class Ownership {
   /** Nodes of another server under the same name would run this one's calls, and end those of tools that they don't have. */
   #lookForOthers(server: string, nodes: readonly NodeBeat[]) {
     for (const { node, lateMs, about } of nodes) {
-      const other = node === this.node || lateMs >= this.#lease.lease ? undefined : decodeAbout(about)?.server
+      const other =
+        node === this.node || lateMs >= this.#lease.leaseMs ? undefined : decodeAbout(about)?.server
       if (other === undefined || other === server || this.#toldOthers.has(other)) continue
       this.#toldOthers.add(other)
       this.#logger.warn({ node: shortId(node), server, other }, OTHER_SERVER)
     }
   }
 
-  /** A node that stood still does not know who else did: a host that slept, a long turn of the event loop. */
+  /** A node that stood still does not know who else did: a machine that slept, a long turn of the event loop. */
   #noticePause() {
-    if (Date.now() - this.#beatAt > this.#lease.beatEvery * 4) this.#settledAt = Date.now() + SETTLE_MS
+    if (Date.now() - this.#beatAt > this.#lease.heartbeatMs * 4) this.#settledAt = Date.now() + SETTLE_MS
   }
 
   async #isDead({ node, lateMs }: NodeBeat) {
-    if (lateMs >= this.#lease.lease) return true
+    if (lateMs >= this.#lease.leaseMs) return true
     if (lateMs < this.#lateMs) return false
     if (await this.#isHeard(node)) return false
     await this.#pause(SECOND_LOOK_MS)
@@ -386,7 +387,7 @@ export class Ownership {
   }
 
   async #rescueAgain(beats: readonly NodeBeat[]) {
-    const due = [...this.#awaited].filter(([, since]) => Date.now() - since >= this.#lease.lease)
+    const due = [...this.#awaited].filter(([, since]) => Date.now() - since >= this.#lease.leaseMs)
     const looks = due.map(async ([scope]) => {
       const isOver = await this.#claimAbandoned(scope, await this.#callsOfOthers(scope), beats)
       if (isOver) this.#awaited.delete(scope)

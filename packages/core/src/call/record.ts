@@ -18,7 +18,7 @@ export type CallRecord =
   /** What runs a request of the call from here on, by its place among them, where it differs from what was said before. */
   | { kind: 'handler'; handler: { kind: HandlerKind; request: number } }
   /** Where the server behind this one stands with the call. Not for the client. */
-  | { kind: 'inner'; inner: InnerRecord }
+  | { kind: 'proxy'; proxy: ProxyRecord }
   | { kind: 'response'; message: JsonRpcResponse }
   | { kind: 'cancelled'; reason: string }
 
@@ -52,20 +52,20 @@ export type BegunHandler = HandlerKind | 'none'
 /** Where a message stood in the stream of an upstream; for a question also how the upstream knows it. */
 export type Origin = { event: string; id?: RequestId; token?: RequestId }
 
-export type InnerRecord =
+export type ProxyRecord =
   /** The request was sent to the upstream, as `wireId`; `event`: the first place in its stream. */
-  | { begun: { session: InnerSession; wireId: RequestId; event?: string } }
+  | { begun: { session: ProxySession; wireId: RequestId; event?: string } }
   /** The upstream has sent again what an earlier run had sent; `question`: the id that it has at the client. */
   | { again: { message: JsonRpcMessage; origin: Origin; question?: string } }
   /** As `handler` with `durable`, for all requests of the call; written by earlier versions. */
   | { durable: true }
 
 /** How a session is known to the server behind this one. No id: the server keeps no sessions. */
-export type InnerSession = { id: string | undefined; protocol: string | undefined }
+export type ProxySession = { id: string | undefined; protocol: string | undefined }
 
 /** From where an upstream can be asked for the rest of a call that it runs. */
 export type ResumePoint = {
-  session: InnerSession
+  session: ProxySession
   wireId: RequestId
   event: string
   /** Questions of the upstream by the ids they have at the client. */
@@ -117,8 +117,8 @@ export function parseRecord(data: string): CallRecord {
       }
     case 'handler':
       return { kind, handler: body }
-    case 'inner':
-      return { kind, inner: body }
+    case 'proxy':
+      return { kind, proxy: body }
     case 'response':
       return { kind, message: body }
     case 'cancelled':
@@ -144,8 +144,8 @@ function jsonOf(record: CallRecord): string {
       return encodeJson(record.step)
     case 'handler':
       return encodeJson(record.handler)
-    case 'inner':
-      return encodeJson(record.inner)
+    case 'proxy':
+      return encodeJson(record.proxy)
     case 'message':
     case 'response':
       return encodeMessage(record.message)

@@ -21,7 +21,7 @@ import type { DurableFetchOptions, FetchLike, RetrySettings } from './retry-opti
  *
  * Where it cannot be told whether a POST arrived (`mayRepeat` decides about these):
  *
- * - A `tools/call` that runs, or that ended within the server's `resumeWindow`, is joined and not run again: all attempts carry
+ * - A `tools/call` that runs, or that ended within the server's `resumeWindowMs`, is joined and not run again: all attempts carry
  *   the same `Idempotency-Key`. A server that does not know that header joins only calls that still run. One that is not ours
  *   runs every attempt: not safe to repeat.
  * - Other requests are carried out again. They read, or set what they set before. A repeated `initialize` leaves a

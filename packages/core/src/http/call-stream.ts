@@ -25,10 +25,12 @@ export function streamCall(
   exchange: Exchange,
   { scope, id }: { scope: string; id: string },
   from: { after: EntryId; caughtUp?: boolean },
-  { label }: Admission,
+  { protocolVersion }: Admission,
 ): Response {
   const { services, outgoing } = exchange
   const log = `call:${id}` as const
-  const preamble = canPrime(label) ? primingEvent(eventId(log, from.after), services.settings.retry) : ''
+  const preamble = canPrime(protocolVersion)
+    ? primingEvent(eventId(log, from.after), services.settings.retryMs)
+    : ''
   return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
 }

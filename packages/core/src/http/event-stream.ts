@@ -82,20 +82,20 @@ export class EventStream {
   tick(
     now: number,
     {
-      keepAlive,
-      stallTimeout,
-      maxStreamAge,
-    }: { keepAlive: number; stallTimeout: number; maxStreamAge: number },
+      keepAliveMs,
+      stallTimeoutMs,
+      maxStreamAgeMs,
+    }: { keepAliveMs: number; stallTimeoutMs: number; maxStreamAgeMs: number },
   ) {
     if (this.body.hasRoom) {
-      if (this.resumable && now - this.openedAt >= maxStreamAge) this.close()
-      else if (now - this.#quietSince >= keepAlive) {
+      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.close()
+      else if (now - this.#quietSince >= keepAliveMs) {
         this.#write(KEEP_ALIVE)
         this.body.flush()
       }
     } else {
       this.#stalledSince ??= now
-      if (now - this.#stalledSince >= stallTimeout) this.#disconnect()
+      if (now - this.#stalledSince >= stallTimeoutMs) this.#disconnect()
     }
   }
 

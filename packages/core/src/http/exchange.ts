@@ -1,5 +1,5 @@
 import type { Calls } from '../call/calls.js'
-import type { Vouching } from '../inner/vouching.js'
+import type { Vouching } from '../proxy/vouching.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { AuthInfo } from '../auth-info.js'

@@ -30,7 +30,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     scope: sessionId,
     log: from.log,
     after: from.after,
-    preamble: preambleFor(from, admission, services.settings.retry),
+    preamble: preambleFor(from, admission, services.settings.retryMs),
     outgoing,
     resumed: cursor !== undefined,
   }
@@ -76,6 +76,6 @@ function nothingToShow(entries: readonly Entry[]) {
 }
 
 /** Every stream that can begins with an id: a client whose connection breaks before one has lost its place for good. */
-function preambleFor({ log, after, end }: Cursor, { label }: Admission, retryMs: number) {
-  return canPrime(label) && after !== OLDEST ? primingEvent(eventId(log, after, end), retryMs) : ''
+function preambleFor({ log, after, end }: Cursor, { protocolVersion }: Admission, retryMs: number) {
+  return canPrime(protocolVersion) && after !== OLDEST ? primingEvent(eventId(log, after, end), retryMs) : ''
 }

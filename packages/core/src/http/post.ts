@@ -3,7 +3,7 @@ import type { Opened } from '../call/calls.js'
 import type { DeferredOutcome, EncodedResponse } from '../call/deferred-call.js'
 import { sessionIdOf } from '../ids.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
-import { httpAnswerOf } from '../inner/refusal.js'
+import { httpAnswerOf } from '../proxy/refusal.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { allowsBatches, MAX_STATE_CHARS } from '../session/state.js'
 import type { Admission } from '../store/store.js'
@@ -82,7 +82,7 @@ async function runJournaled(
 ): Promise<Response> {
   const { services } = exchange
   const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
-  prepareHost(exchange, sessionId)
+  prepareServer(exchange, sessionId)
   const outcome = await opening
   switch (outcome.status) {
     case 'unknown':
@@ -108,10 +108,10 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
   const extra = extraOf(exchange)
   try {
     const { scope } = call
-    const host =
-      sessions.hosts.ready(scope, admission) ??
-      (await call.whileStoreFails(() => sessions.hosts.get(scope, admission, extra)))
-    sessions.run(call, host, admission, extra)
+    const server =
+      sessions.servers.ready(scope, admission) ??
+      (await call.whileStoreFails(() => sessions.servers.get(scope, admission, extra)))
+    sessions.run(call, server, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)
     await call.failUnrun(message).catch(() => undefined)
@@ -126,11 +126,11 @@ async function runDeferred(
 ): Promise<Response> {
   const { sessions } = exchange.services
   const admitting = admit(exchange, sessionId)
-  prepareHost(exchange, sessionId)
+  prepareServer(exchange, sessionId)
   const admission = await admitting
   const extra = extraOf(exchange)
-  const host = await sessions.hosts.get(sessionId, admission, extra)
-  const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), host, extra)
+  const server = await sessions.servers.get(sessionId, admission, extra)
+  const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), server, extra)
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
   const [first, ...more] = outcome.responses
@@ -140,11 +140,11 @@ async function runDeferred(
 }
 
 /** While the store is asked whether the request may come in. What fails here fails again where it is waited for. */
-function prepareHost(exchange: Exchange, sessionId: string) {
+function prepareServer(exchange: Exchange, sessionId: string) {
   const { services, principal } = exchange
-  const { hosts } = services.sessions
-  if (hosts.peek(sessionId)) return
-  hosts.prepare(sessionId, principal, extraOf(exchange)).catch(() => undefined)
+  const { servers } = services.sessions
+  if (servers.peek(sessionId)) return
+  servers.prepare(sessionId, principal, extraOf(exchange)).catch(() => undefined)
 }
 
 /** A request that was run before it was journaled, and has more to it than its answers. */
@@ -189,9 +189,11 @@ async function admit({ services, principal }: Exchange, sessionId: string): Prom
 }
 
 async function guardBatch(exchange: Exchange, sessionId: string, requests: readonly JsonRpcRequest[]) {
-  const { label } = await admit(exchange, sessionId)
-  if (!allowsBatches(label))
-    throw refuse.invalidRequest(`protocol version ${label} has no batches; send one message at a time`)
+  const { protocolVersion } = await admit(exchange, sessionId)
+  if (!allowsBatches(protocolVersion))
+    throw refuse.invalidRequest(
+      `protocol version ${protocolVersion} has no batches; send one message at a time`,
+    )
   const ids = new Set(requests.map(({ id }) => JSON.stringify(id)))
   if (ids.size < requests.length) throw refuse.invalidRequest('two requests of the batch have the same id')
 }

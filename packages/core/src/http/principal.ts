@@ -1,6 +1,6 @@
 import { MisconfiguredError } from '../errors.js'
 import type { Logger } from '../logger.js'
-import { callerOf } from '../inner/caller.js'
+import { callerOf } from '../proxy/caller.js'
 import type { AuthInfo } from '../auth-info.js'
 import type { DurableOptions } from '../options.js'
 import { withinMs } from '../within.js'

@@ -66,7 +66,7 @@ export class CallTimeline {
   /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. */
   add(entry: TimedEntry): CallEvent | undefined {
     const record = parsed(entry)
-    if (!record || record.kind === 'inner' || record.kind === 'handler') return undefined
+    if (!record || record.kind === 'proxy' || record.kind === 'handler') return undefined
     return this.#event(entry, this.#record(record, entry))
   }
 
@@ -84,7 +84,7 @@ export class CallTimeline {
     return { id, at, attempt, ...bare }
   }
 
-  #record(record: Exclude<CallRecord, { kind: 'inner' | 'handler' }>, { id, at }: TimedEntry): Bare {
+  #record(record: Exclude<CallRecord, { kind: 'proxy' | 'handler' }>, { id, at }: TimedEntry): Bare {
     switch (record.kind) {
       case 'request': {
         const { node, protocol, messages } = record.request

@@ -1,7 +1,7 @@
 import type { Client } from '../call/request-log.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 
-/** What a host has learnt of its client from the requests that went through it, old ones that are replayed included. */
+/** What a server has learnt of its client from the requests that went through it, old ones that are replayed included. */
 export class ClientView implements Client {
   capabilities: Record<string, unknown> = {}
   logLevel: string | undefined

@@ -1,5 +1,5 @@
 import type { Watcher } from '../store/watcher.js'
-import type { Host } from './host.js'
+import type { SessionServer } from './session-server.js'
 
 /** Topic on which a cancellation reaches requests that are not journaled; its value begins their request keys. */
 export const CANCELLED = 'cancelled'
@@ -7,7 +7,7 @@ export const CANCELLED = 'cancelled'
 /** Hears for a server object what other nodes say of its session. */
 export class Listening {
   /** Whose requests are cancelled, once it is there. */
-  host: Host | undefined
+  server: SessionServer | undefined
   /** The session was deleted. */
   gone = false
   /** Resolves when it hears everything from now on; rejects if the store is away now. */
@@ -16,7 +16,7 @@ export class Listening {
 
   constructor(watcher: Watcher, sessionId: string, onDeleted: () => void) {
     const { active, end } = watcher.watch(sessionId, CANCELLED, ({ topic, value }) => {
-      if (topic === CANCELLED) this.host?.cancelDeferred(value)
+      if (topic === CANCELLED) this.server?.cancelDeferred(value)
       if (topic !== 'deleted') return
       this.gone = true
       onDeleted()

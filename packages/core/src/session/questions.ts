@@ -1,10 +1,10 @@
 import type { JsonRpcMessage, JsonRpcRequest, Params, RequestId } from '../json-rpc.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 
-/** `<call or host id>.<number or name>`: the id of a question to the client, and of its progress token. */
+/** `<call or server id>.<number or name>`: the id of a question to the client, and of its progress token. */
 const QUESTION = /^([\w-]{22})\.[\w-]{1,23}$/
 
-/** The call or host that asked, if this is the id of a question of ours. */
+/** The call or server that asked, if this is the id of a question of ours. */
 export const askerOf = (id: unknown) => (typeof id === 'string' ? QUESTION.exec(id)?.[1] : undefined)
 
 /**

@@ -1,4 +1,4 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import type { ReadonlySessionState } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
@@ -25,8 +25,8 @@ export interface ServerObject {
   close(): Promise<void>
 }
 
-/** A server object that stands for a server behind HTTP: what its host tells it, and it the host, beside messages. */
-export interface InnerObject extends ServerObject {
+/** A server object that stands for a server behind HTTP: what its session server tells it, and what it tells that one, beside messages. */
+export interface ProxyObject extends ServerObject {
   /** The server's session is used by all nodes, and outlives this one. */
   readonly shared: boolean
   /** Whether to listen to the server's standalone messages. */
@@ -44,15 +44,15 @@ export interface InnerObject extends ServerObject {
 }
 
 /** All servers behind HTTP of this node, beside the server objects that stand for them. */
-export interface InnerOrigin {
+export interface ProxyOrigin {
   readonly shared: boolean
   /** The server's session that all nodes use for a session of ours. */
-  linkedTo(sessionId: string): Promise<InnerSession | undefined>
+  linkedTo(sessionId: string): Promise<ProxySession | undefined>
   /** The client has ended its session: so has the server. Its refusal, or its absence, is nobody's concern. */
-  end(session: InnerSession, extra: MessageExtra): Promise<void>
+  end(session: ProxySession, extra: MessageExtra): Promise<void>
 }
 
-export const isInner = (server: ServerObject): server is InnerObject => 'letGo' in server
+export const isProxy = (server: ServerObject): server is ProxyObject => 'letGo' in server
 
 /** Makes a fresh server object for a session. */
 export type ServerFactory = (session: SessionInfo) => ServerObject | Promise<ServerObject>

@@ -17,14 +17,14 @@ import type { CallEnding, TakeoverOutcome } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, LogName, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
-import type { Host } from './host.js'
-import { Hosts } from './hosts.js'
-import type { Progress } from './hosts.js'
+import type { SessionServer } from './session-server.js'
+import { SessionServers } from './session-servers.js'
+import type { Progress } from './session-servers.js'
 import { CANCELLED } from './listening.js'
 import { askerOf } from './questions.js'
 import { gaveUp, mayRunAgain, outcomeUnknown, unrecordable } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
-import type { InnerOrigin, ServerFactory, SessionInfo } from './server-factory.js'
+import type { ProxyOrigin, ServerFactory, SessionInfo } from './server-factory.js'
 import { StandaloneMessages } from './standalone.js'
 import { canPrime, MAX_STATE_CHARS, stateKey } from './state.js'
 import type { Interrupted, MessageExtra } from './transport.js'
@@ -40,7 +40,7 @@ export type SessionServices = {
   /** Told the name of the server, each time that it is heard. */
   onServer: (name: string) => void
   /** Set if the server objects stand for a server behind HTTP. */
-  inner: InnerOrigin | undefined
+  proxy: ProxyOrigin | undefined
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
@@ -69,7 +69,7 @@ const MAX_REASON_CHARS = 1000
 
 /** Everything a client or the application does to a session, on whichever node it arrives. */
 export class Sessions {
-  readonly hosts: Hosts
+  readonly servers: SessionServers
   readonly standalone: StandaloneMessages
   readonly #services: SessionServices
   readonly #store: Store
@@ -80,7 +80,7 @@ export class Sessions {
     this.#services = services
     this.#store = store
     this.standalone = new StandaloneMessages(store, watcher, settings)
-    this.hosts = new Hosts({
+    this.servers = new SessionServers({
       store,
       watcher,
       logger,
@@ -89,13 +89,13 @@ export class Sessions {
       signals,
       validateEffects: settings.validateEffects,
       onServer: services.onServer,
-      hostIdle: settings.hostIdle,
-      maxHosts: settings.maxHosts,
+      serverIdleMs: settings.serverIdleMs,
+      maxServers: settings.maxServers,
     })
   }
 
   admit(sessionId: string, principal: string | undefined): Promise<Admission | undefined> {
-    return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtl)
+    return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtlMs)
   }
 
   async initialize(
@@ -132,40 +132,40 @@ export class Sessions {
   ): Promise<Begun> {
     const clientInfo = request.params?.['clientInfo'] as SessionInfo['clientInfo']
     const { settings } = this.#services
-    await this.hosts.settled()
-    this.hosts.makeRoom()
-    const host = await this.hosts.create({ sessionId, clientInfo, principal })
+    await this.servers.settled()
+    this.servers.makeRoom()
+    const server = await this.servers.create({ sessionId, clientInfo, principal })
     try {
-      const response = await host.ask(request, extra)
+      const response = await server.ask(request, extra)
       const problem = problemOf(response)
       if (problem) {
         this.#services.logger.error(
           { error: problem },
           'the server object answered initialize with what is no JSON',
         )
-        return await this.#refuse(host, { status: 'refused', response: unrecordable(request, problem) })
+        return await this.#refuse(server, { status: 'refused', response: unrecordable(request, problem) })
       }
-      if (!('result' in response)) return await this.#refuse(host, { status: 'refused', response })
+      if (!('result' in response)) return await this.#refuse(server, { status: 'refused', response })
       this.#warnOfTasks(response.result['capabilities'])
       const created = await this.#store.createSession(
         {
           id: sessionId,
           principal,
-          label: String(response.result['protocolVersion']),
+          protocolVersion: String(response.result['protocolVersion']),
           state: { key: 'initialize', data: JSON.stringify(request) },
-          ttlMs: settings.sessionTtl,
+          ttlMs: settings.sessionTtlMs,
         },
         { maxPerPrincipal: settings.maxSessionsPerPrincipal, evict: settings.evictSessions },
       )
-      if (created === 'limit') return await this.#refuse(host, { status: 'limit' })
-      host.saw(1)
-      await host.settled()
-      await this.hosts.adopt(sessionId, host)
+      if (created === 'limit') return await this.#refuse(server, { status: 'limit' })
+      server.saw(1)
+      await server.settled()
+      await this.servers.adopt(sessionId, server)
       const { protocolVersion } = response.result
       this.#services.signals.sessionBegun?.({ sessionId, protocolVersion: String(protocolVersion) })
       return { status: 'created', response }
     } catch (error) {
-      await host.close()
+      await server.close()
       throw error
     }
   }
@@ -173,24 +173,24 @@ export class Sessions {
   /** A server that is shared by all nodes keeps them for all; any other one loses them with its node. */
   #warnOfTasks(capabilities: unknown) {
     const hasTasks = typeof capabilities === 'object' && capabilities !== null && 'tasks' in capabilities
-    if (!hasTasks || this.#saidTasks || this.#services.inner?.shared) return
+    if (!hasTasks || this.#saidTasks || this.#services.proxy?.shared) return
     this.#saidTasks = true
     this.#services.logger.warn({}, NO_TASKS)
   }
 
   /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */
-  run(call: Call, host: Host, { label }: Admission, extra: MessageExtra) {
-    const all = { ...extra, ...this.#closersOf(call, label) }
-    this.#dispatch(call, call.runOn(host), call.scope, host, all)
+  run(call: Call, server: SessionServer, { protocolVersion }: Admission, extra: MessageExtra) {
+    const all = { ...extra, ...this.#closersOf(call, protocolVersion) }
+    this.#dispatch(call, call.runOn(server), call.scope, server, all)
   }
 
   /** What will run requests of a session on this node, as far as that can be told before they are recorded. */
   handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly BegunHandler[] {
-    const host = this.hosts.peek(sessionId)
+    const server = this.servers.peek(sessionId)
     return requests.map((request) => {
       if (request.method !== 'tools/call') return 'plain'
-      if (this.#services.inner) return 'listed'
-      return host?.handlerOf(request) ?? 'none'
+      if (this.#services.proxy) return 'listed'
+      return server?.handlerOf(request) ?? 'none'
     })
   }
 
@@ -211,23 +211,23 @@ export class Sessions {
     const { authInfo, url } = request
     const extra: MessageExtra = {
       authInfo,
-      ...this.#closersOf(call, session.label),
+      ...this.#closersOf(call, session.protocolVersion),
       ...(url !== undefined && { url }),
     }
-    const host = await this.#hostFor(taken, session, extra)
-    if (!host) return this.#giveBack(taken, 'its server object can’t be made here')
-    if (this.#services.inner?.shared && call.attempt > 1) {
+    const server = await this.#serverFor(taken, session, extra)
+    if (!server) return this.#giveBack(taken, 'its server object can’t be made here')
+    if (this.#services.proxy?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
       if (resume) call.resumes(resume.sent)
-      this.#dispatch(call, call.runOn(host), call.scope, host, extra, resume ? { resume } : {})
+      this.#dispatch(call, call.runOn(server), call.scope, server, extra, resume ? { resume } : {})
       return 'run'
     }
-    const requests = call.runOn(host)
+    const requests = call.runOn(server)
     const verdicts = await Promise.all(
       requests.map(([, interrupted]) => {
         const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
-        return this.#judge(host, interrupted, run, extra)
+        return this.#judge(server, interrupted, run, extra)
       }),
     )
     if (verdicts.includes('elsewhere')) return this.#giveBack(taken, 'no handler here can go on with it')
@@ -237,7 +237,7 @@ export class Sessions {
         await call.respond(dispatched, outcomeUnknown(interrupted))
         continue
       }
-      this.#dispatch(call, [[dispatched, interrupted]], call.scope, host, extra)
+      this.#dispatch(call, [[dispatched, interrupted]], call.scope, server, extra)
       outcome = 'run'
     }
     logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
@@ -245,9 +245,13 @@ export class Sessions {
   }
 
   /** Undefined: it can't be made; the log says why. */
-  async #hostFor({ call }: TakenOver, session: Progress, extra: MessageExtra): Promise<Host | undefined> {
+  async #serverFor(
+    { call }: TakenOver,
+    session: Progress,
+    extra: MessageExtra,
+  ): Promise<SessionServer | undefined> {
     try {
-      return await call.whileStoreFails(() => this.hosts.get(call.scope, session, extra))
+      return await call.whileStoreFails(() => this.servers.get(call.scope, session, extra))
     } catch (error) {
       this.#services.logger.error(
         { error, session: shortId(call.scope) },
@@ -269,13 +273,18 @@ export class Sessions {
     return 'returned'
   }
 
-  async #mayRunAgain(host: Host, request: JsonRpcRequest, run: InterruptedRun, extra: MessageExtra) {
-    return (await this.#judge(host, request, run, extra)) === 'run'
+  async #mayRunAgain(
+    server: SessionServer,
+    request: JsonRpcRequest,
+    run: InterruptedRun,
+    extra: MessageExtra,
+  ) {
+    return (await this.#judge(server, request, run, extra)) === 'run'
   }
 
   /** `elsewhere`: it may run again by a handler of the kind that began it, and this node has none. */
   async #judge(
-    host: Host,
+    server: SessionServer,
     request: JsonRpcRequest,
     { attempt, interrupted }: InterruptedRun,
     extra: MessageExtra,
@@ -283,21 +292,22 @@ export class Sessions {
     if (attempt === 1) return 'run'
     const { method, params } = request
     const isCall = method === 'tools/call'
-    const tool = isCall ? await host.findTool(String(params?.['name']), extra) : undefined
+    const tool = isCall ? await server.findTool(String(params?.['name']), extra) : undefined
     // Nothing has begun to run it.
     if (interrupted === 'none') return isCall && !tool ? 'elsewhere' : 'run'
     const recovered = { method, params, tool, interrupted, attempt }
     const given = this.#services.recover?.(recovered)
-    if (given ?? mayRunAgain(recovered, host.handlerOf(request))) return isCall && !tool ? 'elsewhere' : 'run'
+    if (given ?? mayRunAgain(recovered, server.handlerOf(request)))
+      return isCall && !tool ? 'elsewhere' : 'run'
     return given === undefined && isCall && interrupted !== 'plain' && (!tool || interrupted !== 'listed')
       ? 'elsewhere'
       : 'unknown'
   }
 
   /** Runs requests that are not journaled from the start. */
-  runDeferred(request: CallRequest, host: Host, extra: MessageExtra): DeferredCall {
-    const deferred = new DeferredCall(this.#services.calls, request, host)
-    this.#dispatch(deferred, deferred.pending(), request.scope, host, extra)
+  runDeferred(request: CallRequest, server: SessionServer, extra: MessageExtra): DeferredCall {
+    const deferred = new DeferredCall(this.#services.calls, request, server)
+    this.#dispatch(deferred, deferred.pending(), request.scope, server, extra)
     return deferred
   }
 
@@ -323,7 +333,7 @@ export class Sessions {
     if (typeof version !== 'number') return version
     const informed = this.#inform(sessionId, message, extra, version)
     // One node tells an upstream; another one that is asked next must know that it has.
-    if (this.#services.inner?.shared)
+    if (this.#services.proxy?.shared)
       await Promise.race([informed, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     return 'accepted'
   }
@@ -342,11 +352,11 @@ export class Sessions {
   }
 
   async delete(sessionId: string, principal: string | undefined, extra: MessageExtra = {}): Promise<boolean> {
-    const upstream = await this.#services.inner?.linkedTo(sessionId)
+    const upstream = await this.#services.proxy?.linkedTo(sessionId)
     const deleted = await this.#store.deleteSession(sessionId, principal)
-    if (deleted) await this.hosts.drop(sessionId)
+    if (deleted) await this.servers.drop(sessionId)
     if (deleted) this.#services.signals.sessionEnded?.({ sessionId })
-    if (deleted && upstream) void this.#services.inner?.end(upstream, extra)
+    if (deleted && upstream) void this.#services.proxy?.end(upstream, extra)
     return deleted
   }
 
@@ -359,11 +369,11 @@ export class Sessions {
     progress: Progress,
     extra: MessageExtra,
   ): { heard: Promise<unknown>; end: () => void } {
-    if (!this.#services.inner?.shared) return { heard: Promise.resolve(), end: () => undefined }
-    const end = this.hosts.listen(sessionId)
-    const host = this.hosts.get(sessionId, progress, extra)
+    if (!this.#services.proxy?.shared) return { heard: Promise.resolve(), end: () => undefined }
+    const end = this.servers.listen(sessionId)
+    const server = this.servers.get(sessionId, progress, extra)
     // A server object that can't be made now is made with the next request.
-    const heard = host.then((made) => made.heard()).catch(() => undefined)
+    const heard = server.then((made) => made.heard()).catch(() => undefined)
     return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
   }
 
@@ -371,25 +381,25 @@ export class Sessions {
     target: DispatchTarget,
     pending: Array<[string, JsonRpcRequest]>,
     sessionId: string,
-    host: Host,
+    server: SessionServer,
     extra: MessageExtra,
     interrupted?: Interrupted,
   ) {
     const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
-      this.#keepState(sessionId, host, request, response)
+      this.#keepState(sessionId, server, request, response)
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
       const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
       const attempt = target instanceof Call ? target.attempt + 1 : 2
-      const again = () => this.#mayRunAgain(host, request, { attempt, interrupted: kind }, extra)
+      const again = () => this.#mayRunAgain(server, request, { attempt, interrupted: kind }, extra)
       const filter = stateKey(request) === undefined ? undefined : keepState
-      host.dispatch(dispatched, { request, target, filter, mayRunAgain: again, interrupted }, extra)
+      server.dispatch(dispatched, { request, target, filter, mayRunAgain: again, interrupted }, extra)
     }
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
-  #closersOf({ scope, id }: { scope: string; id: string }, label: string): MessageExtra {
-    if (!canPrime(label)) return {}
+  #closersOf({ scope, id }: { scope: string; id: string }, protocolVersion: string): MessageExtra {
+    if (!canPrime(protocolVersion)) return {}
     const { closeStreams } = this.#services
     return {
       closeSSEStream: () => closeStreams(scope, `call:${id}`),
@@ -400,7 +410,7 @@ export class Sessions {
   /** A request that changed the session is answered once the change is stored, so that every node will know of it. */
   async #keepState(
     sessionId: string,
-    host: Host,
+    server: SessionServer,
     request: JsonRpcRequest,
     response: JsonRpcResponse,
   ): Promise<JsonRpcResponse> {
@@ -414,7 +424,7 @@ export class Sessions {
           'The session keeps as many subscriptions as it may.',
         )
       }
-      host.saw(version)
+      server.saw(version)
       return response
     } catch (error) {
       this.#services.logger.error({ error, session: shortId(sessionId) }, 'keeping session state failed')
@@ -438,11 +448,11 @@ export class Sessions {
     try {
       const known = isState ? version - 1 : version
       // What the client says needs no newer values: the next request sees to them.
-      const host = await this.hosts.get(sessionId, { version: known, values: 0 }, extra)
-      if (isState && host.version >= version) return
-      host.notify(message, extra)
-      if (isState) host.saw(version)
-      await host.settled()
+      const server = await this.servers.get(sessionId, { version: known, values: 0 }, extra)
+      if (isState && server.version >= version) return
+      server.notify(message, extra)
+      if (isState) server.saw(version)
+      await server.settled()
     } catch (error) {
       this.#services.logger.warn(
         { error, session: shortId(sessionId) },
@@ -484,8 +494,8 @@ export class Sessions {
     return this.#store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
   }
 
-  async #refuse<T>(host: Host, outcome: T): Promise<T> {
-    await host.close()
+  async #refuse<T>(server: SessionServer, outcome: T): Promise<T> {
+    await server.close()
     return outcome
   }
 }

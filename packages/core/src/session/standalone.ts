@@ -1,4 +1,4 @@
-import type { CallHost } from '../call/call.js'
+import type { CallServer } from '../call/call.js'
 import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from '../call/inbox.js'
 import { requireFits } from '../errors.js'
 import { isRandomId, randomId } from '../ids.js'
@@ -15,12 +15,12 @@ import type { Watcher } from '../store/watcher.js'
 const SEND_WITHIN_MS = 10_000
 const PAGE = 500
 
-/** Messages of a host that belong to no call: they go to the session's standalone stream. */
+/** Messages of a server that belong to no call: they go to the session's standalone stream. */
 export interface Standalone {
   /** `once`: a name under which it is sent once, whichever node sends it. */
   send(message: JsonRpcMessage, once?: string): Promise<void>
-  /** Listens for answers to this host. What `end` is given has not been answered, and is not expected any more. */
-  openInbox(hostId: string, host: CallHost): { end: (unanswered: readonly string[]) => void }
+  /** Listens for answers to this server. What `end` is given has not been answered, and is not expected any more. */
+  openInbox(serverId: string, server: CallServer): { end: (unanswered: readonly string[]) => void }
 }
 
 /** What is said to clients outside of their calls, by server objects and by the application. */
@@ -84,7 +84,7 @@ export class StandaloneMessages {
         const sent = await this.#append(sessionId, data, once)
         if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
       },
-      openInbox: (hostId, host) => this.#openInbox(sessionId, hostId, host),
+      openInbox: (serverId, server) => this.#openInbox(sessionId, serverId, server),
     }
   }
 
@@ -92,11 +92,11 @@ export class StandaloneMessages {
     await whileStoreFails(() => this.#store.expect(sessionId, question), within(SEND_WITHIN_MS))
   }
 
-  #openInbox(sessionId: string, hostId: string, host: CallHost) {
-    const log = `call:${hostId}:in` as const
-    const topic = progressTopic(hostId)
+  #openInbox(sessionId: string, serverId: string, server: CallServer) {
+    const log = `call:${serverId}:in` as const
+    const topic = progressTopic(serverId)
     const progress = this.#watcher.watch(sessionId, topic, (signal) => {
-      if (signal.topic === topic) host.receive(parseProgress(signal.value))
+      if (signal.topic === topic) server.receive(parseProgress(signal.value))
     })
     const tail = new Tail(
       this.#store,
@@ -105,7 +105,7 @@ export class StandaloneMessages {
       {
         write: (entry) => {
           const item = decodeInboxItem(entry.data)
-          if (item?.kind === 'answer') host.receive(parseAnswer(item.json))
+          if (item?.kind === 'answer') server.receive(parseAnswer(item.json))
           return true
         },
         over: () => tail.end(),

@@ -1,4 +1,4 @@
-import type { InnerRecord, Origin, ResumePoint } from '../call/record.js'
+import type { ProxyRecord, Origin, ResumePoint } from '../call/record.js'
 import type { JsonRpcMessage, RequestId } from '../json-rpc.js'
 
 /** What comes with a message into a server object; the union of what both majors of the SDK read. */
@@ -24,10 +24,10 @@ export type SendOptions = {
   once?: string
 }
 
-/** What a server object that stands for a server behind HTTP asks of its host, beside sending messages. */
+/** What a server object that stands for a server behind HTTP asks of its session server, beside sending messages. */
 export interface CallKeeper {
   /** Notes in the journal of a request where the server stands with it. */
-  record(requestId: string, record: InnerRecord): Promise<void>
+  record(requestId: string, record: ProxyRecord): Promise<void>
   /** Whether a request may be run once more; if so, what it has sent so far counts as an earlier run's. */
   startOver(requestId: string): Promise<boolean>
   /** A question that was asked through another node has an id of the server object here. */
@@ -35,10 +35,10 @@ export interface CallKeeper {
 }
 
 /**
- * The SDK's `Transport`, on the inside of a host. Loosely typed on purpose: server objects of
+ * The SDK's `Transport`, on the inside of a session server. Loosely typed on purpose: server objects of
  * `@modelcontextprotocol/sdk` 1.x and of `@modelcontextprotocol/server` 2.x both connect to it.
  */
-export class HostTransport {
+export class ServerTransport {
   onmessage?: (message: never, extra?: never) => void
   onclose?: () => void
   onerror?: (error: Error) => void
@@ -69,7 +69,7 @@ export class HostTransport {
     this.onclose?.()
   }
 
-  record(requestId: string, record: InnerRecord) {
+  record(requestId: string, record: ProxyRecord) {
     return this.#keeper.record(requestId, record)
   }
 

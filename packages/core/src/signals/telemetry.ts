@@ -26,7 +26,7 @@ export interface Spans {
 }
 
 /** What one node holds now. */
-export type Holdings = { openCalls: number; streams: number; sessions: number; hosts: number }
+export type Holdings = { openCalls: number; streams: number; sessions: number; servers: number }
 
 /** What `telemetry()` makes. Its parts are for `durable()`. */
 export interface Telemetry {

@@ -63,7 +63,7 @@ class MemoryStore extends MemoryNodes implements Store {
     }
     this.data.sessions.set(session.id, {
       principal: session.principal,
-      label: session.label,
+      protocolVersion: session.protocolVersion,
       version: 1,
       delivered: BEGINNING,
       state: [{ ...session.state, version: 1 }],
@@ -363,8 +363,8 @@ async function answer<T>(outcome: T): Promise<T> {
   return outcome
 }
 
-function admission({ label, version, delivered, lastValueVersion }: Session): Admission {
-  return { label, version, delivered, values: lastValueVersion }
+function admission({ protocolVersion, version, delivered, lastValueVersion }: Session): Admission {
+  return { protocolVersion, version, delivered, values: lastValueVersion }
 }
 
 /** The call of the same request, if it is open or its key was kept. */

@@ -181,14 +181,14 @@ export type NewSession = {
   id: string
   principal: string | undefined
   /** Kept and given back with every admission; small. */
-  label: string
+  protocolVersion: string
   /** State entry of version 1. */
   state: { key: string; data: string }
   ttlMs: number
 }
 export type SessionLimits = { maxPerPrincipal: number; evict?: boolean }
 export type Admission = {
-  label: string
+  protocolVersion: string
   /** Version of the newest state entry. */
   version: number
   /** Up to which entry `out` was delivered; `BEGINNING` if never. */

@@ -73,7 +73,7 @@ export class HoldingMetrics {
       sessions: meter.createObservableUpDownCounter('mcp_durable.sessions', {
         description: 'Sessions in which this node may run calls',
       }),
-      hosts: meter.createObservableUpDownCounter('mcp_durable.hosts', {
+      servers: meter.createObservableUpDownCounter('mcp_durable.servers', {
         description: 'Server objects in memory',
       }),
     }

@@ -9,7 +9,7 @@ export function callContract(create: CreateStores) {
 
   test('opening writes the first entry, and admits', async () => {
     const { store, peer } = stores
-    const scope = await begin(store, { label: 'mine' })
+    const scope = await begin(store, { protocolVersion: 'mine' })
     await store.putState(scope, { key: 'k', data: 'x', nonce: 'n' }, { maxKeys: 9 })
     await store.saveDelivered(scope, '7-0')
     const call = newCall(scope, { data: 'the request' })
@@ -17,7 +17,7 @@ export function callContract(create: CreateStores) {
     expect(opened).toEqual({
       status: 'opened',
       id: expect.stringMatching(/^\d{13,}-1$/),
-      admission: { label: 'mine', version: 2, delivered: '7-0', values: 0 },
+      admission: { protocolVersion: 'mine', version: 2, delivered: '7-0', values: 0 },
     })
     if (opened.status !== 'opened') return
     const log = `call:${call.callId}` as const
@@ -57,13 +57,13 @@ export function callContract(create: CreateStores) {
 
   test('a request that is open already is attached to', async () => {
     const { store, peer } = stores
-    const scope = await begin(store, { label: 'mine' })
+    const scope = await begin(store, { protocolVersion: 'mine' })
     const call = await open(store, scope, { requestKeys: ['k1', 'k2'], maxOpenCalls: 2 })
     const again = newCall(scope, { requestKeys: ['k1'], data: 'again', maxOpenCalls: 2 })
     expect(await peer.openCall(again)).toEqual({
       status: 'attached',
       callId: call.callId,
-      admission: { label: 'mine', version: 1, delivered: BEGINNING, values: 0 },
+      admission: { protocolVersion: 'mine', version: 1, delivered: BEGINNING, values: 0 },
     })
     expect(await store.read(scope, `call:${again.callId}`, BEGINNING, 10)).toEqual([])
     expect(await contents(store, scope, call.log)).toEqual(['request'])

@@ -20,8 +20,8 @@ export function sessionContract(create: CreateStores) {
 
   test('a new session is there at once, on every node', async () => {
     const { store, peer } = stores
-    const id = await begin(store, { label: 'näme {x}', state: { key: 'k', data: 'two\nlines' } })
-    const admission = { label: 'näme {x}', version: 1, delivered: BEGINNING, values: 0 }
+    const id = await begin(store, { protocolVersion: 'näme {x}', state: { key: 'k', data: 'two\nlines' } })
+    const admission = { protocolVersion: 'näme {x}', version: 1, delivered: BEGINNING, values: 0 }
     const state = [{ key: 'k', version: 1, data: 'two\nlines' }]
     expect(await peer.readSession(id)).toEqual({ ...admission, principal: 'alice', state })
     expect(await peer.admit(id, 'alice', HOUR)).toEqual(admission)
@@ -34,7 +34,7 @@ export function sessionContract(create: CreateStores) {
     await store.putState(session.id, { key: 'more', data: 'x', nonce: 'n' }, { maxKeys: 9 })
     const before = await store.readSession(session.id)
     expect(await peer.createSession(session, { maxPerPrincipal: 1 })).toBe('created')
-    const other = { ...session, label: 'other', state: { key: 'other', data: 'other' } }
+    const other = { ...session, protocolVersion: 'other', state: { key: 'other', data: 'other' } }
     expect(await store.createSession(other, NO_LIMIT)).toBe('created')
     expect(await store.createSession({ ...other, principal: 'mallory' }, NO_LIMIT)).toBe('created')
     expect(await store.readSession(session.id)).toEqual(before)

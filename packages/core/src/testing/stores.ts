@@ -55,7 +55,7 @@ export function newSession(overrides: Partial<NewSession> = {}): NewSession {
   return {
     id: randomUUID(),
     principal: 'alice',
-    label: 'a label',
+    protocolVersion: 'a label',
     state: { key: 'initialize', data: '{"first":true}' },
     ttlMs: HOUR,
     ...overrides,

@@ -123,7 +123,7 @@ describe('what a journal says of handlers', () => {
   })
 
   test('the word that earlier versions had for wrapped handlers is understood', async () => {
-    const old: CallRecord = { kind: 'inner', inner: { durable: true } }
+    const old: CallRecord = { kind: 'proxy', proxy: { durable: true } }
     expect((await journal({ kind: 'request', request }, old)).handlers).toEqual(['durable', 'durable'])
   })
 })

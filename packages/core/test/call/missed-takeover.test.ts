@@ -54,7 +54,7 @@ describe.each(CASES)(
     test.skipIf(isUpstream)(
       'aborts its handler at the beat that tells it that it was taken for dead',
       async () => {
-        const { nodes: started, session, own, owner } = await start({ heartbeat: 50 })
+        const { nodes: started, session, own, owner } = await start({ heartbeatMs: 50 })
         await using nodes = started
         expect(await own.disown(owner, [session.id], 0)).toBe(true)
         await nodes.world.happened.until('aborted verse 1')

@@ -112,7 +112,7 @@ async function expectOneTruth(kind: StoreKind, seed: number) {
   const session = {
     id: scope,
     principal: undefined,
-    label: '',
+    protocolVersion: '',
     state: { key: 'k', data: '{}' },
     ttlMs: 60_000,
   }

@@ -13,7 +13,7 @@ function standStill() {
 // All nodes are in this process, so all beats are late at once; whoever looks first must not take that for the others' death.
 describe.each(STORES)('nodes that stood still together, %s', (store) => {
   test('do not take one another’s calls', async () => {
-    const settings = { heartbeat: 50, lease: LEASE_MS, sweep: 50 }
+    const settings = { heartbeatMs: 50, leaseMs: LEASE_MS, sweepMs: 50 }
     await using nodes = await startNodes({ store, count: 3, settings })
     const session = await Session.begin(nodes)
     for (let round = 0; round < 5; round++) {

@@ -13,7 +13,7 @@ import { waitFor } from '../../../../test-support/index.js'
 // leads to the call.
 
 /** A beat is late, or a turn of the event loop long, only after some hundred milliseconds. */
-const SETTINGS = { heartbeat: 200, lease: 800, sweep: 50 }
+const SETTINGS = { heartbeatMs: 200, leaseMs: 800, sweepMs: 50 }
 
 test.each(STORES)('a call is not run before its node holds the session again, %s', async (store) => {
   const control = { beats: true, failed: 0, opening: Promise.resolve() }

@@ -27,7 +27,7 @@ const setups = {
 }
 const text = (result: unknown) => (result as { content: { text: string }[] }).content[0]?.text
 const fetch = durableFetch({ initialDelayMs: 10, maxDelayMs: 100 })
-const nodes = (settings = {}) => startNodes({ adapter: 'node', settings: { retry: 20, ...settings } })
+const nodes = (settings = {}) => startNodes({ adapter: 'node', settings: { retryMs: 20, ...settings } })
 
 /** Resolves with the data of the next log messages. */
 function messages(client: TestClient, count: number): Promise<unknown[]> {

@@ -12,7 +12,7 @@ type Storm = AsyncDisposable & { nodes: Nodes; weather: Weather; session: Sessio
 
 async function start(system: { store: StoreKind; host: HostKind }): Promise<Storm> {
   const weather = new Weather()
-  const settings = { reconcileEvery: 100 }
+  const settings = { reconcileEveryMs: 100 }
   const nodes = await startNodes({ ...system, wrap: (own) => weather.wrap(own), settings })
   const session = await Session.begin(nodes)
   return {

@@ -98,7 +98,7 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
     await using nodes = await startNodes({
       store,
       host,
-      settings: { maxSessionsPerPrincipal: 2, hostIdle: 1 },
+      settings: { maxSessionsPerPrincipal: 2, serverIdleMs: 1 },
     })
     const busy = await Session.begin(nodes, { who: 'alice/1' })
     await using call = await busy.call('wait', { gate: 'g' })

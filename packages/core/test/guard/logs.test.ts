@@ -11,7 +11,10 @@ const TOKEN = 't0kensecret'
 // Everything that writes a line: failures of the store, of the factory, of handlers, of the client.
 test('no line shows a session id, a token or a payload', async () => {
   const weather = new Weather()
-  await using nodes = await startNodes({ wrap: (store) => weather.wrap(store), settings: { hostIdle: 200 } })
+  await using nodes = await startNodes({
+    wrap: (store) => weather.wrap(store),
+    settings: { serverIdleMs: 200 },
+  })
   const who = `alice/${TOKEN}`
   const session = await Session.begin(nodes, { who })
   await session.result('fail', { message: SECRET })

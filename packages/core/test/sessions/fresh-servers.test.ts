@@ -6,7 +6,7 @@ import { McpServer as McpServerOldestV2 } from 'server-oldest'
 import { describe, expect, test, vi } from 'vitest'
 import type { ServerFactory, ServerObject, SessionInfo } from '../../src/index.js'
 import { freshServer } from '../../src/session/fresh-server.js'
-import { HostTransport } from '../../src/session/transport.js'
+import { ServerTransport } from '../../src/session/transport.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectRefused, initialize, Session } from '../support/session.js'
@@ -52,7 +52,7 @@ describe.each(SDKS)('a server object of %s', (_name, make) => {
       remembered.set(sessionId, server)
       return server
     }
-    await using nodes = await started(() => remember, { hostIdle: 1 })
+    await using nodes = await started(() => remember, { serverIdleMs: 1 })
     const session = await Session.begin(nodes)
     await vi.waitFor(() =>
       expect(remembered.get(session.id)).not.toHaveProperty('server.transport', expect.anything()),
@@ -66,7 +66,7 @@ describe.each(SDKS)('a server object of %s', (_name, make) => {
   test('that is connected is refused', async () => {
     const connected = async () => {
       const server = make()
-      await server.connect(new HostTransport('other', async () => undefined, {} as never))
+      await server.connect(new ServerTransport('other', async () => undefined, {} as never))
       return server
     }
     await using nodes = await started(() => connected)

@@ -35,7 +35,7 @@ describe.each(CASES)('what is left when nobody is there any more, $host, server 
       host,
       adapter: 'node',
       wrap: (store) => counting(store, standing),
-      settings: { hostIdle: 50 },
+      settings: { serverIdleMs: 50 },
     })
     const sessions = await Promise.all(
       Array.from({ length: 8 }, async (_, n) => {
@@ -59,7 +59,7 @@ describe.each(CASES)('what is left when nobody is there any more, $host, server 
     await waitFor(() => watches() === 0)
     // Sessions of a handler go with their server objects, those of an upstream with ours.
     const left = host === 'upstream' ? sessions.length - 3 : 0
-    await waitFor(() => nodes.inner.reduce((sum, inner) => sum + inner.sessions.size, 0) === left)
+    await waitFor(() => nodes.wrapped.reduce((sum, wrapped) => sum + wrapped.sessions.size, 0) === left)
     for (const session of sessions) expect(await nodes.stores[0]!.findCalls(session.id, '')).toEqual([])
   })
 })

@@ -59,7 +59,7 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
   })
 
   test('404 once it has expired', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtl: 100 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 100 } })
     // Only begun: it may be over before anything else could be said in it.
     const begun = await initialize(nodes)
     const session = stranger(nodes, begun.headers.get('mcp-session-id') ?? '')
@@ -68,7 +68,7 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
   })
 
   test('every use of a session keeps it alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtl: 1000 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 1000 } })
     const session = await Session.begin(nodes)
     const idle = await Session.begin(nodes)
     // The session that is not used sets the pace.
@@ -81,7 +81,7 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
   })
 
   test('an open stream and a running call keep a session alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtl: 300 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 300 } })
     const streaming = await Session.begin(nodes)
     const calling = await Session.begin(nodes)
     await using stream = await streaming.stream(undefined, { node: 1 })

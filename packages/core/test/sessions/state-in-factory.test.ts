@@ -89,7 +89,7 @@ describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ 
     })
 
     test('it lasts when the server object was let go', async () => {
-      await using nodes = await started(store, sdk, { hostIdle: 1 })
+      await using nodes = await started(store, sdk, { serverIdleMs: 1 })
       nodes.world.gates.open('end of login')
       const session = await Session.begin(nodes)
       expect(await session.result('login')).toBe('welcome')

@@ -223,7 +223,13 @@ test('an observed store does what the store does', async () => {
   const heard = new Listener()
   const plain = memoryStore()
   const observed = signalsFor({ on: heard.on, logger }).store!(plain)
-  const session = { id: 's', principal: undefined, label: 'l', state: { key: 'k', data: 'd' }, ttlMs: 1000 }
+  const session = {
+    id: 's',
+    principal: undefined,
+    protocolVersion: 'l',
+    state: { key: 'k', data: 'd' },
+    ttlMs: 1000,
+  }
   expect(await observed.createSession(session, { maxPerPrincipal: 1 })).toBe('created')
   expect(await observed.readSession('s')).toEqual(await plain.readSession('s'))
   expect(heard.all('storeOperation').map(({ operation }) => operation)).toEqual([

@@ -167,7 +167,7 @@ describe.each(SYSTEMS)('the same POST again with an Idempotency-Key, $store, $ho
   })
 
   test('it is forgotten with the journal', async () => {
-    await using nodes = await startNodes({ store, host, settings: { resumeWindow: 100 } })
+    await using nodes = await startNodes({ store, host, settings: { resumeWindowMs: 100 } })
     const session = await Session.begin(nodes)
     nodes.world.gates.open('g')
     await waitFor(async () => {

@@ -39,7 +39,7 @@ describe.each(SYSTEMS)('how long a stream lives, $store, $host', ({ store, host 
   })
 
   test('old streams end so that the client comes back, but not those that could not be resumed', async () => {
-    await using nodes = await startNodes({ store, host, settings: { maxStreamAge: 100, keepAlive: 100 } })
+    await using nodes = await startNodes({ store, host, settings: { maxStreamAgeMs: 100, keepAliveMs: 100 } })
     const session = await Session.begin(nodes)
     const old = await Session.begin(nodes, { version: '2025-06-18' })
     await using kept = await old.call('wait', { gate: 'g' })
@@ -53,7 +53,7 @@ describe.each(SYSTEMS)('how long a stream lives, $store, $host', ({ store, host 
   })
 
   test('[G-13] comments keep idle streams alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { keepAlive: 50 } })
+    await using nodes = await startNodes({ store, host, settings: { keepAliveMs: 50 } })
     const session = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'g' })
     await using standalone = await session.stream(undefined, { node: 1 })

@@ -8,7 +8,7 @@ const OLD = ['2025-06-18', '2025-03-26', '2024-11-05']
 
 describe.each(SYSTEMS)('what a stream begins with, $store, $host', ({ store, host }) => {
   test('a call is primed with an id and a retry, before anything runs', async () => {
-    await using nodes = await startNodes({ store, host, settings: { retry: 321 } })
+    await using nodes = await startNodes({ store, host, settings: { retryMs: 321 } })
     const session = await Session.begin(nodes)
     await using stream = await session.call('wait', { gate: 'g' })
     const priming = await stream.next()
@@ -44,7 +44,7 @@ describe.each(SYSTEMS)('what a stream begins with, $store, $host', ({ store, hos
   })
 
   test('the standalone stream is primed', async () => {
-    await using nodes = await startNodes({ store, host, settings: { retry: 9 } })
+    await using nodes = await startNodes({ store, host, settings: { retryMs: 9 } })
     const session = await Session.begin(nodes)
     await using stream = await session.stream()
     expect(await stream.next()).toMatchObject({

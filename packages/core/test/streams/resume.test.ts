@@ -95,7 +95,7 @@ describe.each(SYSTEMS)('resuming the stream of a call, $store, $host', ({ store,
   })
 
   test('410 when the journal has expired', async () => {
-    await using nodes = await startNodes({ store, host, settings: { resumeWindow: 50 } })
+    await using nodes = await startNodes({ store, host, settings: { resumeWindowMs: 50 } })
     const session = await Session.begin(nodes)
     await using stream = await session.call('say', { count: 1 })
     const events = await stream.rest()

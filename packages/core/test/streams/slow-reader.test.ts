@@ -31,7 +31,7 @@ describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s
   test('is ended in the end, and resumes with nothing lost', async () => {
     await using nodes = await startNodes({
       adapter,
-      settings: { keepAlive: 200, stallTimeout: 200, maxOpenStreams: 1 },
+      settings: { keepAliveMs: 200, stallTimeoutMs: 200, maxOpenStreams: 1 },
     })
     const session = await Session.begin(nodes)
     await using paused = await PausedClient.call(session, nodes.endpoint(0), 'flood', flood)
@@ -47,7 +47,7 @@ describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s
   })
 
   test('is disconnected if it never reads', async () => {
-    await using nodes = await startNodes({ adapter, settings: { keepAlive: 200, stallTimeout: 200 } })
+    await using nodes = await startNodes({ adapter, settings: { keepAliveMs: 200, stallTimeoutMs: 200 } })
     const sockets = socketsOf(nodes)
     const session = await Session.begin(nodes)
     await using paused = await PausedClient.call(session, nodes.endpoint(0), 'flood', flood)

@@ -63,7 +63,7 @@ export interface Nodes extends AsyncDisposable {
   readonly logs: LogLine[]
   /** The server behind the nodes, for the host `upstream`. */
   readonly upstream: Upstream | undefined
-  readonly inner: readonly MapOfTransports[]
+  readonly wrapped: readonly MapOfTransports[]
   /** By which names the world knows the servers that tools run in, one for each node. */
   readonly servers: readonly string[]
   endpoint(node: number): Endpoint
@@ -93,17 +93,17 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
   const stores: Store[] = []
   const fixture = sdk === 'v1' ? serverV1 : serverV2
   const { host = 'server' } = options
-  const inner: MapOfTransports[] = []
-  const wrapped = (name: string) => {
+  const wrapped: MapOfTransports[] = []
+  const handlerFor = (name: string) => {
     const make = () => {
       made.push({ node: name })
       return settings?.server ? (settings.server as () => ServerObject)() : fixture(name, world)
     }
     const wrapping = new MapOfTransports(make, { sdk, resumable })
-    inner.push(wrapping)
+    wrapped.push(wrapping)
     return wrapping.fetch
   }
-  const upstream = host === 'upstream' ? await Upstream.start(wrapped(UPSTREAM)) : undefined
+  const upstream = host === 'upstream' ? await Upstream.start(handlerFor(UPSTREAM)) : undefined
   for (let index = 0; index < count; index++) {
     const name = nodeName(index)
     const own = wrap ? wrap(storage.forNode(), index) : storage.forNode()
@@ -124,7 +124,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
               ...settings,
               server: undefined,
             })
-          : durable({ ...common, handler: wrapped(name), ...settings, server: undefined })
+          : durable({ ...common, handler: handlerFor(name), ...settings, server: undefined })
     mcps.push(mcp)
     endpoints.push(
       await serve(adapter, mcp, {
@@ -142,7 +142,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     made,
     logs,
     upstream,
-    inner,
+    wrapped,
     servers: mcps.map((_, index) => (upstream ? UPSTREAM : nodeName(index))),
     endpoint: (node) => at(endpoints, node),
     mcp: (node) => at(mcps, node),

@@ -9,7 +9,7 @@ export type InspectedSession = {
   id: string
   principal: string | undefined
   /** What it was created with: the protocol version. */
-  label: string
+  protocolVersion: string
   /** Since 1970, by the store's clock; `undefined` for a session of an older version. */
   createdAt: number | undefined
   expiresInMs: number
@@ -77,12 +77,12 @@ export class Sessions {
       this.openCalls(id),
       this.#reading.number('XLEN', this.#keys.log(id, 'out')),
     ])
-    const [principal, label, version, delivered, created] = fields as Array<string | null>
+    const [principal, protocolVersion, version, delivered, created] = fields as Array<string | null>
     if (principal == null) return undefined
     return {
       id,
       principal: decodePrincipal(principal),
-      label: label ?? '',
+      protocolVersion: protocolVersion ?? '',
       createdAt: created == null ? undefined : Number(created),
       expiresInMs,
       version: Number(version),

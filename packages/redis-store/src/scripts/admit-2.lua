@@ -1,7 +1,7 @@
 -- Checks the principal of a session and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms
--- Returns nil, or { label, version, delivered, changes of values, 1 when the expiry moved }.
+-- Returns nil, or { protocolVersion, version, delivered, changes of values, 1 when the expiry moved }.
 -- include: slide
 local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
 if session[1] ~= ARGV[1] then

@@ -1,6 +1,6 @@
 -- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
--- ARGV  principal, label, state key, state data, ttl in ms
+-- ARGV  principal, protocolVersion, state key, state data, ttl in ms
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
 -- include: state
 local principal = redis.call('HGET', KEYS[1], 'p')

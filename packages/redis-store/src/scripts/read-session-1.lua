@@ -1,6 +1,6 @@
 -- Reads a whole session.
 -- KEYS  session
--- Returns nil, or { principal, label, version, delivered, changes of values, then key, version, data of each state entry }.
+-- Returns nil, or { principal, protocolVersion, version, delivered, changes of values, then key, version, data of each state entry }.
 -- include: state
 local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
 if not session[1] then

@@ -2,7 +2,7 @@ import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Answer } from './answer.js'
 import { UnsentError } from './channel.js'
-import type { Backend, InnerRequest } from './channel.js'
+import type { Backend, ProxyRequest } from './channel.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { Signals } from '../signals/signals.js'
 import { keptHeader } from './kept-header.js'
@@ -37,7 +37,7 @@ export class UpstreamBackend implements Backend {
     })
   }
 
-  async exchange(request: InnerRequest): Promise<Answer> {
+  async exchange(request: ProxyRequest): Promise<Answer> {
     for (let url = this.#url, redirects = 0; ; redirects++) {
       const answer = await this.#send(url, request)
       const target = redirects < MOST_REDIRECTS ? redirectOf(answer, url) : undefined
@@ -47,7 +47,7 @@ export class UpstreamBackend implements Backend {
     }
   }
 
-  async #send(url: URL, { method, headers, body, signal, extra }: InnerRequest): Promise<Answer> {
+  async #send(url: URL, { method, headers, body, signal, extra }: ProxyRequest): Promise<Answer> {
     const request = url.protocol === 'https:' ? requestHttps : requestHttp
     const all = {
       ...this.#passedFrom(extra),

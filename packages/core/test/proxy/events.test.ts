@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readEvents } from '../../src/inner/events.js'
-import type { ServerEvent } from '../../src/inner/events.js'
+import { readEvents } from '../../src/proxy/events.js'
+import type { ServerEvent } from '../../src/proxy/events.js'
 
 const intake = (retries: number[] = [], maxBytes = 1_000_000) => ({
   maxBytes,

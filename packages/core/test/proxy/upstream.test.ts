@@ -40,7 +40,7 @@ describe('[I-5] an upstream that can’t be reached', () => {
   })
 
   test('a running call that may not run again ends when its grace is over', async () => {
-    await using nodes = await startNodes({ host: 'upstream', settings: { upstreamGrace: 300 } })
+    await using nodes = await startNodes({ host: 'upstream', settings: { upstreamGraceMs: 300 } })
     const session = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
@@ -56,10 +56,10 @@ describe('[I-4] an upstream that was restarted', () => {
     await using stream = await session.stream()
     await session.request('logging/setLevel', { level: 'error' })
     await session.request('resources/subscribe', { uri })
-    nodes.inner[0]?.forget()
+    nodes.wrapped[0]?.forget()
     for (const node of [0, 1]) expect(await session.result('touch', { uri }, { node })).toBe('updated')
     expect(await session.result('log', { level: 'info' })).toBe('logged info')
-    expect(nodes.inner[0]?.sessions.size).toBe(1)
+    expect(nodes.wrapped[0]?.sessions.size).toBe(1)
     const updates = [await stream.nextMessage(), await stream.nextMessage()]
     expect(updates.map(({ message }) => message)).toMatchObject([{ params: { uri } }, { params: { uri } }])
   })
@@ -71,7 +71,7 @@ describe('[I-4] an upstream that was restarted', () => {
     for (const data of ['say 1', 'say 2']) expect(dataOf((await looking.nextMessage()).message)).toBe(data)
     await using waiting = await session.call('wait', { gate: 'w' })
     for (const gate of ['l', 'w']) await nodes.world.happened.until(`started ${gate}`)
-    nodes.inner[0]?.forget()
+    nodes.wrapped[0]?.forget()
     await nodes.world.happened.until('started l', 2)
     nodes.world.gates.open('l')
     expect((await toTheEnd(session, looking)).map(textOf)).toEqual(['l on upstream'])
@@ -95,7 +95,12 @@ describe('[I-2] one session of the upstream', () => {
           }
         },
       })
-    await using nodes = await startNodes({ count: 3, host: 'upstream', wrap, settings: { hostIdle: 100 } })
+    await using nodes = await startNodes({
+      count: 3,
+      host: 'upstream',
+      wrap,
+      settings: { serverIdleMs: 100 },
+    })
     const session = await Session.begin(nodes)
     await session.request('resources/subscribe', { uri }, { node: 1 })
     for (const node of [0, 1, 2]) expect(await session.result('touch', { uri }, { node })).toBe('updated')
@@ -107,9 +112,9 @@ describe('[I-2] one session of the upstream', () => {
     expect(sent('initialize')).toHaveLength(1)
     expect(sent('notifications/initialized')).toHaveLength(1)
     expect(sent('resources/subscribe')).toHaveLength(1)
-    expect(nodes.inner[0]?.sessions.size).toBe(1)
+    expect(nodes.wrapped[0]?.sessions.size).toBe(1)
     expect((await session.delete({ node: 2 })).status).toBe(200)
-    await waitFor(() => nodes.inner[0]?.sessions.size === 0)
+    await waitFor(() => nodes.wrapped[0]?.sessions.size === 0)
   })
 
   test('its standalone stream is open while the client has one, on that node', async () => {

@@ -1,4 +1,4 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { outcomeUnknown } from '../session/recovery.js'
@@ -15,7 +15,7 @@ import { broken, refusalOf, unreachable } from './refusal.js'
 /** What a request on its way needs of the server object that it was given to. */
 export interface Relay {
   readonly channel: Channel
-  readonly session: InnerSession
+  readonly session: ProxySession
   /** How long a call that runs waits for a server that can't be reached. */
   readonly graceMs: number
   readonly maxRuns: number
@@ -24,14 +24,14 @@ export interface Relay {
   /** The server has sent what can't be used. */
   complain(error: Error): void
   /** The server does not know the session any more; resolves to the one to go on with. */
-  revive(stale: InnerSession, extra: MessageExtra): Promise<InnerSession>
+  revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession>
   /** A notification or a question of the server. `event`: its place in the server's stream. */
-  deliver(message: JsonRpcMessage, call: InnerCall, event: string | undefined): Promise<void>
-  respond(call: InnerCall, response: JsonRpcResponse): Promise<void>
+  deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined): Promise<void>
+  respond(call: ProxyCall, response: JsonRpcResponse): Promise<void>
   /** The place in the server's stream from which another node could go on. */
-  mark(call: InnerCall, event: string | undefined): Promise<void>
+  mark(call: ProxyCall, event: string | undefined): Promise<void>
   /** Whether the request may be run again although it may have run; if so, what was sent of it counts as sent before. */
-  startOver(call: InnerCall): Promise<boolean>
+  startOver(call: ProxyCall): Promise<boolean>
 }
 
 /** `interrupted`: it may have run, and its answer has not come. `unsent`: it has certainly not run. */
@@ -45,13 +45,13 @@ const SILENT_MS = 5_000
 const PING_WITHIN_MS = 5_000
 
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
-export class InnerCall {
+export class ProxyCall {
   readonly request: JsonRpcRequest
   readonly extra: DispatchExtra
   /** Its id at the server; another one each time it is sent, since the server may run the old one still. */
   wireId: RequestId
   /** The session it was sent in. */
-  session: InnerSession
+  session: ProxySession
   readonly #relay: Relay
   readonly #stopped = new AbortController()
   #cursor: string | undefined
@@ -78,7 +78,7 @@ export class InnerCall {
     setTimeout(() => this.stop(), LINGER_MS).unref()
   }
 
-  /** Resolves when the host has the response, or the request was stopped. */
+  /** Resolves when the session server has the response, or the request was stopped. */
   async run(): Promise<void> {
     const { interrupted } = this.extra
     const resume = interrupted?.resume

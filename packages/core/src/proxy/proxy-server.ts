@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { InnerSession, ResumePoint } from '../call/record.js'
+import type { ProxySession, ResumePoint } from '../call/record.js'
 import { digest } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type {
@@ -11,8 +11,8 @@ import type {
 } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
-import type { InnerObject } from '../session/server-factory.js'
-import type { DispatchExtra, HostTransport, MessageExtra } from '../session/transport.js'
+import type { ProxyObject } from '../session/server-factory.js'
+import type { DispatchExtra, ServerTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
 import { answers, BadAnswerError, drain, isEventStream, isOk, mayPass, messagesOf } from './answer.js'
 import { meansToAnswer, noAnswer, noMessage, parseMessages } from './answer.js'
@@ -20,15 +20,15 @@ import type { Answer, Intake } from './answer.js'
 import { Channel, NO_SESSION, UnsentError } from './channel.js'
 import type { Backend } from './channel.js'
 import { readEvents } from './events.js'
-import { InnerCall } from './inner-call.js'
-import type { Relay } from './inner-call.js'
-import { InnerQuestions } from './inner-questions.js'
+import { ProxyCall } from './proxy-call.js'
+import type { Relay } from './proxy-call.js'
+import { ProxyQuestions } from './proxy-questions.js'
 import type { Link } from './link.js'
 import { outside } from './outside.js'
 import { broken, refusalOf, unreachable } from './refusal.js'
 import { StandaloneStream } from './standalone-stream.js'
 
-export type InnerServices = {
+export type ProxyServices = {
   backend: Backend
   /** Where nodes agree on the session to use; only for a backend that is shared. */
   link: Link | undefined
@@ -45,32 +45,32 @@ const TAKEN_WITHIN_MS = 20_000
 const RETRY_MS = 500
 
 /**
- * The server object of a session whose server is behind HTTP: a client of it, on the inside of a host.
+ * The server object of a session whose server is behind HTTP: a client of it, on the inside of a session server.
  *
- * It keeps no promises of its own. Ids, journals, takeovers and what was sent before are the host's and the call's;
+ * It keeps no promises of its own. Ids, journals, takeovers and what was sent before are the session server's and the call's;
  * it carries their messages there and back, and finds the server's session again when one side has lost it.
  */
-export class InnerServer implements InnerObject, Relay {
+export class ProxyServer implements ProxyObject, Relay {
   readonly shared: boolean
   readonly channel: Channel
   readonly graceMs: number
   readonly maxRuns: number
   readonly maxBytes: number
-  readonly #services: InnerServices
-  readonly #calls = new Map<string, InnerCall>()
-  readonly #questions = new InnerQuestions()
+  readonly #services: ProxyServices
+  readonly #calls = new Map<string, ProxyCall>()
+  readonly #questions = new ProxyQuestions()
   readonly #stream: StandaloneStream
   readonly #closed = new AbortController()
-  #transport!: HostTransport
+  #transport!: ServerTransport
   #session = NO_SESSION
-  #reviving: Promise<InnerSession> | undefined
+  #reviving: Promise<ProxySession> | undefined
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
   #linked: Promise<unknown> = Promise.resolve()
   /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
   #extra: MessageExtra = {}
 
-  constructor(services: InnerServices) {
+  constructor(services: ProxyServices) {
     this.#services = services
     this.channel = new Channel(services.backend)
     this.graceMs = services.graceMs
@@ -94,7 +94,7 @@ export class InnerServer implements InnerObject, Relay {
     return this.#session
   }
 
-  async connect(transport: HostTransport) {
+  async connect(transport: ServerTransport) {
     this.#transport = transport
     transport.onmessage = (message: JsonRpcMessage, extra: DispatchExtra = {}) => this.#take(message, extra)
   }
@@ -143,7 +143,7 @@ export class InnerServer implements InnerObject, Relay {
     await this.#linked
   }
 
-  revive(stale: InnerSession, extra: MessageExtra): Promise<InnerSession> {
+  revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession> {
     if (this.#session.id !== stale.id) return Promise.resolve(this.#session)
     this.#reviving ??= outside(() => this.#beginAgain(stale, extra)).finally(
       () => (this.#reviving = undefined),
@@ -155,7 +155,7 @@ export class InnerServer implements InnerObject, Relay {
     this.#warn(error, 'the server behind this one has sent what cannot be used')
   }
 
-  async deliver(message: JsonRpcMessage, call: InnerCall, event: string | undefined) {
+  async deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined) {
     if (isResponse(message)) return
     const relatedRequestId = call.request.id
     const place = event !== undefined && this.shared ? { event } : undefined
@@ -175,18 +175,18 @@ export class InnerServer implements InnerObject, Relay {
     }
   }
 
-  async respond(call: InnerCall, response: JsonRpcResponse) {
+  async respond(call: ProxyCall, response: JsonRpcResponse) {
     await this.#transport.send(response).catch(() => undefined)
     call.end()
   }
 
-  async mark({ request, session, wireId }: InnerCall, event: string | undefined) {
+  async mark({ request, session, wireId }: ProxyCall, event: string | undefined) {
     if (!this.shared) return
     const begun = { session, wireId, ...(event !== undefined && { event }) }
     await this.#transport.record(String(request.id), { begun }).catch(() => undefined)
   }
 
-  async startOver(call: InnerCall) {
+  async startOver(call: ProxyCall) {
     const { request, wireId, session, extra } = call
     if (!(await this.#transport.startOver(String(request.id)).catch(() => false))) return false
     // It may run still; then it runs in vain.
@@ -211,7 +211,7 @@ export class InnerServer implements InnerObject, Relay {
   }
 
   async #ask(request: JsonRpcRequest, extra: DispatchExtra) {
-    const call = new InnerCall(this, request, extra)
+    const call = new ProxyCall(this, request, extra)
     this.#calls.set(String(request.id), call)
     try {
       await this.#taken
@@ -242,7 +242,7 @@ export class InnerServer implements InnerObject, Relay {
   async #begin(
     request: JsonRpcRequest,
     extra: MessageExtra,
-  ): Promise<{ response: JsonRpcResponse; session?: InnerSession }> {
+  ): Promise<{ response: JsonRpcResponse; session?: ProxySession }> {
     const begin = () => this.#post(request, NO_SESSION, extra)
     try {
       // A connection that was kept may just have been closed at the other end; a session begun in vain does no harm.
@@ -262,7 +262,7 @@ export class InnerServer implements InnerObject, Relay {
   }
 
   /** A session of the server in place of one it has lost, brought to where the client thinks it is. */
-  async #beginAgain(stale: InnerSession, extra: MessageExtra): Promise<InnerSession> {
+  async #beginAgain(stale: ProxySession, extra: MessageExtra): Promise<ProxySession> {
     const { link, logger } = this.#services
     const linked = await link?.read()
     if (linked && linked.session.id !== stale.id) {
@@ -299,7 +299,7 @@ export class InnerServer implements InnerObject, Relay {
   }
 
   /** The session that the nodes have agreed on; if it is not the one begun here, that one is of no use. */
-  #use(session: InnerSession): InnerSession {
+  #use(session: ProxySession): ProxySession {
     if (session.id !== this.#session.id) {
       const mine = this.#session
       this.#session = session
@@ -323,7 +323,7 @@ export class InnerServer implements InnerObject, Relay {
   }
 
   /** `session`: the one it belongs to, if not to any. What the server does not take at once is repeated while a call would wait. */
-  async #sendOneWay(message: JsonRpcMessage, session: InnerSession | undefined, extra: MessageExtra) {
+  async #sendOneWay(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
     const until = Date.now() + this.graceMs
     try {
       await this.#sendOnce(message, session, extra)
@@ -333,7 +333,7 @@ export class InnerServer implements InnerObject, Relay {
     }
   }
 
-  async #sendOnce(message: JsonRpcMessage, session: InnerSession | undefined, extra: MessageExtra) {
+  async #sendOnce(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
     const current = session ?? this.#session
     const answer = await this.#post(message, current, extra)
     await drain(answer)
@@ -353,13 +353,13 @@ export class InnerServer implements InnerObject, Relay {
     }
   }
 
-  #post(message: JsonRpcMessage, session: InnerSession, extra: MessageExtra) {
+  #post(message: JsonRpcMessage, session: ProxySession, extra: MessageExtra) {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(TAKEN_WITHIN_MS)])
     return this.channel.post(session, message, extra, signal)
   }
 
   /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
-  async #deliverStandalone(message: JsonRpcMessage, session: InnerSession, event: string | undefined) {
+  async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, event: string | undefined) {
     if (isResponse(message)) return
     const sent = isRequest(message) ? this.#questions.outgoing(message, session) : this.#withdrawn(message)
     const isNamed = event !== undefined && session.id !== undefined && !isRequest(message)
@@ -385,7 +385,7 @@ export class InnerServer implements InnerObject, Relay {
   }
 }
 
-type Outgoing = { message: JsonRpcMessage; session: InnerSession | undefined; ends?: InnerCall | undefined }
+type Outgoing = { message: JsonRpcMessage; session: ProxySession | undefined; ends?: ProxyCall | undefined }
 
 const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 
@@ -406,7 +406,7 @@ async function* messagesIn(answer: Answer, intake: Intake): AsyncGenerator<JsonR
 }
 
 /** What the client needs for every further request must fit into headers. */
-function sessionOf(answer: Answer, { result }: JsonRpcResult): InnerSession {
+function sessionOf(answer: Answer, { result }: JsonRpcResult): ProxySession {
   const protocol = result['protocolVersion']
   if (typeof protocol !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(protocol))
     throw new BadAnswerError('answered initialize without a protocol version')

@@ -37,7 +37,7 @@ class Behind implements AsyncDisposable {
       void warnings.push(`${message}: ${String((fields as { error?: Error }).error?.message)}`)
     const quiet = () => undefined
     const logger = { error: note, warn: note, info: quiet, debug: quiet }
-    const quick = { heartbeat: 50, sweep: 50, lease: 2000, upstreamGrace: 500, maxAnswerBytes: LIMIT }
+    const quick = { heartbeatMs: 50, sweepMs: 50, leaseMs: 2000, upstreamGraceMs: 500, maxAnswerBytes: LIMIT }
     const mcps = Array.from({ length: count }, () =>
       durable({ store: storage.forNode(), upstream: upstream.url, logger, ...quick, ...settings }),
     )
@@ -371,7 +371,7 @@ const SEED = Number(process.env['FUZZ_SEED'] ?? 20_251_125)
 const BUDGET_MS = Number(process.env['FUZZ_MS'] ?? 3_500)
 
 test('[I-10] any bytes: each call ends, and the session goes on', async () => {
-  await using behind = await Behind.start({ upstreamGrace: 50 })
+  await using behind = await Behind.start({ upstreamGraceMs: 50 })
   const session = await Session.begin(behind.nodes)
   const pieces = fc.oneof(
     fc.constantFrom(

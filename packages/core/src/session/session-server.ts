@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Call } from '../call/call.js'
-import type { CallHost, DispatchTarget } from '../call/call.js'
+import type { CallServer, DispatchTarget } from '../call/call.js'
 import type { ContextStore } from '../context/context-store.js'
 import { ReplayDivergedError } from '../context/errors.js'
 import { currentScope, followScopes, runInScope } from '../context/async-scope.js'
@@ -26,8 +26,8 @@ import type { Logger } from '../logger.js'
 import { validated } from './validation.js'
 import { ClientView } from './client-view.js'
 import { Questions } from './questions.js'
-import { isInner } from './server-factory.js'
-import type { InnerObject, ServerObject } from './server-factory.js'
+import { isProxy } from './server-factory.js'
+import type { ProxyObject, ServerObject } from './server-factory.js'
 import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
@@ -37,7 +37,7 @@ import { isRepeatable, unrecordable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { Standalone } from './standalone.js'
 import type { StateReads } from './state-reads.js'
-import { HostTransport } from './transport.js'
+import { ServerTransport } from './transport.js'
 import type { DispatchExtra, Interrupted, MessageExtra, SendOptions } from './transport.js'
 
 const SETUP_TIMEOUT_MS = 30_000
@@ -65,7 +65,7 @@ type Dispatch = {
   interrupted?: Interrupted | undefined
 }
 type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
-export type HostServices = {
+export type SessionServerServices = {
   /** Told the name of the server, each time that it is heard. */
   onServer: (name: string) => void
   standalone: Standalone
@@ -80,7 +80,7 @@ export type HostServices = {
 }
 
 /** The SDK server object of one session on this node. */
-export class Host implements CallHost {
+export class SessionServer implements CallServer {
   readonly id = randomId()
   /** Version of the newest session state that the server object has seen. */
   version = 0
@@ -88,10 +88,10 @@ export class Host implements CallHost {
   usedAt = performance.now()
   readonly reads: StateReads
   readonly #server: ServerObject
-  readonly #inner: InnerObject | undefined
+  readonly #proxy: ProxyObject | undefined
   readonly #registrations: Registrations
-  readonly #transport: HostTransport
-  readonly #services: HostServices
+  readonly #transport: ServerTransport
+  readonly #services: SessionServerServices
   readonly #client = new ClientView()
   readonly #questions = new Questions()
   readonly #running = new Map<string, Running>()
@@ -105,13 +105,13 @@ export class Host implements CallHost {
   #received = 0
   #closed = false
 
-  private constructor(server: ServerObject, sessionId: string, services: HostServices) {
+  private constructor(server: ServerObject, sessionId: string, services: SessionServerServices) {
     this.reads = services.reads
     this.#server = server
     this.#registrations = new Registrations(server)
-    this.#inner = isInner(server) ? server : undefined
+    this.#proxy = isProxy(server) ? server : undefined
     this.#services = services
-    this.#transport = new HostTransport(sessionId, (message, options) => this.#send(message, options), {
+    this.#transport = new ServerTransport(sessionId, (message, options) => this.#send(message, options), {
       record: async (id, record) => {
         const target = this.#running.get(id)?.target
         if (target instanceof Call) await target.record(record)
@@ -122,10 +122,14 @@ export class Host implements CallHost {
     })
   }
 
-  static async connect(server: ServerObject, sessionId: string, services: HostServices): Promise<Host> {
-    const host = new Host(server, sessionId, services)
-    await server.connect(host.#transport)
-    return host
+  static async connect(
+    object: ServerObject,
+    sessionId: string,
+    services: SessionServerServices,
+  ): Promise<SessionServer> {
+    const server = new SessionServer(object, sessionId, services)
+    await object.connect(server.#transport)
+    return server
   }
 
   get busy() {
@@ -134,7 +138,7 @@ export class Host implements CallHost {
     )
   }
 
-  /** Somebody wants the host as soon as `ready` resolves; until then it counts as busy. */
+  /** Somebody wants the server as soon as `ready` resolves; until then it counts as busy. */
   async isWanted(ready: Promise<void>) {
     this.#awaited.add(ready)
     try {
@@ -147,17 +151,17 @@ export class Host implements CallHost {
 
   /** The client has a standalone stream on this node, or has none any more. */
   clientListens(open: boolean) {
-    this.#inner?.listen(open || !this.#inner.shared)
+    this.#proxy?.listen(open || !this.#proxy.shared)
   }
 
   /** Resolves when what the server behind this one says by itself is heard. */
   async heard() {
-    await this.#inner?.heard()
+    await this.#proxy?.heard()
   }
 
   /** Resolves when another node could go on with the session as the server object knows it. */
   async settled() {
-    await this.#inner?.settled()
+    await this.#proxy?.settled()
   }
 
   get running(): Iterable<DispatchTarget> {
@@ -229,7 +233,7 @@ export class Host implements CallHost {
       for (const { version, message } of entries) {
         if (version <= this.version) continue
         if (this.#seenAhead.has(version)) this.#seenAhead.delete(version)
-        else if (await this.#inner?.hasSeen(version)) {
+        else if (await this.#proxy?.hasSeen(version)) {
           if (isRequest(message)) this.#client.observe(message)
         } else if (isRequest(message)) await this.ask(message, extra)
         else this.#transport.deliver(message, extra)
@@ -244,14 +248,14 @@ export class Host implements CallHost {
         replay.over = true
       })
     })
-    this.#inner?.saw(this.version)
+    this.#proxy?.saw(this.version)
   }
 
   /** The server object has seen this state already, when it was new. */
   saw(version: number) {
     this.#seenAhead.add(version)
     while (this.#seenAhead.delete(this.version + 1)) this.version++
-    this.#inner?.saw(this.version)
+    this.#proxy?.saw(this.version)
   }
 
   /** What the server lists of a tool, and whether its handler is durable. */
@@ -318,7 +322,7 @@ export class Host implements CallHost {
     running.log.stopFor(reason)
     running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
-    if (moved && this.#inner?.shared) return this.#inner.letGo(dispatchId)
+    if (moved && this.#proxy?.shared) return this.#proxy.letGo(dispatchId)
     const params = { requestId: dispatchId, reason }
     this.#transport.deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
   }

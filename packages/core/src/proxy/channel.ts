@@ -1,4 +1,4 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
 import { checkAnswer, drain } from './answer.js'
@@ -11,14 +11,14 @@ export interface Backend {
    * `BadAnswerError` if the answer can't be used, and with anything else if the request may have reached the server.
    * Rejects, and breaks the body, when the signal of the request fires.
    */
-  exchange(request: InnerRequest): Promise<Answer>
+  exchange(request: ProxyRequest): Promise<Answer>
   /** Lets go of what is kept for the next request. */
   close?(): void
   /** Its sessions outlive this node, and all nodes use the same one. */
   readonly shared: boolean
 }
 
-export type InnerRequest = {
+export type ProxyRequest = {
   method: 'POST' | 'GET' | 'DELETE'
   headers: Record<string, string>
   body?: string
@@ -33,7 +33,7 @@ const ACCEPT = 'application/json, text/event-stream'
 /** Without the header a server may choose any encoding, and a small body may be a large message. */
 const PLAIN = { 'accept-encoding': 'identity' }
 
-export const NO_SESSION: InnerSession = { id: undefined, protocol: undefined }
+export const NO_SESSION: ProxySession = { id: undefined, protocol: undefined }
 
 /** Streamable HTTP from the client's side (specification 2025-11-25, "Transports"). */
 export class Channel {
@@ -43,13 +43,13 @@ export class Channel {
     this.#backend = backend
   }
 
-  post(session: InnerSession, message: JsonRpcMessage, extra: MessageExtra, signal: AbortSignal) {
+  post(session: ProxySession, message: JsonRpcMessage, extra: MessageExtra, signal: AbortSignal) {
     const headers = { ...headersOf(session), 'content-type': 'application/json', accept: ACCEPT }
     const body = JSON.stringify(message)
     return this.#exchange({ method: 'POST', headers, body, signal, extra })
   }
 
-  get(session: InnerSession, lastEventId: string | undefined, extra: MessageExtra, signal: AbortSignal) {
+  get(session: ProxySession, lastEventId: string | undefined, extra: MessageExtra, signal: AbortSignal) {
     const headers = {
       ...headersOf(session),
       accept: 'text/event-stream',
@@ -58,14 +58,14 @@ export class Channel {
     return this.#exchange({ method: 'GET', headers, signal, extra })
   }
 
-  async delete(session: InnerSession, extra: MessageExtra) {
+  async delete(session: ProxySession, extra: MessageExtra) {
     if (session.id === undefined) return
     const signal = AbortSignal.timeout(DELETE_WITHIN_MS)
     const headers = headersOf(session)
     await drain(await this.#exchange({ method: 'DELETE', headers, signal, extra }))
   }
 
-  async #exchange(request: InnerRequest): Promise<Answer> {
+  async #exchange(request: ProxyRequest): Promise<Answer> {
     return checkAnswer(await this.#backend.exchange(request))
   }
 }
@@ -75,7 +75,7 @@ const headerBytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1
 
 const DELETE_WITHIN_MS = 5_000
 
-function headersOf({ id, protocol }: InnerSession): Record<string, string> {
+function headersOf({ id, protocol }: ProxySession): Record<string, string> {
   return {
     ...PLAIN,
     ...(id !== undefined && { 'mcp-session-id': id }),

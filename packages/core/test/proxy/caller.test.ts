@@ -127,7 +127,7 @@ test('[I-11] a new token of the same person keeps the session, on every node; th
   }
   // Once with the token, once with its signature altered.
   expect(asked()).toBe(3)
-  expect(nodes.inner[0]?.sessions.size).toBe(1)
+  expect(nodes.wrapped[0]?.sessions.size).toBe(1)
 })
 
 test('[I-11] a token that the upstream has let in counts while the upstream is away; a new one has to wait', async () => {

@@ -70,7 +70,7 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
   })
 
   test.skipIf(host === 'upstream')('an idle one goes while its stream stays open and delivers', async () => {
-    await using nodes = await startNodes({ store, host, sdk, settings: { hostIdle: 100 } })
+    await using nodes = await startNodes({ store, host, sdk, settings: { serverIdleMs: 100 } })
     const session = await Session.begin(nodes)
     await using stream = await session.stream()
     const rebuilt = () => nodes.made.length
@@ -88,7 +88,7 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
   })
 
   test.skipIf(host === 'upstream')('a busy one stays', async () => {
-    await using nodes = await startNodes({ store, host, sdk, settings: { hostIdle: 50 } })
+    await using nodes = await startNodes({ store, host, sdk, settings: { serverIdleMs: 50 } })
     const session = await Session.begin(nodes)
     const idle = await Session.begin(nodes)
     await using call = await session.call('wait', { gate: 'g' })
@@ -99,9 +99,9 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
   })
 
   test.skipIf(host === 'upstream')(
-    '[S-8] no more than maxHosts: the one unused for longest goes, and a single one is enough',
+    '[S-8] no more than maxServers: the one unused for longest goes, and a single one is enough',
     async () => {
-      await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxHosts: 1 } })
+      await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxServers: 1 } })
       const one = await Session.begin(nodes)
       const other = await Session.begin(nodes)
       for (const session of [one, other, one, other]) {
@@ -116,7 +116,7 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
     const { now } = Date
     const stands = vi.spyOn(Date, 'now').mockReturnValue(now())
     onTestFinished(() => stands.mockRestore())
-    await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxHosts: 3 } })
+    await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxServers: 3 } })
     const sessions = []
     for (let n = 0; n < 3; n++) sessions.push(await Session.begin(nodes))
     const [used, unused, other] = sessions
@@ -131,13 +131,13 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
   })
 
   test('a single one is enough for a session from another node', async () => {
-    await using nodes = await startNodes({ store, host, sdk, settings: { maxHosts: 1 } })
+    await using nodes = await startNodes({ store, host, sdk, settings: { maxServers: 1 } })
     const session = await Session.begin(nodes)
     expect(await session.result('echo', { text: 'moved' }, { node: 1 })).toBe('moved')
   })
 
-  test('maxHosts all at work: new sessions wait, and old ones get an answer', async () => {
-    await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxHosts: 1 } })
+  test('maxServers all at work: new sessions wait, and old ones get an answer', async () => {
+    await using nodes = await startNodes({ store, host, sdk, count: 1, settings: { maxServers: 1 } })
     const other = await Session.begin(nodes)
     const busy = await Session.begin(nodes)
     await using call = await busy.call('wait', { gate: 'g' })
@@ -168,7 +168,7 @@ describe.each(CASES)('server objects, $store, $host, server $sdk', ({ store, hos
 test.each(['watch', 'readState'] as const)(
   'one that idles while %s takes long is not used after it went',
   async (operation) => {
-    const settings = { hostIdle: 50 }
+    const settings = { serverIdleMs: 50 }
     await using nodes = await startNodes({ settings, wrap: (own) => slowStore(own, { [operation]: 300 }) })
     const session = await Session.begin(nodes)
     for (const node of [1, 0, 1]) {

@@ -7,11 +7,11 @@ const uri = 'test://static'
 
 describe('[I-1] sessions of a wrapped handler', () => {
   test('one for each node that has use for it; idle ones are deleted, and made again', async () => {
-    await using nodes = await startNodes({ host: 'handler', settings: { hostIdle: 100 } })
+    await using nodes = await startNodes({ host: 'handler', settings: { serverIdleMs: 100 } })
     const session = await Session.begin(nodes)
     await session.request('resources/subscribe', { uri })
     expect(await session.result('touch', { uri }, { node: 1 })).toBe('updated')
-    const sizes = () => nodes.inner.map(({ sessions }) => sessions.size)
+    const sizes = () => nodes.wrapped.map(({ sessions }) => sessions.size)
     // One may be idle, and gone, before this looks: what was made stays known.
     const madeBy = (made = nodes.made) => new Set(made.map(({ node }) => node))
     expect(madeBy()).toEqual(new Set(['node-0', 'node-1']))
@@ -27,15 +27,15 @@ describe('[I-1] sessions of a wrapped handler', () => {
     await using nodes = await startNodes({ host: 'handler' })
     const session = await Session.begin(nodes)
     await session.request('resources/subscribe', { uri })
-    nodes.inner[0]?.forget()
+    nodes.wrapped[0]?.forget()
     expect(await session.result('touch', { uri })).toBe('updated')
-    expect(nodes.inner[0]?.sessions.size).toBe(1)
+    expect(nodes.wrapped[0]?.sessions.size).toBe(1)
   })
 
   test('a handler that throws is an error, and no more', async () => {
     await using nodes = await startNodes({ host: 'handler' })
     const session = await Session.begin(nodes)
-    const { sessions } = nodes.inner[0]!
+    const { sessions } = nodes.wrapped[0]!
     const [transport] = sessions.values()
     const { handleRequest } = transport!
     transport!.handleRequest = () => Promise.reject(new Error('broken'))

@@ -1,4 +1,4 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
@@ -16,14 +16,14 @@ export type StandaloneServices = {
   maxBytes: number
   /** The server has sent what can't be used. */
   complain: (error: Error) => void
-  session: () => InnerSession
+  session: () => ProxySession
   extra: () => MessageExtra
   /** The server does not know its session any more; resolves to the one to go on with. */
-  revive: (stale: InnerSession) => Promise<InnerSession>
-  deliver: (message: JsonRpcMessage, session: InnerSession, event: string | undefined) => Promise<void>
+  revive: (stale: ProxySession) => Promise<ProxySession>
+  deliver: (message: JsonRpcMessage, session: ProxySession, event: string | undefined) => Promise<void>
   /** How far the stream was read, on whichever node. */
-  heard: (session: InnerSession) => Promise<string | undefined>
-  hear: (session: InnerSession, event: string) => void
+  heard: (session: ProxySession) => Promise<string | undefined>
+  hear: (session: ProxySession, event: string) => void
 }
 
 /** After a stream that the server has ended, unless it says something else. */
@@ -34,7 +34,7 @@ const MOST_RETRY_MS = 5_000
 /** How long others wait for the stream to open. */
 const OPEN_WITHIN_MS = 1000
 
-type Reading = { retry: number; cursor: string | undefined; session: InnerSession }
+type Reading = { retry: number; cursor: string | undefined; session: ProxySession }
 
 /** The server's standalone stream, kept open; it belongs to no call. */
 export class StandaloneStream {
@@ -69,14 +69,14 @@ export class StandaloneStream {
   }
 
   /** The server has a new session: what it says there should not be missed. Resolves when it is heard, or can't be soon. */
-  async reopen(session: InnerSession) {
+  async reopen(session: ProxySession) {
     if (!this.#stopped) return
     this.close()
     this.open(session)
     await Promise.race([this.#opened, sleep(OPEN_WITHIN_MS, undefined, { ref: false })])
   }
 
-  async #listen(session: InnerSession, signal: AbortSignal, onOpened: () => void) {
+  async #listen(session: ProxySession, signal: AbortSignal, onOpened: () => void) {
     const cursor = await this.#services.heard(session).catch(() => undefined)
     const reading: Reading = { retry: RETRY_MS, cursor, session }
     for (let failures = 0; !signal.aborted;) {

@@ -8,7 +8,7 @@ import { MapOfTransports } from '../support/wrapped.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const AT_ONCE = { graceMs: 0 }
-const QUICK = { heartbeat: 50, sweep: 50, lease: 2000 }
+const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 2000 }
 
 // A node leaves in the middle of a call; the other one goes on.
 
@@ -101,11 +101,11 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
     expect(messages.slice(0, -1).map(dataOf)).toEqual(['amen', 'amen', 'amen'])
     expect(textOf(messages.at(-1))).toBe('chanted 3')
     expect(nodes.world.happened.count('started verse 1')).toBe(1)
-    expect(nodes.inner[0]?.sessions.size).toBe(1)
+    expect(nodes.wrapped[0]?.sessions.size).toBe(1)
   })
 
   test('an answer that came while no node ran the call is given to it', async () => {
-    const settings = { ...QUICK, sweep: 400 }
+    const settings = { ...QUICK, sweepMs: 400 }
     await using nodes = await startNodes({ store, host: 'upstream', settings })
     const session = await Session.begin(nodes)
     await using call = await session.call('ask', { question: 'roots', related: true })

@@ -1,19 +1,19 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import type { JsonRpcError, JsonRpcRequest } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { MessageExtra } from '../session/transport.js'
-import type { InnerOrigin, SessionInfo } from '../session/server-factory.js'
+import type { ProxyOrigin, SessionInfo } from '../session/server-factory.js'
 import type { Store } from '../store/store.js'
 import { BadAnswerError, drain, isOk } from './answer.js'
 import { Channel, NO_SESSION } from './channel.js'
 import type { Backend } from './channel.js'
-import { InnerServer } from './inner-server.js'
+import { ProxyServer } from './proxy-server.js'
 import { Link } from './link.js'
 import { broken, refusalOf, unreachable } from './refusal.js'
 
 const TRIED_WITHIN_MS = 10_000
 
-export type InnerServersOptions = {
+export type ProxyServersOptions = {
   backend: Backend
   store: Store
   logger: Logger
@@ -24,10 +24,10 @@ export type InnerServersOptions = {
 }
 
 /** Makes the server objects of a server behind HTTP. */
-export class InnerServers implements InnerOrigin {
-  readonly #options: InnerServersOptions
+export class ProxyServers implements ProxyOrigin {
+  readonly #options: ProxyServersOptions
 
-  constructor(options: InnerServersOptions) {
+  constructor(options: ProxyServersOptions) {
     this.#options = options
   }
 
@@ -35,22 +35,22 @@ export class InnerServers implements InnerOrigin {
     return this.#options.backend.shared
   }
 
-  make({ sessionId }: SessionInfo): InnerServer {
+  make({ sessionId }: SessionInfo): ProxyServer {
     const { store, ...services } = this.#options
-    return new InnerServer({
+    return new ProxyServer({
       ...services,
       link: this.shared ? new Link(store, sessionId) : undefined,
       readState: async () => store.readState(sessionId, 0),
     })
   }
 
-  async linkedTo(sessionId: string): Promise<InnerSession | undefined> {
+  async linkedTo(sessionId: string): Promise<ProxySession | undefined> {
     if (!this.shared) return undefined
     const linked = await new Link(this.#options.store, sessionId).read()
     return linked?.session
   }
 
-  async end(session: InnerSession, extra: MessageExtra) {
+  async end(session: ProxySession, extra: MessageExtra) {
     await new Channel(this.#options.backend).delete(session, extra).catch(() => undefined)
   }
 

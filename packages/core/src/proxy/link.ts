@@ -1,4 +1,4 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import type { ContextStore } from '../context/context-store.js'
 import { NO_SESSION } from './channel.js'
 
@@ -6,7 +6,7 @@ import { NO_SESSION } from './channel.js'
  * The one session of the upstream that all nodes use, the version of the session's state that it has seen, and the
  * newest event of its standalone stream that was heard.
  */
-export type Linked = { session: InnerSession; seen: number; heard?: string }
+export type Linked = { session: ProxySession; seen: number; heard?: string }
 
 const KEY = 'mcp-durable:upstream'
 
@@ -17,7 +17,7 @@ const KEY = 'mcp-durable:upstream'
 export class Link {
   readonly #store: ContextStore
   readonly #scope: string
-  #hearing: { session: InnerSession; event: string } | undefined
+  #hearing: { session: ProxySession; event: string } | undefined
 
   constructor(store: ContextStore, scope: string) {
     this.#store = store
@@ -29,7 +29,7 @@ export class Link {
   }
 
   /** The upstream's session has seen all state up to a version. Resolves to the session to use from now on. */
-  saw(session: InnerSession, seen: number): Promise<InnerSession> {
+  saw(session: ProxySession, seen: number): Promise<ProxySession> {
     return this.#change((linked) => {
       if (!linked) return { session, seen }
       return linked.session.id === session.id && linked.seen < seen ? { ...linked, seen } : undefined
@@ -37,7 +37,7 @@ export class Link {
   }
 
   /** The newest event of the session's standalone stream that was heard, on whichever node. */
-  async heard(session: InnerSession): Promise<string | undefined> {
+  async heard(session: ProxySession): Promise<string | undefined> {
     const linked = await this.read()
     return linked && linked.session.id === session.id ? linked.heard : undefined
   }
@@ -46,7 +46,7 @@ export class Link {
    * An event of the standalone stream was heard: whoever opens it next goes on behind it. One write at a time, and only
    * the newest counts; if one gets lost, the next reader hears some messages again.
    */
-  hear(session: InnerSession, event: string) {
+  hear(session: ProxySession, event: string) {
     const isWriting = this.#hearing !== undefined
     this.#hearing = { session, event }
     if (!isWriting) void this.#writeHeard().catch(() => (this.#hearing = undefined))
@@ -64,13 +64,13 @@ export class Link {
   }
 
   /** A new session in place of one that the upstream has lost. Resolves to the session to use from now on. */
-  replace(stale: InnerSession, fresh: InnerSession, seen: number): Promise<InnerSession> {
+  replace(stale: ProxySession, fresh: ProxySession, seen: number): Promise<ProxySession> {
     return this.#change((linked) =>
       linked && linked.session.id !== stale.id ? undefined : { session: fresh, seen },
     )
   }
 
-  async #change(next: (linked: Linked | undefined) => Linked | undefined): Promise<InnerSession> {
+  async #change(next: (linked: Linked | undefined) => Linked | undefined): Promise<ProxySession> {
     for (;;) {
       const { linked, version } = await this.#read()
       const changed = next(linked)

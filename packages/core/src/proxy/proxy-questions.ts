@@ -1,21 +1,21 @@
-import type { InnerSession } from '../call/record.js'
+import type { ProxySession } from '../call/record.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params, RequestId } from '../json-rpc.js'
 
 /** A question as the server behind this one knows it. */
-export type AskedQuestion = { id: RequestId; token?: RequestId; session: InnerSession }
+export type AskedQuestion = { id: RequestId; token?: RequestId; session: ProxySession }
 
 /** Answers that are waited for; beyond it the oldest question is forgotten. A server decides how many it asks. */
 const MOST_ASKED = 1000
 
 /**
  * Ids of the questions of one session of the server, both ways. The server may begin its numbering anew at any
- * time, and its progress tokens need not be its ids, so the host is given ids of ours.
+ * time, and its progress tokens need not be its ids, so the session server is given ids of ours.
  */
-export class InnerQuestions {
+export class ProxyQuestions {
   readonly #asked = new Map<string, AskedQuestion>()
   #count = 0
 
-  outgoing(request: JsonRpcRequest, session: InnerSession): JsonRpcRequest {
+  outgoing(request: JsonRpcRequest, session: ProxySession): JsonRpcRequest {
     const token = request.params?._meta?.['progressToken'] as RequestId | undefined
     const id = this.restore({ id: request.id, session, ...(token !== undefined && { token }) })
     if (!request.params || token === undefined) return { ...request, id }
@@ -43,7 +43,7 @@ export class InnerQuestions {
   }
 
   /** An answer or progress of the client, as the server expects it, and the session that asked. */
-  incoming(message: JsonRpcMessage): { message: JsonRpcMessage; session: InnerSession } | undefined {
+  incoming(message: JsonRpcMessage): { message: JsonRpcMessage; session: ProxySession } | undefined {
     return 'method' in message ? this.#progress(message) : this.#answer(message)
   }
 

@@ -4,7 +4,7 @@ import type { Logger } from '../logger.js'
 import type { AuthInfo } from '../auth-info.js'
 import { BadAnswerError } from './answer.js'
 import type { Answer } from './answer.js'
-import type { Backend, InnerRequest } from './channel.js'
+import type { Backend, ProxyRequest } from './channel.js'
 import { keptHeader } from './kept-header.js'
 
 /** A web-standard handler. The second argument is what a framework passes on as its environment. */
@@ -46,7 +46,7 @@ export class LocalBackend implements Backend {
     this.#logger = logger
   }
 
-  async exchange({ method, headers, body, signal, extra }: InnerRequest): Promise<Answer> {
+  async exchange({ method, headers, body, signal, extra }: ProxyRequest): Promise<Answer> {
     const { request, authInfo } = extra
     if (request) this.#url = request.url
     const authorization = keptHeader('authorization', authInfo)

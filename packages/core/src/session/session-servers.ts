@@ -7,15 +7,15 @@ import type { Admission, StateEntry, Store, StoredSession } from '../store/store
 import type { Watcher } from '../store/watcher.js'
 import { endOfTurn } from '../turn.js'
 import { freshServer } from './fresh-server.js'
-import { Host } from './host.js'
-import type { StateMessage } from './host.js'
+import { SessionServer } from './session-server.js'
+import type { StateMessage } from './session-server.js'
 import { Listening } from './listening.js'
 import type { ServerFactory, SessionIdentity, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
 import { StateReads } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
-export type HostServices = {
+export type SessionServerServices = {
   store: Store
   watcher: Watcher
   logger: Logger
@@ -24,8 +24,8 @@ export type HostServices = {
   signals: Signals
   validateEffects: boolean
   onServer: (name: string) => void
-  hostIdle: number
-  maxHosts: number
+  serverIdleMs: number
+  maxServers: number
 }
 
 /** The session was deleted or has expired. */
@@ -36,17 +36,17 @@ export class SessionGoneError extends DurableError {
 }
 
 /** Every server object this node may hold is at work. */
-export class HostsBusyError extends DurableError {
+export class ServersBusyError extends DurableError {
   constructor() {
-    super('hosts-busy', 'This node holds as many sessions as it may; all of them are at work.')
+    super('servers-busy', 'This node holds as many sessions as it may; all of them are at work.')
   }
 }
 
 /** How far the state of a session has come: what a server object must have seen. */
 export type Progress = Pick<Admission, 'version' | 'values'>
 
-type Hosted = {
-  host: Host
+type Held = {
+  server: SessionServer
   sessionId: string
   synced: Promise<void>
   listening: Listening
@@ -57,20 +57,20 @@ type Hosted = {
   lookedAt: number
 }
 /** The server objects on this node, at most one per session: made when needed, kept in step with the store, let go when idle. */
-export class Hosts {
-  readonly #services: HostServices
-  readonly #hosted = new Map<string, Promise<Hosted>>()
-  /** Sessions that are read to be hosted. */
+export class SessionServers {
+  readonly #services: SessionServerServices
+  readonly #held = new Map<string, Promise<Held>>()
+  /** Sessions that are read to be held. */
   readonly #preparing = new Map<string, Promise<void>>()
   #closed = false
-  readonly #ready = new Map<string, Hosted>()
+  readonly #ready = new Map<string, Held>()
   /** Out of date: each still runs what it was running, and nothing more. */
-  readonly #retired = new Set<Hosted>()
+  readonly #retired = new Set<Held>()
   readonly #saidLost = new Set<string>()
   /** How many standalone streams the client of a session has here. */
   readonly #listening = new Map<string, number>()
 
-  constructor(services: HostServices) {
+  constructor(services: SessionServerServices) {
     this.#services = services
   }
 
@@ -79,8 +79,8 @@ export class Hosts {
     return this.#ready.size
   }
 
-  peek(sessionId: string): Host | undefined {
-    return this.#ready.get(sessionId)?.host
+  peek(sessionId: string): SessionServer | undefined {
+    return this.#ready.get(sessionId)?.server
   }
 
   /** The client has opened a standalone stream here; `end`: it is closed. */
@@ -101,7 +101,7 @@ export class Hosts {
   }
 
   get #hasRoom() {
-    return this.#hosted.size < this.#services.maxHosts
+    return this.#held.size < this.#services.maxServers
   }
 
   /**
@@ -113,95 +113,95 @@ export class Hosts {
     if (this.#hasRoom) return
     let oldest: { sessionId: string; usedAt: number } | undefined
     let left = this.#ready.size
-    for (const [sessionId, hosted] of this.#ready) {
+    for (const [sessionId, held] of this.#ready) {
       // From here on they come for the second time.
       if (left-- === 0) break
-      const { host, lookedAt } = hosted
-      const { usedAt } = host
-      if (!host.busy && usedAt <= lookedAt) return void this.drop(sessionId)
+      const { server, lookedAt } = held
+      const { usedAt } = server
+      if (!server.busy && usedAt <= lookedAt) return void this.drop(sessionId)
       this.#ready.delete(sessionId)
-      this.#ready.set(sessionId, hosted)
-      hosted.lookedAt = usedAt
-      if (!host.busy && !(oldest && oldest.usedAt <= usedAt)) oldest = { sessionId, usedAt }
+      this.#ready.set(sessionId, held)
+      held.lookedAt = usedAt
+      if (!server.busy && !(oldest && oldest.usedAt <= usedAt)) oldest = { sessionId, usedAt }
     }
-    if (!oldest) throw new HostsBusyError()
+    if (!oldest) throw new ServersBusyError()
     void this.drop(oldest.sessionId)
   }
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
-  async create(identity: SessionIdentity, values = 0): Promise<Host> {
+  async create(identity: SessionIdentity, values = 0): Promise<SessionServer> {
     const { server, standalone, ...rest } = this.#services
     const { sessionId } = identity
     const reads = new StateReads(rest.store, sessionId, values)
     const made = await freshServer(server, { ...identity, state: reads.state })
     reads.end()
     const services = { ...rest, standalone: standalone(sessionId), reads, saidLost: this.#saidLost }
-    return Host.connect(made, sessionId, services)
+    return SessionServer.connect(made, sessionId, services)
   }
 
-  async adopt(sessionId: string, host: Host) {
-    const hosted = this.#hold(sessionId, host, this.#listeningTo(sessionId))
-    this.#hosted.set(sessionId, Promise.resolve(hosted))
-    await hosted.listens
+  async adopt(sessionId: string, server: SessionServer) {
+    const held = this.#hold(sessionId, server, this.#listeningTo(sessionId))
+    this.#held.set(sessionId, Promise.resolve(held))
+    await held.listens
   }
 
   /** As `get`, if nothing has to be done for it. */
-  ready(sessionId: string, { version, values }: Progress): Host | undefined {
-    const hosted = this.#ready.get(sessionId)
-    if (this.#closed || !hosted?.standing || hosted.host.version < version) return undefined
-    if (hosted.host.reads.mayDiffer(values)) return undefined
-    hosted.host.usedAt = performance.now()
-    return hosted.host
+  ready(sessionId: string, { version, values }: Progress): SessionServer | undefined {
+    const held = this.#ready.get(sessionId)
+    if (this.#closed || !held?.standing || held.server.version < version) return undefined
+    if (held.server.reads.mayDiffer(values)) return undefined
+    held.server.usedAt = performance.now()
+    return held.server
   }
 
   /** The session's server object, with everything up to there of the session's state. */
-  async get(sessionId: string, progress: Progress, extra: MessageExtra): Promise<Host> {
-    if (!this.#hosted.has(sessionId)) await this.#preparing.get(sessionId)?.catch(() => undefined)
-    if (!this.#hosted.has(sessionId)) await this.settled()
+  async get(sessionId: string, progress: Progress, extra: MessageExtra): Promise<SessionServer> {
+    if (!this.#held.has(sessionId)) await this.#preparing.get(sessionId)?.catch(() => undefined)
+    if (!this.#held.has(sessionId)) await this.settled()
     if (this.#closed) throw new NodeLeavingError()
     const { version, values } = progress
-    const existing = this.#hosted.get(sessionId)
-    const hosted = await (existing ?? this.#rebuild(sessionId, version, extra))
-    await hosted.listens
-    if (hosted.host.reads.mayDiffer(values) && (await hosted.host.reads.differ(values))) {
-      this.#retire(hosted)
+    const existing = this.#held.get(sessionId)
+    const held = await (existing ?? this.#rebuild(sessionId, version, extra))
+    await held.listens
+    if (held.server.reads.mayDiffer(values) && (await held.server.reads.differ(values))) {
+      this.#retire(held)
       return this.get(sessionId, progress, extra)
     }
     if (this.#closed) throw new NodeLeavingError()
-    hosted.host.usedAt = performance.now()
-    if (hosted.host.version < version) {
-      hosted.synced = hosted.synced
+    held.server.usedAt = performance.now()
+    if (held.server.version < version) {
+      held.synced = held.synced
         .catch(() => undefined)
-        .then(() => this.#sync(sessionId, hosted.host, version, extra))
-      await hosted.host.isWanted(hosted.synced)
+        .then(() => this.#sync(sessionId, held.server, version, extra))
+      await held.server.isWanted(held.synced)
     }
-    return hosted.host
+    return held.server
   }
 
   /** Another one takes its place. It is closed when what it runs has ended. */
-  #retire(hosted: Hosted) {
-    const { sessionId } = hosted
-    if (this.#ready.get(sessionId) !== hosted) return
-    this.#hosted.delete(sessionId)
+  #retire(held: Held) {
+    const { sessionId } = held
+    if (this.#ready.get(sessionId) !== held) return
+    this.#held.delete(sessionId)
     this.#ready.delete(sessionId)
-    this.#retired.add(hosted)
+    this.#retired.add(held)
     void this.#closeRetired()
   }
 
-  #closeRetired(isDue = ({ host }: Hosted) => !host.busy) {
+  #closeRetired(isDue = ({ server }: Held) => !server.busy) {
     const due = [...this.#retired].filter(isDue)
-    return Promise.all(due.map((hosted) => this.#close(hosted)))
+    return Promise.all(due.map((held) => this.#close(held)))
   }
 
-  #close(hosted: Hosted) {
-    this.#retired.delete(hosted)
-    hosted.listening.end()
-    return hosted.host.close()
+  #close(held: Held) {
+    this.#retired.delete(held)
+    held.listening.end()
+    return held.server.close()
   }
 
   /** Begins to rebuild the session's server object, if the session is the principal's: it is about to be asked for. */
   async prepare(sessionId: string, principal: string | undefined, extra: MessageExtra) {
-    if (this.#closed || this.#hosted.has(sessionId) || this.#preparing.has(sessionId)) return
+    if (this.#closed || this.#held.has(sessionId) || this.#preparing.has(sessionId)) return
     const preparing = this.#prepare(sessionId, principal, extra)
     this.#preparing.set(sessionId, preparing)
     await preparing.finally(() => this.#preparing.delete(sessionId))
@@ -211,27 +211,28 @@ export class Hosts {
     const session = await this.#services.store.readSession(sessionId)
     if (!session || session.principal !== principal) return
     await this.settled()
-    if (this.#closed || this.#hosted.has(sessionId)) return
+    if (this.#closed || this.#held.has(sessionId)) return
     await this.#rebuild(sessionId, session.version, extra, session)
   }
 
   async drop(sessionId: string) {
-    const hosted = this.#ready.get(sessionId)
+    const held = this.#ready.get(sessionId)
     const retired = this.#closeRetired((one) => one.sessionId === sessionId)
-    if (hosted) {
-      this.#hosted.delete(sessionId)
+    if (held) {
+      this.#held.delete(sessionId)
       this.#ready.delete(sessionId)
-      await this.#close(hosted)
+      await this.#close(held)
     }
     await retired
   }
 
-  /** Lets go of server objects that nothing has used for `hostIdle`. */
+  /** Lets go of server objects that nothing has used for `serverIdleMs`. */
   evictIdle() {
     void this.#closeRetired()
-    const before = performance.now() - this.#services.hostIdle
-    for (const [sessionId, { host }] of this.#ready) {
-      if (!host.busy && !this.#listening.has(sessionId) && host.usedAt <= before) void this.drop(sessionId)
+    const before = performance.now() - this.#services.serverIdleMs
+    for (const [sessionId, { server }] of this.#ready) {
+      if (!server.busy && !this.#listening.has(sessionId) && server.usedAt <= before)
+        void this.drop(sessionId)
     }
   }
 
@@ -241,15 +242,15 @@ export class Hosts {
     await this.#closeRetired(() => true)
   }
 
-  #rebuild(sessionId: string, version: number, extra: MessageExtra, read?: StoredSession): Promise<Hosted> {
+  #rebuild(sessionId: string, version: number, extra: MessageExtra, read?: StoredSession): Promise<Held> {
     this.makeRoom()
     const build = () => this.#build(sessionId, version, extra, read)
-    const hosted = this.#services.signals.rebuild?.(sessionId, build) ?? build()
-    this.#hosted.set(sessionId, hosted)
-    hosted.catch(() => {
-      if (this.#hosted.get(sessionId) === hosted) this.#hosted.delete(sessionId)
+    const held = this.#services.signals.rebuild?.(sessionId, build) ?? build()
+    this.#held.set(sessionId, held)
+    held.catch(() => {
+      if (this.#held.get(sessionId) === held) this.#held.delete(sessionId)
     })
-    return hosted
+    return held
   }
 
   async #build(
@@ -257,42 +258,42 @@ export class Hosts {
     upTo: number,
     extra: MessageExtra,
     read: StoredSession | undefined,
-  ): Promise<Hosted> {
+  ): Promise<Held> {
     const session = read ?? (await this.#services.store.readSession(sessionId))
     if (!session) throw new SessionGoneError()
     // The subscription is made while the server object is.
     const listening = this.#listeningTo(sessionId)
-    let host: Host | undefined
+    let server: SessionServer | undefined
     try {
       const messages = session.state.map(parsed)
       const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(messages) }
-      host = await this.create(info, session.values)
-      listening.host = host
-      await host.replay(
+      server = await this.create(info, session.values)
+      listening.server = server
+      await server.replay(
         messages.filter(({ version }) => version <= upTo),
         extra,
       )
       if (listening.gone) throw new SessionGoneError()
     } catch (error) {
       listening.end()
-      await host?.close()
+      await server?.close()
       throw error
     }
-    this.#services.logger.debug({ session: shortId(sessionId), version: host.version }, 'rebuilt a session')
-    return this.#hold(sessionId, host, listening)
+    this.#services.logger.debug({ session: shortId(sessionId), version: server.version }, 'rebuilt a session')
+    return this.#hold(sessionId, server, listening)
   }
 
   #listeningTo(sessionId: string) {
     return new Listening(this.#services.watcher, sessionId, () => void this.drop(sessionId))
   }
 
-  #hold(sessionId: string, host: Host, listening: Listening): Hosted {
-    listening.host = host
+  #hold(sessionId: string, server: SessionServer, listening: Listening): Held {
+    listening.server = server
     const listen = async () => {
       try {
-        await host.isWanted(listening.active)
-        hosted.standing = true
-        host.clientListens(this.#listening.has(sessionId))
+        await server.isWanted(listening.active)
+        held.standing = true
+        server.clientListens(this.#listening.has(sessionId))
       } catch (error) {
         await this.drop(sessionId)
         throw error
@@ -301,23 +302,23 @@ export class Hosts {
     const listens = listen()
     // What fails here, fails where it is waited for.
     listens.catch(() => undefined)
-    const hosted: Hosted = {
-      host,
+    const held: Held = {
+      server,
       sessionId,
       synced: Promise.resolve(),
       listening,
       listens,
       standing: false,
-      lookedAt: host.usedAt,
+      lookedAt: server.usedAt,
     }
-    this.#ready.set(sessionId, hosted)
-    return hosted
+    this.#ready.set(sessionId, held)
+    return held
   }
 
-  async #sync(sessionId: string, host: Host, version: number, extra: MessageExtra) {
-    if (host.version >= version) return
-    const entries = await this.#services.store.readState(sessionId, host.version)
-    await host.replay(entries.map(parsed), extra)
+  async #sync(sessionId: string, server: SessionServer, version: number, extra: MessageExtra) {
+    if (server.version >= version) return
+    const entries = await this.#services.store.readState(sessionId, server.version)
+    await server.replay(entries.map(parsed), extra)
   }
 }
 
