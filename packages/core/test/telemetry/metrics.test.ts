@@ -47,12 +47,13 @@ describe.each(STORES)('metrics, %s', (store) => {
     expect([await held('calls.open'), await held('streams'), await held('sessions')]).toEqual([0, 0, 0])
     const stream = await session.call('wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
-    for (const name of ['calls.open', 'streams', 'sessions', 'hosts']) expect(await held(name), name).toBe(1)
+    for (const name of ['calls.open', 'streams', 'sessions', 'servers'])
+      expect(await held(name), name).toBe(1)
     nodes.world.gates.open('g')
     await stream.rest()
     await waitFor(async () => (await held('calls.open')) === 0 && (await held('streams')) === 0)
     await nodes.mcp(0).close({ graceMs: 0 })
-    expect(await held('hosts')).toBe(0)
+    expect(await held('servers')).toBe(0)
   })
 
   test('of takeovers, rebuilds, replayed events and fenced writes', async () => {
