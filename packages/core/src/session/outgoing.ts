@@ -1,0 +1,149 @@
+import type { CallServer, DispatchTarget } from '../call/call.js'
+import { JournalClosedError } from '../call/journal.js'
+import type { Origin } from '../call/record.js'
+import { RequestLog } from '../call/request-log.js'
+import { currentScope } from '../context/async-scope.js'
+import { ReplayDivergedError } from '../context/errors.js'
+import { ReplayLog } from '../context/replay-log.js'
+import { currentLog } from '../context/run-context.js'
+import { isRequest, isResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import type { OwnRequests } from './own-requests.js'
+import type { Questions } from './questions.js'
+import { isListChanged } from './registered.js'
+import type { ListChanged, Registered } from './registered.js'
+import type { RunningRequests } from './running-requests.js'
+import type { Standalone } from './standalone.js'
+import type { StateReads } from './state-reads.js'
+import type { SendOptions } from './transport.js'
+
+type Parts = {
+  /** Who asks what belongs to no call. */
+  server: CallServer & { readonly id: string }
+  running: RunningRequests
+  own: OwnRequests
+  questions: Questions
+  registered: Registered
+}
+export type OutgoingServices = {
+  standalone: Standalone
+  logger: Logger
+  /** What the factory has read of the session's state. */
+  reads: StateReads
+  /** Lists of which it was said that what a call has changed in them will be lost. */
+  saidLost: Set<string>
+}
+
+/** Where each message of a server object goes: to a call, to the standalone stream, or to whoever asked for it here. */
+export class OutgoingMessages {
+  readonly #parts: Parts
+  readonly #services: OutgoingServices
+  #asked = 0
+  #inbox: ReturnType<Standalone['openInbox']> | undefined
+
+  constructor(parts: Parts, services: OutgoingServices) {
+    this.#parts = parts
+    this.#services = services
+  }
+
+  async send(message: JsonRpcMessage, options?: SendOptions) {
+    const { own, running } = this.#parts
+    if (isResponse(message))
+      return own.take(message) ? undefined : running.respond(String(message.id), message)
+    const log = currentLog()
+    if (log instanceof ReplayLog) return sendInReplay(log, message)
+    const related = options?.relatedRequestId
+    const id = String(related)
+    // What belongs to a request of our own has no client to go to.
+    if (related !== undefined && own.has(id) && !isRequest(message)) return
+    const target = related === undefined ? undefined : running.targetOf(id)
+    if (related !== undefined && !target) {
+      if (isRequest(message)) throw new JournalClosedError()
+      return
+    }
+    if (isRequest(message)) return this.#sendQuestion(message, target ?? currentTarget(), options?.origin)
+    if (message.method === 'notifications/cancelled')
+      return this.#sendWithdrawal(message, target ?? currentTarget())
+    if (target) return this.#sendInCall(id, target, message, options?.origin)
+    if (isListChanged(message.method) && log) this.#warnOfLoss(message.method)
+    // What is sent while old state is replayed was sent when it was new.
+    const { replay } = currentScope()
+    if (replay && !replay.over) return
+    await this.#sendOutsideOfCalls(message, options?.once)
+  }
+
+  /** Nobody is there any more to whom the client's answers could go. */
+  close() {
+    const { questions, server } = this.#parts
+    this.#inbox?.end(questions.unanswered.filter((question) => question.startsWith(`${server.id}.`)))
+  }
+
+  /** What a handler says after its call has ended goes nowhere. It must not fail: nobody may be waiting for it, and that would end the process. */
+  async #sendInCall(id: string, target: DispatchTarget, message: JsonRpcMessage, origin?: Origin) {
+    try {
+      await target.send(message, undefined, origin)
+    } catch (error) {
+      await this.#parts.running.fail(id, error)
+    }
+  }
+
+  /** Nor must this. */
+  async #sendOutsideOfCalls(message: JsonRpcNotification, once: string | undefined) {
+    const { standalone, logger } = this.#services
+    try {
+      await standalone.send(message, once)
+    } catch (error) {
+      logger.error({ error, method: message.method }, 'a message to the standalone stream was lost')
+    }
+  }
+
+  async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined, origin?: Origin) {
+    const { questions } = this.#parts
+    try {
+      if (target) await target.ask(request, (id) => questions.outgoing(request, id), origin)
+      else await this.#askOutsideOfCalls(request)
+    } catch (error) {
+      questions.forget(request)
+      throw error
+    }
+  }
+
+  async #askOutsideOfCalls(request: JsonRpcRequest) {
+    const { questions, server } = this.#parts
+    const { standalone } = this.#services
+    this.#inbox ??= standalone.openInbox(server.id, server)
+    await standalone.send(questions.outgoing(request, `${server.id}.${++this.#asked}`))
+  }
+
+  async #sendWithdrawal(message: JsonRpcNotification, target: DispatchTarget | undefined) {
+    const params = this.#parts.questions.withdrawn(message.params)
+    if (params) await (target ?? this.#services.standalone).send({ ...message, params })
+  }
+
+  /** A call has changed what there is, and the factory does not know of it. */
+  #warnOfLoss(method: ListChanged) {
+    const { reads, saidLost, logger } = this.#services
+    if (reads.any || saidLost.has(method)) return
+    const names = this.#parts.registered.changed(method)
+    if (names.length === 0) return
+    saidLost.add(method)
+    logger.warn({ changed: names.slice(0, 3) }, LOST)
+  }
+}
+
+const LOST =
+  'a call has added, enabled, disabled or removed tools, prompts or resources of its session. That is lost on other nodes, and here ' +
+  'once the session was idle: keep it in `ctx.state`, and let the factory read it from `session.state`'
+
+/** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */
+function currentTarget() {
+  const log = currentLog()
+  return log instanceof RequestLog && log.target.open ? log.target : undefined
+}
+
+/** What a handler sends with the SDK itself while it is replayed for comparison goes nowhere. */
+async function sendInReplay(replay: ReplayLog, message: JsonRpcMessage) {
+  if (isRequest(message)) throw new ReplayDivergedError()
+  await replay.send(message)
+}

@@ -1,0 +1,166 @@
+import { Call } from '../call/call.js'
+import type { DispatchTarget } from '../call/call.js'
+import { JournalClosedError, JournalLostError } from '../call/journal.js'
+import type { ProxyRecord } from '../call/record.js'
+import { UNRECORDABLE } from '../call/request-log.js'
+import type { RequestLog } from '../call/request-log.js'
+import { followScopes } from '../context/async-scope.js'
+import { UnrecordableError } from '../errors.js'
+import { errorResponse } from '../json-rpc.js'
+import type { JsonRpcError, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
+import { endingOf } from '../signals/events.js'
+import type { CallOutcome } from '../signals/events.js'
+import type { Observed } from '../signals/observed.js'
+import { unrecordable } from './recovery.js'
+import type { Interrupted } from './transport.js'
+
+export type Dispatch = {
+  request: JsonRpcRequest
+  target: DispatchTarget
+  /** Makes of the response what is recorded. */
+  filter?: ((request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>) | undefined
+  /** Whether the request may be run again although it may have run. */
+  mayRunAgain: () => Promise<boolean>
+  interrupted?: Interrupted | undefined
+}
+type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
+/** `moved`: the request goes on at another node. */
+type Stopped = (dispatchId: string, reason: string, moved: boolean) => void
+
+/** The client's requests that a server object is running, by the ids under which it knows them. */
+export class RunningRequests {
+  readonly #running = new Map<string, Running>()
+  readonly #logger: Logger
+  readonly #onStopped: Stopped
+
+  constructor(logger: Logger, onStopped: Stopped) {
+    this.#logger = logger
+    this.#onStopped = onStopped
+  }
+
+  get size() {
+    return this.#running.size
+  }
+
+  get targets(): Iterable<DispatchTarget> {
+    return new Set([...this.#running.values()].map(({ target }) => target))
+  }
+
+  targetOf(id: string): DispatchTarget | undefined {
+    return this.#running.get(id)?.target
+  }
+
+  /** Whether it is the same run that is still running. */
+  isRunning(id: string, log: RequestLog) {
+    return this.#running.get(id)?.log === log
+  }
+
+  begin(id: string, dispatch: Dispatch, log: RequestLog, observed: Observed<'call'> | undefined) {
+    this.#running.set(id, { ...dispatch, log, observed, unfollow: followScopes() })
+  }
+
+  async record(id: string, record: ProxyRecord) {
+    const target = this.targetOf(id)
+    if (target instanceof Call) await target.record(record)
+    else if (target?.isJournaled) await (await target.journaled()).record(record)
+  }
+
+  async startOver(id: string) {
+    const running = this.#running.get(id)
+    if (!running || !(await running.mayRunAgain()) || !this.#running.has(id)) return false
+    if (running.target.isJournaled) await (await running.target.journaled()).startOver()
+    return true
+  }
+
+  async respond(id: string, response: JsonRpcResponse) {
+    const running = this.#running.get(id)
+    if (!running) return
+    running.unfollow()
+    try {
+      const answer = await this.#record(id, running, response)
+      running.observed?.end({ ...running.log.run, ...endingOf(answer) })
+    } finally {
+      this.#running.delete(id)
+      running.observed?.end(endOf(running.log, 'moved'))
+    }
+  }
+
+  /** A call whose handler has ended must end: whatever goes wrong between that and the journal is the answer. */
+  async #record(id: string, { request, target, filter, log }: Running, response: JsonRpcResponse) {
+    try {
+      const answer = filter ? await filter(request, response) : response
+      await target.respond(id, answer)
+      return answer
+    } catch (error) {
+      if (isOver(error) || !target.open) throw error
+      tellUnrecordable(log, error)
+      const answer = withoutData(response) ?? unrecordable(request, asError(error))
+      await target.respond(id, answer).catch((again: unknown) => {
+        // Nothing at all can be recorded of it: it must not seem to run here.
+        if (!isOver(again)) target.abandon('Its journal takes nothing.')
+        throw again
+      })
+      return answer
+    }
+  }
+
+  /** A request can't go on as it is: it ends with an error now, whatever its handler does next. */
+  async fail(id: string, error: unknown) {
+    const running = this.#running.get(id)
+    if (!running || isOver(error)) return
+    const { request, target, log } = running
+    tellUnrecordable(log, error)
+    const answer = unrecordable(request, asError(error))
+    try {
+      await target.respond(id, answer)
+      running.observed?.end({ ...log.run, ...endingOf(answer) })
+    } catch (again) {
+      if (!isOver(again)) this.#logger.error({ error: again }, 'a call could not be ended')
+      if (!isOver(again)) target.abandon('Its journal takes nothing.')
+    }
+    this.stop(id, answer.error.message)
+  }
+
+  /** Its handler is told to stop, and answers nothing any more. */
+  stop(id: string, reason: string, moved = false) {
+    const running = this.#running.get(id)
+    if (!running) return
+    this.#running.delete(id)
+    running.log.stopFor(reason)
+    running.unfollow()
+    running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
+    this.#onStopped(id, reason, moved)
+  }
+
+  /** The server object leaves this node: what runs goes on elsewhere. */
+  abandon(reason: string) {
+    for (const { target, log, observed, unfollow } of this.#running.values()) {
+      unfollow()
+      log.stopFor(reason)
+      target.abandon(reason)
+      observed?.end(endOf(log, 'moved'))
+    }
+  }
+}
+
+const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
+
+/** Nothing can be said for the call by this node any more. */
+const isOver = (error: unknown) => error instanceof JournalClosedError || error instanceof JournalLostError
+
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
+
+function tellUnrecordable(log: RequestLog, error: unknown) {
+  // What a `toJSON` or a getter threw tells where; what we made of it does not.
+  const thrown = error instanceof UnrecordableError ? (error.cause ?? error) : error
+  log.tell('error', { error: thrown }, UNRECORDABLE)
+}
+
+/** The error that a handler threw, without what it carries along. */
+function withoutData(response: JsonRpcResponse): JsonRpcError | undefined {
+  if (!('error' in response)) return undefined
+  const { code, message } = response.error as { code?: unknown; message?: unknown }
+  if (typeof code !== 'number' || typeof message !== 'string') return undefined
+  return errorResponse(response.id ?? null, Math.trunc(code), message)
+}
