@@ -262,7 +262,7 @@ class Node implements Durable {
   async #recover(taken: TakenOver): Promise<TakeoverOutcome> {
     const { sessions, logger } = this.#services
     try {
-      return await sessions.recover(taken)
+      return await sessions.runner.recover(taken)
     } catch (error) {
       logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
       await taken.call.end((request) => outcomeUnknown(request))

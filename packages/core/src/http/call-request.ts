@@ -25,7 +25,7 @@ export function callRequest(
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
     trace: services.signals.trace?.(),
-    handlers: services.sessions.handlersOf(scope, requests),
+    handlers: services.sessions.runner.handlersOf(scope, requests),
   }
 }
 

@@ -65,10 +65,10 @@ async function takeOneWay(exchange: Exchange, sessionId: string, messages: reado
   const { sessions } = exchange.services
   await admit(exchange, sessionId)
   for (const message of messages) {
-    if (isResponse(message) && (await sessions.answer(sessionId, message)) === 'full')
+    if (isResponse(message) && (await sessions.clientMessages.answer(sessionId, message)) === 'full')
       throw refuse.answersFull()
     if (!isNotification(message)) continue
-    const taken = await sessions.notification(sessionId, message, extraOf(exchange))
+    const taken = await sessions.clientMessages.notification(sessionId, message, extraOf(exchange))
     if (taken === 'unknown') throw refuse.sessionNotFound()
     if (taken === 'limit') throw refuse.tooMany('this session keeps as much state as it may', false)
   }
@@ -111,7 +111,7 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
     const server =
       sessions.servers.ready(scope, admission) ??
       (await call.whileStoreFails(() => sessions.servers.get(scope, admission, extra)))
-    sessions.run(call, server, admission, extra)
+    sessions.runner.run(call, server, admission, extra)
   } catch (error) {
     const { message } = refusalFor(error, logger)
     await call.failUnrun(message).catch(() => undefined)
@@ -130,7 +130,11 @@ async function runDeferred(
   const admission = await admitting
   const extra = extraOf(exchange)
   const server = await sessions.servers.get(sessionId, admission, extra)
-  const deferred = sessions.runDeferred(callRequest(exchange, sessionId, requests, batch), server, extra)
+  const deferred = sessions.runner.runDeferred(
+    callRequest(exchange, sessionId, requests, batch),
+    server,
+    extra,
+  )
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
   const [first, ...more] = outcome.responses

@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { encodeInboxItem, MAX_INBOX, progressTopic } from '../call/inbox.js'
+import type { InboxItem } from '../call/inbox.js'
+import { randomId, requestKeyPrefix } from '../ids.js'
+import { encodeJson } from '../json-rpc.js'
+import type { JsonRpcNotification, JsonRpcResponse } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { Settings } from '../settings.js'
+import type { Store } from '../store/store.js'
+import { CANCELLED } from './listening.js'
+import { askerOf } from './questions.js'
+import type { ProxyOrigin } from './server-factory.js'
+import type { SessionServers } from './session-servers.js'
+import { putState, stateKey } from './state.js'
+import type { MessageExtra } from './transport.js'
+
+export type ClientMessagesServices = {
+  store: Store
+  logger: Logger
+  settings: Settings
+  /** Set if the server objects stand for a server behind HTTP. */
+  proxy: ProxyOrigin | undefined
+}
+
+/** How long a client waits for an upstream to be told. */
+const TOLD_WITHIN_MS = 1000
+
+/** Of what a client says about a question or a cancellation. */
+const MAX_PROGRESS_CHARS = 16 * 1024
+const MAX_REASON_CHARS = 1000
+
+/** What a client says that is no request: notifications, and answers to questions. */
+export class ClientMessages {
+  readonly #services: ClientMessagesServices
+  readonly #servers: SessionServers
+
+  constructor(services: ClientMessagesServices, servers: SessionServers) {
+    this.#services = services
+    this.#servers = servers
+  }
+
+  /** Takes a notification of the client. Resolves when it can't be lost any more. */
+  async notification(
+    sessionId: string,
+    message: JsonRpcNotification,
+    extra: MessageExtra,
+  ): Promise<'accepted' | 'unknown' | 'limit'> {
+    if (message.method === 'notifications/cancelled') {
+      await this.#cancel(sessionId, message)
+      return 'accepted'
+    }
+    if (message.method === 'notifications/progress') {
+      await this.#progress(sessionId, message)
+      return 'accepted'
+    }
+    if (stateKey(message) === undefined) {
+      void this.#inform(sessionId, message, extra)
+      return 'accepted'
+    }
+    const { store, settings } = this.#services
+    const version = await putState(store, sessionId, message, settings.maxStateEntries)
+    if (typeof version !== 'number') return version
+    const informed = this.#inform(sessionId, message, extra, version)
+    // One node tells an upstream; another one that is asked next must know that it has.
+    if (this.#services.proxy?.shared)
+      await Promise.race([informed, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
+    return 'accepted'
+  }
+
+  /**
+   * Takes a client's answer to a question: the first one. Answers that nobody waits for are dropped, as the SDK does.
+   * `full`: the call has been answered as much as it may.
+   */
+  async answer(sessionId: string, message: JsonRpcResponse): Promise<'accepted' | 'full'> {
+    const asker = askerOf(message.id)
+    if (asker === undefined) return 'accepted'
+    const question = String(message.id)
+    const item: InboxItem = { kind: 'answer', question, json: encodeJson(message) }
+    const left = await this.#leave(sessionId, asker, item, { answers: question })
+    return left === false ? 'full' : 'accepted'
+  }
+
+  /** Hands a notification to the server object, new state after all older state. The client need not wait for that. */
+  async #inform(sessionId: string, message: JsonRpcNotification, extra: MessageExtra, version = 1) {
+    const isState = version > 1
+    try {
+      const known = isState ? version - 1 : version
+      // What the client says needs no newer values: the next request sees to them.
+      const server = await this.#servers.get(sessionId, { version: known, values: 0 }, extra)
+      if (isState && server.version >= version) return
+      server.notify(message, extra)
+      if (isState) server.saw(version)
+      await server.settled()
+    } catch (error) {
+      this.#services.logger.warn(
+        { error, session: shortId(sessionId) },
+        'a notification waits for the next request',
+      )
+    }
+  }
+
+  async #cancel(sessionId: string, { params }: JsonRpcNotification) {
+    const requestId = params?.['requestId']
+    if (typeof requestId !== 'string' && typeof requestId !== 'number') return
+    const requestKey = requestKeyPrefix(requestId)
+    const given = params?.['reason']
+    const reason =
+      typeof given === 'string' ? given.slice(0, MAX_REASON_CHARS) : 'The client cancelled the request.'
+    // A request that is not journaled is known to its node alone; if the word gets lost, it only runs in vain.
+    await this.#services.store.publish(sessionId, CANCELLED, requestKey)
+    const callIds = await this.#services.store.findCalls(sessionId, requestKey)
+    await Promise.all(
+      callIds.map((id) =>
+        this.#leave(sessionId, id, { kind: 'cancelled', requestKey, reason }, { ifOpen: id }),
+      ),
+    )
+  }
+
+  /** The client's progress on a question goes to whoever asked, if somebody listens now. */
+  async #progress(sessionId: string, message: JsonRpcNotification) {
+    const asker = askerOf(message.params?.['progressToken'])
+    const json = asker === undefined ? '' : encodeJson(message)
+    if (asker === undefined || json.length > MAX_PROGRESS_CHARS) return
+    await this.#services.store.publish(sessionId, progressTopic(asker), json)
+  }
+
+  /** `which`: an inbox takes only what somebody waits for. */
+  #leave(sessionId: string, inbox: string, item: InboxItem, which: { answers?: string; ifOpen?: string }) {
+    const { maxInboxBytes: maxBytes } = this.#services.settings
+    const limits = { maxLength: MAX_INBOX, maxBytes, whenFull: 'refuse' } as const
+    const options = { nonce: randomId(), ...limits, ...which }
+    return this.#services.store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
+  }
+}

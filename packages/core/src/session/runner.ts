@@ -1,0 +1,237 @@
+import { Call } from '../call/call.js'
+import type { DispatchTarget } from '../call/call.js'
+import { DeferredCall } from '../call/deferred-call.js'
+import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
+import type { BegunHandler } from '../call/record.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
+import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { Settings } from '../settings.js'
+import type { TakeoverOutcome } from '../signals/events.js'
+import type { Admission, LogName, Store } from '../store/store.js'
+import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
+import type { RecoveredCall } from './recovery.js'
+import type { ProxyOrigin } from './server-factory.js'
+import type { SessionServer } from './session-server.js'
+import type { Progress, SessionServers } from './session-servers.js'
+import { canPrime, putState, stateKey } from './state.js'
+import type { Interrupted, MessageExtra } from './transport.js'
+
+export type RunnerServices = {
+  store: Store
+  calls: Calls
+  logger: Logger
+  settings: Settings
+  /** Set if the server objects stand for a server behind HTTP. */
+  proxy: ProxyOrigin | undefined
+  recover: ((call: RecoveredCall) => boolean | undefined) | undefined
+  /** Ends the streams of a log on this node; their clients come back. */
+  closeStreams: (sessionId: string, log: LogName) => void
+}
+
+type InterruptedRun = { attempt: number; interrupted: BegunHandler }
+
+/** Runs calls on the server objects of their sessions: new ones, and those of nodes that are gone. */
+export class Runner {
+  readonly #services: RunnerServices
+  readonly #servers: SessionServers
+
+  constructor(services: RunnerServices, servers: SessionServers) {
+    this.#services = services
+    this.#servers = servers
+  }
+
+  /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */
+  run(call: Call, server: SessionServer, { protocolVersion }: Admission, extra: MessageExtra) {
+    const all = { ...extra, ...this.#closersOf(call, protocolVersion) }
+    this.#dispatch(call, call.runOn(server), call.scope, server, all)
+  }
+
+  /** What will run requests of a session on this node, as far as that can be told before they are recorded. */
+  handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly BegunHandler[] {
+    const server = this.#servers.peek(sessionId)
+    return requests.map((request) => {
+      if (request.method !== 'tools/call') return 'plain'
+      if (this.#services.proxy) return 'listed'
+      return server?.handlerOf(request) ?? 'none'
+    })
+  }
+
+  /** Runs a call again whose node is gone, or ends it if that must not be. The first run of one may come late. */
+  async recover(taken: TakenOver): Promise<TakeoverOutcome> {
+    const { call, request, runs } = taken
+    const { logger, settings } = this.#services
+    if (call.attempt > settings.maxAttempts) {
+      await call.end((interrupted) => gaveUp(interrupted, call.attempt - 1))
+      return 'gave-up'
+    }
+    if (runs.isForeign) return this.#giveBack(taken, 'a newer version of this library has run it')
+    const session = await call.whileStoreFails(() => this.#services.store.readSession(call.scope))
+    if (!session) {
+      call.abandon('The session does not exist any more.')
+      return 'gone'
+    }
+    const { authInfo, url } = request
+    const extra: MessageExtra = {
+      authInfo,
+      ...this.#closersOf(call, session.protocolVersion),
+      ...(url !== undefined && { url }),
+    }
+    const server = await this.#serverFor(taken, session, extra)
+    if (!server) return this.#giveBack(taken, 'its server object can’t be made here')
+    if (this.#services.proxy?.shared && call.attempt > 1) {
+      // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
+      const { resume } = call.requests.length === 1 ? runs : {}
+      if (resume) call.resumes(resume.sent)
+      this.#dispatch(call, call.runOn(server), call.scope, server, extra, resume ? { resume } : {})
+      return 'run'
+    }
+    const requests = call.runOn(server)
+    const verdicts = await Promise.all(
+      requests.map(([, interrupted]) => {
+        const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
+        return this.#judge(server, interrupted, run, extra)
+      }),
+    )
+    if (verdicts.includes('elsewhere')) return this.#giveBack(taken, 'no handler here can go on with it')
+    let outcome: TakeoverOutcome = 'unknown'
+    for (const [place, [dispatched, interrupted]] of requests.entries()) {
+      if (verdicts[place] === 'unknown') {
+        await call.respond(dispatched, outcomeUnknown(interrupted))
+        continue
+      }
+      this.#dispatch(call, [[dispatched, interrupted]], call.scope, server, extra)
+      outcome = 'run'
+    }
+    logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
+    return outcome
+  }
+
+  /** Undefined: it can't be made; the log says why. */
+  async #serverFor(
+    { call }: TakenOver,
+    session: Progress,
+    extra: MessageExtra,
+  ): Promise<SessionServer | undefined> {
+    try {
+      return await call.whileStoreFails(() => this.#servers.get(call.scope, session, extra))
+    } catch (error) {
+      this.#services.logger.error(
+        { error, session: shortId(call.scope) },
+        'a call could not be run again here',
+      )
+      return undefined
+    }
+  }
+
+  /** Another node may be able to run it: one that is newer, or has what this one lacks. If none is for long, it ends. */
+  async #giveBack({ call, runs, claimed }: TakenOver, reason: string): Promise<TakeoverOutcome> {
+    const { logger, settings } = this.#services
+    if (runs.unservedMs(claimed.first) >= settings.maxUnservedMs) {
+      await call.end((interrupted) => outcomeUnknown(interrupted))
+      return 'unknown'
+    }
+    logger.warn({ session: shortId(call.scope), call: shortId(call.id), reason }, 'a call was given back')
+    call.abandon('Another node goes on with it.')
+    return 'returned'
+  }
+
+  async #mayRunAgain(
+    server: SessionServer,
+    request: JsonRpcRequest,
+    run: InterruptedRun,
+    extra: MessageExtra,
+  ) {
+    return (await this.#judge(server, request, run, extra)) === 'run'
+  }
+
+  /** `elsewhere`: it may run again by a handler of the kind that began it, and this node has none. */
+  async #judge(
+    server: SessionServer,
+    request: JsonRpcRequest,
+    { attempt, interrupted }: InterruptedRun,
+    extra: MessageExtra,
+  ): Promise<'run' | 'unknown' | 'elsewhere'> {
+    if (attempt === 1) return 'run'
+    const { method, params } = request
+    const isCall = method === 'tools/call'
+    const tool = isCall ? await server.findTool(String(params?.['name']), extra) : undefined
+    // Nothing has begun to run it.
+    if (interrupted === 'none') return isCall && !tool ? 'elsewhere' : 'run'
+    const recovered = { method, params, tool, interrupted, attempt }
+    const given = this.#services.recover?.(recovered)
+    if (given ?? mayRunAgain(recovered, server.handlerOf(request)))
+      return isCall && !tool ? 'elsewhere' : 'run'
+    return given === undefined && isCall && interrupted !== 'plain' && (!tool || interrupted !== 'listed')
+      ? 'elsewhere'
+      : 'unknown'
+  }
+
+  /** Runs requests that are not journaled from the start. */
+  runDeferred(request: CallRequest, server: SessionServer, extra: MessageExtra): DeferredCall {
+    const deferred = new DeferredCall(this.#services.calls, request, server)
+    this.#dispatch(deferred, deferred.pending(), request.scope, server, extra)
+    return deferred
+  }
+
+  #dispatch(
+    target: DispatchTarget,
+    pending: Array<[string, JsonRpcRequest]>,
+    sessionId: string,
+    server: SessionServer,
+    extra: MessageExtra,
+    interrupted?: Interrupted,
+  ) {
+    const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
+      this.#keepState(sessionId, server, request, response)
+    for (const [dispatched, request] of pending) {
+      // As the journal has it now: the dispatch notes what will run.
+      const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
+      const attempt = target instanceof Call ? target.attempt + 1 : 2
+      const again = () => this.#mayRunAgain(server, request, { attempt, interrupted: kind }, extra)
+      const filter = stateKey(request) === undefined ? undefined : keepState
+      server.dispatch(dispatched, { request, target, filter, mayRunAgain: again, interrupted }, extra)
+    }
+  }
+
+  /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
+  #closersOf({ scope, id }: { scope: string; id: string }, protocolVersion: string): MessageExtra {
+    if (!canPrime(protocolVersion)) return {}
+    const { closeStreams } = this.#services
+    return {
+      closeSSEStream: () => closeStreams(scope, `call:${id}`),
+      closeStandaloneSSEStream: () => closeStreams(scope, 'out'),
+    }
+  }
+
+  /** A request that changed the session is answered once the change is stored, so that every node will know of it. */
+  async #keepState(
+    sessionId: string,
+    server: SessionServer,
+    request: JsonRpcRequest,
+    response: JsonRpcResponse,
+  ): Promise<JsonRpcResponse> {
+    if (!('result' in response)) return response
+    try {
+      const { store, settings } = this.#services
+      const version = await putState(store, sessionId, request, settings.maxStateEntries)
+      if (typeof version !== 'number') {
+        return errorResponse(
+          request.id,
+          ErrorCode.refused,
+          'The session keeps as many subscriptions as it may.',
+        )
+      }
+      server.saw(version)
+      return response
+    } catch (error) {
+      this.#services.logger.error({ error, session: shortId(sessionId) }, 'keeping session state failed')
+      return errorResponse(
+        request.id,
+        ErrorCode.internalError,
+        'The change could not be stored. Send the request again.',
+      )
+    }
+  }
+}
