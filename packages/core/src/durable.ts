@@ -1,7 +1,7 @@
 import { Calls } from './call/calls.js'
-import { Ownership } from './call/ownership.js'
-import type { Claimed } from './call/ownership.js'
-import type { TakenOver } from './call/calls.js'
+import type { Claimed } from './call/claims.js'
+import { Membership } from './call/membership.js'
+import { Takeovers } from './call/takeovers.js'
 import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
@@ -18,14 +18,13 @@ import { PASSED_HEADERS, UpstreamBackend } from './proxy/upstream-backend.js'
 import { Vouching } from './proxy/vouching.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
-import { consoleLogger, shortId } from './logger.js'
+import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
-import type { TakeoverOutcome } from './signals/events.js'
 import type { Holdings } from './signals/telemetry.js'
-import { outcomeUnknown } from './session/recovery.js'
+import { ClaimedCalls } from './session/claimed-calls.js'
 import { Sessions } from './session/sessions.js'
 import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
@@ -75,7 +74,8 @@ class Node implements Durable {
   #wasAlone = false
   #busy = false
   #onHandled: () => void = () => undefined
-  readonly #ownership: Ownership
+  readonly #membership: Membership
+  readonly #takeovers: Takeovers
   readonly #handsOver: boolean
   readonly #proxy: ProxyServers | undefined
   readonly #left = new AbortController()
@@ -105,16 +105,19 @@ class Node implements Durable {
     const { heartbeatMs, leaseMs, sweepMs } = settings
     const proxy = proxyServers(options, settings, { store, logger, signals })
     this.#proxy = proxy
-    const takeOver = (claimed: Claimed) => void this.#takeOver(claimed)
     const onDoubt = () => void this.#services.calls.abandonTaken()
-    this.#ownership = new Ownership(store, { heartbeatMs, leaseMs, sweepMs }, logger, { takeOver, onDoubt })
+    const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt)
+    const onClaimed = (claimed: Claimed) => void claimedCalls.run(claimed)
+    const takeovers = new Takeovers(store, membership, logger, onClaimed)
+    this.#membership = membership
+    this.#takeovers = takeovers
     const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtlMs, maxOpenCalls, maxAttempts }
     const calls = new Calls(
       { store, watcher, resumeWindowMs, maxRecordBytes },
-      this.#ownership,
+      { membership, takeovers },
       limits,
-      takeOver,
+      onClaimed,
     )
     const isBusy = () => this.#busy
     const sessions = new Sessions({
@@ -127,8 +130,16 @@ class Node implements Durable {
       server: options.server ?? ((session) => proxy!.make(session)),
       proxy,
       recover: options.recover,
-      onServer: (name) => this.#ownership.serves(name),
+      onServer: (name) => membership.serves(name),
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
+    })
+    const claimedCalls = new ClaimedCalls({
+      calls,
+      takeovers,
+      recover: (taken) => sessions.runner.recover(taken),
+      logger,
+      signals,
+      leaving: this.#left,
     })
     this.#handsOver = options.store !== undefined
     this.#services = {
@@ -152,7 +163,8 @@ class Node implements Durable {
       every(settings.reconcileEveryMs, () => watcher.reconcile()),
       every(sessionTtlMs / 4, () => this.#keepAlive()),
     ]
-    this.#ownership.start()
+    membership.start()
+    takeovers.start()
     this.#unobserve = options.telemetry?.observe(() => this.#holdings())
     void this.#warnOfRisks(store, logger)
   }
@@ -193,7 +205,7 @@ class Node implements Durable {
 
   health(options: HealthOptions = {}) {
     const closing = { leaving: this.#closing !== undefined, closed: this.#closed }
-    return healthOf(this.#ownership, closing, options)
+    return healthOf(this.#membership, closing, options)
   }
 
   async close({ graceMs = 10_000 } = {}) {
@@ -214,7 +226,7 @@ class Node implements Durable {
     await sessions.servers.close()
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
-    await this.#ownership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
+    await this.#membership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#proxy?.close()
     this.#unobserve?.()
     this.#endSharing()
@@ -240,46 +252,6 @@ class Node implements Durable {
     await Promise.allSettled(ended)
   }
 
-  /** A call of a dead node is this node's now. It stays open until it has run, so it is not given up easily. */
-  async #takeOver(claimed: Claimed) {
-    const { calls, logger } = this.#services
-    const beganAt = performance.now()
-    try {
-      const taken = await calls.takeOver(claimed, this.#left.signal)
-      if (!taken) return
-      // A call that was opened here, and not begun, was nobody else's.
-      const isObserved = taken.call.attempt > 1 && this.#signals.takeover
-      const outcome = await (isObserved ? this.#recoverObserved(taken, beganAt) : this.#recover(taken))
-      if (outcome === 'returned') await this.#ownership.giveBack(claimed)
-    } catch (error) {
-      if (this.#left.signal.aborted) return
-      logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
-      // Counted: what can't even be read by anybody must end some time.
-      await this.#ownership.giveBack(claimed, { wasTried: true }).catch(() => undefined)
-    }
-  }
-
-  async #recover(taken: TakenOver): Promise<TakeoverOutcome> {
-    const { sessions, logger } = this.#services
-    try {
-      return await sessions.runner.recover(taken)
-    } catch (error) {
-      logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
-      await taken.call.end((request) => outcomeUnknown(request))
-      return 'unknown'
-    }
-  }
-
-  async #recoverObserved(taken: TakenOver, beganAt: number) {
-    const { id: callId, scope: sessionId, attempt, requests } = taken.call
-    const { trace } = taken.request
-    const sinceMs = performance.now() - beganAt
-    const observed = this.#signals.takeover?.({ requests, trace, sinceMs })
-    const outcome = await observed?.run(() => this.#recover(taken))
-    if (outcome) observed?.end({ sessionId, callId, attempt, outcome })
-    return outcome
-  }
-
   #handleObserved(request: Request, options: FetchOptions) {
     return this.#signals.request!(request, () => handle(this.#services, request, options))
   }
@@ -289,7 +261,7 @@ class Node implements Durable {
     return {
       openCalls: calls.owned.size,
       streams: streams.size,
-      sessions: this.#ownership.heldScopes,
+      sessions: this.#membership.heldScopes,
       servers: sessions.servers.size,
     }
   }
@@ -298,7 +270,10 @@ class Node implements Durable {
     const { calls, sessions } = this.#services
     sessions.servers.evictIdle()
     const running = new Set([...calls.owned].map(({ scope }) => scope))
-    this.#ownership.releaseUnused((scope) => running.has(scope) || sessions.servers.peek(scope) !== undefined)
+    const returned = this.#takeovers.returnedScopes
+    this.#membership.releaseUnused(
+      (scope) => running.has(scope) || returned.has(scope) || sessions.servers.peek(scope) !== undefined,
+    )
   }
 
   /** Sessions in use on this node stay alive, however long a call or a stream is. */

@@ -1,4 +1,4 @@
-import type { Ownership } from './call/ownership.js'
+import type { Membership } from './call/membership.js'
 import { startTimer } from './timers.js'
 
 /** How a node is. `ready` is what a readiness check asks for, `live` a liveness check. */
@@ -26,13 +26,13 @@ export type HealthOptions = {
 export type Closing = { leaving: boolean; closed: boolean }
 
 export async function healthOf(
-  ownership: Ownership,
+  membership: Membership,
   { leaving, closed }: Closing,
   { timeoutMs = 500 }: HealthOptions,
 ): Promise<Health> {
   const beganAt = performance.now()
   const isAsked = !closed && timeoutMs > 0
-  const seen = isAsked ? await answerWithin(timeoutMs, ownership.seen()) : undefined
+  const seen = isAsked ? await answerWithin(timeoutMs, membership.seen()) : undefined
   const latencyMs = seen && performance.now() - beganAt
   const { beating = false, listening = false } = seen ?? {}
   return {

@@ -27,7 +27,6 @@ import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
 import type { Deadline } from './deadline.js'
 import { Keys, prefixOf } from './keys.js'
-import { Ownership } from './ownership.js'
 import { QuietAppends } from './quiet-appends.js'
 import type { QuietAppend } from './quiet-appends.js'
 import type { RedisLike } from './redis-like.js'
@@ -36,6 +35,7 @@ import { describeRisks } from './risks.js'
 import * as scripts from './scripts.generated.js'
 import { SessionIndex } from './session-index.js'
 import { Subscriber } from './subscriber.js'
+import { Takeover } from './takeover.js'
 
 export type RedisStoreOptions = {
   /** What all keys and channels begin with; default `mcp`. Systems that share a Redis need different ones. */
@@ -67,7 +67,7 @@ export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): 
 
 type Place = { redis: RedisLike; prefix: string; deadlineMs: number }
 
-class RedisStore extends Ownership implements Store {
+class RedisStore extends Takeover implements Store {
   readonly #place: Place
   readonly #options: StoreOptions
   readonly #index: SessionIndex

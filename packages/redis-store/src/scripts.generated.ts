@@ -269,12 +269,12 @@ return failed
 }
 
 export const beat: Script = {
-  sha: 'c862c17da869a88a77251ec6cbf02988f8213739',
+  sha: 'bdb1fe3048a77a9ef8da9ca4b6e93484659a6feb',
   lua: `-- Says that a node lives.
 -- KEYS  nodes, what they say about themselves
 -- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
 --       what the node says about itself or ''
--- Returns 1 when the node was known, and nobody has disowned it.
+-- Returns 1 when the node was known, and nobody has declared it dead.
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local known = beat and tonumber(beat) > 0 and 1 or 0
 if ARGV[2] == '0' then
@@ -289,23 +289,6 @@ if ARGV[3] ~= '' then
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 return known
-`,
-}
-
-export const bury: Script = {
-  sha: '3ac6cf9cabf8d7e379b6c7be6f0ca2de431d69ef',
-  lua: `-- Forgets a node that is late and holds nothing any more.
--- KEYS  nodes, scopes of the node, what nodes say about themselves
--- ARGV  node, ms it must be late
--- Returns 1 when it was forgotten.
-local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if not beat or redis.call('SCARD', KEYS[2]) > 0 or now - tonumber(beat) < tonumber(ARGV[2]) then
-  return 0
-end
-redis.call('HDEL', KEYS[3], ARGV[1])
-return redis.call('ZREM', KEYS[1], ARGV[1])
 `,
 }
 
@@ -423,6 +406,26 @@ return 'created'
 `,
 }
 
+export const declareDead: Script = {
+  sha: '290831881a39c58b0d2af07ba7fdfa8596406d55',
+  lua: `-- Declares a node dead that is late: it counts as infinitely late from then on, and these scopes of it are released.
+-- KEYS  nodes, scopes of the node
+-- ARGV  node, ms it must be late, scopes...
+-- Returns 1, or 0 when it has beaten within that time.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if beat and now - tonumber(beat) < tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
+for i = 3, #ARGV do
+  redis.call('SREM', KEYS[2], ARGV[i])
+end
+return 1
+`,
+}
+
 export const deleteSession: Script = {
   sha: '584b091c638aae58eba2efc7c103c79c2a306a38',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
@@ -494,26 +497,6 @@ redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return drop_ended(KEYS[1], most)
-`,
-}
-
-export const disown: Script = {
-  sha: '2d5fdf8d6e3a41e0ccef8a60aaba00ff8f497a7f',
-  lua: `-- Takes from the scopes of a node that is late. It counts as infinitely late from then on.
--- KEYS  nodes, scopes of the node
--- ARGV  node, ms it must be late, scopes...
--- Returns 1, or 0 when it has beaten within that time.
-local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-if beat and now - tonumber(beat) < tonumber(ARGV[2]) then
-  return 0
-end
-redis.call('ZADD', KEYS[1], 'XX', 0, ARGV[1])
-for i = 3, #ARGV do
-  redis.call('SREM', KEYS[2], ARGV[i])
-end
-return 1
 `,
 }
 
@@ -1967,6 +1950,23 @@ export const release: Script = {
 for i = 1, #ARGV do
   redis.call('SREM', KEYS[1], ARGV[i])
 end
+`,
+}
+
+export const removeNode: Script = {
+  sha: '3ac6cf9cabf8d7e379b6c7be6f0ca2de431d69ef',
+  lua: `-- Forgets a node that is late and holds nothing any more.
+-- KEYS  nodes, scopes of the node, what nodes say about themselves
+-- ARGV  node, ms it must be late
+-- Returns 1 when it was forgotten.
+local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if not beat or redis.call('SCARD', KEYS[2]) > 0 or now - tonumber(beat) < tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('HDEL', KEYS[3], ARGV[1])
+return redis.call('ZREM', KEYS[1], ARGV[1])
 `,
 }
 

@@ -114,7 +114,7 @@ test('nodes, what they say about themselves, and who is watched', async () => {
   expect(await inspect.nodes.isWatched('node:one')).toBe(true)
   await store.release('one', ['a', 'b'])
   await store.leave('one')
-  expect(await store.bury('one', 0)).toBe(true)
+  expect(await store.removeNode('one', 0)).toBe(true)
   expect(await opened.client.hlen(`${opened.prefix}:about:{nodes}`)).toBe(0)
 })
 

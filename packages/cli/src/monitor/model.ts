@@ -25,7 +25,7 @@ export type ModelOptions = {
 /** A row that nothing was heard of is read again after so long. */
 const REREAD_MS = 5000
 const LATE_MS = 2000
-/** How long a node is shown that the others have buried. */
+/** How long a node is shown that the others have removed. */
 const BURIED_MS = 30_000
 /** Of each node, sessions that it may run calls in. */
 const MOST_HELD = 200
@@ -46,7 +46,7 @@ export class MonitorModel {
   readonly #beganAt = Date.now()
   /** Where nodes ran that are gone. */
   readonly #places = new Map<string, string>()
-  /** Nodes as they were when they lived; who is buried is shown for a while. */
+  /** Nodes as they were when they lived; who is removed is shown for a while. */
   readonly #seen = new Map<string, { row: NodeRow; beatAt: number }>()
   #hasLooked = false
   #last: Snapshot
@@ -169,10 +169,10 @@ export class MonitorModel {
       const seen = this.#seen.get(node)
       return seen && now - seen.beatAt
     }
-    const buried = [...this.#seen.values()].filter(({ row }) => !listed.has(row.node))
+    const removed = [...this.#seen.values()].filter(({ row }) => !listed.has(row.node))
     return [
       ...rows.map((row) => ({ ...row, lateMs: row.lateMs ?? lateMs(row.node) })),
-      ...buried.map(({ row }): NodeRow => {
+      ...removed.map(({ row }): NodeRow => {
         return { ...row, state: 'gone', lateMs: lateMs(row.node), calls: 0, scopes: 0, uptimeMs: undefined }
       }),
     ]

@@ -8,10 +8,12 @@ import { splitId } from '../store/store.js'
 import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { Call } from './call.js'
 import type { CallServices, CallStart } from './call.js'
+import type { Claimed } from './claims.js'
 import { EarlierRuns } from './earlier-runs.js'
-import type { Claimed, Ownership } from './ownership.js'
+import type { Membership } from './membership.js'
 import { encodeRecord } from './record.js'
 import type { BegunHandler, RecordedRequest } from './record.js'
+import type { Takeovers } from './takeovers.js'
 
 export type CallRequest = {
   scope: string
@@ -45,7 +47,8 @@ export type CallLimits = { sessionTtlMs: number; maxOpenCalls: number; maxAttemp
 /** The calls this node owns. */
 export class Calls {
   readonly #services: CallServices
-  readonly #ownership: Ownership
+  readonly #membership: Membership
+  readonly #takeovers: Pick<Takeovers, 'rescue'>
   readonly #limits: CallLimits
   readonly #run: (unrun: Claimed) => void
   readonly #owned = new Members<Call>()
@@ -55,12 +58,13 @@ export class Calls {
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
     services: CallServices,
-    ownership: Ownership,
+    { membership, takeovers }: { membership: Membership; takeovers: Pick<Takeovers, 'rescue'> },
     limits: CallLimits,
     run: (unrun: Claimed) => void,
   ) {
     this.#services = services
-    this.#ownership = ownership
+    this.#membership = membership
+    this.#takeovers = takeovers
     this.#limits = limits
     this.#run = run
   }
@@ -74,7 +78,7 @@ export class Calls {
     const newCall = this.#newCall(request)
     const { scope, callId: id } = newCall
     if (this.#isClosed) throw new NodeLeavingError()
-    if (!this.#ownership.holds(scope)) await this.#ownership.hold(scope)
+    if (!this.#membership.holds(scope)) await this.#membership.hold(scope)
     let opened: OpenedCall
     try {
       opened = await this.#services.store.openCall(newCall)
@@ -84,7 +88,8 @@ export class Calls {
     }
     if (opened.status !== 'opened') return opened
     // If this node stood still meanwhile, what it held may have been taken from it: nobody would find the call.
-    if (!this.#ownership.holds(scope)) await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
+    if (!this.#membership.holds(scope))
+      await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
     if (this.#isClosed) {
       await this.#discard(newCall, opened.id)
       throw new NodeLeavingError()
@@ -103,7 +108,7 @@ export class Calls {
 
   /** Somebody waits for an open call of the scope. Most are run by another node; if there is none, this one does. */
   rescue(scope: string) {
-    this.#ownership.rescue(scope).catch(() => undefined)
+    this.#takeovers.rescue(scope).catch(() => undefined)
   }
 
   /** Resolves when this node owns no call. */
@@ -162,7 +167,7 @@ export class Calls {
 
   async #abandonTaken(scope: string, calls: readonly Call[]) {
     const open = await whileStoreFails(() => this.#services.store.listOpenCalls(scope), this.#closed)
-    const others = open.filter(({ owner }) => owner !== this.#ownership.node)
+    const others = open.filter(({ owner }) => owner !== this.#membership.node)
     const taken = new Set(others.map(({ callId }) => callId))
     for (const call of calls) if (taken.has(call.id)) call.abandon('The call has moved to another node.')
   }
@@ -184,7 +189,7 @@ export class Calls {
   #newCall(request: CallRequest): NewCall {
     const { scope, id = randomId(), principal, requests, batch, protocol } = request
     const { authInfo, idempotencyKey, url, trace, handlers } = request
-    const { node } = this.#ownership
+    const { node } = this.#membership
     const data = encodeRecord({
       kind: 'request',
       request: {
@@ -221,7 +226,7 @@ export class Calls {
     try {
       const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed)
       if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id))) return
-      await whileStoreFails(() => this.#ownership.hold(scope), this.#closed)
+      await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
       this.#run({ scope, callId, first: opened.id, claims: 0 })
     } catch {
       // This node is leaving. Whoever takes its calls over finds this one too.

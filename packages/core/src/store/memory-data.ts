@@ -2,7 +2,7 @@ import type { StoredValue } from '../context/context-store.js'
 import { MemoryHistories } from './memory-history.js'
 import type { MemoryLog } from './memory-log.js'
 import type { SortedEntries } from './memory-maps.js'
-import type { OpenCall } from './ownership.js'
+import type { OpenCall } from './takeover.js'
 import type { StoredSession, WatchListener } from './store.js'
 
 export type Session = Omit<StoredSession, 'values'> & {

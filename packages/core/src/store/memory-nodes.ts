@@ -1,40 +1,40 @@
 import { MemoryMaps } from './memory-maps.js'
-import type { OwnershipStore } from './ownership.js'
+import type { MembershipStore } from './membership.js'
 
 /** The nodes of the in-memory store, and the scopes they hold. */
 export class MemoryNodes extends MemoryMaps {
-  beat: OwnershipStore['beat'] = async (node, about = '') => {
+  beat: MembershipStore['beat'] = async (node, about = '') => {
     const earlier = this.data.nodes.get(node)
     const scopes = earlier?.scopes ?? new Set()
     this.data.nodes.set(node, { beatAt: Date.now(), about: about || (earlier?.about ?? ''), scopes })
     return Number.isFinite(earlier?.beatAt)
   }
 
-  listNodes: OwnershipStore['listNodes'] = async () =>
+  listNodes: MembershipStore['listNodes'] = async () =>
     [...this.data.nodes].map(([node, { beatAt, about }]) => ({ node, lateMs: Date.now() - beatAt, about }))
 
-  leave: OwnershipStore['leave'] = async (node) => {
+  leave: MembershipStore['leave'] = async (node) => {
     const left = this.data.nodes.get(node)
     if (left) left.beatAt = Number.NEGATIVE_INFINITY
   }
 
-  bury: OwnershipStore['bury'] = async (node, lateMs) => {
+  removeNode: MembershipStore['removeNode'] = async (node, lateMs) => {
     const late = this.data.nodes.get(node)
     if (late && (late.scopes.size > 0 || Date.now() - late.beatAt < lateMs)) return false
     return this.data.nodes.delete(node)
   }
 
-  hold: OwnershipStore['hold'] = async (node, scopes) => {
+  hold: MembershipStore['hold'] = async (node, scopes) => {
     const holder = this.data.nodes.get(node) ?? { beatAt: Date.now(), about: '', scopes: new Set<string>() }
     this.data.nodes.set(node, holder)
     for (const scope of scopes) holder.scopes.add(scope)
   }
 
-  release: OwnershipStore['release'] = async (node, scopes) => {
+  release: MembershipStore['release'] = async (node, scopes) => {
     for (const scope of scopes) this.data.nodes.get(node)?.scopes.delete(scope)
   }
 
-  disown: OwnershipStore['disown'] = async (node, scopes, lateMs) => {
+  declareDead: MembershipStore['declareDead'] = async (node, scopes, lateMs) => {
     const late = this.data.nodes.get(node)
     if (late && Date.now() - late.beatAt < lateMs) return false
     if (late) late.beatAt = Number.NEGATIVE_INFINITY
@@ -42,6 +42,6 @@ export class MemoryNodes extends MemoryMaps {
     return true
   }
 
-  heldScopes: OwnershipStore['heldScopes'] = async (node, limit) =>
+  heldScopes: MembershipStore['heldScopes'] = async (node, limit) =>
     [...(this.data.nodes.get(node)?.scopes ?? [])].slice(0, limit)
 }

@@ -3,7 +3,7 @@ import { MemoryData } from './memory-data.js'
 import type { Session } from './memory-data.js'
 import { MemoryLog } from './memory-log.js'
 import { MemoryNodes } from './memory-nodes.js'
-import type { OpenCall, OwnershipStore } from './ownership.js'
+import type { MembershipStore } from './membership.js'
 import { BEGINNING, compareIds, splitId } from './store.js'
 import type {
   Admission,
@@ -19,6 +19,7 @@ import type {
   WatchListener,
   ValueChange,
 } from './store.js'
+import type { OpenCall, TakeoverStore } from './takeover.js'
 
 /**
  * A store in the memory of this process. Nothing survives the process, and no other process sees it;
@@ -291,12 +292,12 @@ class MemoryStore extends MemoryNodes implements Store {
     return [...new Set([...open].filter(([key]) => key.startsWith(prefix)).map(([, { callId }]) => callId))]
   }
 
-  listOpenCalls: OwnershipStore['listOpenCalls'] = async (scope) => {
+  listOpenCalls: TakeoverStore['listOpenCalls'] = async (scope) => {
     const calls = [...(this.#live(scope)?.openCalls.values() ?? [])]
     return [...new Map(calls.map((call) => [call.callId, { ...call }])).values()]
   }
 
-  claimCall: OwnershipStore['claimCall'] = async (scope, callId, claim) => {
+  claimCall: TakeoverStore['claimCall'] = async (scope, callId, claim) => {
     const { from, to, data, last, counts = 1 } = claim
     const session = this.#live(scope)
     const log = session?.logs.get(`call:${callId}`)
@@ -316,7 +317,7 @@ class MemoryStore extends MemoryNodes implements Store {
     return { id, claims: claims + counts }
   }
 
-  isWatched: OwnershipStore['isWatched'] = async (scope) => this.data.watchers.has(scope)
+  isWatched: MembershipStore['isWatched'] = async (scope) => this.data.watchers.has(scope)
 
   watch: Store['watch'] = async (scope, listener) => {
     const listeners = getOrCreate(this.data.watchers, scope, () => new Set())

@@ -1,7 +1,8 @@
 import type { ContextStore } from '../context/context-store.js'
 import type { Entry, EntryId } from './entries.js'
 import type { HistoryStore, Keeping } from './history.js'
-import type { OwnershipStore } from './ownership.js'
+import type { MembershipStore } from './membership.js'
+import type { TakeoverStore } from './takeover.js'
 
 export { BEGINNING, compareIds, OLDEST, splitId } from './entries.js'
 export type { Entry, EntryId } from './entries.js'
@@ -20,7 +21,7 @@ export type { Entry, EntryId } from './entries.js'
  * - When a promise of a writing operation resolves, the write is acknowledged by the store.
  * - Times are milliseconds. Expiry is measured by the store's own clock.
  */
-export interface Store extends OwnershipStore, ContextStore, HistoryStore {
+export interface Store extends MembershipStore, TakeoverStore, ContextStore, HistoryStore {
   /**
    * Creates a session. Creating the same id again changes nothing and answers `created`.
    * `limit`: the principal already has `maxPerPrincipal` live sessions (never for sessions without a principal).

@@ -5,12 +5,13 @@ import { historyContract } from './history-contract.js'
 import { inboxContract } from './inbox-contract.js'
 import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
+import { membershipContract } from './membership-contract.js'
 import { namesContract } from './names-contract.js'
-import { ownershipContract } from './ownership-contract.js'
 import { sessionContract } from './session-contract.js'
 import { sessionExpiryContract } from './session-expiry-contract.js'
 import { stateContract } from './state-contract.js'
 import type { CreateStores } from './stores.js'
+import { takeoverContract } from './takeover-contract.js'
 import { valuesContract } from './values-contract.js'
 import { watchContract } from './watch-contract.js'
 
@@ -25,7 +26,8 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('calls', () => callContract(createStores))
     describe('fence and end of calls', () => callFenceContract(createStores))
     describe('wake-ups', () => watchContract(createStores))
-    describe('ownership', () => ownershipContract(createStores))
+    describe('membership', () => membershipContract(createStores))
+    describe('takeovers', () => takeoverContract(createStores))
     describe('values', () => valuesContract(createStores))
     describe('maps', () => mapsContract(createStores))
     describe('histories', () => historyContract(createStores))

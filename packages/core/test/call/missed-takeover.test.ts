@@ -56,7 +56,7 @@ describe.each(CASES)(
       async () => {
         const { nodes: started, session, own, owner } = await start({ heartbeatMs: 50 })
         await using nodes = started
-        expect(await own.disown(owner, [session.id], 0)).toBe(true)
+        expect(await own.declareDead(owner, [session.id], 0)).toBe(true)
         await nodes.world.happened.until('aborted verse 1')
       },
     )

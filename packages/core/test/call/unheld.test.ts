@@ -50,7 +50,7 @@ test.each(STORES)('a call is not run before its node holds the session again, %s
   const calling = session.call('wait', { gate: 'g' })
   // Longer than the lease; then another node takes what it holds.
   await waitFor(() => control.failed >= 6)
-  expect(await own.disown(node, [session.id], 0)).toBe(true)
+  expect(await own.declareDead(node, [session.id], 0)).toBe(true)
   open()
   await waitFor(async () => (await own.listOpenCalls(session.id)).length === 1)
   const { failed } = control

@@ -26,7 +26,7 @@ export class Nodes {
     this.#keys = keys
   }
 
-  /** Those that have beaten and were not buried. */
+  /** Those that have beaten and were not removed. */
   async list(): Promise<InspectedNode[]> {
     const [beats, now] = await Promise.all([
       this.#reading.ask('ZRANGE', [this.#keys.nodes(), 0, -1, 'WITHSCORES']),

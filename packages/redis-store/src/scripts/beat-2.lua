@@ -2,7 +2,7 @@
 -- KEYS  nodes, what they say about themselves
 -- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
 --       what the node says about itself or ''
--- Returns 1 when the node was known, and nobody has disowned it.
+-- Returns 1 when the node was known, and nobody has declared it dead.
 local beat = redis.call('ZSCORE', KEYS[1], ARGV[1])
 local known = beat and tonumber(beat) > 0 and 1 or 0
 if ARGV[2] == '0' then

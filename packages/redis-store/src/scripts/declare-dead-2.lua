@@ -1,4 +1,4 @@
--- Takes from the scopes of a node that is late. It counts as infinitely late from then on.
+-- Declares a node dead that is late: it counts as infinitely late from then on, and these scopes of it are released.
 -- KEYS  nodes, scopes of the node
 -- ARGV  node, ms it must be late, scopes...
 -- Returns 1, or 0 when it has beaten within that time.

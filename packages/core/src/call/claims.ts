@@ -1,0 +1,49 @@
+import { randomId } from '../ids.js'
+import { whileStoreFails } from '../store/retry.js'
+import type { EntryId } from '../store/store.js'
+import type { OpenCall, TakeoverStore } from '../store/takeover.js'
+import type { Membership } from './membership.js'
+import { encodeRecord } from './record.js'
+
+/** A call that is this node's now. `first`: the entry that says so. `claims`: how many there have been, without those given back. */
+export type Claimed = { scope: string; callId: string; first: EntryId; claims: number }
+
+/** How calls of other nodes become this node's. Of several nodes that claim a call, one gets it. */
+export class Claims {
+  readonly #store: TakeoverStore
+  readonly #membership: Membership
+  readonly #onClaimed: (claimed: Claimed) => void
+
+  constructor(store: TakeoverStore, membership: Membership, onClaimed: (claimed: Claimed) => void) {
+    this.#store = store
+    this.#membership = membership
+    this.#onClaimed = onClaimed
+  }
+
+  /** `last`: only while this entry stands last in the journal. Rejects if it is not known what came of it; it is tried on. */
+  async claim(scope: string, { callId, owner }: OpenCall, last?: EntryId) {
+    const { node, background } = this.#membership
+    if (background.isOver) return
+    await this.#membership.hold(scope)
+    const data = encodeRecord({ kind: 'claim', claim: { node, nonce: randomId() } })
+    const claim = { from: owner, to: node, data, ...(last !== undefined && { last }) }
+    const attempt = async () => {
+      const claimed = await this.#store.claimCall(scope, callId, claim)
+      if (!claimed) return
+      if (!this.#membership.holds(scope)) await this.#membership.hold(scope)
+      this.#onClaimed({ scope, callId, first: claimed.id, claims: claimed.claims })
+    }
+    try {
+      await attempt()
+    } catch (error) {
+      // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
+      whileStoreFails(attempt, background).catch(() => undefined)
+      throw error
+    }
+  }
+
+  async claimAllOf(owner: string, scope: string) {
+    const open = await this.#store.listOpenCalls(scope)
+    for (const call of open.filter((each) => each.owner === owner)) await this.claim(scope, call)
+  }
+}

@@ -1,0 +1,62 @@
+import type { MembershipStore } from '../store/membership.js'
+
+/** Longer than it takes to open a call in a scope that was just held, with a store that answers within its deadline. */
+const RELEASE_AFTER_MS = 60_000
+
+/** The scopes in which this node may own calls, as the store has them. A node may hold very many. */
+export class HeldScopes {
+  readonly #store: Pick<MembershipStore, 'hold' | 'release'>
+  readonly #node: string
+  /** When a scope was last used, or that it is about to be held. */
+  readonly #held = new Map<string, number | Promise<void>>()
+
+  constructor(store: Pick<MembershipStore, 'hold' | 'release'>, node: string) {
+    this.#store = store
+    this.#node = node
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  /** Asking counts as a use: the scope is not released for a while. */
+  has(scope: string): boolean {
+    const isHeld = typeof this.#held.get(scope) === 'number'
+    if (isHeld) this.#held.set(scope, Date.now())
+    return isHeld
+  }
+
+  hold(scope: string): Promise<void> {
+    const underWay = this.#held.get(scope)
+    if (typeof underWay === 'object') return underWay
+    const holding = this.#store.hold(this.#node, [scope])
+    this.#held.set(scope, holding)
+    const settle = (isHeld: boolean) => {
+      if (this.#held.get(scope) !== holding) return
+      if (isHeld) this.#held.set(scope, Date.now())
+      else this.#held.delete(scope)
+    }
+    holding.then(
+      () => settle(true),
+      () => settle(false),
+    )
+    return holding
+  }
+
+  /** Others may have released them. */
+  async holdAgain() {
+    if (this.#held.size > 0) await this.#store.hold(this.#node, [...this.#held.keys()])
+  }
+
+  releaseUnused(isUsed: (scope: string) => boolean) {
+    const before = Date.now() - RELEASE_AFTER_MS
+    const scopes: string[] = []
+    for (const [scope, held] of this.#held) {
+      if (typeof held === 'number' && held < before && !isUsed(scope)) scopes.push(scope)
+    }
+    if (scopes.length === 0) return
+    for (const scope of scopes) this.#held.delete(scope)
+    // What stays held by mistake is found empty by whoever takes this node's calls over.
+    this.#store.release(this.#node, scopes).catch(() => undefined)
+  }
+}

@@ -1,0 +1,69 @@
+import type { Calls, TakenOver } from '../call/calls.js'
+import type { Claimed } from '../call/claims.js'
+import type { Takeovers } from '../call/takeovers.js'
+import { shortId } from '../logger.js'
+import type { Logger } from '../logger.js'
+import type { TakeoverOutcome } from '../signals/events.js'
+import type { Signals } from '../signals/signals.js'
+import type { Ending } from '../store/retry.js'
+import { outcomeUnknown } from './recovery.js'
+
+export type ClaimedCallServices = {
+  calls: Calls
+  takeovers: Pick<Takeovers, 'giveBack'>
+  /** What runs a call again, or ends it if that must not be. */
+  recover: (taken: TakenOver) => Promise<TakeoverOutcome>
+  logger: Logger
+  signals: Signals
+  /** Fires when this node leaves. */
+  leaving: Ending
+}
+
+/** Calls that are this node's now: each is run again, ended, or given back. */
+export class ClaimedCalls {
+  readonly #services: ClaimedCallServices
+
+  constructor(services: ClaimedCallServices) {
+    this.#services = services
+  }
+
+  /** Never rejects. The call stays open until it has run, so it is not given up easily. */
+  async run(claimed: Claimed) {
+    const { calls, takeovers, logger, signals, leaving } = this.#services
+    const beganAt = performance.now()
+    try {
+      const taken = await calls.takeOver(claimed, leaving.signal)
+      if (!taken) return
+      // A call that was opened here, and not begun, was nobody else's.
+      const isObserved = taken.call.attempt > 1 && signals.takeover
+      const outcome = await (isObserved ? this.#recoverObserved(taken, beganAt) : this.#recover(taken))
+      if (outcome === 'returned') await takeovers.giveBack(claimed)
+    } catch (error) {
+      if (leaving.signal.aborted) return
+      logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
+      // Counted: what can't even be read by anybody must end some time.
+      await takeovers.giveBack(claimed, { wasTried: true }).catch(() => undefined)
+    }
+  }
+
+  async #recover(taken: TakenOver): Promise<TakeoverOutcome> {
+    const { recover, logger } = this.#services
+    try {
+      return await recover(taken)
+    } catch (error) {
+      logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
+      await taken.call.end((request) => outcomeUnknown(request))
+      return 'unknown'
+    }
+  }
+
+  async #recoverObserved(taken: TakenOver, beganAt: number) {
+    const { id: callId, scope: sessionId, attempt, requests } = taken.call
+    const { trace } = taken.request
+    const sinceMs = performance.now() - beganAt
+    const observed = this.#services.signals.takeover?.({ requests, trace, sinceMs })
+    const outcome = await observed?.run(() => this.#recover(taken))
+    if (outcome) observed?.end({ sessionId, callId, attempt, outcome })
+    return outcome
+  }
+}
