@@ -31,7 +31,7 @@ export type * from './store/store.js'
 export type * from './store/membership.js'
 export type * from './store/takeover.js'
 export type * from './store/history.js'
-export type * from './context/context-store.js'
+export type * from './store/context-store.js'
 
 // For servers that keep the SDK's transport
 export { eventStore, UnknownEventError } from './adapters/event-store.js'

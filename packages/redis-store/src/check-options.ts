@@ -1,4 +1,9 @@
-import type { RedisStoreOptions } from './redis-store.js'
+export type RedisStoreOptions = {
+  /** What all keys and channels begin with; default `mcp`. Systems that share a Redis need different ones. */
+  prefix?: string
+  /** Milliseconds within which every operation ends; default 5000. */
+  deadlineMs?: number
+}
 
 const EXAMPLE = "redisStore(new Redis('redis://HOST:PORT')), with Redis of ioredis"
 

@@ -25,6 +25,7 @@ import type {
 import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
+import type { RedisStoreOptions } from './check-options.js'
 import type { Deadline } from './deadline.js'
 import { Keys, prefixOf } from './keys.js'
 import { QuietAppends } from './quiet-appends.js'
@@ -37,18 +38,11 @@ import { SessionIndex } from './session-index.js'
 import { Subscriber } from './subscriber.js'
 import { Takeover } from './takeover.js'
 
-export type RedisStoreOptions = {
-  /** What all keys and channels begin with; default `mcp`. Systems that share a Redis need different ones. */
-  prefix?: string
-  /** Milliseconds within which every operation ends; default 5000. */
-  deadlineMs?: number
-}
-
 /** How long a repeated nonce is recognised, in ms. */
 const NONCE_MS = 60_000
-/** How many journals of ended calls one script deletes. */
 /** How many sessions are looked at to end one that is not in use. */
 const MOST_EVICTABLE = 64
+/** How many journals of ended calls one script deletes. */
 const ENDED_AT_ONCE = 1000
 const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 

@@ -1,7 +1,7 @@
 import type { ElicitResult, Root, SamplingResult } from './answers.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { decodeValue } from './codec.js'
-import type { ContextStore } from './context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { Lifetime } from './lifetime.js'
 import { MapChanges } from './map-changes.js'
 import { Notifications } from './notifications.js'

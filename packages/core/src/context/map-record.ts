@@ -1,6 +1,6 @@
 import { digest } from '../ids.js'
 import { ReplayDivergedError } from './errors.js'
-import type { ContextStore, MapChange } from './context-store.js'
+import type { ContextStore, MapChange } from '../store/context-store.js'
 
 /** Fingerprints of changes, by their marks. */
 export type MapRecord = Map<string, string>

@@ -1,6 +1,6 @@
 import type { LazyAbort } from '../lazy-abort.js'
 import { whileStoreFails } from '../store/retry.js'
-import type { ContextStore } from './context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { untilAborted } from './timers.js'
 
 type Reader = { lifetime: LazyAbort; during: <T>(reading: Promise<T>) => Promise<T> }

@@ -1,6 +1,6 @@
 import { currentScope, followScopes, runInScope } from './async-scope.js'
 import type { CallLog } from './call-log.js'
-import type { ContextStore } from './context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { DurableContext } from './context.js'
 import { NoContextError } from './errors.js'
 import type { Ending } from './replay-log.js'

@@ -1,5 +1,5 @@
 import { decodeValue, encodeValue } from './codec.js'
-import type { ContextStore } from './context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
 import { checkText } from './map-keys.js'
 import { quietly } from './quietly.js'

@@ -1,4 +1,4 @@
-import type { ContextStore, MapChange, MapRange } from './context-store.js'
+import type { ContextStore, MapChange, MapRange } from '../store/context-store.js'
 import { checkText, prefixEnd } from './map-keys.js'
 
 export type MapEntry = [key: string, value: Uint8Array]

@@ -1,7 +1,7 @@
 import { LazyAbort } from '../lazy-abort.js'
 import { startTimer } from '../timers.js'
 import { isAccessory } from './call-log.js'
-import type { ContextStore } from './context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { canonical, compareMessages, firstDifference } from './differences.js'
 import type { Difference } from './differences.js'
 import { withoutChanges } from './map-record.js'

@@ -1,5 +1,5 @@
 import type { ProxySession } from '../call/record.js'
-import type { ContextStore } from '../context/context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { NO_SESSION } from './channel.js'
 
 /**

@@ -1,4 +1,4 @@
-import type { ContextStore } from '../context/context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import type { JsonRpcError, JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'

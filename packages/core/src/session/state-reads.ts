@@ -1,4 +1,4 @@
-import type { ContextStore } from '../context/context-store.js'
+import type { ContextStore } from '../store/context-store.js'
 import { DurableError } from '../errors.js'
 import { sessionState } from '../context/session-state.js'
 import type { InferOutput, StandardSchema } from '../context/standard-schema.js'

@@ -3,6 +3,10 @@ export type EntryId = string
 export const BEGINNING: EntryId = '0-0'
 export const OLDEST: EntryId = '-'
 
+/** `out`: messages for the standalone stream. `call:<id>:in`: the inbox of a call. `call:<id>`: its journal. */
+export type SharedLog = 'out' | `call:${string}:in`
+export type LogName = SharedLog | `call:${string}`
+
 export type Entry = { id: EntryId; data: string }
 /** Of their data, in UTF-8. */
 export const bytesOf = (entries: readonly Entry[]) =>

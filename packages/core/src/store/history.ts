@@ -1,5 +1,4 @@
-import type { EntryId } from './entries.js'
-import type { LogName } from './store.js'
+import type { EntryId, LogName } from './entries.js'
 
 /**
  * What was said in sessions, kept past their end and the end of their journals. Part of `Store`; the rules stated there

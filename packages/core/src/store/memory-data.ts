@@ -1,23 +1,8 @@
-import type { StoredValue } from '../context/context-store.js'
 import { MemoryHistories } from './memory-history.js'
-import type { MemoryLog } from './memory-log.js'
-import type { SortedEntries } from './memory-maps.js'
-import type { OpenCall } from './takeover.js'
-import type { StoredSession, WatchListener } from './store.js'
+import type { Session } from './memory-session.js'
+import type { WatchListener } from './store.js'
 
-export type Session = Omit<StoredSession, 'values'> & {
-  expiresAt: number
-  logs: Map<string, MemoryLog>
-  openCalls: Map<string, OpenCall>
-  once: Map<string, { id: string; expiresAt: number }>
-  expected: Set<string>
-  claims: Map<string, number>
-  ended: Map<string, { id: string; expiresAt: number }>
-  /** Open calls that another request has joined. */
-  joined: Set<string>
-  values: Map<string, StoredValue>
-  lastValueVersion: number
-}
+export type SortedEntries = { keys: Buffer[]; values: Map<string, string>; marks: Set<string> }
 
 /** All that the in-memory store holds under one name. */
 export class MemoryData {

@@ -1,8 +1,7 @@
 import { BEGINNING } from './entries.js'
-import type { Entry } from './entries.js'
+import type { Entry, LogName } from './entries.js'
 import type { HistoryEntry, HistoryPage, Keeping } from './history.js'
 import { MemoryLog } from './memory-log.js'
-import type { LogName } from './store.js'
 
 type Kept = Pick<HistoryEntry, 'log' | 'entry' | 'data'>
 type History = { log: MemoryLog; principal: string | undefined }

@@ -1,15 +1,17 @@
-import type { ContextStore, MapRange } from '../context/context-store.js'
+import type { ContextStore, MapRange } from './context-store.js'
 import type { MemoryData } from './memory-data.js'
 
-export type SortedEntries = { keys: Buffer[]; values: Map<string, string>; marks: Set<string> }
-
 /** Sorted maps in memory. They belong to no session and stay until the process ends. */
-export class MemoryMaps {
-  constructor(protected readonly data: MemoryData) {}
+export class MemoryMaps implements Pick<ContextStore, 'changeMap' | 'readMap' | 'rangeMap'> {
+  readonly #data: MemoryData
+
+  constructor({ data }: { data: MemoryData }) {
+    this.#data = data
+  }
 
   changeMap: ContextStore['changeMap'] = async (name, { set, remove }, mark) => {
-    const map = this.data.maps.get(name) ?? { keys: [], values: new Map(), marks: new Set() }
-    this.data.maps.set(name, map)
+    const map = this.#data.maps.get(name) ?? { keys: [], values: new Map(), marks: new Set() }
+    this.#data.maps.set(name, map)
     if (mark !== undefined && map.marks.has(mark)) return 'repeated'
     if (mark !== undefined) map.marks.add(mark)
     for (const [key, value] of set) {
@@ -23,12 +25,12 @@ export class MemoryMaps {
   }
 
   readMap: ContextStore['readMap'] = async (name, keys) => {
-    const values = this.data.maps.get(name)?.values
+    const values = this.#data.maps.get(name)?.values
     return keys.map((key) => values?.get(key))
   }
 
   rangeMap: ContextStore['rangeMap'] = async (name, range) => {
-    const map = this.data.maps.get(name)
+    const map = this.#data.maps.get(name)
     if (!map) return []
     const [low, high] = boundsOf(map.keys, range)
     const { reverse, limit } = range

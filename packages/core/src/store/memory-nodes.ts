@@ -1,41 +1,47 @@
-import { MemoryMaps } from './memory-maps.js'
+import type { MemoryData } from './memory-data.js'
 import type { MembershipStore } from './membership.js'
 
 /** The nodes of the in-memory store, and the scopes they hold. */
-export class MemoryNodes extends MemoryMaps {
+export class MemoryNodes implements Omit<MembershipStore, 'isWatched'> {
+  readonly #data: MemoryData
+
+  constructor({ data }: { data: MemoryData }) {
+    this.#data = data
+  }
+
   beat: MembershipStore['beat'] = async (node, about = '') => {
-    const earlier = this.data.nodes.get(node)
+    const earlier = this.#data.nodes.get(node)
     const scopes = earlier?.scopes ?? new Set()
-    this.data.nodes.set(node, { beatAt: Date.now(), about: about || (earlier?.about ?? ''), scopes })
+    this.#data.nodes.set(node, { beatAt: Date.now(), about: about || (earlier?.about ?? ''), scopes })
     return Number.isFinite(earlier?.beatAt)
   }
 
   listNodes: MembershipStore['listNodes'] = async () =>
-    [...this.data.nodes].map(([node, { beatAt, about }]) => ({ node, lateMs: Date.now() - beatAt, about }))
+    [...this.#data.nodes].map(([node, { beatAt, about }]) => ({ node, lateMs: Date.now() - beatAt, about }))
 
   leave: MembershipStore['leave'] = async (node) => {
-    const left = this.data.nodes.get(node)
+    const left = this.#data.nodes.get(node)
     if (left) left.beatAt = Number.NEGATIVE_INFINITY
   }
 
   removeNode: MembershipStore['removeNode'] = async (node, lateMs) => {
-    const late = this.data.nodes.get(node)
+    const late = this.#data.nodes.get(node)
     if (late && (late.scopes.size > 0 || Date.now() - late.beatAt < lateMs)) return false
-    return this.data.nodes.delete(node)
+    return this.#data.nodes.delete(node)
   }
 
   hold: MembershipStore['hold'] = async (node, scopes) => {
-    const holder = this.data.nodes.get(node) ?? { beatAt: Date.now(), about: '', scopes: new Set<string>() }
-    this.data.nodes.set(node, holder)
+    const holder = this.#data.nodes.get(node) ?? { beatAt: Date.now(), about: '', scopes: new Set<string>() }
+    this.#data.nodes.set(node, holder)
     for (const scope of scopes) holder.scopes.add(scope)
   }
 
   release: MembershipStore['release'] = async (node, scopes) => {
-    for (const scope of scopes) this.data.nodes.get(node)?.scopes.delete(scope)
+    for (const scope of scopes) this.#data.nodes.get(node)?.scopes.delete(scope)
   }
 
   declareDead: MembershipStore['declareDead'] = async (node, scopes, lateMs) => {
-    const late = this.data.nodes.get(node)
+    const late = this.#data.nodes.get(node)
     if (late && Date.now() - late.beatAt < lateMs) return false
     if (late) late.beatAt = Number.NEGATIVE_INFINITY
     for (const scope of scopes) late?.scopes.delete(scope)
@@ -43,5 +49,5 @@ export class MemoryNodes extends MemoryMaps {
   }
 
   heldScopes: MembershipStore['heldScopes'] = async (node, limit) =>
-    [...(this.data.nodes.get(node)?.scopes ?? [])].slice(0, limit)
+    [...(this.#data.nodes.get(node)?.scopes ?? [])].slice(0, limit)
 }

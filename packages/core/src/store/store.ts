@@ -1,11 +1,11 @@
-import type { ContextStore } from '../context/context-store.js'
-import type { Entry, EntryId } from './entries.js'
+import type { ContextStore } from './context-store.js'
+import type { Entry, EntryId, LogName, SharedLog } from './entries.js'
 import type { HistoryStore, Keeping } from './history.js'
 import type { MembershipStore } from './membership.js'
 import type { TakeoverStore } from './takeover.js'
 
 export { BEGINNING, compareIds, OLDEST, splitId } from './entries.js'
-export type { Entry, EntryId } from './entries.js'
+export type { Entry, EntryId, LogName, SharedLog } from './entries.js'
 
 /**
  * What the rest of the library asks of a store.
@@ -173,10 +173,6 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
 }
 
 export type StoreOptions = { name?: string | undefined; keeping?: Keeping | undefined }
-
-/** `out`: messages for the standalone stream. `call:<id>:in`: the inbox of a call. `call:<id>`: its journal. */
-export type SharedLog = 'out' | `call:${string}:in`
-export type LogName = SharedLog | `call:${string}`
 
 export type NewSession = {
   id: string

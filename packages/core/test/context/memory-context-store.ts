@@ -1,5 +1,5 @@
 import type { Effect } from '../../src/context/call-log.js'
-import type { ContextStore, StoredValue } from '../../src/context/context-store.js'
+import type { ContextStore, StoredValue } from '../../src/store/context-store.js'
 import { compareKeys } from '../../src/context/map-keys.js'
 
 /** What the real stores do, in the plainest way. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { endedOf, keepNewest } from '../../src/context/call-log.js'
 import type { CallLog, Effect, Receipt, StepKind, StepRecord } from '../../src/context/call-log.js'
-import type { ContextStore } from '../../src/context/context-store.js'
+import type { ContextStore } from '../../src/store/context-store.js'
 import { DurableContext } from '../../src/context/context.js'
 import { runInCall } from '../../src/context/run-context.js'
 import type { HandledCall } from '../../src/context/run-context.js'

@@ -1,0 +1,39 @@
+import type { StoredValue } from './context-store.js'
+import type { MemoryLog } from './memory-log.js'
+import type { Admission, StoredSession, ValueChange } from './store.js'
+import type { OpenCall } from './takeover.js'
+
+/** How long a repeated nonce is recognised. */
+export const NONCE_MS = 60_000
+
+export type Session = Omit<StoredSession, 'values'> & {
+  expiresAt: number
+  logs: Map<string, MemoryLog>
+  openCalls: Map<string, OpenCall>
+  once: Map<string, { id: string; expiresAt: number }>
+  expected: Set<string>
+  claims: Map<string, number>
+  ended: Map<string, { id: string; expiresAt: number }>
+  /** Open calls that another request has joined. */
+  joined: Set<string>
+  values: Map<string, StoredValue>
+  lastValueVersion: number
+}
+
+export function admission({ protocolVersion, version, delivered, lastValueVersion }: Session): Admission {
+  return { protocolVersion, version, delivered, values: lastValueVersion }
+}
+
+export const isOpen = ({ openCalls }: Session, callId: string) =>
+  [...openCalls.values()].some((call) => call.callId === callId)
+
+export function changeValue(session: Session, { key, expected, data }: ValueChange): number | 'conflict' {
+  if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'
+  const version = ++session.lastValueVersion
+  if (data === undefined) {
+    session.values.delete(key)
+    return 0
+  }
+  session.values.set(key, { version, data })
+  return version
+}

@@ -1,0 +1,165 @@
+import { BEGINNING, compareIds } from './entries.js'
+import { admission, changeValue, NONCE_MS } from './memory-session.js'
+import type { Session } from './memory-session.js'
+import type { MemorySpace } from './memory-space.js'
+import type { Store } from './store.js'
+
+/** Sessions, their state and their values. */
+export class MemorySessions implements Pick<
+  Store,
+  | 'createSession'
+  | 'admit'
+  | 'keepAlive'
+  | 'readSession'
+  | 'deleteSession'
+  | 'listSessions'
+  | 'putState'
+  | 'readState'
+  | 'saveDelivered'
+  | 'readValue'
+  | 'writeValue'
+  | 'history'
+  | 'forget'
+> {
+  readonly #space: MemorySpace
+
+  constructor(space: MemorySpace) {
+    this.#space = space
+  }
+
+  createSession: Store['createSession'] = async (session, limits) => {
+    if (this.#space.live(session.id)) return 'created'
+    if (session.principal !== undefined) {
+      const live = [...this.#space.data.sessions].filter(
+        ([id]) => this.#space.live(id)?.principal === session.principal,
+      )
+      const surplus = live.length + 1 - limits.maxPerPrincipal
+      const unused = limits.evict ? live.filter(([id, one]) => this.#isUnused(id, one)) : []
+      if (surplus > unused.length) return 'limit'
+      const oldest = unused.toSorted(([, a], [, b]) => a.expiresAt - b.expiresAt)
+      for (const [id] of oldest.slice(0, Math.max(surplus, 0))) this.#delete(id)
+    }
+    this.#space.data.sessions.set(session.id, {
+      principal: session.principal,
+      protocolVersion: session.protocolVersion,
+      version: 1,
+      delivered: BEGINNING,
+      state: [{ ...session.state, version: 1 }],
+      expiresAt: Date.now() + session.ttlMs,
+      logs: new Map(),
+      openCalls: new Map(),
+      once: new Map(),
+      expected: new Set(),
+      claims: new Map(),
+      ended: new Map(),
+      joined: new Set(),
+      values: new Map(),
+      lastValueVersion: 0,
+    })
+    this.#space.keep(session.id, 'state', [{ id: '1', data: session.state.data }])
+    return 'created'
+  }
+
+  admit: Store['admit'] = async (scope, principal, ttlMs) => {
+    const session = this.#space.live(scope)
+    if (!session || session.principal !== principal) return undefined
+    session.expiresAt = Date.now() + ttlMs
+    return admission(session)
+  }
+
+  keepAlive: Store['keepAlive'] = async (scope, _callIds, ttlMs) => {
+    const session = this.#space.live(scope)
+    if (session) session.expiresAt = Date.now() + ttlMs
+  }
+
+  readSession: Store['readSession'] = async (scope) => {
+    const session = this.#space.live(scope)
+    return session && { ...admission(session), principal: session.principal, state: byVersion(session, 0) }
+  }
+
+  deleteSession: Store['deleteSession'] = async (scope, principal) => {
+    const session = this.#space.live(scope)
+    if (!session || session.principal !== principal) return false
+    this.#delete(scope)
+    return true
+  }
+
+  #delete(scope: string) {
+    this.#space.data.sessions.delete(scope)
+    this.#space.wake(scope, 'deleted', '')
+  }
+
+  #isUnused(scope: string, { openCalls }: Session) {
+    return openCalls.size === 0 && (this.#space.data.watchers.get(scope)?.size ?? 0) === 0
+  }
+
+  listSessions: Store['listSessions'] = async (cursor, limit) => {
+    const ids = [...this.#space.data.sessions.keys()].toSorted()
+    const from = cursor === undefined ? 0 : ids.findIndex((id) => id > cursor)
+    const page = from < 0 ? [] : ids.slice(from, from + limit)
+    const more = from >= 0 && from + limit < ids.length
+    return { ids: page, cursor: more ? page.at(-1) : undefined }
+  }
+
+  putState: Store['putState'] = async (scope, { key, data, nonce }, { maxKeys }) => {
+    const session = this.#space.live(scope)
+    if (!session) return 'unknown'
+    const repeated = session.once.get(`state:${nonce}`)
+    if (repeated) return Number(repeated.id)
+    const existing = session.state.find((entry) => entry.key === key)
+    if (!existing && session.state.length >= maxKeys) return 'limit'
+    const version = ++session.version
+    session.state = [...session.state.filter((entry) => entry !== existing), { key, data, version }]
+    session.once.set(`state:${nonce}`, { id: String(version), expiresAt: Date.now() + NONCE_MS })
+    this.#space.keep(scope, 'state', [{ id: String(version), data }])
+    this.#space.wake(scope, 'state', String(version))
+    return version
+  }
+
+  readState: Store['readState'] = async (scope, after) => {
+    const session = this.#space.live(scope)
+    return session ? byVersion(session, after) : []
+  }
+
+  saveDelivered: Store['saveDelivered'] = async (scope, id) => {
+    const session = this.#space.live(scope)
+    if (session && compareIds(id, session.delivered) > 0) session.delivered = id
+  }
+
+  readValue: Store['readValue'] = async (scope, key) => {
+    const value = this.#space.live(scope)?.values.get(key)
+    return value && { ...value }
+  }
+
+  writeValue: Store['writeValue'] = async (scope, key, expected, data) => {
+    const session = this.#space.live(scope)
+    return session ? changeValue(session, { key, expected, data }) : 'unknown'
+  }
+
+  history: Store['history'] = async (scope, page) => this.#space.data.histories.read(scope, page)
+
+  forget: Store['forget'] = async (what) => {
+    const live = [...this.#space.data.sessions.keys()].filter(
+      (id) => 'principal' in what && this.#space.live(id)?.principal === what.principal,
+    )
+    const scopes =
+      'scope' in what ? [what.scope] : new Set([...live, ...this.#space.data.histories.of(what.principal)])
+    const forgotten = { sessions: 0, calls: 0, entries: 0 }
+    for (const scope of scopes) {
+      const session = this.#space.live(scope)
+      const journals = [...(session?.logs ?? [])].filter(
+        ([name, log]) => name.startsWith('call:') && !name.endsWith(':in') && !log.expired,
+      )
+      forgotten.sessions += session ? 1 : 0
+      forgotten.calls += journals.length
+      forgotten.entries += this.#space.data.histories.forget(scope)
+      this.#space.data.sessions.delete(scope)
+      this.#space.wake(scope, 'deleted', '')
+    }
+    return forgotten
+  }
+}
+
+function byVersion(session: Session, after: number) {
+  return session.state.filter((entry) => entry.version > after)
+}
