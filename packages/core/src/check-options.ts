@@ -1,5 +1,8 @@
 import { checkNames, shown } from './known-options.js'
+import { consoleLogger } from './logger.js'
+import type { Logger } from './logger.js'
 import type { CommonOptions, DurableOptions, Served } from './options.js'
+import { renamed } from './renamed-options.js'
 import { SETTINGS } from './settings.js'
 import type { Settings } from './settings.js'
 
@@ -16,6 +19,8 @@ const isHttpUrl = (value: unknown) => {
 }
 const has = (value: unknown, ...methods: string[]) =>
   isObject(value) && methods.every((name) => isFunction((value as Record<string, unknown>)[name]))
+
+const isLogger = (value: unknown): value is Logger => has(value, 'error', 'warn', 'info', 'debug')
 
 /** What settings don't check: types, and mistakes that would show only later. */
 const CHECKS: { [Name in Other]: Check } = {
@@ -35,10 +40,7 @@ const CHECKS: { [Name in Other]: Check } = {
   recover: [isFunction, 'a function that returns whether a call is run again'],
   passHeaders: [isList, "a list of names of headers: ['authorization']"],
   history: [isObject, "an object: { keep: '30d' }"],
-  logger: [
-    (logger) => has(logger, 'error', 'warn', 'info', 'debug'),
-    'an object with the methods error, warn, info and debug, as those of pino',
-  ],
+  logger: [isLogger, 'an object with the methods error, warn, info and debug, as those of pino'],
   on: [isObject, 'an object of functions, by the names of events: { call: (event) => … }'],
   telemetry: [
     (given) => has(given, 'observe'),
@@ -49,12 +51,13 @@ const CHECKS: { [Name in Other]: Check } = {
 const NAMES = [...Object.keys(CHECKS), ...SETTINGS]
 const EXAMPLE = 'durable() takes options: durable({ server: () => createMyServer(), store })'
 
-/** Throws a `TypeError` that names what is wrong. No value is repeated: an address may hold a password. */
-export function checkOptions(options: DurableOptions) {
-  if (!isObject(options) || has(options, 'connect'))
+/** Returns the options, by their names of today. Throws a `TypeError` that names what is wrong. No value is repeated: an address may hold a password. */
+export function checkOptions(given: DurableOptions): DurableOptions {
+  if (!isObject(given) || has(given, 'connect'))
     throw new TypeError(
-      `${EXAMPLE}; it was given ${has(options, 'connect') ? 'a server object' : shown(options)}.`,
+      `${EXAMPLE}; it was given ${has(given, 'connect') ? 'a server object' : shown(given)}.`,
     )
+  const options = renamed(given, isLogger(given.logger) ? given.logger : consoleLogger)
   checkNames('durable()', options, NAMES)
   for (const [name, [isRight, right]] of Object.entries(CHECKS)) {
     const value: unknown = options[name as Other]
@@ -62,7 +65,8 @@ export function checkOptions(options: DurableOptions) {
       throw new TypeError(`durable(): \`${name}\` must be ${right}. It is ${shown(value)}.`)
   }
   const { server, handler, upstream } = options
-  const given = [server, handler, upstream].filter((one) => one !== undefined)
-  if (given.length !== 1)
+  const served = [server, handler, upstream].filter((one) => one !== undefined)
+  if (served.length !== 1)
     throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
+  return options
 }

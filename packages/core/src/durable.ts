@@ -62,8 +62,8 @@ const MIN_TICK_MS = 50
 const MAX_TICK_MS = 2 ** 31 - 1
 
 /** Makes an MCP server durable. See `DurableOptions` for what can be set. */
-export function durable(options: DurableOptions): Durable {
-  checkOptions(options)
+export function durable(given: DurableOptions): Durable {
+  const options = checkOptions(given)
   return new Node(options, parseSettings(options))
 }
 

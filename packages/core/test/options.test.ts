@@ -12,6 +12,8 @@ import {
 } from '../src/index.js'
 import type { DurableOptions, Logger } from '../src/index.js'
 import { telemetry } from '../src/telemetry/index.js'
+import { capture } from './support/nodes.js'
+import type { LogLine } from './support/nodes.js'
 import { serverV1 } from './support/server-v1.js'
 import { World } from './support/world.js'
 
@@ -102,6 +104,15 @@ test('options that are undefined are not set', async () => {
   const mcp = durable({ server, store: memoryStore(), keepToken: undefined, retryMs: undefined })
   expect(await mcp.health()).toMatchObject({ ready: true })
   await mcp.close()
+})
+
+test('options of an old name are taken, and warned of', async () => {
+  const logs: LogLine[] = []
+  const old = { lease: -1, retry: 5 }
+  expect(made({ server, logger: capture(logs), ...old })).toThrow('leaseMs')
+  expect(logs).toMatchObject([
+    { level: 'warn', message: expect.stringMatching(/`lease` is `leaseMs`, `retry` is `retryMs`/) },
+  ])
 })
 
 const NO_HOSTS = '* https://example.com example.com/ example.com/mcp *.example.com ::1 a:b'.split(' ')

@@ -12,7 +12,7 @@ import { CANCELLED } from './listening.js'
 import { askerOf } from './questions.js'
 import type { ProxyOrigin } from './server-factory.js'
 import type { SessionServers } from './session-servers.js'
-import { putState, stateKey } from './state.js'
+import { putState, stateChange, stateKey } from './state.js'
 import type { MessageExtra } from './transport.js'
 
 export type ClientMessagesServices = {
@@ -59,7 +59,8 @@ export class ClientMessages {
       return 'accepted'
     }
     const { store, settings } = this.#services
-    const version = await putState(store, sessionId, message, settings.maxStateEntries)
+    const entry = stateChange(stateKey(message) ?? '', message)
+    const version = await putState(store, sessionId, entry, settings)
     if (typeof version !== 'number') return version
     const informed = this.#inform(sessionId, message, extra, version)
     // One node tells an upstream; another one that is asked next must know that it has.

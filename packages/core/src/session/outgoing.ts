@@ -7,12 +7,12 @@ import { ReplayDivergedError } from '../context/errors.js'
 import { ReplayLog } from '../context/replay-log.js'
 import { currentLog } from '../context/run-context.js'
 import { isRequest, isResponse } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { OwnRequests } from './own-requests.js'
 import type { Questions } from './questions.js'
 import { isListChanged } from './registered.js'
-import type { ListChanged, Registered } from './registered.js'
+import type { ListChanged, Registered, RegistrationChange } from './registered.js'
 import type { RunningRequests } from './running-requests.js'
 import type { Standalone } from './standalone.js'
 import type { StateReads } from './state-reads.js'
@@ -31,6 +31,8 @@ export type OutgoingServices = {
   logger: Logger
   /** What the factory has read of the session's state. */
   reads: StateReads
+  /** Keeps for the session what a call has changed in it. Never rejects. */
+  keep: (change: RegistrationChange) => Promise<void>
   /** Lists of which it was said that what a call has changed in them will be lost. */
   saidLost: Set<string>
 }
@@ -40,6 +42,7 @@ export class OutgoingMessages {
   readonly #parts: Parts
   readonly #services: OutgoingServices
   #asked = 0
+  #keeping: Promise<unknown> | undefined
   #inbox: ReturnType<Standalone['openInbox']> | undefined
 
   constructor(parts: Parts, services: OutgoingServices) {
@@ -49,8 +52,7 @@ export class OutgoingMessages {
 
   async send(message: JsonRpcMessage, options?: SendOptions) {
     const { own, running } = this.#parts
-    if (isResponse(message))
-      return own.take(message) ? undefined : running.respond(String(message.id), message)
+    if (isResponse(message)) return this.#sendResponse(message)
     const log = currentLog()
     if (log instanceof ReplayLog) return sendInReplay(log, message)
     const related = options?.relatedRequestId
@@ -66,7 +68,7 @@ export class OutgoingMessages {
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? currentTarget())
     if (target) return this.#sendInCall(id, target, message, options?.origin)
-    if (isListChanged(message.method) && log) this.#warnOfLoss(message.method)
+    if (isListChanged(message.method)) await this.#keepChanges(message.method, log instanceof RequestLog)
     // What is sent while old state is replayed was sent when it was new.
     const { replay } = currentScope()
     if (replay && !replay.over) return
@@ -121,20 +123,38 @@ export class OutgoingMessages {
     if (params) await (target ?? this.#services.standalone).send({ ...message, params })
   }
 
-  /** A call has changed what there is, and the factory does not know of it. */
-  #warnOfLoss(method: ListChanged) {
+  async #sendResponse(response: JsonRpcResponse) {
+    const { own, running } = this.#parts
+    if (own.take(response)) return
+    // The client asks the next node as soon as it has its answer.
+    if (this.#keeping) await this.#keeping
+    await running.respond(String(response.id), response)
+  }
+
+  /** What a call changes in the lists is its session's. What happens outside of calls happens in each server object. */
+  async #keepChanges(method: ListChanged, inCall: boolean) {
+    const { kept, added } = this.#parts.registered.changes(method)
+    if (!inCall) return
+    if (added.length > 0) this.#warnOfLoss(method, added)
+    if (kept.length === 0) return
+    const keeping = Promise.all([this.#keeping, ...kept.map((change) => this.#services.keep(change))])
+    this.#keeping = keeping
+    await keeping
+    if (this.#keeping === keeping) this.#keeping = undefined
+  }
+
+  /** The factory may make it of the session's state. */
+  #warnOfLoss(method: ListChanged, names: readonly string[]) {
     const { reads, saidLost, logger } = this.#services
     if (reads.any || saidLost.has(method)) return
-    const names = this.#parts.registered.changed(method)
-    if (names.length === 0) return
     saidLost.add(method)
-    logger.warn({ changed: names.slice(0, 3) }, LOST)
+    logger.warn({ added: names.slice(0, 3) }, LOST)
   }
 }
 
 const LOST =
-  'a call has added, enabled, disabled or removed tools, prompts or resources of its session. That is lost on other nodes, and here ' +
-  'once the session was idle: keep it in `ctx.state`, and let the factory read it from `session.state`'
+  'a call has added tools, prompts or resources to its session. They are lost on other nodes, and here ' +
+  'once the session was idle: keep what they depend on in `ctx.state`, and let the factory read it from `session.state`'
 
 /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */
 function currentTarget() {

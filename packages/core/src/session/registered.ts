@@ -1,6 +1,6 @@
 import type { HandlerKind } from '../call/record.js'
 import { isDurable } from '../context/durable-handlers.js'
-import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { ServerObject } from './server-factory.js'
@@ -18,12 +18,31 @@ export const isListChanged = (method: string): method is ListChanged => Object.h
 /** Pages of tools/list that are searched for a tool. */
 const MAX_PAGES = 100
 
+/** What a call has done to a tool, prompt or resource that the factory had registered, for the rest of its session. */
+export type RegistrationChange = { list: string; name: string; now: 'enabled' | 'disabled' | 'removed' }
+
+/** Kept among the client's messages; no client can send it. */
+const REGISTERED = 'notifications/mcp-durable/registered'
+
+export const changeMessage = (change: RegistrationChange): JsonRpcNotification => ({
+  jsonrpc: '2.0',
+  method: REGISTERED,
+  params: change,
+})
+
+/** Of a message that was kept; never of one that came from a client. */
+export const changeOf = (kept: JsonRpcMessage): RegistrationChange | undefined =>
+  'method' in kept && kept.method === REGISTERED ? (kept.params as RegistrationChange) : undefined
+
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
 type Entry = {
   enabled?: boolean
   handler?: unknown
   callback?: unknown
   annotations?: RecoveredTool['annotations']
+  enable?(): void
+  disable?(): void
+  remove?(): void
 }
 type Entries = Record<string, Entry | undefined>
 
@@ -33,22 +52,41 @@ type Entries = Record<string, Entry | undefined>
  */
 export class Registered {
   readonly #server: ServerObject
-  readonly #made: ReadonlyMap<string, boolean>
+  /** By list, what is known to be there, and whether it is enabled. */
+  readonly #known = new Map<string, Map<string, boolean>>()
 
   constructor(server: ServerObject) {
     this.#server = server
-    this.#made = new Map(Object.values(LISTS).flatMap((lists) => this.#enabled(lists)))
+    for (const list of Object.values(LISTS).flat()) this.#known.set(list, this.#enabled(list))
   }
 
-  /** What has been added, enabled, disabled or removed since the factory returned the server object, of the list that has changed. */
-  changed(method: ListChanged): string[] {
-    const lists = LISTS[method]
-    const now = new Map(this.#enabled(lists))
-    const before = [...this.#made.keys()].filter((key) => lists.some((list) => key.startsWith(`${list} `)))
-    const all = new Set([...before, ...now.keys()])
-    return [...all]
-      .filter((key) => this.#made.get(key) !== now.get(key))
-      .map((key) => key.slice(key.indexOf(' ') + 1))
+  /** What has changed since this was last asked, of the list that the server object tells of. What was added is code, which can't be kept. */
+  changes(method: ListChanged): { kept: RegistrationChange[]; added: string[] } {
+    const kept: RegistrationChange[] = []
+    const added: string[] = []
+    for (const list of LISTS[method]) {
+      const before = this.#known.get(list) ?? new Map<string, boolean>()
+      const after = this.#enabled(list)
+      this.#known.set(list, after)
+      for (const name of new Set([...before.keys(), ...after.keys()])) {
+        const isEnabled = after.get(name)
+        if (before.get(name) === isEnabled) continue
+        if (!before.has(name)) added.push(name)
+        else if (isEnabled === undefined) kept.push({ list, name, now: 'removed' })
+        else kept.push({ list, name, now: isEnabled ? 'enabled' : 'disabled' })
+      }
+    }
+    return { kept, added }
+  }
+
+  /** Makes a change that a call has made elsewhere. */
+  apply({ list, name, now }: RegistrationChange) {
+    const entry = own(this.#entries(list), name)
+    if (!entry) return
+    if (now === 'removed') entry.remove?.()
+    else if ((entry.enabled !== false) !== (now === 'enabled'))
+      entry[now === 'enabled' ? 'enable' : 'disable']?.()
+    this.#known.set(list, this.#enabled(list))
   }
 
   /** What runs a request of the client here. */
@@ -84,21 +122,20 @@ export class Registered {
   #kindOf(name: string): HandlerKind {
     const tools = this.#entries('_registeredTools')
     if (!tools) return 'listed'
-    const tool = Object.hasOwn(tools, name) ? tools[name] : undefined
+    const tool = own(tools, name)
     if ([tool?.handler, tool?.callback].some((handler) => isDurable(handler))) return 'durable'
     return isRepeatable(tool?.annotations) ? 'repeatable' : 'plain'
   }
 
-  #enabled(lists: readonly string[]): [key: string, isEnabled: boolean][] {
-    return lists.flatMap((list) =>
-      Object.entries(this.#entries(list) ?? {}).map(([name, entry]): [string, boolean] => [
-        `${list} ${name}`,
-        entry?.enabled !== false,
-      ]),
-    )
+  #enabled(list: string): Map<string, boolean> {
+    const entries = Object.entries(this.#entries(list) ?? {})
+    return new Map(entries.map(([name, entry]) => [name, entry?.enabled !== false]))
   }
 
   #entries(list: string) {
     return (this.#server as unknown as Record<string, Entries | undefined>)[list]
   }
 }
+
+const own = (entries: Entries | undefined, name: string) =>
+  entries && Object.hasOwn(entries, name) ? entries[name] : undefined

@@ -15,7 +15,7 @@ import type { RecoveredCall } from './recovery.js'
 import type { ProxyOrigin } from './server-factory.js'
 import type { SessionServer } from './session-server.js'
 import type { Progress, SessionServers } from './session-servers.js'
-import { canPrime, putState, stateKey } from './state.js'
+import { canPrime, putState, stateChange, stateKey } from './state.js'
 import type { Interrupted, MessageExtra } from './transport.js'
 
 export type RunnerServices = {
@@ -215,7 +215,8 @@ export class Runner {
     if (!('result' in response)) return response
     try {
       const { store, settings } = this.#services
-      const version = await putState(store, sessionId, request, settings.maxStateEntries)
+      const entry = stateChange(stateKey(request) ?? '', request)
+      const version = await putState(store, sessionId, entry, settings)
       if (typeof version !== 'number') {
         return errorResponse(
           request.id,

@@ -8,22 +8,27 @@ import { followScopes, runInScope } from '../context/async-scope.js'
 import type { ContextStore } from '../store/context-store.js'
 import { runInCall } from '../context/run-context.js'
 import type { RunningCall } from '../context/run-context.js'
-import { randomId } from '../ids.js'
+import { digest, randomId } from '../ids.js'
+import { LazyAbort } from '../lazy-abort.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
+import { whileStoreFails } from '../store/retry.js'
 import { ClientView } from './client-view.js'
 import { OutgoingMessages } from './outgoing.js'
 import type { OutgoingServices } from './outgoing.js'
 import { OwnRequests } from './own-requests.js'
 import { Questions } from './questions.js'
 import type { RecoveredTool } from './recovery.js'
-import { Registered } from './registered.js'
+import { changeMessage, changeOf, Registered } from './registered.js'
+import type { RegistrationChange } from './registered.js'
 import { RunningRequests } from './running-requests.js'
 import type { Dispatch } from './running-requests.js'
 import { isProxy } from './server-factory.js'
 import type { ProxyObject, ServerObject } from './server-factory.js'
+import { stateChange } from './state.js'
+import type { StateChange } from './state.js'
 import type { StateReads } from './state-reads.js'
 import { ServerTransport } from './transport.js'
 import type { DispatchExtra, MessageExtra } from './transport.js'
@@ -32,10 +37,14 @@ import { validated } from './validation.js'
 /** Progress of the client that waits to be handed on. */
 const MOST_RECEIVED = 100
 
+const NOT_KEPT = 'what a call has changed in the tools, prompts or resources of its session is not kept'
+
 /** A message of the client that is part of the session's state. */
 export type StateMessage = { version: number; message: JsonRpcMessage }
 
-export type SessionServerServices = OutgoingServices & {
+export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
+  /** Resolves to the version of the session that it made. */
+  putState: (entry: StateChange) => Promise<number | 'limit' | 'unknown'>
   /** Told the name of the server, each time that it is heard. */
   onServer: (name: string) => void
   store: ContextStore
@@ -67,7 +76,7 @@ export class SessionServer implements CallServer {
   #receiving: Promise<unknown> = Promise.resolve()
   /** Of the client, that wait for a turn of their own. */
   #received = 0
-  #closed = false
+  readonly #closed = new LazyAbort()
 
   private constructor(server: ServerObject, sessionId: string, services: SessionServerServices) {
     this.reads = services.reads
@@ -83,7 +92,7 @@ export class SessionServer implements CallServer {
       questions: this.#questions,
       registered: this.#registered,
     }
-    this.#outgoing = new OutgoingMessages(parts, services)
+    this.#outgoing = new OutgoingMessages(parts, { ...services, keep: (change) => this.#keep(change) })
     const send: ServerTransport['send'] = (message, options) => {
       if (isResponse(message)) this.usedAt = performance.now()
       return this.#outgoing.send(message, options)
@@ -190,7 +199,9 @@ export class SessionServer implements CallServer {
     await runInScope({ replay }, async () => {
       for (const { version, message } of entries) {
         if (version <= this.version) continue
+        const change = changeOf(message)
         if (this.#seenAhead.has(version)) this.#seenAhead.delete(version)
+        else if (change) this.#registered.apply(change)
         else if (await this.#proxy?.hasSeen(version)) {
           if (isRequest(message)) this.#client.observe(message)
         } else if (isRequest(message)) await this.ask(message, extra)
@@ -223,6 +234,18 @@ export class SessionServer implements CallServer {
   /** What runs a request of the client here. */
   handlerOf(request: JsonRpcRequest): HandlerKind {
     return this.#registered.handlerOf(request)
+  }
+
+  async #keep(change: RegistrationChange) {
+    const { putState, logger } = this.#services
+    const entry = stateChange(`registered:${digest(`${change.list} ${change.name}`)}`, changeMessage(change))
+    try {
+      const version = await whileStoreFails(() => putState(entry), this.#closed)
+      if (typeof version === 'number') this.saw(version)
+      else if (version === 'limit') logger.warn({ changed: change.name }, NOT_KEPT)
+    } catch (error) {
+      logger.error({ error, changed: change.name }, NOT_KEPT)
+    }
   }
 
   notify(message: JsonRpcMessage, extra: MessageExtra) {
@@ -261,8 +284,8 @@ export class SessionServer implements CallServer {
   }
 
   async close() {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#closed.aborted) return
+    this.#closed.abort()
     this.#running.abandon('The session left this node.')
     this.#outgoing.close()
     try {

@@ -2,6 +2,7 @@ import { DurableError, NodeLeavingError } from '../errors.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, StateEntry, Store, StoredSession } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
@@ -12,6 +13,8 @@ import type { StateMessage } from './session-server.js'
 import { Listening } from './listening.js'
 import type { ServerFactory, SessionIdentity, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
+import { putState } from './state.js'
+import type { StateChange } from './state.js'
 import { StateReads } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
@@ -22,10 +25,8 @@ export type SessionServerServices = {
   server: ServerFactory
   standalone: (sessionId: string) => Standalone
   signals: Signals
-  validateEffects: boolean
   onServer: (name: string) => void
-  serverIdleMs: number
-  maxServers: number
+  settings: Settings
 }
 
 /** The session was deleted or has expired. */
@@ -101,7 +102,7 @@ export class SessionServers {
   }
 
   get #hasRoom() {
-    return this.#held.size < this.#services.maxServers
+    return this.#held.size < this.#services.settings.maxServers
   }
 
   /**
@@ -130,12 +131,19 @@ export class SessionServers {
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
   async create(identity: SessionIdentity, values = 0): Promise<SessionServer> {
-    const { server, standalone, ...rest } = this.#services
+    const { server, standalone, settings, ...rest } = this.#services
     const { sessionId } = identity
     const reads = new StateReads(rest.store, sessionId, values)
     const made = await freshServer(server, { ...identity, state: reads.state })
     reads.end()
-    const services = { ...rest, standalone: standalone(sessionId), reads, saidLost: this.#saidLost }
+    const services = {
+      ...rest,
+      validateEffects: settings.validateEffects,
+      standalone: standalone(sessionId),
+      putState: (entry: StateChange) => putState(rest.store, sessionId, entry, settings),
+      reads,
+      saidLost: this.#saidLost,
+    }
     return SessionServer.connect(made, sessionId, services)
   }
 
@@ -229,7 +237,7 @@ export class SessionServers {
   /** Lets go of server objects that nothing has used for `serverIdleMs`. */
   evictIdle() {
     void this.#closeRetired()
-    const before = performance.now() - this.#services.serverIdleMs
+    const before = performance.now() - this.#services.settings.serverIdleMs
     for (const [sessionId, { server }] of this.#ready) {
       if (!server.busy && !this.#listening.has(sessionId) && server.usedAt <= before)
         void this.drop(sessionId)

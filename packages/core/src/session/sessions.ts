@@ -62,10 +62,8 @@ export class Sessions {
       server,
       standalone: (sessionId) => this.standalone.of(sessionId),
       signals,
-      validateEffects: settings.validateEffects,
+      settings,
       onServer: services.onServer,
-      serverIdleMs: settings.serverIdleMs,
-      maxServers: settings.maxServers,
     })
     this.runner = new Runner(services, this.servers)
     this.clientMessages = new ClientMessages(services, this.servers)

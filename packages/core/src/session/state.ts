@@ -1,6 +1,7 @@
 import { digest, randomId } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
+import type { Settings } from '../settings.js'
 import type { Store } from '../store/store.js'
 
 /**
@@ -31,11 +32,23 @@ export function stateKey(message: JsonRpcMessage): string | undefined {
 /** Longest state message: kept for as long as the session lives. */
 export const MAX_STATE_CHARS = 64 * 1024
 
-/** Keeps a message of a client that changes its session. Resolves to the version of the session that it made. */
-export async function putState(store: Store, sessionId: string, message: JsonRpcMessage, maxKeys: number) {
-  const entry = { key: stateKey(message) ?? '', data: JSON.stringify(message), nonce: randomId() }
-  if (entry.data.length > MAX_STATE_CHARS) return 'limit'
-  return store.putState(sessionId, entry, { maxKeys })
+/** What is kept of a session, in place of what had the same key. It may be put again after an unknown outcome. */
+export const stateChange = (key: string, message: JsonRpcMessage) => ({
+  key,
+  data: JSON.stringify(message),
+  nonce: randomId(),
+})
+
+export type StateChange = ReturnType<typeof stateChange>
+
+/** Resolves to the version of the session that it made. */
+export async function putState(
+  store: Store,
+  sessionId: string,
+  entry: StateChange,
+  { maxStateEntries: maxKeys }: Settings,
+) {
+  return entry.data.length > MAX_STATE_CHARS ? 'limit' : store.putState(sessionId, entry, { maxKeys })
 }
 
 export const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07']

@@ -3,10 +3,12 @@ import { McpServer as McpServerV2 } from '@modelcontextprotocol/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { durableTool, sessionState } from '../../src/index.js'
+import type { Store } from '../../src/store/store.js'
 import type { DurableContext, ServerFactory, ServerObject, SessionInfo } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectJson, Session } from '../support/session.js'
+import { slowStore } from '../support/slow-store.js'
 import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -149,47 +151,124 @@ describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ 
 )
 
 type Changeable = { enable(): void; disable(): void; remove(): void }
-type Changes = [name: string, change: (server: Registers, tool: Changeable) => void, changed: string[]]
-const CHANGES: Changes[] = [
-  ['enabled', (_server, tool) => tool.enable(), ['other']],
-  ['removed', (_server, tool) => tool.remove(), ['other']],
-  ['added', (server) => void server.registerTool('more', {}, async () => text('more')), ['more']],
-]
-describe.each(['v1', 'v2'] as const)('what a call changes of its server object, SDK %s', (sdk) => {
-  const changing = (
-    change: Changes[1],
-    prepare: (session: SessionInfo) => Promise<unknown>,
-  ): ServerFactory => {
-    return async (session) => {
-      await prepare(session)
-      const server = MAKERS[sdk]()
-      const tool = server.registerTool('other', {}, async () => text('other')) as Changeable
-      tool.disable()
-      server.registerTool('change', {}, async () => {
-        change(server, tool)
-        return text('changed')
-      })
-      return server
-    }
-  }
-  const warnings = ({ logs }: Nodes) => logs.filter(({ message }) => message.includes('has added, enabled'))
+type Change = (server: Registers, tools: { hidden: Changeable; shown: Changeable }) => void
 
-  test.each(CHANGES)('%s: it is warned of, once, that it will be lost', async (_name, change, changed) => {
-    await using nodes = await startNodes({
-      count: 1,
-      serverOf: () => changing(change, async () => undefined),
+/** A server with a hidden tool and one that is shown, and `change`, which does what the test wants. */
+const changing =
+  (sdk: Sdk, change: Change, prepare: (session: SessionInfo) => unknown = () => undefined): ServerFactory =>
+  async (session) => {
+    await prepare(session)
+    const server = MAKERS[sdk]()
+    const tools = {
+      hidden: server.registerTool('hidden', {}, async () => text('hidden')) as Changeable,
+      shown: server.registerTool('shown', {}, async () => text('shown')) as Changeable,
+    }
+    tools.hidden.disable()
+    server.registerTool('change', {}, async () => {
+      change(server, tools)
+      return text('changed')
     })
+    return server
+  }
+
+const CHANGES: [name: string, change: Change, after: string[]][] = [
+  ['enables', (_, { hidden }) => hidden.enable(), ['hidden', 'shown', 'change']],
+  ['disables', (_, { shown }) => shown.disable(), ['change']],
+  ['removes', (_, { shown }) => shown.remove(), ['change']],
+  [
+    'enables, disables and removes',
+    (_, { hidden, shown }) => {
+      hidden.enable()
+      shown.disable()
+      shown.enable()
+      hidden.remove()
+    },
+    ['shown', 'change'],
+  ],
+]
+const ADDS: Change = (server) => void server.registerTool('more', {}, async () => text('more'))
+
+describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ store, sdk }))))(
+  'what a call changes of its server object, $store, SDK $sdk',
+  ({ store, sdk }) => {
+    test.each(CHANGES)(
+      '%s: so it is on every node, once the call is answered',
+      async (_name, change, after) => {
+        await using nodes = await startNodes({ store, count: 3, serverOf: () => changing(sdk, change) })
+        const session = await Session.begin(nodes)
+        // One node has its server object from before, the other makes one.
+        for (const node of [0, 1]) expect(await toolsOf(session, node)).toEqual(['shown', 'change'])
+        expect(await session.result('change')).toBe('changed')
+        for (const node of [1, 2, 0]) expect(await toolsOf(session, node)).toEqual(after)
+        const other = await Session.begin(nodes)
+        expect(await toolsOf(other, 0)).toEqual(['shown', 'change'])
+      },
+    )
+
+    test('the call is answered after the change is kept, however long that takes', async () => {
+      const serverOf = () => changing(sdk, CHANGES[0]![1])
+      const slow = (own: Store) => slowStore(own, { putState: 100 })
+      await using nodes = await startNodes({ store, wrap: slow, serverOf })
+      const session = await Session.begin(nodes)
+      await session.result('change')
+      expect(await toolsOf(session, 1)).toEqual(['hidden', 'shown', 'change'])
+    })
+
+    test('it lasts when the server object was let go, and can be changed back', async () => {
+      let isOn = false
+      const toggle: Change = (_, { hidden }) => {
+        isOn = !isOn
+        hidden[isOn ? 'enable' : 'disable']()
+      }
+      const settings = { serverIdleMs: 1 }
+      await using nodes = await startNodes({ store, settings, serverOf: () => changing(sdk, toggle) })
+      const session = await Session.begin(nodes)
+      const lasts = async (tools: string[]) => {
+        const made = nodes.made.length
+        await waitFor(async () => {
+          for (const node of [0, 1]) expect(await toolsOf(session, node)).toEqual(tools)
+          return nodes.made.length > made + 3
+        })
+      }
+      await session.result('change')
+      await lasts(['hidden', 'shown', 'change'])
+      await session.result('change', {}, { node: 1 })
+      await lasts(['shown', 'change'])
+    })
+
+    test('a client cannot say that something has changed', async () => {
+      await using nodes = await startNodes({ store, serverOf: () => changing(sdk, () => undefined) })
+      const session = await Session.begin(nodes)
+      const params = { list: '_registeredTools', name: 'hidden', now: 'enabled' }
+      await session.notify('notifications/mcp-durable/registered', params)
+      for (const node of [0, 1]) expect(await toolsOf(session, node)).toEqual(['shown', 'change'])
+    })
+
+    test('what a session may not keep any more is told of', async () => {
+      const settings = { maxStateEntries: 2 }
+      await using nodes = await startNodes({ store, settings, serverOf: () => changing(sdk, CHANGES[0]![1]) })
+      const session = await Session.begin(nodes)
+      expect(await session.result('change')).toBe('changed')
+      expect(nodes.logs.filter(({ message }) => message.includes('is not kept'))).toHaveLength(1)
+    })
+  },
+)
+
+describe.each(['v1', 'v2'] as const)('what a call adds to its server object, SDK %s', (sdk) => {
+  const warnings = ({ logs }: Nodes) => logs.filter(({ message }) => message.includes('has added tools'))
+
+  test('it is warned of, once, that it will be lost', async () => {
+    await using nodes = await startNodes({ count: 1, serverOf: () => changing(sdk, ADDS) })
     for (let n = 0; n < 2; n++) await (await Session.begin(nodes)).result('change')
     expect(warnings(nodes)).toEqual([
-      { level: 'warn', fields: { changed }, message: expect.stringContaining('session.state') },
+      { level: 'warn', fields: { added: ['more'] }, message: expect.stringContaining('session.state') },
     ])
   })
 
   test('nothing is said where the factory reads the state, or nothing has changed', async () => {
-    const reading = changing(CHANGES[0]![1], ({ state }) => state.get())
-    const telling = changing(
-      (server) => (server as unknown as { sendToolListChanged(): void }).sendToolListChanged(),
-      async () => undefined,
+    const reading = changing(sdk, ADDS, ({ state }) => state.get())
+    const telling = changing(sdk, (server) =>
+      (server as unknown as { sendToolListChanged(): void }).sendToolListChanged(),
     )
     for (const factoryOf of [reading, telling]) {
       await using nodes = await startNodes({ count: 1, serverOf: () => factoryOf })
@@ -215,12 +294,12 @@ describe.each(['v1', 'v2'] as const)('what a call changes of its server object, 
 
 test('a factory cannot change the state', async () => {
   const errors: unknown[] = []
-  const changing: ServerFactory = async ({ state }) => {
+  const writing: ServerFactory = async ({ state }) => {
     const writable = state as unknown as { set(value: unknown): Promise<void> }
     await writable.set('ann').catch((error: unknown) => errors.push(error))
     return MAKERS.v1()
   }
-  await using nodes = await startNodes({ serverOf: () => changing })
+  await using nodes = await startNodes({ serverOf: () => writing })
   await Session.begin(nodes)
   expect(String(errors[0])).toContain('A factory reads the state of its session')
 })

@@ -164,7 +164,7 @@ function at<T>(list: readonly T[], index: number): T {
   return item
 }
 
-function capture(logs: LogLine[]): Logger {
+export function capture(logs: LogLine[]): Logger {
   const line = (level: string) => (fields: object, message: string) =>
     void logs.push({ level, fields, message })
   return { error: line('error'), warn: line('warn'), info: line('info'), debug: line('debug') }
