@@ -106,7 +106,7 @@ export class ProxyCall {
       if (outcome === 'answered') return
       outcome = 'interrupted'
     }
-    await this.#answer(outcomeUnknown(this.request))
+    await this.#answer(outcomeUnknown(this.request, 'no-answer'))
   }
 
   async #mayStartOver() {

@@ -52,7 +52,7 @@ export class ClaimedCalls {
       return await recover(taken)
     } catch (error) {
       logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
-      await taken.call.end((request) => outcomeUnknown(request))
+      await taken.call.end((request) => outcomeUnknown(request, 'failed'))
       return 'unknown'
     }
   }

@@ -17,14 +17,18 @@ export class OwnRequests {
   }
 
   /** Rejects with a `DurableError` `setup-timeout` if the server object does not answer in time. */
-  ask(request: JsonRpcRequest, deliver: (request: JsonRpcRequest) => void): Promise<JsonRpcResponse> {
+  ask(
+    request: JsonRpcRequest,
+    deliver: (request: JsonRpcRequest) => void,
+    withinMs = ANSWERED_WITHIN_MS,
+  ): Promise<JsonRpcResponse> {
     const id = randomId()
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id)
         const { method } = request
         reject(new DurableError('setup-timeout', `The server object did not answer ${method} in time.`))
-      }, ANSWERED_WITHIN_MS)
+      }, withinMs)
       this.#waiting.set(id, (response) => {
         clearTimeout(timer)
         resolve({ ...response, id: request.id })

@@ -54,14 +54,28 @@ export function mayRunAgain({ method, tool, interrupted }: RecoveredCall, now: H
 export const isRepeatable = (annotations: RecoveredTool['annotations'] | undefined) =>
   annotations?.idempotentHint === true || annotations?.readOnlyHint === true
 
+/** What is known of how a call was interrupted that is not run again. */
+const INTERRUPTED = {
+  'node-gone': 'the server process that ran it has ended, or did not answer the others in time',
+  unserved: 'its server process is gone, and no other one has what it needs to go on with it',
+  failed: 'its server process is gone, and the next one could not go on with it',
+  'no-answer': 'no whole answer to it came from the server behind this one',
+}
+export type Interruption = keyof typeof INTERRUPTED
+
 /** How a call ends that may not be run again. No call hangs. */
-export function outcomeUnknown({ id, method, params }: JsonRpcRequest): JsonRpcResponse {
+export function outcomeUnknown(
+  { id, method, params }: JsonRpcRequest,
+  interruption: Interruption,
+): JsonRpcResponse {
+  const why = INTERRUPTED[interruption]
   if (method !== 'tools/call') {
-    return errorResponse(id, ErrorCode.internalError, `${method} was interrupted; its outcome is unknown.`)
+    const message = `${method} was interrupted: ${why}. It is not run again: its outcome is unknown.`
+    return errorResponse(id, ErrorCode.internalError, message)
   }
   const text =
-    `The tool ${String(params?.['name'])} was interrupted, because its server process ended. ` +
-    'It was not run again: its outcome is unknown. Check what it has done before you call it again.'
+    `The tool ${String(params?.['name'])} was interrupted: ${why}. ` +
+    'It is not run again: its outcome is unknown. Check what it has done before you call it again.'
   return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
 }
 

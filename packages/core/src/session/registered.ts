@@ -1,6 +1,8 @@
 import type { HandlerKind } from '../call/record.js'
 import { isDurable } from '../context/durable-handlers.js'
-import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
+import { findListed } from './listings.js'
+import type { Ask } from './listings.js'
 import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import type { ServerObject } from './server-factory.js'
@@ -15,8 +17,7 @@ export type ListChanged = keyof typeof LISTS
 
 export const isListChanged = (method: string): method is ListChanged => Object.hasOwn(LISTS, method)
 
-/** Pages of tools/list that are searched for a tool. */
-const MAX_PAGES = 100
+const RESOURCES = LISTS['notifications/resources/list_changed']
 
 /** What a call has done to a tool, prompt or resource that the factory had registered, for the rest of its session. */
 export type RegistrationChange = { list: string; name: string; now: 'enabled' | 'disabled' | 'removed' }
@@ -43,7 +44,10 @@ type Entry = {
   enable?(): void
   disable?(): void
   remove?(): void
+  /** Of a template of resources. */
+  resourceTemplate?: { uriTemplate?: { match?: (uri: string) => unknown } }
 }
+type SdkServer = { _requestHandlers?: unknown; fallbackRequestHandler?: unknown }
 type Entries = Record<string, Entry | undefined>
 
 /**
@@ -101,22 +105,40 @@ export class Registered {
   }
 
   /** What the server lists of a tool, and whether its handler is durable. */
-  async findTool(
-    name: string,
-    ask: (request: JsonRpcRequest) => Promise<JsonRpcResponse>,
-  ): Promise<RecoveredTool | undefined> {
-    let cursor: unknown
-    for (let page = 0; page < MAX_PAGES; page++) {
-      const params = cursor === undefined ? {} : { cursor }
-      const response = await ask({ jsonrpc: '2.0', id: 0, method: 'tools/list', params })
-      if (!('result' in response)) return undefined
-      const tool = (response.result['tools'] as ListedTool[]).find((listed) => listed.name === name)
-      if (tool)
-        return { name, durable: this.#kindOf(name) === 'durable', annotations: tool.annotations ?? {} }
-      cursor = response.result['nextCursor']
-      if (cursor === undefined) return undefined
+  async findTool(name: string, ask: Ask): Promise<RecoveredTool | undefined> {
+    const is = (listed: ListedTool) => listed.name === name
+    const tool = await findListed({ method: 'tools/list', field: 'tools', is }, ask)
+    if (typeof tool === 'string') return undefined
+    return { name, durable: this.#kindOf(name) === 'durable', annotations: tool.found.annotations ?? {} }
+  }
+
+  /** Whether there is certainly nothing here that could serve a request for a prompt or a resource. */
+  async lacks({ method, params }: JsonRpcRequest, ask: Ask): Promise<boolean> {
+    if (method === 'prompts/get') {
+      if (this.#handles(method) === false) return true
+      // What is not listed is not there; unless there is no list.
+      if (this.#handles('prompts/list') === false) return false
+      const is = ({ name }: { name: string }) => name === params?.['name']
+      return typeof (await findListed({ method: 'prompts/list', field: 'prompts', is }, ask)) === 'string'
     }
-    return undefined
+    if (method !== 'resources/read') return false
+    return this.#handles(method) === false || this.#servesResource(String(params?.['uri'])) === false
+  }
+
+  /** `undefined`: that can't be seen. Resources that can be read need not be listed. */
+  #servesResource(uri: string): boolean | undefined {
+    const [resources = {}, templates = {}] = RESOURCES.map((list) => this.#entries(list))
+    const all = Object.values(templates)
+    if (Object.keys(resources).length + all.length === 0) return undefined
+    if (Object.hasOwn(resources, uri) || Object.hasOwn(resources, normalUri(uri))) return true
+    return all.some((entry) => Boolean(entry?.resourceTemplate?.uriTemplate?.match?.(uri)))
+  }
+
+  /** `undefined`: that can't be seen, as behind HTTP. */
+  #handles(method: string): boolean | undefined {
+    const { server = this.#server } = this.#server as { server?: object }
+    const { _requestHandlers: handlers, fallbackRequestHandler: other } = server as SdkServer
+    return handlers instanceof Map ? handlers.has(method) || other !== undefined : undefined
   }
 
   #kindOf(name: string): HandlerKind {
@@ -139,3 +161,5 @@ export class Registered {
 
 const own = (entries: Entries | undefined, name: string) =>
   entries && Object.hasOwn(entries, name) ? entries[name] : undefined
+/** As the SDK looks it up. */
+const normalUri = (uri: string) => (URL.canParse(uri) ? new URL(uri).href : uri)

@@ -98,7 +98,7 @@ export class Runner {
     let outcome: TakeoverOutcome = 'unknown'
     for (const [place, [dispatched, interrupted]] of requests.entries()) {
       if (verdicts[place] === 'unknown') {
-        await call.respond(dispatched, outcomeUnknown(interrupted))
+        await call.respond(dispatched, outcomeUnknown(interrupted, 'node-gone'))
         continue
       }
       this.#dispatch(call, [[dispatched, interrupted]], call.scope, server, extra)
@@ -129,7 +129,7 @@ export class Runner {
   async #giveBack({ call, runs, claimed }: TakenOver, reason: string): Promise<TakeoverOutcome> {
     const { logger, settings } = this.#services
     if (runs.unservedMs(claimed.first) >= settings.maxUnservedMs) {
-      await call.end((interrupted) => outcomeUnknown(interrupted))
+      await call.end((interrupted) => outcomeUnknown(interrupted, 'unserved'))
       return 'unknown'
     }
     logger.warn({ session: shortId(call.scope), call: shortId(call.id), reason }, 'a call was given back')
@@ -157,15 +157,20 @@ export class Runner {
     const { method, params } = request
     const isCall = method === 'tools/call'
     const tool = isCall ? await server.findTool(String(params?.['name']), extra) : undefined
+    const isMissing = isCall ? !tool : await this.#lacks(server, request, extra)
     // Nothing has begun to run it.
-    if (interrupted === 'none') return isCall && !tool ? 'elsewhere' : 'run'
+    if (interrupted === 'none') return isMissing ? 'elsewhere' : 'run'
     const recovered = { method, params, tool, interrupted, attempt }
     const given = this.#services.recover?.(recovered)
-    if (given ?? mayRunAgain(recovered, server.handlerOf(request)))
-      return isCall && !tool ? 'elsewhere' : 'run'
+    if (given ?? mayRunAgain(recovered, server.handlerOf(request))) return isMissing ? 'elsewhere' : 'run'
     return given === undefined && isCall && interrupted !== 'plain' && (!tool || interrupted !== 'listed')
       ? 'elsewhere'
       : 'unknown'
+  }
+
+  /** An upstream is the same one for every node. */
+  async #lacks(server: SessionServer, request: JsonRpcRequest, extra: MessageExtra) {
+    return !this.#services.proxy?.shared && (await server.lacks(request, extra))
   }
 
   /** Runs requests that are not journaled from the start. */

@@ -182,9 +182,9 @@ export class SessionServer implements CallServer {
   }
 
   /** Runs a request for its effect on the server object, outside any call. */
-  async ask(request: JsonRpcRequest, extra: MessageExtra): Promise<JsonRpcResponse> {
+  async ask(request: JsonRpcRequest, extra: MessageExtra, withinMs?: number): Promise<JsonRpcResponse> {
     this.#client.observe(request)
-    const response = await this.#own.ask(request, (sent) => this.#transport.deliver(sent, extra))
+    const response = await this.#own.ask(request, (sent) => this.#transport.deliver(sent, extra), withinMs)
     if (request.method === 'initialize' && 'result' in response) {
       const { name } = (response.result['serverInfo'] ?? {}) as { name?: unknown }
       if (typeof name === 'string') this.#services.onServer(name)
@@ -228,7 +228,12 @@ export class SessionServer implements CallServer {
   }
 
   findTool(name: string, extra: MessageExtra): Promise<RecoveredTool | undefined> {
-    return this.#registered.findTool(name, (request) => this.ask(request, extra))
+    return this.#registered.findTool(name, (request, withinMs) => this.ask(request, extra, withinMs))
+  }
+
+  /** Whether there is certainly no such prompt or resource here. */
+  lacks(request: JsonRpcRequest, extra: MessageExtra): Promise<boolean> {
+    return this.#registered.lacks(request, (asked, withinMs) => this.ask(asked, extra, withinMs))
   }
 
   /** What runs a request of the client here. */

@@ -1,25 +1,30 @@
-import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
-import { durableTool } from '../../src/index.js'
-import type { Store } from '../../src/index.js'
+import { durablePrompt, durableResource, durableTool } from '../../src/index.js'
+import type { DurableContext, Store } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes, NodesOptions } from '../support/nodes.js'
-import { Session, textOf } from '../support/session.js'
+import { expectStream, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 import { waitFor } from '../../../../test-support/index.js'
 
-/** What a node is of; `broken`: its factory throws as often. */
-type Version = { tools?: readonly string[]; broken?: number }
+/** What a node is of; `broken`: its factory throws as often. `reads`: the names of its prompts and resources. */
+type Version = { tools?: readonly string[]; broken?: number; reads?: readonly string[] }
 
-function server(node: number, { tools = ['order'], broken = 0 }: Version, nodes: () => Nodes) {
+function server(
+  node: number,
+  { tools = ['order'], broken = 0, reads = ['plan', 'other'] }: Version,
+  nodes: () => Nodes,
+) {
   let failures = 0
   return () => {
     if (failures++ < broken) {
       nodes().world.happened.add(`node ${node} can’t`)
       throw new Error('DATABASE_URL is not set')
     }
-    const made = new McpServer({ name: 'versions', version: '1' }, { capabilities: { tools: {} } })
+    const capabilities = { tools: {}, logging: {} }
+    const made = new McpServer({ name: 'versions', version: '1' }, { capabilities })
     const run = async (signal: AbortSignal) => {
       nodes().world.happened.add(`effect on ${node}`)
       await waitAt(`gate ${node}`, { world: nodes().world, signal })
@@ -31,6 +36,33 @@ function server(node: number, { tools = ['order'], broken = 0 }: Version, nodes:
         {},
         durableTool((_args, ctx) => run(ctx.signal)),
       )
+    // What has said something is journaled.
+    const read = async (ctx: DurableContext<never>) => {
+      await ctx.info('reading')
+      const { content } = await run(ctx.signal)
+      return content[0]!
+    }
+    const contents = durableResource(async (uri: URL, ctx: DurableContext) => ({
+      contents: [{ uri: uri.href, text: (await read(ctx as DurableContext<never>)).text }],
+    }))
+    for (const name of reads) {
+      made.registerPrompt(
+        name,
+        {},
+        durablePrompt(async (_args, ctx) => ({
+          messages: [{ role: 'user' as const, content: await read(ctx as DurableContext<never>) }],
+        })),
+      )
+      made.registerResource(name, `note://${name}`, {}, contents)
+      made.registerResource(
+        `${name} of a day`,
+        new ResourceTemplate(`${name}://{day}`, { list: undefined }),
+        {},
+        durableResource(async (uri: URL, _variables: unknown, ctx: DurableContext) => ({
+          contents: [{ uri: uri.href, text: (await read(ctx as DurableContext<never>)).text }],
+        })),
+      )
+    }
     return made
   }
 }
@@ -66,16 +98,16 @@ async function deployed(versions: Version[], options: NodesOptions, { hears = tr
   return nodes
 }
 
-/** The result at whichever node, after the first one has left in the middle of the call. */
-async function takenOver(nodes: Nodes) {
+/** The last message at whichever node, after the first one has left in the middle of the call. */
+async function takenOver(nodes: Nodes, method = 'tools/call', params: object = { name: 'order' }) {
   const session = await Session.begin(nodes)
-  const stream = await session.call('order')
+  const stream = await expectStream(await session.request(method, params))
   const priming = await stream.next()
   await nodes.world.happened.until('effect on 0')
   await nodes.mcp(0).close({ graceMs: 0 })
   for (const node of [1, 2]) nodes.world.gates.open(`gate ${node}`)
   await using resumed = await session.stream(priming?.id, { node: 1 })
-  return (await resumed.messages()).map(textOf).at(-1)
+  return (await resumed.messages()).at(-1)
 }
 
 describe.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
@@ -84,15 +116,27 @@ describe.each(STORES)('a node that can’t run a call gives it back, %s', (store
     ['it does not have the tool', { tools: [] }],
   ])('%s: another one finishes it', async (_why, version) => {
     await using nodes = await deployed([{}, version, {}], { store, settings: { maxAttempts: 2 } })
-    expect(await takenOver(nodes)).toBe('run by 2')
+    expect(textOf(await takenOver(nodes))).toBe('run by 2')
     expect(nodes.world.happened.count('effect on 2')).toBe(1)
     const returned = nodes.logs.filter(({ message }) => message === 'a call was given back')
     expect(returned).toHaveLength(1)
   })
 
+  test.each([
+    ['prompt', 'prompts/get', { name: 'plan' }],
+    ['resource', 'resources/read', { uri: 'note://plan' }],
+    ['resource of a template', 'resources/read', { uri: 'plan://monday' }],
+  ])('it has not this %s, or none: another one finishes it', async (_what, method, params) => {
+    for (const reads of [['other'], []]) {
+      await using nodes = await deployed([{}, { reads }, {}], { store, settings: { maxAttempts: 2 } })
+      expect(JSON.stringify(await takenOver(nodes, method, params))).toContain('run by 2')
+      expect(nodes.logs.filter(({ message }) => message === 'a call was given back')).toHaveLength(1)
+    }
+  })
+
   test('alone, it tries again, and what it had given back is no run', async () => {
     await using nodes = await deployed([{}, { broken: 2 }], { store, settings: { maxAttempts: 2 } })
-    expect(await takenOver(nodes)).toBe('run by 1')
+    expect(textOf(await takenOver(nodes))).toBe('run by 1')
     expect(nodes.world.happened.count('node 1 can’t')).toBe(2)
   })
 
@@ -101,7 +145,7 @@ describe.each(STORES)('a node that can’t run a call gives it back, %s', (store
       store,
       settings: { maxUnservedMs: 1500 },
     })
-    expect(await takenOver(nodes)).toMatch(/order was interrupted.*outcome is unknown/)
+    expect(textOf(await takenOver(nodes))).toMatch(/order was interrupted.*outcome is unknown/)
   })
 
   test('it goes, and nobody has heard that it had given a call back: that is found like any other', async () => {
