@@ -30,8 +30,8 @@ import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
 import { whileStoreFails } from './store/retry.js'
-import { noteSharing } from './store-sharing.js'
-import type { Store, StoreOptions } from './store/store.js'
+import { shareStore } from './store-sharing.js'
+import type { Store } from './store/store.js'
 import { Watcher } from './store/watcher.js'
 import { sleepFor } from './timers.js'
 
@@ -52,7 +52,7 @@ export interface Durable {
   health(options?: HealthOptions): Promise<Health>
   /**
    * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s; `Infinity`: as long as they take), then hands the rest over to
-   * the other nodes, ends every stream, and closes the store. Clients resume on another node.
+   * the other nodes, ends every stream, and closes the store unless another `durable()` here uses it. Clients resume on another node.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }
@@ -81,7 +81,8 @@ class Node implements Durable {
   readonly #left = new AbortController()
   readonly #signals: Signals
   readonly #unobserve: (() => void) | undefined
-  readonly #endSharing: () => void
+  readonly #closeStore: () => Promise<void>
+  readonly #watcher: Watcher
   #closing: Promise<void> | undefined
   #closed = false
 
@@ -91,9 +92,11 @@ class Node implements Durable {
     this.#signals = signals
     const given = options.store ?? memoryStore()
     const history = parseHistory(options.history)
-    const opened = openStore(given, { name: options.name, keeping: history?.keeping })
-    const store = signals.store?.(opened) ?? opened
-    this.#endSharing = noteSharing(given, options, logger)
+    const { name, server, handler, upstream } = options
+    const sharing = { name, server, handler, upstream, keeping: history?.keeping }
+    const { store: shared, close: closeStore } = shareStore(given, sharing, logger)
+    const store = signals.store?.(shared) ?? shared
+    this.#closeStore = closeStore
     if (!options.store) {
       logger.warn(
         {},
@@ -101,6 +104,7 @@ class Node implements Durable {
       )
     }
     const watcher = new Watcher(store)
+    this.#watcher = watcher
     const { sessionTtlMs, maxOpenCalls, maxAttempts, maxRecordBytes, resumeWindowMs } = settings
     const { heartbeatMs, leaseMs, sweepMs } = settings
     const proxy = proxyServers(options, settings, { store, logger, signals })
@@ -130,7 +134,7 @@ class Node implements Durable {
       server: options.server ?? ((session) => proxy!.make(session)),
       proxy,
       recover: options.recover,
-      onServer: (name) => membership.serves(name),
+      onServer: (serverName) => membership.serves(serverName),
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
     const claimedCalls = new ClaimedCalls({
@@ -215,7 +219,7 @@ class Node implements Durable {
   }
 
   async #leave(graceMs: number) {
-    const { calls, streams, sessions, store, logger } = this.#services
+    const { calls, streams, sessions, logger } = this.#services
     const quiet = this.#allHandled().then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
@@ -229,8 +233,8 @@ class Node implements Durable {
     await this.#membership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
     this.#proxy?.close()
     this.#unobserve?.()
-    this.#endSharing()
-    await store.close()
+    this.#watcher.close()
+    await this.#closeStore()
   }
 
   async #allHandled() {
@@ -288,10 +292,6 @@ class Node implements Durable {
 }
 
 const NONE: ReadonlySet<string> = new Set()
-
-/** The store itself where nothing else is wanted of it. */
-const openStore = (given: Store, options: StoreOptions): Store =>
-  Object.values(options).some((option) => option !== undefined) ? given.open(options) : given
 
 /** Undefined where server objects are made by the application. */
 function proxyServers(

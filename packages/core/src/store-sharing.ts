@@ -1,24 +1,37 @@
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
-import type { Store } from './store/store.js'
+import type { Store, StoreOptions } from './store/store.js'
 
 type Sharing = Pick<DurableOptions, 'name' | 'server' | 'handler' | 'upstream'>
-/** Who is at a store object in this process, until it is closed. */
+/** Who uses a store object in this process. */
 const sharing = new WeakMap<Store, Set<Sharing>>()
 
 /**
+ * The store as one `durable()` uses it, and what closes its part of it: the store object that was given stays open until
+ * the last one of those that share it is done.
+ *
  * Warns of a `durable()` that is at the same store object under the same name, and serves something else: as far as the
  * code of its factory tells. Nodes on other machines are looked at later, when servers have told their names.
  */
-export function noteSharing(store: Store, options: Sharing, logger: Logger): () => void {
-  const others = sharing.get(store) ?? new Set<Sharing>()
-  sharing.set(store, others)
-  const isOther = ({ name, ...served }: Sharing) =>
-    name === options.name && codeOf(served) !== codeOf(options)
-  if ([...others].some(isOther)) logger.warn({}, SHARED)
-  const own = { ...options }
-  others.add(own)
-  return () => void others.delete(own)
+export function shareStore(
+  given: Store,
+  { keeping, ...own }: Sharing & Pick<StoreOptions, 'keeping'>,
+  logger: Logger,
+): { store: Store; close: () => Promise<void> } {
+  const all = sharing.get(given) ?? new Set<Sharing>()
+  sharing.set(given, all)
+  const isOther = ({ name, ...served }: Sharing) => name === own.name && codeOf(served) !== codeOf(own)
+  if ([...all].some(isOther)) logger.warn({}, SHARED)
+  all.add(own)
+  // The store itself where nothing else is wanted of it.
+  const store =
+    own.name === undefined && keeping === undefined ? given : given.open({ name: own.name, keeping })
+  const close = async () => {
+    all.delete(own)
+    if (store !== given) await store.close()
+    if (all.size === 0) await given.close()
+  }
+  return { store, close }
 }
 
 const codeOf = ({ server, handler, upstream }: Omit<Sharing, 'name'>) => String(server ?? handler ?? upstream)

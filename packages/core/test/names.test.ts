@@ -1,5 +1,5 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { durable, durableTool } from '../src/index.js'
 import type { CommonOptions, Durable, Store } from '../src/index.js'
 import { waitFor } from '../../../test-support/index.js'
@@ -80,6 +80,38 @@ describe.each(STORES)('two servers on one %s store', (kind) => {
       expect.stringMatching(/two durable\(\) with different servers.*name: 'orders'/),
     ])
     for (const mcp of [shop, again, admin]) await mcp.close({ graceMs: 0 })
+  })
+})
+
+describe.each(STORES)('several endpoints at one store object, %s', (kind) => {
+  const wakes = async (store: Store) => {
+    const woken = new Promise((resolve) => void store.watch('some scope', resolve))
+    await waitFor(async () => {
+      await store.publish('some scope', 'topic', 'value')
+      return Promise.race([woken, Promise.resolve(false)])
+    })
+  }
+
+  test('it is open until the last one of them is closed', async () => {
+    await using storage = openStorage(kind)
+    const store = storage.forNode()
+    const closed = vi.spyOn(store, 'close')
+    const [first, second, named] = [
+      node('shop', store),
+      node('shop', store),
+      node('admin', store, { name: 'admin' }),
+    ]
+    await first.close({ graceMs: 0 })
+    expect(closed).not.toHaveBeenCalled()
+    await wakes(store)
+    expect(await second.health()).toMatchObject({ ready: true, listening: true })
+    const session = await begin(second)
+    expect(await (await ask(second, call('shop'), session)).text()).toContain('done by shop')
+    await second.close({ graceMs: 0 })
+    expect(closed).not.toHaveBeenCalled()
+    expect(await named.health()).toMatchObject({ ready: true, listening: true })
+    await named.close({ graceMs: 0 })
+    expect(closed).toHaveBeenCalledTimes(1)
   })
 })
 

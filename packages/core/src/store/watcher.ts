@@ -58,6 +58,12 @@ export class Watcher {
     for (const scope of this.#scopes.keys()) this.#emit(scope, { topic: 'resync', value: '' })
   }
 
+  /** Nobody here listens any more; others may go on with the same store. */
+  close() {
+    for (const { end } of this.#scopes.values()) end()
+    this.#scopes.clear()
+  }
+
   #begin(scope: string): Scope {
     const ended = new AbortController()
     let late = false
