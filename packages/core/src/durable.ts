@@ -5,6 +5,7 @@ import { Takeovers } from './call/takeovers.js'
 import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
+import { forgiveStoppedRejections } from './context/stopped-rejections.js'
 import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
@@ -64,6 +65,7 @@ const MAX_TICK_MS = 2 ** 31 - 1
 /** Makes an MCP server durable. See `DurableOptions` for what can be set. */
 export function durable(given: DurableOptions): Durable {
   const options = checkOptions(given)
+  forgiveStoppedRejections()
   return new Node(options, parseSettings(options))
 }
 
