@@ -2,30 +2,22 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProxySession, ResumePoint } from '../call/record.js'
 import { digest } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
-import type {
-  JsonRpcMessage,
-  JsonRpcNotification,
-  JsonRpcRequest,
-  JsonRpcResponse,
-  JsonRpcResult,
-} from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { ProxyObject } from '../session/server-factory.js'
 import type { DispatchExtra, ServerTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
-import { answers, BadAnswerError, drain, isEventStream, isOk, mayPass, messagesOf } from './answer.js'
-import { meansToAnswer, noAnswer, noMessage, parseMessages } from './answer.js'
-import type { Answer, Intake } from './answer.js'
-import { Channel, NO_SESSION, UnsentError } from './channel.js'
+import { drain, mayPass } from './answer.js'
+import { Channel } from './channel.js'
 import type { Backend } from './channel.js'
-import { readEvents } from './events.js'
 import { ProxyCall } from './proxy-call.js'
 import type { Relay } from './proxy-call.js'
 import { ProxyQuestions } from './proxy-questions.js'
 import type { Link } from './link.js'
 import { outside } from './outside.js'
-import { broken, refusalOf, unreachable } from './refusal.js'
+import { broken } from './refusal.js'
+import { ServerSession, UNUSABLE } from './server-session.js'
 import { StandaloneStream } from './standalone-stream.js'
 
 export type ProxyServices = {
@@ -60,13 +52,11 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #calls = new Map<string, ProxyCall>()
   readonly #questions = new ProxyQuestions()
   readonly #stream: StandaloneStream
+  readonly #session: ServerSession
   readonly #closed = new AbortController()
   #transport!: ServerTransport
-  #session = NO_SESSION
-  #reviving: Promise<ProxySession> | undefined
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
-  #linked: Promise<unknown> = Promise.resolve()
   /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
   #extra: MessageExtra = {}
 
@@ -77,11 +67,21 @@ export class ProxyServer implements ProxyObject, Relay {
     this.maxRuns = services.maxRuns
     this.maxBytes = services.maxBytes
     this.shared = services.backend.shared
+    this.#session = new ServerSession({
+      ...services,
+      sessionId: () => this.#transport.sessionId,
+      channel: this.channel,
+      post: (message, session, extra) => this.#post(message, session, extra),
+      reopen: (session) => this.#stream.reopen(session),
+      taken: () => this.#taken,
+      extra: () => this.#extra,
+      warn: (error, message) => this.#warn(error, message),
+    })
     this.#stream = new StandaloneStream({
       channel: this.channel,
       maxBytes: this.maxBytes,
       complain: (error) => this.complain(error),
-      session: () => this.#session,
+      session: () => this.session,
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
       deliver: (message, session, event) => this.#deliverStandalone(message, session, event),
@@ -91,7 +91,7 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   get session() {
-    return this.#session
+    return this.#session.current
   }
 
   async connect(transport: ServerTransport) {
@@ -106,7 +106,7 @@ export class ProxyServer implements ProxyObject, Relay {
     // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
     if (this.shared) return
     await this.#taken
-    await outside(() => this.channel.delete(this.#session, this.#extra)).catch(() => undefined)
+    await outside(() => this.channel.delete(this.session, this.#extra)).catch(() => undefined)
   }
 
   listen(open: boolean) {
@@ -122,37 +122,24 @@ export class ProxyServer implements ProxyObject, Relay {
     this.#calls.get(requestId)?.stop()
   }
 
-  async hasSeen(version: number): Promise<boolean> {
-    const linked = await this.#services.link?.read()
-    if (!linked) return false
-    this.#session = linked.session
-    return linked.seen >= version
+  hasSeen(version: number) {
+    return this.#session.hasSeen(version)
   }
 
   saw(version: number) {
-    const { link } = this.#services
-    if (!link || version === 0) return
-    this.#linked = this.#linked
-      .catch(() => undefined)
-      .then(() => this.#taken)
-      .then(async () => this.#use(await link.saw(this.#session, version)))
-    this.#linked.catch((error: unknown) => this.#warn(error, 'the session of the upstream was not stored'))
+    this.#session.saw(version)
   }
 
-  async settled() {
-    await this.#linked
+  settled() {
+    return this.#session.settled()
   }
 
-  revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession> {
-    if (this.#session.id !== stale.id) return Promise.resolve(this.#session)
-    this.#reviving ??= outside(() => this.#beginAgain(stale, extra)).finally(
-      () => (this.#reviving = undefined),
-    )
-    return this.#reviving
+  revive(stale: ProxySession, extra: MessageExtra) {
+    return this.#session.revive(stale, extra)
   }
 
   complain(error: Error) {
-    this.#warn(error, 'the server behind this one has sent what cannot be used')
+    this.#warn(error, UNUSABLE)
   }
 
   async deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined) {
@@ -216,7 +203,8 @@ export class ProxyServer implements ProxyObject, Relay {
     try {
       await this.#taken
       if (this.#closed.signal.aborted) return
-      if (request.method === 'initialize') return await this.#initialize(request, extra)
+      if (request.method === 'initialize')
+        return await this.#transport.send(await this.#session.initialize(request, extra))
       const resume = extra.interrupted?.resume
       if (resume) this.#recall(request, resume)
       await call.run()
@@ -231,82 +219,6 @@ export class ProxyServer implements ProxyObject, Relay {
       const here = this.#questions.restore({ ...question, session })
       this.#transport.recall(String(request.id), wireId, here)
     }
-  }
-
-  async #initialize(request: JsonRpcRequest, extra: MessageExtra) {
-    const { session, response } = await this.#begin(request, extra)
-    if (session) this.#session = session
-    await this.#transport.send(response)
-  }
-
-  async #begin(
-    request: JsonRpcRequest,
-    extra: MessageExtra,
-  ): Promise<{ response: JsonRpcResponse; session?: ProxySession }> {
-    const begin = () => this.#post(request, NO_SESSION, extra)
-    try {
-      // A connection that was kept may just have been closed at the other end; a session begun in vain does no harm.
-      const answer = await begin().catch((error: unknown) => {
-        if (isReset(error)) return begin()
-        throw error
-      })
-      if (!isOk(answer)) return { response: await refusalOf(request.id, answer) }
-      const response = await answerIn(answer, request, this.maxBytes)
-      return 'result' in response ? { response, session: sessionOf(answer, response) } : { response }
-    } catch (error) {
-      if (error instanceof UnsentError) return { response: unreachable(request.id) }
-      if (!(error instanceof BadAnswerError)) return { response: broken(request.id, 'broke off') }
-      this.complain(error)
-      return { response: broken(request.id, error.message) }
-    }
-  }
-
-  /** A session of the server in place of one it has lost, brought to where the client thinks it is. */
-  async #beginAgain(stale: ProxySession, extra: MessageExtra): Promise<ProxySession> {
-    const { link, logger } = this.#services
-    const linked = await link?.read()
-    if (linked && linked.session.id !== stale.id) {
-      await this.#stream.reopen(linked.session)
-      return (this.#session = linked.session)
-    }
-    let fresh = NO_SESSION
-    let seen = 0
-    for (const { data, version } of await this.#services.readState()) {
-      const message = JSON.parse(data) as JsonRpcMessage
-      seen = version
-      if (isRequest(message) && message.method === 'initialize') {
-        const begun = await this.#begin(message, extra)
-        if (!begun.session) throw new Error('The server did not begin a new session.')
-        fresh = begun.session
-        await this.#stream.reopen(fresh)
-      } else {
-        const answer = await this.#post(message, fresh, extra)
-        await (isRequest(message)
-          ? answerIn(answer, message, this.maxBytes).catch(() => undefined)
-          : drain(answer))
-      }
-    }
-    const kept = link ? await link.replace(stale, fresh, seen) : fresh
-    if (kept.id !== fresh.id) {
-      void this.channel.delete(fresh, extra).catch(() => undefined)
-      await this.#stream.reopen(kept)
-    }
-    logger.info(
-      { session: shortId(this.#transport.sessionId) },
-      'the server had lost a session; it has a new one',
-    )
-    return (this.#session = kept)
-  }
-
-  /** The session that the nodes have agreed on; if it is not the one begun here, that one is of no use. */
-  #use(session: ProxySession): ProxySession {
-    if (session.id !== this.#session.id) {
-      const mine = this.#session
-      this.#session = session
-      void this.#stream.reopen(session)
-      void this.channel.delete(mine, this.#extra).catch(() => undefined)
-    }
-    return session
   }
 
   /** A one-way message in the server's terms; `ends`: the request that it cancels. `undefined`: nobody waits for it. */
@@ -334,7 +246,7 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   async #sendOnce(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
-    const current = session ?? this.#session
+    const current = session ?? this.session
     const answer = await this.#post(message, current, extra)
     await drain(answer)
     if (mayPass(answer)) throw new Error(`The server answered ${answer.status}.`)
@@ -386,29 +298,3 @@ export class ProxyServer implements ProxyObject, Relay {
 }
 
 type Outgoing = { message: JsonRpcMessage; session: ProxySession | undefined; ends?: ProxyCall | undefined }
-
-const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
-
-/** What a server says before its answer to `initialize` belongs to nobody yet. */
-async function answerIn(answer: Answer, { id }: JsonRpcRequest, maxBytes: number): Promise<JsonRpcResponse> {
-  const onStrange = (candidate: unknown) => {
-    if (meansToAnswer(candidate, id)) throw noMessage()
-  }
-  for await (const message of messagesIn(answer, { maxBytes, onStrange }))
-    if (answers(message, id)) return message
-  throw noAnswer()
-}
-
-async function* messagesIn(answer: Answer, intake: Intake): AsyncGenerator<JsonRpcMessage> {
-  if (!isEventStream(answer)) return yield* await messagesOf(answer, intake)
-  for await (const { data } of readEvents(answer.body, { ...intake, onRetry: () => undefined }))
-    if (data !== '') yield* parseMessages(data, intake)
-}
-
-/** What the client needs for every further request must fit into headers. */
-function sessionOf(answer: Answer, { result }: JsonRpcResult): ProxySession {
-  const protocol = result['protocolVersion']
-  if (typeof protocol !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(protocol))
-    throw new BadAnswerError('answered initialize without a protocol version')
-  return { id: answer.header('mcp-session-id') || undefined, protocol }
-}
