@@ -41,10 +41,13 @@ export class NotJsonError extends UnrecordableError {
   }
 }
 
+/** `maxRecordBytes`, where nobody sets it. */
+export const MAX_RECORD_BYTES = 16 * 1024 * 1024
+
 /** It has more bytes than one record may have (`maxRecordBytes`). */
 export class RecordTooLargeError extends UnrecordableError {
-  constructor(bytes: number, maxBytes: number) {
-    super('record-too-large', `it has ${bytes} bytes, and may have ${maxBytes} (maxRecordBytes).`)
+  constructor(bytes: number, maxBytes: number, what = 'it') {
+    super('record-too-large', `${what} has ${bytes} bytes, and may have ${maxBytes} (maxRecordBytes).`)
   }
 }
 
@@ -60,10 +63,10 @@ export const isRefused = (error: unknown): boolean =>
   error instanceof StoreError && error.code === 'store-refused'
 
 /** Throws a `RecordTooLargeError`. Characters are counted first: nearly all are far from the limit. */
-export function requireFits(data: string, maxBytes: number) {
+export function requireFits(data: string, maxBytes: number, what?: string) {
   if (data.length * 3 <= maxBytes) return
   const bytes = Buffer.byteLength(data)
-  if (bytes > maxBytes) throw new RecordTooLargeError(bytes, maxBytes)
+  if (bytes > maxBytes) throw new RecordTooLargeError(bytes, maxBytes, what)
 }
 
 /** This node is shutting down and begins nothing new. */

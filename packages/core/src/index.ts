@@ -68,7 +68,7 @@ export type { HandlerKind } from './call/record.js'
 export { sessionState } from './context/session-state.js'
 export type { ChangeOptions, SessionState } from './context/session-state.js'
 export { sortedMap } from './context/sorted-map.js'
-export type { MapEntries, MapEntry, RangeOptions, SortedMap } from './context/sorted-map.js'
+export type { MapEntries, MapEntry, RangeOptions, RecordLimit, SortedMap } from './context/sorted-map.js'
 export { uuid7, uuid7Floor } from './context/uuid7.js'
 
 // Errors

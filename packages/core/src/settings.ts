@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { hostEntry, originEntry } from './allowed-headers.js'
+import { MAX_RECORD_BYTES } from './errors.js'
 
 const ms = z.number().int().positive()
 const count = z.number().int().positive()
@@ -25,8 +26,11 @@ const settings = z.object({
   maxStandaloneEvents: count.default(1000),
   /** How many bytes they may have in all; older ones go first, and the newest always has room. */
   maxStandaloneBytes: count.default(16 * 1024 * 1024),
-  /** Bytes of one record of a call: its request, a message, what a step comes to, its result. */
-  maxRecordBytes: count.default(16 * 1024 * 1024),
+  /**
+   * Bytes of one record of a call: its request, a message, what a step comes to, its result; and of one change of a map or of
+   * the session's state.
+   */
+  maxRecordBytes: count.default(MAX_RECORD_BYTES),
   /** Bytes of all answers to the questions of one open call. */
   maxInboxBytes: count.default(64 * 1024 * 1024),
   /** How long an unused server object stays in memory. */

@@ -1,6 +1,7 @@
 import type { ElicitResult, Root, SamplingResult } from './answers.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { decodeValue } from './codec.js'
+import { MAX_RECORD_BYTES } from '../errors.js'
 import type { ContextStore } from '../store/context-store.js'
 import { Lifetime } from './lifetime.js'
 import { MapChanges } from './map-changes.js'
@@ -50,7 +51,7 @@ export class DurableContext<Extra = unknown> {
   readonly #mapChanges: MapChanges
 
   /** `sdk`: holds what the SDK gave to the handler, once that is known. */
-  constructor(log: CallLog, store: ContextStore, sdk: { extra?: Extra }) {
+  constructor(log: CallLog, store: ContextStore, sdk: { extra?: Extra }, maxRecordBytes = MAX_RECORD_BYTES) {
     this.callId = log.callId
     this.attempt = log.attempt
     this.#sdk = sdk
@@ -60,7 +61,7 @@ export class DurableContext<Extra = unknown> {
     this.#notifications = new Notifications(log, this.#steps)
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
     this.#store = patientStore(store, { lifetime: this.#lifetime, during })
-    this.#mapChanges = new MapChanges(log.callId, this.#steps)
+    this.#mapChanges = new MapChanges(log.callId, this.#steps, maxRecordBytes)
     this.state = stateInCall(this.#store, log.scope, this.#steps)
   }
 

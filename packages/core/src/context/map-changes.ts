@@ -5,11 +5,13 @@ import type { Steps } from './steps.js'
 
 /** The changes that one run of a call makes to maps. */
 export class MapChanges implements MapUse {
+  readonly maxBytes: number
   readonly #callId: string
   readonly #steps: Steps
   readonly #claimed = new Set<string>()
 
-  constructor(callId: string, steps: Steps) {
+  constructor(callId: string, steps: Steps, maxBytes: number) {
+    this.maxBytes = maxBytes
     this.#callId = callId
     this.#steps = steps
   }

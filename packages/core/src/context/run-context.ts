@@ -9,6 +9,8 @@ import type { Ending } from './replay-log.js'
 export type RunningCall = {
   log: CallLog
   store: ContextStore
+  /** Bytes of one change of a map; default 16 MiB. */
+  maxRecordBytes?: number
   /** Told when a wrapped handler is about to begin, which waits for it. */
   onBegin?: () => Promise<unknown>
   /** Told when a wrapped handler has ended, before the SDK hears of it. */
@@ -74,10 +76,12 @@ export async function withContext<T>(
   // What fails leaves alone what ran beside it; what succeeds should have waited for it.
   const forgotten = 'result' in ending ? unfinished : []
   if (forgotten.length > 0) run.log.tell(run.onHandled ? 'error' : 'warn', { steps: forgotten }, FORGOTTEN)
+  const { maxRecordBytes } = run
+  const limit = maxRecordBytes !== undefined && { maxRecordBytes }
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
     try {
-      return await runInCall(call, () => withContext(extra, handler))
+      return await runInCall({ ...limit, ...call }, () => withContext(extra, handler))
     } finally {
       unfollow()
     }
@@ -99,6 +103,6 @@ async function endingOf(handler: () => unknown): Promise<Ending> {
 }
 
 function contextOf(run: Run): DurableContext {
-  run.context ??= new DurableContext(run.log, run.store, run)
+  run.context ??= new DurableContext(run.log, run.store, run, run.maxRecordBytes)
   return run.context
 }

@@ -1,8 +1,10 @@
 import { decodeValue, encodeValue } from './codec.js'
 import type { ContextStore } from '../store/context-store.js'
+import { MAX_RECORD_BYTES, requireFits } from '../errors.js'
 import { StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
 import { checkText } from './map-keys.js'
 import { quietly } from './quietly.js'
+import type { RecordLimit } from './sorted-map.js'
 import { checkWith } from './standard-schema.js'
 import type { Check, InferInput, InferOutput, StandardSchema } from './standard-schema.js'
 import type { Steps, StepSpec } from './steps.js'
@@ -52,13 +54,21 @@ type Writer = (
 const DEFAULT_KEY = 'default'
 const MOST_TRIES = 100
 
-/** The state of a session, from outside of a call. In a call use `ctx.state`, whose changes are not repeated. */
-export function sessionState(store: ContextStore, scope: string): SessionState {
+/**
+ * The state of a session, from outside of a call. In a call use `ctx.state`, whose changes are not repeated. A value of
+ * more than `maxRecordBytes` is refused with a `RecordTooLargeError`.
+ */
+export function sessionState(
+  store: ContextStore,
+  scope: string,
+  { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
+): SessionState {
   const settling = <T>(promise: Promise<T>) => promise
   return new State({ store, scope, settling }, DEFAULT_KEY, undefined, async (place, _name, change) => {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const { version, value } = await place.read()
       const next = await place.prepare(await change(value))
+      requireFits(next.encoded, maxRecordBytes, `the value of the state ${place.key}`)
       const written = await store.writeValue(scope, place.key, version, next.data)
       if (written === 'unknown') throw new UnknownScopeError()
       if (written !== 'conflict') return next.value

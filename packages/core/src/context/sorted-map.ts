@@ -1,3 +1,4 @@
+import { MAX_RECORD_BYTES, RecordTooLargeError } from '../errors.js'
 import type { ContextStore, MapChange, MapRange } from '../store/context-store.js'
 import { checkText, prefixEnd } from './map-keys.js'
 
@@ -18,6 +19,8 @@ const MAX_LIMIT = 10_000
 
 /** Who uses a map: a call, or nobody in particular. */
 export interface MapUse {
+  /** Bytes of one change, as it is stored. */
+  readonly maxBytes: number
   /** The mark of a change for the store to apply once, if any; throws if it cannot be told apart from an earlier one. */
   claim(map: string, alias: string): string | undefined
   run<T>(work: () => Promise<T>): Promise<T>
@@ -30,7 +33,8 @@ export interface MapUse {
  * In a call (`ctx.map(name)`) each change applies once, however often the call is run. The same map can be changed
  * again in the same call under another alias: `map.idempotently('second').insert(…)`. Reads are not memoized: a
  * handler that branches on what it reads wraps the read in a step. Each change applies as a whole; changes of
- * different maps are not atomic together.
+ * different maps are not atomic together. One of more than `maxRecordBytes`, in which values count a third more, is
+ * refused with a `RecordTooLargeError`.
  */
 export class SortedMap {
   readonly name: string
@@ -119,23 +123,36 @@ export class SortedMap {
   }
 
   async #change(change: MapChange) {
+    const { maxBytes } = this.#use
+    const bytes = bytesOf(change)
+    if (bytes > maxBytes) throw new RecordTooLargeError(bytes, maxBytes, `the change of the map ${this.name}`)
     const mark = this.#use.claim(this.name, this.#alias)
     await this.#store.changeMap(this.name, change, mark)
   }
 }
 
 /** A map outside of a call. In a call use `ctx.map(name)`, whose changes are not repeated when the call is run again. */
-export function sortedMap(store: ContextStore, name: string): SortedMap {
-  return new SortedMap(store, name, unmarked)
+export function sortedMap(
+  store: ContextStore,
+  name: string,
+  { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
+): SortedMap {
+  return new SortedMap(store, name, { ...unmarked, maxBytes: maxRecordBytes })
 }
 
-const unmarked: MapUse = {
+/** As the setting of `durable()`, which is not known outside of its calls. Default: 16 MiB. */
+export type RecordLimit = { maxRecordBytes?: number }
+
+const unmarked: Omit<MapUse, 'maxBytes'> = {
   claim(_map, alias) {
     if (alias === '') return undefined
     throw new TypeError('idempotently() tells the changes of one call apart; there is no call here.')
   },
   run: (work) => work(),
 }
+
+const bytesOf = ({ set, remove }: MapChange) =>
+  [...set.flat(), ...remove].reduce((bytes, text) => bytes + Buffer.byteLength(text), 0)
 
 function encodeBytes(value: Uint8Array): string {
   if (!(value instanceof Uint8Array)) throw new TypeError('The values of a map are bytes (Uint8Array).')

@@ -51,6 +51,7 @@ export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
   logger: Logger
   signals: Signals
   validateEffects: boolean
+  maxRecordBytes: number
 }
 
 /** The SDK server object of one session on this node. */
@@ -154,13 +155,14 @@ export class SessionServer implements CallServer {
     const { request, target, interrupted } = dispatch
     this.usedAt = performance.now()
     this.#client.observe(request)
-    const { store, logger, signals, validateEffects } = this.#services
+    const { store, logger, signals, validateEffects, maxRecordBytes } = this.#services
     const scope = this.#transport.sessionId
     const of = { id: dispatchId, scope, request, target, isRegistered: this.#registered.has(request) }
     const log = new RequestLog(of, this.#client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.begin(dispatchId, dispatch, log, observed)
-    const run = validateEffects ? validated({ log, store }, target, { logger, signals }) : { log, store }
+    const plain = { log, store, maxRecordBytes }
+    const run = validateEffects ? validated(plain, target, { logger, signals }) : plain
     const dispatched: DispatchExtra = interrupted ? { ...extra, interrupted } : extra
     const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, dispatched)
     const begin = (noted: RunningCall) => {

@@ -139,6 +139,7 @@ export class SessionServers {
     const services = {
       ...rest,
       validateEffects: settings.validateEffects,
+      maxRecordBytes: settings.maxRecordBytes,
       standalone: standalone(sessionId),
       putState: (entry: StateChange) => putState(rest.store, sessionId, entry, settings),
       reads,

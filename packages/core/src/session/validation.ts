@@ -15,7 +15,7 @@ import type { Signals } from '../signals/signals.js'
 
 const NOTHING = { steps: new Map<string, StepRecord>(), sent: [] }
 
-type Run = { log: RequestLog; store: ContextStore }
+type Run = { log: RequestLog; store: ContextStore; maxRecordBytes: number }
 
 /** A run whose durable handler is replayed against its own journal once it has ended, to find effects it forgot to wrap. */
 export function validated(
@@ -31,7 +31,7 @@ export function validated(
       logger.warn({ error, call: shortId(run.log.callId) }, 'the replay of a durable handler failed')
     })
   }
-  return { log: run.log, store: recordingChanges(run.store, mapChanges), onHandled }
+  return { ...run, store: recordingChanges(run.store, mapChanges), onHandled }
 }
 
 async function validate(

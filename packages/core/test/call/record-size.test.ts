@@ -4,7 +4,7 @@ import type { ServerNotification } from '@modelcontextprotocol/sdk/types.js'
 import { Redis } from 'ioredis'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { durableTool } from '../../src/index.js'
+import { durableTool, sessionState, sortedMap } from '../../src/index.js'
 import type { DurableContext } from '../../src/index.js'
 import type { JsonRpcMessage } from '../../src/json-rpc.js'
 import { startNodes } from '../support/nodes.js'
@@ -37,6 +37,13 @@ function server() {
   inContext('step', (ctx, data) => ctx.atLeastOnce('a step', () => data, { retryable: [] }))
   inContext('state', (ctx, data) => ctx.state.set(data))
   inContext('told', (ctx, data) => ctx.info(data))
+  inContext('map', async (ctx, data) => {
+    const map = ctx.map('sizes')
+    const refused = await map.insert({ key: Buffer.from(data) }).catch((thrown: unknown) => thrown)
+    // What was refused has changed nothing, and is no change of this call.
+    await map.insert({ key: Buffer.from(`instead of ${data.length}`) })
+    return refused
+  })
   return made
 }
 
@@ -68,6 +75,25 @@ describe.each(STORES)('what is larger than a record may be, %s', (store) => {
     expect(await session.result('step', { size: 5000 })).toBe('done')
     for (const name of ['state', 'told'])
       expect(await session.result(name, { size: 20_000 })).toMatch(/maxRecordBytes/)
+  })
+
+  test('a change of a map: an error that the handler may catch', async () => {
+    await using nodes = await startNodes({ store, serverOf: () => server, settings })
+    const session = await Session.begin(nodes)
+    expect(await session.result('map', { size: 20_000 })).toMatch(
+      /^RecordTooLargeError: the change of the map sizes .*maxRecordBytes/,
+    )
+    const map = sortedMap(nodes.stores[0]!, 'sizes', settings)
+    expect(Buffer.from((await map.get('key'))!).toString()).toBe('instead of 20000')
+    await expect(map.insert({ a: Buffer.alloc(5000), b: Buffer.alloc(5000) })).rejects.toThrow(
+      'maxRecordBytes',
+    )
+    await expect(map.remove(['a', 'x'.repeat(10_001)])).rejects.toThrow('maxRecordBytes')
+    expect(await map.get('a')).toBeUndefined()
+    await map.insert({ a: Buffer.alloc(5000) })
+    const state = sessionState(nodes.stores[0]!, session.id, settings)
+    await expect(state.set('x'.repeat(10_001))).rejects.toThrow(/the state default .*maxRecordBytes/)
+    await state.set('x'.repeat(9000))
   })
 
   test('a request, or a message of the application, is refused', async () => {
