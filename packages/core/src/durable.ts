@@ -26,6 +26,7 @@ import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
 import type { Holdings } from './signals/telemetry.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
+import { ServerNames } from './session/server-names.js'
 import { Sessions } from './session/sessions.js'
 import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
@@ -47,7 +48,7 @@ export interface Durable {
    * are told it, or the client's `Mcp-Session-Id`. `false`: no such session.
    */
   notify(sessionId: string, notification: Notification): Promise<boolean>
-  /** Notifies every session; resolves to how many there were. */
+  /** Notifies every session of this server; resolves to how many there were. */
   broadcast(notification: Notification): Promise<number>
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>
@@ -136,7 +137,12 @@ class Node implements Durable {
       server: options.server ?? ((session) => proxy!.make(session)),
       proxy,
       recover: options.recover,
-      onServer: (serverName) => membership.serves(serverName),
+      names: new ServerNames({
+        isUsed: options.name === undefined,
+        proxy,
+        onServer: (serverName) => membership.serves(serverName),
+        logger,
+      }),
       closeStreams: (sessionId, log) => streams.close(sessionId, log),
     })
     const claimedCalls = new ClaimedCalls({
@@ -206,7 +212,7 @@ class Node implements Durable {
   }
 
   broadcast(notification: Notification) {
-    return this.#services.sessions.standalone.broadcast({ jsonrpc: '2.0', ...notification })
+    return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
   }
 
   health(options: HealthOptions = {}) {

@@ -37,5 +37,5 @@ export function shareStore(
 const codeOf = ({ server, handler, upstream }: Omit<Sharing, 'name'>) => String(server ?? handler ?? upstream)
 
 const SHARED =
-  'two durable() with different servers use one store under the same name: each takes the sessions and calls of the ' +
-  "other for its own. Give each server its own name: durable({ name: 'orders', … })"
+  'two durable() with different servers use one store under the same name. Give each server its own name: ' +
+  "durable({ name: 'orders', … })"

@@ -23,6 +23,7 @@ async function told(store: Store | undefined, sessionId: string) {
 describe.each(STORES)('a history, %s', (store) => {
   test('outlives the session and the resume window of its calls, on whichever nodes they ran', async () => {
     await using nodes = await startNodes({ store, settings: { history, resumeWindowMs: 1 } })
+    await Session.begin(nodes, { node: 1 })
     const session = await Session.begin(nodes)
     await session.result('say', { count: 1 }, { node: 1 })
     await nodes.mcp(0).notify(session.id, { method: 'notifications/tools/list_changed' })
@@ -63,7 +64,7 @@ describe.each(STORES)('a history, %s', (store) => {
   test('what is forgotten ends where it runs, as if its client had deleted it', async () => {
     await using nodes = await startNodes({ store, settings: { history } })
     const session = await Session.begin(nodes, { who: 'alice/1' })
-    const other = await Session.begin(nodes, { who: 'bob/1' })
+    const other = await Session.begin(nodes, { who: 'bob/1', node: 1 })
     await using call = await session.call('wait', { gate: 'g' }, { node: 1 })
     await nodes.world.happened.until('started g')
     const forgotten = await nodes.stores[0]!.forget({ principal: 'alice' })

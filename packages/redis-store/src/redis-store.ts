@@ -90,14 +90,16 @@ class RedisStore extends Takeover implements Store {
 
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
   async createSession(
-    { id, principal, protocolVersion, state, ttlMs }: NewSession,
+    { id, principal, protocolVersion, server, state, ttlMs }: NewSession,
     { maxPerPrincipal, evict = false }: SessionLimits,
   ) {
     const deadline = this.client.deadline()
     const reserve = () => this.#index.reserve(id, principal, ttlMs, maxPerPrincipal, deadline)
     const reserved = (await reserve()) || (evict && (await this.#evictFor(reserve, principal, deadline)))
     if (!reserved) return 'limit'
-    const args = [replies.encodePrincipal(principal), protocolVersion, state.key, state.data, expiry(ttlMs)]
+    const { key, data } = state
+    const [whose, of] = [replies.encodeName(principal), replies.encodeName(server)]
+    const args = [whose, protocolVersion, key, data, expiry(ttlMs), of]
     const created = await this.write(
       scripts.createSession,
       scripts.keptCreateSession,
@@ -112,8 +114,8 @@ class RedisStore extends Takeover implements Store {
     return 'created'
   }
 
-  async admit(scope: string, principal: string | undefined, ttlMs: number) {
-    const args = [replies.encodePrincipal(principal), expiry(ttlMs)]
+  async admit(scope: string, principal: string | undefined, ttlMs: number, server?: string) {
+    const args = [replies.encodeName(principal), expiry(ttlMs), replies.encodeName(server)]
     const admitted = replies.decodeAdmitted(await this.client.run(scripts.admit, this.keys.core(scope), args))
     if (admitted?.moved) this.#refresh(scope, principal, ttlMs)
     return admitted?.admission
@@ -129,22 +131,28 @@ class RedisStore extends Takeover implements Store {
     return replies.decodeSession(await this.client.run(scripts.readSession, [this.keys.session(scope)], []))
   }
 
-  async deleteSession(scope: string, principal: string | undefined) {
-    return (await this.#delete(scope, principal, this.client.deadline(), '')) === 'deleted'
+  async deleteSession(scope: string, principal: string | undefined, server?: string) {
+    return (await this.#delete(scope, { principal, server }, this.client.deadline(), '')) === 'deleted'
   }
 
   /** Ends sessions of the principal that are not in use, the longest idle first, until there is room for one. */
   async #evictFor(reserve: () => Promise<boolean>, principal: string | undefined, deadline: Deadline) {
     for (const oldest of await this.#index.oldest(principal, MOST_EVICTABLE, deadline)) {
-      const outcome = await this.#delete(oldest, principal, deadline, '1')
+      const outcome = await this.#delete(oldest, { principal }, deadline, '1')
       // Unknown is one that has just gone, and also one that is about to be created: its place is its own.
       if (outcome === 'deleted' && (await reserve())) return true
     }
     return false
   }
 
-  async #delete(scope: string, principal: string | undefined, deadline: Deadline, unlessUsed: '' | '1') {
-    const args = [replies.encodePrincipal(principal), NONCE_MS, ENDED_AT_ONCE, unlessUsed]
+  async #delete(
+    scope: string,
+    { principal, server }: { principal: string | undefined; server?: string | undefined },
+    deadline: Deadline,
+    unlessUsed: '' | '1',
+  ) {
+    const [whose, of] = [replies.encodeName(principal), replies.encodeName(server)]
+    const args = [whose, NONCE_MS, ENDED_AT_ONCE, of, unlessUsed]
     // A client that sends it again after a broken connection must hear that it was this one that deleted.
     const keys = [...this.keys.core(scope), this.keys.once(scope, randomUUID())]
     const left = await this.client.run(scripts.deleteSession, keys, args, deadline)
@@ -188,7 +196,7 @@ class RedisStore extends Takeover implements Store {
     keys.push(this.keys.once(scope, randomUUID()))
     const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
     const [sessions, calls, entries, principal] = reply as [number, number, number, string]
-    if (principal !== '') await this.#index.forget(scope, replies.decodePrincipal(principal))
+    if (principal !== '') await this.#index.forget(scope, replies.decodeName(principal))
     return { sessions, calls, entries }
   }
 
@@ -223,9 +231,11 @@ class RedisStore extends Takeover implements Store {
   }
 
   async append(scope: string, log: SharedLog, data: string, options: AppendOptions) {
-    const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '' } = options
+    const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '', server } = options
     const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
-    const args = [data, maxLength, maxBytes, whenFull === 'refuse' ? 1 : 0, answers, ifOpen, log, NONCE_MS]
+    const refuses = whenFull === 'refuse' ? 1 : 0
+    const of = replies.encodeName(server)
+    const args = [data, maxLength, maxBytes, refuses, answers, ifOpen, log, NONCE_MS, of]
     const id = await this.write(scripts.append, scripts.keptAppend, scope, keys, args)
     return id === 'full' ? false : id === null ? undefined : (id as EntryId)
   }
@@ -256,10 +266,11 @@ class RedisStore extends Takeover implements Store {
     await this.client.run(scripts.saveDelivered, [this.keys.session(scope)], [id])
   }
 
-  async openCall({ scope, callId, principal, owner, requestKeys, data, ttlMs, maxOpenCalls }: NewCall) {
+  async openCall(call: NewCall) {
+    const { scope, callId, principal, owner, requestKeys, data, ttlMs, maxOpenCalls } = call
     const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
-    const who = replies.encodePrincipal(principal)
-    const args = [who, expiry(ttlMs), callId, data, maxOpenCalls, owner ?? '', ...requestKeys]
+    const [who, of] = [replies.encodeName(principal), replies.encodeName(call.server)]
+    const args = [who, expiry(ttlMs), callId, data, maxOpenCalls, owner ?? '', of, ...requestKeys]
     const { opened, moved } = replies.decodeOpened(
       await this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args),
     )

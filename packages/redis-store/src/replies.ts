@@ -4,12 +4,12 @@ import type { Admission, Entry, HistoryEntry, OpenedCall, StateEntry, StoredSess
 
 /** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
 
-/** `undefined` is a principal of its own, different from every string. */
-export function encodePrincipal(principal: string | undefined) {
-  return principal === undefined ? '-' : `=${principal}`
+/** A name, or none, which differs from every name: of a principal, of a server. */
+export function encodeName(name: string | undefined) {
+  return name === undefined ? '-' : `=${name}`
 }
 
-export function decodePrincipal(encoded: string) {
+export function decodeName(encoded: string) {
   return encoded === '-' ? undefined : encoded.slice(1)
 }
 
@@ -34,14 +34,16 @@ function admitted([protocolVersion, version, delivered, changes, moved]: (string
 export function decodeAlive(reply: unknown): { principal: string | undefined; moved: boolean } | undefined {
   if (reply === null) return undefined
   const [principal, moved] = reply as [string, number | string]
-  return { principal: decodePrincipal(principal), moved: Number(moved) === 1 }
+  return { principal: decodeName(principal), moved: Number(moved) === 1 }
 }
 
 export function decodeSession(reply: unknown): StoredSession | undefined {
   if (reply === null) return undefined
-  const [principal = '', protocolVersion, version, delivered, changes, ...state] = reply as string[]
+  const [principal = '', protocolVersion, version, delivered, changes, server = '-', ...state] =
+    reply as string[]
   const { admission } = admitted([protocolVersion ?? '', version ?? '', delivered ?? '', changes ?? ''])
-  return { ...admission, principal: decodePrincipal(principal), state: decodeState(state) }
+  const [of, at] = [decodeName(principal), decodeName(server)]
+  return { ...admission, principal: of, server: at, state: decodeState(state) }
 }
 
 /** A field of the session's hash that holds a state entry: '<version>@<ms> <bytes of nonce> <nonce><data>'. */

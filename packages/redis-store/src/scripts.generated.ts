@@ -3,10 +3,10 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: '91a018ca49c2c0fa490a4bac09c37e352a714ece',
-  lua: `-- Checks the principal of a session and slides its expiry.
+  sha: '5751bfd57afec064e1341bb4780ab3e20bc73181',
+  lua: `-- Checks the principal and the server of a session, and slides its expiry.
 -- KEYS  session, out
--- ARGV  principal, ttl in ms
+-- ARGV  principal, ttl in ms, server
 -- Returns nil, or { protocolVersion, version, delivered, changes of values, 1 when the expiry moved }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
@@ -25,8 +25,12 @@ local function slide(session, out, ttl)
   expire_with(session, session .. ':state')
   return 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
-if session[1] ~= ARGV[1] then
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[6], ARGV[3]) then
   return false
 end
 return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
@@ -34,11 +38,12 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: '03116362bdb9d3d75bcd94dbcb743b9f85b28ced',
+  sha: '412f11e7ac09f3879f60f8a53a2b13527d08a10d',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
---       call that must be open or '', log name, ms to remember the nonce
+--       call that must be open or '', log name, ms to remember the nonce,
+--       server
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -63,8 +68,15 @@ local function drop_ended(session, most)
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
   return redis.call('ZCARD', list)
 end
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
+  return false
+end
+if ARGV[9] ~= '-' and not is_of(redis.call('HGET', KEYS[1], 'm'), ARGV[9]) then
   return false
 end
 local repeated = redis.call('GET', KEYS[3])
@@ -354,10 +366,10 @@ return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
 }
 
 export const createSession: Script = {
-  sha: '3d16ecd9d47e7e7839ddad0b18ad01ce17ba6b89',
+  sha: 'd01cd85c05b095f69af0ddf5970aa2ab66ec98f1',
   lua: `-- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
--- ARGV  principal, protocolVersion, state key, state data, ttl in ms
+-- ARGV  principal, protocolVersion, state key, state data, ttl in ms, server
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
@@ -401,6 +413,9 @@ end
 local now = state_clock()
 redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
   's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
+if ARGV[6] ~= '-' then
+  redis.call('HSET', KEYS[1], 'm', ARGV[6])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 'created'
 `,
@@ -427,12 +442,12 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '584b091c638aae58eba2efc7c103c79c2a306a38',
+  sha: '4082516ca45aee6155133494a072ab3d7c38c496',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
---       '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
--- Returns how much of that is left, or nil when there is no such session of this principal; -1 when it is in use.
+--       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
+-- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
@@ -471,14 +486,19 @@ local function drop_ended(session, most)
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
   return redis.call('ZCARD', list)
 end
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
 local most = tonumber(ARGV[3])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return drop_ended(KEYS[1], most)
 end
-if redis.call('HGET', KEYS[1], 'p') ~= ARGV[1] then
+local session = redis.call('HMGET', KEYS[1], 'p', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4]) then
   return false
 end
-if ARGV[4] == '1' then
+if ARGV[5] == '1' then
   -- Whoever may not ask how many listen knows of calls only.
   local heard = redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2]
   local used = heard ~= nil and heard > 0
@@ -798,7 +818,7 @@ return { principal, moved }
 }
 
 export const keptAppend: Script = {
-  sha: 'c0bf6b57318c492963d1fcc3ed7aa9b81d76bdda',
+  sha: '109da1dc7329b73ca1e73c95f06c06a4351a3045',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -844,7 +864,8 @@ local function append(KEYS, ARGV)
 -- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
---       call that must be open or '', log name, ms to remember the nonce
+--       call that must be open or '', log name, ms to remember the nonce,
+--       server
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -869,8 +890,15 @@ local function drop_ended(session, most)
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
   return redis.call('ZCARD', list)
 end
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
+  return false
+end
+if ARGV[9] ~= '-' and not is_of(redis.call('HGET', KEYS[1], 'm'), ARGV[9]) then
   return false
 end
 local repeated = redis.call('GET', KEYS[3])
@@ -1179,7 +1207,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
 }
 
 export const keptCreateSession: Script = {
-  sha: '7d9fe309823ad38c3e3f1e6558be8e9aa72f076d',
+  sha: 'ef29d641e72da9a14f1996f59d94fff71306db70',
   lua: `-- As create-session, with a history.
 -- KEYS  those of create-session, history
 -- ARGV  those of create-session, ms to keep, most entries
@@ -1224,7 +1252,7 @@ end
 local function create_session(KEYS, ARGV)
 -- Creates the record of a session; an existing one stays as it is.
 -- KEYS  session
--- ARGV  principal, protocolVersion, state key, state data, ttl in ms
+-- ARGV  principal, protocolVersion, state key, state data, ttl in ms, server
 -- Returns 'created', 'exists', or 'foreign' when it exists with another principal.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
@@ -1268,6 +1296,9 @@ end
 local now = state_clock()
 redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[2], 'v', 1, 'd', '0-0', 'c', now,
   's:' .. ARGV[3], encode_state(1, now, '', ARGV[4]))
+if ARGV[6] ~= '-' then
+  redis.call('HSET', KEYS[1], 'm', ARGV[6])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 'created'
 end
@@ -1276,7 +1307,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: 'c58db9ec2d309f14f7bd7e908f5b3e6234b16f75',
+  sha: '4f6426b9846915bdfa74dd7a0217fff3800e697f',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1321,7 +1352,7 @@ end
 local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1356,8 +1387,12 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
-if session[1] ~= ARGV[1] then
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
@@ -1374,12 +1409,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 6
+local requests = #ARGV - 7
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -1398,8 +1433,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
-for i = 8, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
+for i = 9, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 return reply('opened', id)
@@ -1574,10 +1609,10 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '20df785d9a74b06be049172a2245b9408a8a7c81',
+  sha: '2ec95befc549a322d8e1b5e9198a1e0f6921e2f3',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1612,8 +1647,12 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
-if session[1] ~= ARGV[1] then
+-- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
+local function is_of(server, asked)
+  return asked == '-' or not server or server == asked
+end
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
@@ -1630,12 +1669,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 6
+local requests = #ARGV - 7
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -1654,8 +1693,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
-for i = 8, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
+for i = 9, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 return reply('opened', id)
@@ -1839,10 +1878,10 @@ return reply
 }
 
 export const readSession: Script = {
-  sha: 'd1b90651a2d1c9a66a90dfead57e89041cc672aa',
+  sha: '25d2a48d7762c5eb0a0e2a7dc366f67c93fbf5b1',
   lua: `-- Reads a whole session.
 -- KEYS  session
--- Returns nil, or { principal, protocolVersion, version, delivered, changes of values, then key, version, data of each state entry }.
+-- Returns nil, or { principal, protocolVersion, version, delivered, changes of values, server, then key, version, data of each state entry }.
 -- A state entry is the field 's:<key>' with '<version>@<ms since 1970> <bytes of nonce> <nonce><data>'.
 local function encode_state(version, now, nonce, data)
   return version .. '@' .. now .. ' ' .. #nonce .. ' ' .. nonce .. data
@@ -1878,11 +1917,12 @@ local function collect_state(session, after, reply)
   end
   return reply
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u', 'm')
 if not session[1] then
   return false
 end
 session[5] = session[5] or '0'
+session[6] = session[6] or '-'
 return collect_state(KEYS[1], 0, session)
 `,
 }

@@ -28,7 +28,7 @@ export function checkNodes({ nodes, leaseMs, privacy }: LookedAt): Finding[] {
   if (servers.size > 1) {
     findings.push(
       risk('servers', [...servers].join(', '), {
-        risk: 'different servers under one name take the sessions and calls of the others for their own',
+        risk: 'different servers under one name are kept apart only by what they call themselves',
         fix: "give each its own name: durable({ name: 'orders', … })",
       }),
     )

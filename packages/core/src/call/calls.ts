@@ -20,6 +20,8 @@ export type CallRequest = {
   /** Of whoever opens it again if that fails, and takes it back if not. */
   id?: string
   principal: string | undefined
+  /** Whose the session must be; see `Store`. */
+  server?: string | undefined
   requests: readonly JsonRpcRequest[]
   batch: boolean
   protocol: string
@@ -187,7 +189,7 @@ export class Calls {
   }
 
   #newCall(request: CallRequest): NewCall {
-    const { scope, id = randomId(), principal, requests, batch, protocol } = request
+    const { scope, id = randomId(), principal, server, requests, batch, protocol } = request
     const { authInfo, idempotencyKey, url, trace, handlers } = request
     const { node } = this.#membership
     const data = encodeRecord({
@@ -210,6 +212,7 @@ export class Calls {
       callId: id,
       owner: node,
       principal,
+      server,
       requestKeys: keysOf(requests, idempotencyKey),
       data,
       ttlMs: this.#limits.sessionTtlMs,

@@ -4,8 +4,8 @@ import type { NodeBeat } from '../store/membership.js'
 import { decodeAbout } from './about-node.js'
 
 const OTHER_SERVER =
-  'a node with another server uses the same store, prefix and name: each takes the sessions and calls of the other for its ' +
-  "own. Give each server its own name: durable({ name: 'orders', … })"
+  'a node with another server uses the same store, prefix and name. Give each server its own name: ' +
+  "durable({ name: 'orders', … })"
 
 /** Nodes of another server under the same name would run this one's calls, and end those of tools that they don't have. */
 export class OtherServers {

@@ -18,6 +18,7 @@ export function callRequest(
   return {
     scope,
     principal,
+    server: services.sessions.own.serverOf(scope),
     requests,
     batch,
     protocol: request.headers.get('mcp-protocol-version') ?? '',

@@ -21,7 +21,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
   const lastEventId = request.headers.get('last-event-id')
   const cursor = lastEventId ? parseEventId(lastEventId) : undefined
   if (lastEventId && !cursor) throw refuse.badRequest('this Last-Event-ID is not one of ours')
-  const admission = await services.sessions.admit(sessionId, principal)
+  const admission = await services.sessions.admit({ sessionId, principal, extra: { request, authInfo } })
   if (!admission) throw refuse.sessionNotFound()
   const from = cursor ?? (await standaloneCursor(services.store, sessionId, admission))
   if (cursor && (await isOver(services.store, sessionId, cursor))) return new Response(null, { status: 204 })

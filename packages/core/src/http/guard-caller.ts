@@ -18,13 +18,14 @@ export function guardCaller(exchange: Exchange): Promise<void> | undefined {
 }
 
 async function askFor(
-  { services, request, principal }: Exchange,
+  { services, request, principal, authInfo }: Exchange,
   vouching: Vouching,
   sessionId: string,
   claim: Claim,
 ) {
   // A stranger is not worth a question.
-  if (!(await services.sessions.admit(sessionId, principal))) throw refuse.sessionNotFound()
+  const asked = { sessionId, principal, extra: { request, authInfo }, isVouched: false }
+  if (!(await services.sessions.admit(asked))) throw refuse.sessionNotFound()
   const verdict = await vouching.vouch(sessionId, claim, request)
   if (verdict.status !== 'accepted') throw refusalOf(verdict)
 }

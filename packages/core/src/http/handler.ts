@@ -53,7 +53,7 @@ function route(exchange: Exchange): Promise<Response> {
 async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {
   const sessionId = sessionOf(request)
   guardProtocolVersion(request)
-  if (!(await services.sessions.delete(sessionId, principal, { request, authInfo })))
+  if (!(await services.sessions.delete({ sessionId, principal, extra: { request, authInfo } })))
     throw refuse.sessionNotFound()
   return new Response(null, { status: 200 })
 }

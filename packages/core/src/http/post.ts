@@ -80,12 +80,21 @@ async function runJournaled(
   requests: readonly JsonRpcRequest[],
   batch: boolean,
 ): Promise<Response> {
-  const { services } = exchange
-  const opening = services.calls.open(callRequest(exchange, sessionId, requests, batch))
+  const { services, principal } = exchange
+  const opening = services.sessions.own.actOn(
+    { sessionId, principal, extra: extraOf(exchange) },
+    async (server) => {
+      const opened = await services.calls.open({
+        ...callRequest(exchange, sessionId, requests, batch),
+        server,
+      })
+      return opened.status === 'unknown' ? undefined : opened
+    },
+  )
   prepareServer(exchange, sessionId)
   const outcome = await opening
-  switch (outcome.status) {
-    case 'unknown':
+  switch (outcome?.status) {
+    case undefined:
       throw refuse.sessionNotFound()
     case 'limit':
       throw refuse.tooMany('this session has as many open calls as it may')
@@ -186,8 +195,9 @@ function answered({ message, json: text }: EncodedResponse, headers: Record<stri
   return jsonText(text, http?.status, { ...headers, ...http?.headers })
 }
 
-async function admit({ services, principal }: Exchange, sessionId: string): Promise<Admission> {
-  const admission = await services.sessions.admit(sessionId, principal)
+async function admit(exchange: Exchange, sessionId: string): Promise<Admission> {
+  const { services, principal } = exchange
+  const admission = await services.sessions.admit({ sessionId, principal, extra: extraOf(exchange) })
   if (!admission) throw refuse.sessionNotFound()
   return admission
 }

@@ -9,7 +9,7 @@ import {
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
-import { ServersBusyError, SessionGoneError } from '../session/session-servers.js'
+import { ServersBusyError, SessionGoneError } from '../session/session-errors.js'
 
 /** A refusal, ready to be sent: an HTTP status and a JSON-RPC error that says what to do. */
 export class Refusal extends Error {

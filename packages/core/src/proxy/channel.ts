@@ -16,6 +16,8 @@ export interface Backend {
   close?(): void
   /** Its sessions outlive this node, and all nodes use the same one. */
   readonly shared: boolean
+  /** Of a shared one: the same for the same server, and no secret. */
+  readonly address?: string
 }
 
 export type ProxyRequest = {

@@ -4,9 +4,9 @@ import { NO_SESSION } from './channel.js'
 
 /**
  * The one session of the upstream that all nodes use, the version of the session's state that it has seen, and the
- * newest event of its standalone stream that was heard.
+ * newest event of its standalone stream that was heard. `at`: where the upstream was when the session of it began.
  */
-export type Linked = { session: ProxySession; seen: number; heard?: string }
+export type Linked = { session: ProxySession; seen: number; heard?: string; at?: string | undefined }
 
 const KEY = 'mcp-durable:upstream'
 
@@ -17,11 +17,13 @@ const KEY = 'mcp-durable:upstream'
 export class Link {
   readonly #store: ContextStore
   readonly #scope: string
+  readonly #at: string | undefined
   #hearing: { session: ProxySession; event: string } | undefined
 
-  constructor(store: ContextStore, scope: string) {
+  constructor(store: ContextStore, scope: string, at: string | undefined) {
     this.#store = store
     this.#scope = scope
+    this.#at = at
   }
 
   async read(): Promise<Linked | undefined> {
@@ -31,7 +33,7 @@ export class Link {
   /** The upstream's session has seen all state up to a version. Resolves to the session to use from now on. */
   saw(session: ProxySession, seen: number): Promise<ProxySession> {
     return this.#change((linked) => {
-      if (!linked) return { session, seen }
+      if (!linked) return { session, seen, at: this.#at }
       return linked.session.id === session.id && linked.seen < seen ? { ...linked, seen } : undefined
     })
   }
@@ -66,7 +68,7 @@ export class Link {
   /** A new session in place of one that the upstream has lost. Resolves to the session to use from now on. */
   replace(stale: ProxySession, fresh: ProxySession, seen: number): Promise<ProxySession> {
     return this.#change((linked) =>
-      linked && linked.session.id !== stale.id ? undefined : { session: fresh, seen },
+      linked && linked.session.id !== stale.id ? undefined : { session: fresh, seen, at: this.#at },
     )
   }
 

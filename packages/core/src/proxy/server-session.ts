@@ -165,7 +165,11 @@ export const UNUSABLE = 'the server behind this one has sent what cannot be used
 const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 
 /** What a server says before its answer to `initialize` belongs to nobody yet. */
-async function answerIn(answer: Answer, { id }: JsonRpcRequest, maxBytes: number): Promise<JsonRpcResponse> {
+export async function answerIn(
+  answer: Answer,
+  { id }: JsonRpcRequest,
+  maxBytes: number,
+): Promise<JsonRpcResponse> {
   const onStrange = (candidate: unknown) => {
     if (meansToAnswer(candidate, id)) throw noMessage()
   }

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { Answer } from './answer.js'
+import { digest } from '../ids.js'
 import { UnsentError } from './channel.js'
 import type { Backend, ProxyRequest } from './channel.js'
 import type { MessageExtra } from '../session/transport.js'
@@ -21,6 +22,7 @@ const KEPT_MS = 3000
  */
 export class UpstreamBackend implements Backend {
   readonly shared = true
+  readonly address: string
   readonly #url: URL
   readonly #passed: readonly string[]
   readonly #trace: Signals['trace']
@@ -29,6 +31,7 @@ export class UpstreamBackend implements Backend {
   /** `trace`: goes before the trace of the client, which is above it. */
   constructor(url: string | URL, passedHeaders: readonly string[], trace: Signals['trace']) {
     this.#url = new URL(url)
+    this.address = digest(this.#url.href)
     this.#passed = passedHeaders
     this.#trace = trace
     this.#agent = new (this.#url.protocol === 'https:' ? HttpsAgent : HttpAgent)({

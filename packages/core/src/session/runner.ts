@@ -13,6 +13,7 @@ import type { Admission, LogName, Store } from '../store/store.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { ProxyOrigin } from './server-factory.js'
+import { OtherServerError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
 import type { Progress, SessionServers } from './session-servers.js'
 import { canPrime, putState, stateChange, stateKey } from './state.js'
@@ -79,7 +80,7 @@ export class Runner {
       ...(url !== undefined && { url }),
     }
     const server = await this.#serverFor(taken, session, extra)
-    if (!server) return this.#giveBack(taken, 'its server object can’t be made here')
+    if (typeof server === 'string') return this.#giveBack(taken, server)
     if (this.#services.proxy?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
@@ -108,20 +109,21 @@ export class Runner {
     return outcome
   }
 
-  /** Undefined: it can't be made; the log says why. */
+  /** A text: why there is none here. */
   async #serverFor(
     { call }: TakenOver,
     session: Progress,
     extra: MessageExtra,
-  ): Promise<SessionServer | undefined> {
+  ): Promise<SessionServer | string> {
     try {
       return await call.whileStoreFails(() => this.#servers.get(call.scope, session, extra))
     } catch (error) {
+      if (error instanceof OtherServerError) return 'its session is one of another server'
       this.#services.logger.error(
         { error, session: shortId(call.scope) },
         'a call could not be run again here',
       )
-      return undefined
+      return 'its server object can’t be made here'
     }
   }
 

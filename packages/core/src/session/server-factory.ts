@@ -1,4 +1,5 @@
 import type { ProxySession } from '../call/record.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
 import type { ReadonlySessionState } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
@@ -43,9 +44,14 @@ export interface ProxyObject extends ServerObject {
   letGo(requestId: string): void
 }
 
+/** A session, what its server called itself when it began, and the `initialize` that it began with. */
+export type BegunSession = { sessionId: string; server: string; initialize: JsonRpcRequest }
+
 /** All servers behind HTTP of this node, beside the server objects that stand for them. */
 export interface ProxyOrigin {
   readonly shared: boolean
+  /** What the server calls itself; `undefined`: it does not say so now. Asked by an `initialize` of its own, if need be. */
+  serverName(begun: BegunSession, extra: MessageExtra): Promise<string | undefined>
   /** The server's session that all nodes use for a session of ours. */
   linkedTo(sessionId: string): Promise<ProxySession | undefined>
   /** The client has ended its session: so has the server. Its refusal, or its absence, is nobody's concern. */

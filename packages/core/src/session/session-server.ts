@@ -30,6 +30,9 @@ import type { ProxyObject, ServerObject } from './server-factory.js'
 import { stateChange } from './state.js'
 import type { StateChange } from './state.js'
 import type { StateReads } from './state-reads.js'
+import { serverNameIn } from './server-names.js'
+import type { ServerNames } from './server-names.js'
+import { OtherServerError, ServerUnknownError } from './session-errors.js'
 import { ServerTransport } from './transport.js'
 import type { DispatchExtra, MessageExtra } from './transport.js'
 import { validated } from './validation.js'
@@ -45,8 +48,7 @@ export type StateMessage = { version: number; message: JsonRpcMessage }
 export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
   /** Resolves to the version of the session that it made. */
   putState: (entry: StateChange) => Promise<number | 'limit' | 'unknown'>
-  /** Told the name of the server, each time that it is heard. */
-  onServer: (name: string) => void
+  names: ServerNames
   store: ContextStore
   logger: Logger
   signals: Signals
@@ -59,6 +61,8 @@ export class SessionServer implements CallServer {
   readonly id = randomId()
   /** Version of the newest session state that the server object has seen. */
   version = 0
+  /** What it calls itself, as far as that is known; of a session of the store, what it called itself there. */
+  name: string | undefined
   /** By `performance.now()`, of which no two uses get the same time: which of two was later decides who goes. */
   usedAt = performance.now()
   readonly reads: StateReads
@@ -188,14 +192,31 @@ export class SessionServer implements CallServer {
     this.#client.observe(request)
     const response = await this.#own.ask(request, (sent) => this.#transport.deliver(sent, extra), withinMs)
     if (request.method === 'initialize' && 'result' in response) {
-      const { name } = (response.result['serverInfo'] ?? {}) as { name?: unknown }
-      if (typeof name === 'string') this.#services.onServer(name)
+      this.name = serverNameIn(response.result)
+      this.#services.names.hear(this.name)
     }
     return response
   }
 
-  /** Brings the server object to a newer state of the session, without its notifications going out again. */
-  async replay(entries: readonly StateMessage[], extra: MessageExtra) {
+  /** The session began with this server; if it calls itself otherwise now, it is another one. */
+  async #requireName(server: string, initialize: JsonRpcRequest, extra: MessageExtra) {
+    const { names } = this.#services
+    if (!names.isUsed) return
+    // It has not begun a session here where it goes on with the one that it has.
+    if (this.name === undefined && this.#proxy?.shared && names.own !== server) {
+      const { sessionId } = this.#transport
+      this.name = await names.ask({ sessionId, server, initialize }, extra)
+      if (this.name === undefined) throw new ServerUnknownError()
+    }
+    if (this.name !== undefined && this.name !== server) throw new OtherServerError()
+    this.name = server
+  }
+
+  /**
+   * Brings the server object to a newer state of the session, without its notifications going out again. Throws an
+   * `OtherServerError` before anything is done to the session if that is not `server`'s.
+   */
+  async replay(entries: readonly StateMessage[], extra: MessageExtra, server?: string) {
     const replay = { over: false }
     const unfollow = followScopes()
     await runInScope({ replay }, async () => {
@@ -208,6 +229,8 @@ export class SessionServer implements CallServer {
           if (isRequest(message)) this.#client.observe(message)
         } else if (isRequest(message)) await this.ask(message, extra)
         else this.#transport.deliver(message, extra)
+        if (server !== undefined && isRequest(message) && message.method === 'initialize')
+          await this.#requireName(server, message, extra)
         this.version = Math.max(this.version, version)
       }
       // Handlers of notifications start some microtasks later.

@@ -1,4 +1,4 @@
-import { DurableError, NodeLeavingError } from '../errors.js'
+import { NodeLeavingError } from '../errors.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -11,6 +11,8 @@ import { freshServer } from './fresh-server.js'
 import { SessionServer } from './session-server.js'
 import type { StateMessage } from './session-server.js'
 import { Listening } from './listening.js'
+import { ServersBusyError, SessionGoneError } from './session-errors.js'
+import type { ServerNames } from './server-names.js'
 import type { ServerFactory, SessionIdentity, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
 import { putState } from './state.js'
@@ -25,22 +27,8 @@ export type SessionServerServices = {
   server: ServerFactory
   standalone: (sessionId: string) => Standalone
   signals: Signals
-  onServer: (name: string) => void
+  names: ServerNames
   settings: Settings
-}
-
-/** The session was deleted or has expired. */
-export class SessionGoneError extends DurableError {
-  constructor() {
-    super('session-gone', 'The session does not exist any more.')
-  }
-}
-
-/** Every server object this node may hold is at work. */
-export class ServersBusyError extends DurableError {
-  constructor() {
-    super('servers-busy', 'This node holds as many sessions as it may; all of them are at work.')
-  }
 }
 
 /** How far the state of a session has come: what a server object must have seen. */
@@ -281,6 +269,7 @@ export class SessionServers {
       await server.replay(
         messages.filter(({ version }) => version <= upTo),
         extra,
+        session.server,
       )
       if (listening.gone) throw new SessionGoneError()
     } catch (error) {

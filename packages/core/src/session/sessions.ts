@@ -1,17 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId, sessionIdOf } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
-import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { endingOf } from '../signals/events.js'
 import type { CallEnding } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { ClientMessages } from './client-messages.js'
+import { OwnSessions } from './own-sessions.js'
+import type { Asked } from './own-sessions.js'
 import { unrecordable } from './recovery.js'
 import { Runner } from './runner.js'
 import type { RunnerServices } from './runner.js'
 import type { ServerFactory, SessionInfo } from './server-factory.js'
+import type { ServerNames } from './server-names.js'
 import type { SessionServer } from './session-server.js'
 import { SessionServers } from './session-servers.js'
 import type { Progress } from './session-servers.js'
@@ -22,8 +25,7 @@ export type SessionServices = RunnerServices & {
   watcher: Watcher
   signals: Signals
   server: ServerFactory
-  /** Told the name of the server, each time that it is heard. */
-  onServer: (name: string) => void
+  names: ServerNames
 }
 
 export type Initialized =
@@ -46,6 +48,7 @@ export class Sessions {
   readonly standalone: StandaloneMessages
   readonly runner: Runner
   readonly clientMessages: ClientMessages
+  readonly own: OwnSessions
   readonly #services: SessionServices
   readonly #store: Store
   #saidTasks = false
@@ -63,14 +66,18 @@ export class Sessions {
       standalone: (sessionId) => this.standalone.of(sessionId),
       signals,
       settings,
-      onServer: services.onServer,
+      names: services.names,
     })
     this.runner = new Runner(services, this.servers)
     this.clientMessages = new ClientMessages(services, this.servers)
+    this.own = new OwnSessions({ ...services, servers: this.servers })
   }
 
-  admit(sessionId: string, principal: string | undefined): Promise<Admission | undefined> {
-    return this.#store.admit(sessionId, principal, this.#services.settings.sessionTtlMs)
+  /** `undefined`: the caller has no such session of this server. */
+  admit(asked: Asked): Promise<Admission | undefined> {
+    const { sessionId, principal } = asked
+    const { sessionTtlMs } = this.#services.settings
+    return this.own.actOn(asked, (server) => this.#store.admit(sessionId, principal, sessionTtlMs, server))
   }
 
   async initialize(
@@ -127,6 +134,7 @@ export class Sessions {
           id: sessionId,
           principal,
           protocolVersion: String(response.result['protocolVersion']),
+          server: this.#services.names.isUsed ? server.name : undefined,
           state: { key: 'initialize', data: JSON.stringify(request) },
           ttlMs: settings.sessionTtlMs,
         },
@@ -153,9 +161,14 @@ export class Sessions {
     this.#services.logger.warn({}, NO_TASKS)
   }
 
-  async delete(sessionId: string, principal: string | undefined, extra: MessageExtra = {}): Promise<boolean> {
+  async delete(asked: Asked): Promise<boolean> {
+    const { sessionId, principal, extra } = asked
     const upstream = await this.#services.proxy?.linkedTo(sessionId)
-    const deleted = await this.#store.deleteSession(sessionId, principal)
+    const deleted =
+      (await this.own.actOn(
+        asked,
+        async (server) => (await this.#store.deleteSession(sessionId, principal, server)) || undefined,
+      )) ?? false
     if (deleted) await this.servers.drop(sessionId)
     if (deleted) this.#services.signals.sessionEnded?.({ sessionId })
     if (deleted && upstream) void this.#services.proxy?.end(upstream, extra)
@@ -177,6 +190,11 @@ export class Sessions {
     // A server object that can't be made now is made with the next request.
     const heard = server.then((made) => made.heard()).catch(() => undefined)
     return { heard: Promise.race([heard, sleep(HEARD_WITHIN_MS, undefined, { ref: false })]), end }
+  }
+
+  /** Notifies every session of this server; resolves to their number. */
+  async broadcast(message: JsonRpcMessage): Promise<number> {
+    return this.standalone.broadcast(message, await this.own.common())
   }
 
   async #refuse<T>(server: SessionServer, outcome: T): Promise<T> {

@@ -15,6 +15,9 @@ import type { Watcher } from '../store/watcher.js'
 const SEND_WITHIN_MS = 10_000
 const PAGE = 500
 
+/** `once`: a name under which it is sent once. `server`: whose session it must be. */
+type Sent = { once?: string | undefined; server?: string | undefined }
+
 /** Messages of a server that belong to no call: they go to the session's standalone stream. */
 export interface Standalone {
   /** `once`: a name under which it is sent once, whichever node sends it. */
@@ -40,7 +43,7 @@ export class StandaloneMessages {
    * with an `UnrecordableError` before anything is sent.
    */
   async notify(sessionId: string, message: JsonRpcMessage, once?: string): Promise<boolean> {
-    return this.#append(sessionId, this.#encode(message), once)
+    return this.#append(sessionId, this.#encode(message), { once })
   }
 
   #encode(message: JsonRpcMessage): string {
@@ -49,9 +52,9 @@ export class StandaloneMessages {
     return data
   }
 
-  async #append(sessionId: string, data: string, once = randomId()): Promise<boolean> {
+  async #append(sessionId: string, data: string, { once = randomId(), server }: Sent = {}): Promise<boolean> {
     const { maxStandaloneEvents: maxLength, maxStandaloneBytes: maxBytes } = this.#settings
-    const options = { nonce: once, maxLength, maxBytes }
+    const options = { nonce: once, maxLength, maxBytes, server }
     const id = await whileStoreFails(
       () => this.#store.append(sessionId, 'out', data, options),
       within(SEND_WITHIN_MS),
@@ -59,8 +62,8 @@ export class StandaloneMessages {
     return id !== undefined
   }
 
-  /** Notifies every session there is; resolves to their number. */
-  async broadcast(message: JsonRpcMessage): Promise<number> {
+  /** Notifies every session there is, or those of a `server`; resolves to their number. */
+  async broadcast(message: JsonRpcMessage, server: string | undefined): Promise<number> {
     const data = this.#encode(message)
     let sent = 0
     let cursor: string | undefined
@@ -68,7 +71,7 @@ export class StandaloneMessages {
       const page = await this.#store.listSessions(cursor, PAGE)
       // The store may keep the events of other transports as well.
       const ids = page.ids.filter(isRandomId)
-      const outcomes = await Promise.all(ids.map((id) => this.#append(id, data)))
+      const outcomes = await Promise.all(ids.map((id) => this.#append(id, data, { server })))
       sent += outcomes.filter(Boolean).length
       cursor = page.cursor
     } while (cursor !== undefined)
@@ -81,7 +84,7 @@ export class StandaloneMessages {
       send: async (message, once) => {
         const data = this.#encode(message)
         if (isRequest(message)) await this.#expectAnswer(sessionId, String(message.id))
-        const sent = await this.#append(sessionId, data, once)
+        const sent = await this.#append(sessionId, data, { once })
         if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
       },
       openInbox: (serverId, server) => this.#openInbox(sessionId, serverId, server),

@@ -2,7 +2,7 @@ import { endOfTurn } from '../turn.js'
 import { compareIds, splitId } from './entries.js'
 import type { Entry } from './entries.js'
 import { MemoryLog } from './memory-log.js'
-import { admission, changeValue } from './memory-session.js'
+import { admission, changeValue, isOf } from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { CallAppended, CloseCall, NewCall, OpenedCall, QuietlyAppended, Store } from './store.js'
@@ -23,7 +23,8 @@ export class MemoryCalls implements Pick<
 
   #openCall(call: NewCall): OpenedCall {
     const session = this.#space.live(call.scope)
-    if (!session || session.principal !== call.principal) return { status: 'unknown' }
+    if (!session || session.principal !== call.principal || !isOf(session, call.server))
+      return { status: 'unknown' }
     session.expiresAt = Date.now() + call.ttlMs
     const name = `call:${call.callId}` as const
     const mine = session.logs.get(name)

@@ -1,6 +1,6 @@
 import { BEGINNING, OLDEST } from './entries.js'
 import { MemoryLog } from './memory-log.js'
-import { isOpen, NONCE_MS } from './memory-session.js'
+import { isOf, isOpen, NONCE_MS } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { Store } from './store.js'
 
@@ -15,7 +15,7 @@ export class MemoryLogs implements Pick<Store, 'append' | 'expect' | 'read' | 'd
   append: Store['append'] = async (scope, name, data, options) => {
     const { nonce, maxLength, maxBytes = Number.POSITIVE_INFINITY, whenFull, answers, ifOpen } = options
     const session = this.#space.live(scope)
-    if (!session) return undefined
+    if (!session || !isOf(session, options.server)) return undefined
     const repeated = session.once.get(nonce)
     if (repeated) return repeated.id
     if (ifOpen !== undefined && !isOpen(session, ifOpen)) return undefined

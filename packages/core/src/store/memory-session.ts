@@ -24,6 +24,9 @@ export function admission({ protocolVersion, version, delivered, lastValueVersio
   return { protocolVersion, version, delivered, values: lastValueVersion }
 }
 
+export const isOf = ({ server }: Session, asked: string | undefined) =>
+  server === undefined || asked === undefined || server === asked
+
 export const isOpen = ({ openCalls }: Session, callId: string) =>
   [...openCalls.values()].some((call) => call.callId === callId)
 

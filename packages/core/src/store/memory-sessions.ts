@@ -1,5 +1,5 @@
 import { BEGINNING, compareIds } from './entries.js'
-import { admission, changeValue, NONCE_MS } from './memory-session.js'
+import { admission, changeValue, isOf, NONCE_MS } from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { Store } from './store.js'
@@ -41,6 +41,7 @@ export class MemorySessions implements Pick<
     }
     this.#space.data.sessions.set(session.id, {
       principal: session.principal,
+      server: session.server,
       protocolVersion: session.protocolVersion,
       version: 1,
       delivered: BEGINNING,
@@ -60,9 +61,9 @@ export class MemorySessions implements Pick<
     return 'created'
   }
 
-  admit: Store['admit'] = async (scope, principal, ttlMs) => {
+  admit: Store['admit'] = async (scope, principal, ttlMs, server) => {
     const session = this.#space.live(scope)
-    if (!session || session.principal !== principal) return undefined
+    if (!session || session.principal !== principal || !isOf(session, server)) return undefined
     session.expiresAt = Date.now() + ttlMs
     return admission(session)
   }
@@ -74,12 +75,14 @@ export class MemorySessions implements Pick<
 
   readSession: Store['readSession'] = async (scope) => {
     const session = this.#space.live(scope)
-    return session && { ...admission(session), principal: session.principal, state: byVersion(session, 0) }
+    if (!session) return undefined
+    const { principal, server } = session
+    return { ...admission(session), principal, server, state: byVersion(session, 0) }
   }
 
-  deleteSession: Store['deleteSession'] = async (scope, principal) => {
+  deleteSession: Store['deleteSession'] = async (scope, principal, server) => {
     const session = this.#space.live(scope)
-    if (!session || session.principal !== principal) return false
+    if (!session || session.principal !== principal || !isOf(session, server)) return false
     this.#delete(scope)
     return true
   }

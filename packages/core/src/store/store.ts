@@ -20,6 +20,9 @@ export type { Entry, EntryId, LogName, SharedLog } from './entries.js'
  *   nonces is safe and applies it once.
  * - When a promise of a writing operation resolves, the write is acknowledged by the store.
  * - Times are milliseconds. Expiry is measured by the store's own clock.
+ * - A session that was created with a `server` belongs to that one, and one created without belongs to any. Where an
+ *   operation names another `server`, the session is as good as unknown: nothing of it is read or changed. An operation
+ *   that names none does not look at it.
  */
 export interface Store extends MembershipStore, TakeoverStore, ContextStore, HistoryStore {
   /**
@@ -32,10 +35,15 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
 
   /**
    * Checks that the session exists and belongs to `principal`, and slides its expiry to `ttlMs`.
-   * `undefined`: unknown, expired, deleted, or another principal's; callers cannot tell which.
+   * `undefined`: unknown, expired, deleted, another principal's, or another `server`'s; callers cannot tell which.
    * The expiry may be left alone while less than a twentieth of `ttlMs` has passed since it was last set.
    */
-  admit(scope: string, principal: string | undefined, ttlMs: number): Promise<Admission | undefined>
+  admit(
+    scope: string,
+    principal: string | undefined,
+    ttlMs: number,
+    server?: string,
+  ): Promise<Admission | undefined>
 
   /** Slides the expiry of a session and of the open calls named, without checking the principal. No-op when unknown. */
   keepAlive(scope: string, callIds: readonly string[], ttlMs: number): Promise<void>
@@ -45,9 +53,9 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
 
   /**
    * Deletes the session, its logs and its open calls, then wakes every watcher with the topic `deleted`.
-   * `false`: unknown, or another principal's; nothing was deleted.
+   * `false`: unknown, another principal's, or another `server`'s; nothing was deleted.
    */
-  deleteSession(scope: string, principal: string | undefined): Promise<boolean>
+  deleteSession(scope: string, principal: string | undefined, server?: string): Promise<boolean>
 
   /** Session ids, a page at a time; begin with cursor `undefined`, go on until it is `undefined`. May name expired ones. */
   listSessions(
@@ -72,7 +80,7 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
   /**
    * Appends to a log that any node may write, and wakes its readers. The store chooses the id. A repeated
    * `nonce` (within a minute) appends nothing and answers with the first id.
-   * `undefined`: no such session, or what `answers` or `ifOpen` ask for is not so. `false`: it is full, and `refuse` was set.
+   * `undefined`: no such session, or what `server`, `answers` or `ifOpen` ask for is not so. `false`: it is full, and `refuse` was set.
    */
   append(
     scope: string,
@@ -179,6 +187,8 @@ export type NewSession = {
   principal: string | undefined
   /** Kept and given back with every admission; small. */
   protocolVersion: string
+  /** Whose it is among the servers that use the store. */
+  server?: string | undefined
   /** State entry of version 1. */
   state: { key: string; data: string }
   ttlMs: number
@@ -194,7 +204,11 @@ export type Admission = {
   values: number
 }
 export type StateEntry = { key: string; version: number; data: string }
-export type StoredSession = Admission & { principal: string | undefined; state: StateEntry[] }
+export type StoredSession = Admission & {
+  principal: string | undefined
+  server: string | undefined
+  state: StateEntry[]
+}
 
 export type AppendOptions = {
   nonce: string
@@ -208,6 +222,8 @@ export type AppendOptions = {
   answers?: string
   /** Append only while this call of the scope is open. */
   ifOpen?: string
+  /** Append only to a session of this server. */
+  server?: string | undefined
 }
 
 export type NewCall = {
@@ -216,6 +232,7 @@ export type NewCall = {
   /** The node that opens it. */
   owner: string
   principal: string | undefined
+  server?: string | undefined
   /** One for each request of the call; unique among its requests. */
   requestKeys: readonly string[]
   data: string

@@ -7,6 +7,7 @@ import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
 import { membershipContract } from './membership-contract.js'
 import { namesContract } from './names-contract.js'
+import { serversContract } from './servers-contract.js'
 import { sessionContract } from './session-contract.js'
 import { sessionExpiryContract } from './session-expiry-contract.js'
 import { stateContract } from './state-contract.js'
@@ -20,6 +21,7 @@ export function storeContract(name: string, createStores: CreateStores) {
   describe(`store contract: ${name}`, () => {
     describe('sessions', () => sessionContract(createStores))
     describe('expiry of sessions', () => sessionExpiryContract(createStores))
+    describe('servers', () => serversContract(createStores))
     describe('state', () => stateContract(createStores))
     describe('logs', () => logContract(createStores))
     describe('inboxes and sizes', () => inboxContract(createStores))

@@ -18,7 +18,7 @@ type Kind = (typeof KINDS)[number]
 
 /** What a deploy has made of the one tool of a server: each node has its own version of it. */
 function version(kind: Kind, node: number, nodes: () => Nodes) {
-  const server = new McpServer({ name: kind, version: '1' })
+  const server = new McpServer({ name: 'shop', version: '1' })
   const run = async (signal: AbortSignal) => {
     const { world } = nodes()
     world.happened.add(`effect of ${kind}`)
@@ -46,8 +46,12 @@ async function deployed(kinds: Kind[], options: NodesOptions) {
   return nodes
 }
 
+/** A node that has not heard what its server calls itself makes the server object first. */
+const hearName = (nodes: Nodes) => Session.begin(nodes)
+
 /** A call on one node goes on on the next one; `known`: its node has the server object before the call is recorded. */
 async function takenOver(nodes: Nodes, known: boolean) {
+  await hearName(nodes)
   const session = await Session.begin(nodes, { node: known ? 0 : 1 })
   const stream = await session.call('order')
   const priming = await stream.next()
@@ -85,6 +89,7 @@ test.each(KINDS.flatMap((was) => STORES.map((store) => ({ was, store }))))(
     const wrap = (own: Store, node: number) => (node === 0 ? weather.wrap(own) : own)
     const settings = { validateEffects: false }
     await using nodes = await deployed([was, 'durable'], { store, wrap, settings })
+    await hearName(nodes)
     const session = await Session.begin(nodes, { node: 1 })
     weather.set('away', { only: ['appendCall', 'appendQuietly'] })
     const stream = await session.call('order')

@@ -27,6 +27,8 @@ async function start(system: { store: StoreKind; host: HostKind }) {
     wrap: (own, node) => (node === 1 ? weather.wrap(own) : own),
     settings: { recover: () => true },
   })
+  // A node that has not heard what its server calls itself needs the store for more.
+  await Session.begin(nodes, { node: 1 })
   const session = await Session.begin(nodes)
   const stream = await session.call('wait', { gate: 'g' })
   const priming = await stream.next()

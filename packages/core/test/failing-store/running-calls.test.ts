@@ -14,6 +14,8 @@ async function start(system: { store: StoreKind; host: HostKind }): Promise<Stor
   const weather = new Weather()
   const settings = { reconcileEveryMs: 100 }
   const nodes = await startNodes({ ...system, wrap: (own) => weather.wrap(own), settings })
+  // A node that has not heard what its server calls itself needs the store for more.
+  await Session.begin(nodes, { node: 1 })
   const session = await Session.begin(nodes)
   return {
     nodes,

@@ -1,6 +1,6 @@
 import type { OpenCall, StateEntry } from '@mcp-durable/core'
 import type { Keys } from '../keys.js'
-import { decodePrincipal, decodeStateField } from '../replies.js'
+import { decodeName, decodeStateField } from '../replies.js'
 import { literally, pairs } from './reading.js'
 import type { Reading } from './reading.js'
 
@@ -81,7 +81,7 @@ export class Sessions {
     if (principal == null) return undefined
     return {
       id,
-      principal: decodePrincipal(principal),
+      principal: decodeName(principal),
       protocolVersion: protocolVersion ?? '',
       createdAt: created == null ? undefined : Number(created),
       expiresInMs,

@@ -1,11 +1,16 @@
 -- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
---       call that must be open or '', log name, ms to remember the nonce
+--       call that must be open or '', log name, ms to remember the nonce,
+--       server
 -- Returns the id, 'full', or nil.
 -- include: ended
+-- include: server
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
+  return false
+end
+if ARGV[9] ~= '-' and not is_of(redis.call('HGET', KEYS[1], 'm'), ARGV[9]) then
   return false
 end
 local repeated = redis.call('GET', KEYS[3])

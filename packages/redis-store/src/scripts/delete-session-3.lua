@@ -1,18 +1,20 @@
 -- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
---       '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
--- Returns how much of that is left, or nil when there is no such session of this principal; -1 when it is in use.
+--       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
+-- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- include: open
 -- include: ended
+-- include: server
 local most = tonumber(ARGV[3])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return drop_ended(KEYS[1], most)
 end
-if redis.call('HGET', KEYS[1], 'p') ~= ARGV[1] then
+local session = redis.call('HMGET', KEYS[1], 'p', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4]) then
   return false
 end
-if ARGV[4] == '1' then
+if ARGV[5] == '1' then
   -- Whoever may not ask how many listen knows of calls only.
   local heard = redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2]
   local used = heard ~= nil and heard > 0

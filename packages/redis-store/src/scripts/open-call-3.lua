@@ -1,12 +1,13 @@
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[7], 'e', 'u')
-if session[1] ~= ARGV[1] then
+-- include: server
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
@@ -23,12 +24,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[7])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 6
+local requests = #ARGV - 7
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -47,8 +48,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[7], ARGV[3])
-for i = 8, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
+for i = 9, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 return reply('opened', id)

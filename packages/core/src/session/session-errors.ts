@@ -1,0 +1,25 @@
+import { DurableError } from '../errors.js'
+
+/** The session was deleted or has expired. */
+export class SessionGoneError extends DurableError {
+  constructor() {
+    super('session-gone', 'The session does not exist any more.')
+  }
+}
+
+/** The session began with a server that calls itself otherwise: here, there is no such session. */
+export class OtherServerError extends SessionGoneError {}
+
+/** The session was begun at another address, and the server at this one does not say whether it is the same. */
+export class ServerUnknownError extends DurableError {
+  constructor() {
+    super('server-unknown', 'The server behind this one can’t be asked whether the session is its own.')
+  }
+}
+
+/** Every server object this node may hold is at work. */
+export class ServersBusyError extends DurableError {
+  constructor() {
+    super('servers-busy', 'This node holds as many sessions as it may; all of them are at work.')
+  }
+}
