@@ -32,6 +32,9 @@ export interface CallServer {
   receive(message: JsonRpcMessage): void
 }
 
+/** Makes the message of a question for the id under which it goes out. `asked`: an earlier run has asked it. */
+export type Outgoing = (id: string, asked: boolean) => JsonRpcRequest
+
 /** Where the messages of a dispatched request go. */
 export interface DispatchTarget {
   readonly id: string
@@ -47,7 +50,7 @@ export interface DispatchTarget {
    * Asks the client, once however often the call is run. `outgoing` makes the message for the id under which
    * the question goes out, and takes the answer for that id from then on. Resolves when the question is in the journal.
    */
-  ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin): Promise<void>
+  ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin): Promise<void>
   readonly isJournaled: boolean
   /** The call in its journal; a request that is not journaled yet is now. */
   journaled(): Promise<Call>
@@ -237,10 +240,10 @@ export class Call implements DispatchTarget {
     }
   }
 
-  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
+  async ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin) {
     const asked = this.#sent.takeQuestion(question)
     const id = asked ?? `${this.id}.${++this.#questions}`
-    const message = outgoing(id)
+    const message = outgoing(id, asked !== undefined)
     if (asked === undefined) {
       const record = this.#journal.encode({ kind: 'message', message, ...(origin && { origin }) })
       await this.#expectAnswer(id)

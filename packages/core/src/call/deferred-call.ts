@@ -2,7 +2,7 @@ import { randomId, requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { dispatchId } from './call.js'
-import type { Call, CallServer, DispatchTarget } from './call.js'
+import type { Call, CallServer, DispatchTarget, Outgoing } from './call.js'
 import { JournalClosedError } from './journal.js'
 import type { Origin } from './record.js'
 import { isUnknown } from './calls.js'
@@ -75,7 +75,7 @@ export class DeferredCall implements DispatchTarget {
     await (await this.journaled()).send(message, step, origin)
   }
 
-  async ask(question: JsonRpcRequest, outgoing: (id: string) => JsonRpcRequest, origin?: Origin) {
+  async ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin) {
     return (await this.journaled()).ask(question, outgoing, origin)
   }
 

@@ -26,6 +26,10 @@ export class JournalClosedError extends DurableError {
   }
 }
 
+/** Nothing can be said for the call by this node any more. */
+export const isOver = (error: unknown) =>
+  error instanceof JournalClosedError || error instanceof JournalLostError
+
 /** `id`: the record that stands last. `abandoned`: ends the wait for a store that is away; what is not acknowledged then fails. */
 export type JournalStart = {
   scope: string

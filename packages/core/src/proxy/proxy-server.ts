@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProxySession, ResumePoint } from '../call/record.js'
+import { isOver } from '../call/journal.js'
+import { DurableError } from '../errors.js'
 import { digest } from '../ids.js'
-import { isRequest, isResponse } from '../json-rpc.js'
+import { ErrorCode, errorResponse, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { ProxyObject } from '../session/server-factory.js'
-import type { DispatchExtra, ServerTransport, MessageExtra } from '../session/transport.js'
+import type { DispatchExtra, SendOptions, ServerTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
 import { drain, mayPass } from './answer.js'
 import { Channel } from './channel.js'
@@ -54,6 +56,7 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #stream: StandaloneStream
   readonly #session: ServerSession
   readonly #closed = new AbortController()
+  #saidUnasked = false
   #transport!: ServerTransport
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
@@ -150,8 +153,7 @@ export class ProxyServer implements ProxyObject, Relay {
       if (isRequest(message)) {
         const token = message.params?._meta?.['progressToken'] as string | number | undefined
         const origin = place && { ...place, id: message.id, ...(token !== undefined && { token }) }
-        const question = this.#questions.outgoing(message, call.session)
-        await this.#transport.send(question, { relatedRequestId, ...(origin && { origin }) })
+        await this.#sendQuestion(message, call.session, { relatedRequestId, ...(origin && { origin }) })
       } else {
         const sent = this.#withdrawn(message)
         await this.#transport.send(sent, { relatedRequestId, ...(place && { origin: place }) })
@@ -273,11 +275,28 @@ export class ProxyServer implements ProxyObject, Relay {
   /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
   async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, event: string | undefined) {
     if (isResponse(message)) return
-    const sent = isRequest(message) ? this.#questions.outgoing(message, session) : this.#withdrawn(message)
-    const isNamed = event !== undefined && session.id !== undefined && !isRequest(message)
-    await this.#transport
-      .send(sent, isNamed ? { once: digest(`${session.id} ${event}`) } : {})
-      .catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
+    const isNamed = event !== undefined && session.id !== undefined
+    const sent = isRequest(message)
+      ? this.#sendQuestion(message, session, {})
+      : this.#transport.send(
+          this.#withdrawn(message),
+          isNamed ? { once: digest(`${session.id} ${event}`) } : {},
+        )
+    await sent.catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
+  }
+
+  /** A question that can't be asked is answered with the reason: whoever asked would wait for ever. */
+  async #sendQuestion(message: JsonRpcRequest, session: ProxySession, options: SendOptions) {
+    const question = this.#questions.outgoing(message, session)
+    try {
+      await this.#transport.send(question, options)
+    } catch (error) {
+      if (isOver(error)) throw error
+      if (!this.#saidUnasked) this.#warn(error, 'a question of the server could not be asked')
+      this.#saidUnasked = true
+      const reason = error instanceof DurableError ? error.message : 'it could not be asked'
+      this.#take(errorResponse(question.id, ErrorCode.refused, reason), {})
+    }
   }
 
   #withdrawn(message: JsonRpcNotification): JsonRpcNotification {

@@ -103,7 +103,7 @@ export class OutgoingMessages {
   async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined, origin?: Origin) {
     const { questions } = this.#parts
     try {
-      if (target) await target.ask(request, (id) => questions.outgoing(request, id), origin)
+      if (target) await target.ask(request, (...id) => questions.outgoing(request, ...id), origin)
       else await this.#askOutsideOfCalls(request)
     } catch (error) {
       questions.forget(request)

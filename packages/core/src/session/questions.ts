@@ -1,4 +1,5 @@
 import type { JsonRpcMessage, JsonRpcRequest, Params, RequestId } from '../json-rpc.js'
+import { DurableError } from '../errors.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 
 /** `<call or server id>.<number or name>`: the id of a question to the client, and of its progress token. */
@@ -6,6 +7,9 @@ const QUESTION = /^([\w-]{22})\.[\w-]{1,23}$/
 
 /** The call or server that asked, if this is the id of a question of ours. */
 export const askerOf = (id: unknown) => (typeof id === 'string' ? QUESTION.exec(id)?.[1] : undefined)
+
+/** Answers that one server object waits for. What asks decides how much is held. */
+const MOST_UNANSWERED = 1000
 
 /**
  * Ids of a server object's questions, both ways.
@@ -26,7 +30,9 @@ export class Questions {
     return [...this.#toSdk.keys()]
   }
 
-  outgoing(request: JsonRpcRequest, wireId: string): JsonRpcRequest {
+  /** Throws a `DurableError` `too-many-questions`. What was `asked` in an earlier run is no new question. */
+  outgoing(request: JsonRpcRequest, wireId: string, asked = false): JsonRpcRequest {
+    if (!asked && this.pending >= MOST_UNANSWERED) throw new DurableError('too-many-questions', TOO_MANY)
     this.#toSdk.set(wireId, request.id)
     this.#toWire.set(request.id, wireId)
     const { params } = request
@@ -79,3 +85,5 @@ export class Questions {
     this.#toSdk.delete(wireId)
   }
 }
+
+const TOO_MANY = `The client has ${MOST_UNANSWERED} questions of this session to answer. Ask again when it has answered some.`

@@ -1,6 +1,6 @@
 import { Call } from '../call/call.js'
 import type { DispatchTarget } from '../call/call.js'
-import { JournalClosedError, JournalLostError } from '../call/journal.js'
+import { isOver } from '../call/journal.js'
 import type { ProxyRecord } from '../call/record.js'
 import { UNRECORDABLE } from '../call/request-log.js'
 import type { RequestLog } from '../call/request-log.js'
@@ -145,9 +145,6 @@ export class RunningRequests {
 }
 
 const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
-
-/** Nothing can be said for the call by this node any more. */
-const isOver = (error: unknown) => error instanceof JournalClosedError || error instanceof JournalLostError
 
 const asError = (error: unknown) => (error instanceof Error ? error : new Error(String(error)))
 
