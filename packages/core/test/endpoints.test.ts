@@ -2,8 +2,8 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
 import { durable, durableTool, sessionIdOf } from '../src/index.js'
-import type { CommonOptions, Durable, ServerFactory, Store } from '../src/index.js'
-import { BOTH } from './support/session.js'
+import type { CommonOptions, ServerFactory, Store } from '../src/index.js'
+import { ASKED, begin, CALL, CHANGED, openCall, PING, post, resume, send, storedId } from './support/asked.js'
 import { contentOf } from './support/store-content.js'
 import { openStorage, STORES } from './support/stores.js'
 import { Gates, Happenings } from './support/world.js'
@@ -36,56 +36,6 @@ class Shared {
     return Object.assign(durable({ store, logger, server, ...settings }), { logs })
   }
 }
-
-type Headers = Record<string, string>
-
-function send(mcp: Durable, method: string, body: object | undefined, headers: Headers) {
-  const all = { 'content-type': 'application/json', accept: BOTH, ...headers }
-  const sent = body && { body: JSON.stringify({ jsonrpc: '2.0', ...body }) }
-  return mcp.fetch(new Request('http://localhost/mcp', { method, headers: all, ...sent }))
-}
-
-const post = (mcp: Durable, body: object, session: Headers = {}) => send(mcp, 'POST', body, session)
-
-async function begin(mcp: Durable, headers: Headers = {}): Promise<Headers> {
-  const params = {
-    protocolVersion: '2025-11-25',
-    capabilities: {},
-    clientInfo: { name: 'c', version: '1' },
-  }
-  const begun = await post(mcp, { id: 0, method: 'initialize', params }, headers)
-  return { ...headers, 'mcp-session-id': begun.headers.get('mcp-session-id') ?? '' }
-}
-
-const CALL = { id: 1, method: 'tools/call', params: { name: 'work', arguments: {} } }
-const PING = { id: 2, method: 'ping' }
-const CHANGED = { method: 'notifications/tools/list_changed' }
-const storedId = (session: Headers) => sessionIdOf(session['mcp-session-id'] ?? '')
-
-/** Opens a call, and lets go of its stream when it has its first event: resolves to the id of that. */
-async function openCall(mcp: Durable, session: Headers) {
-  const reader = (await post(mcp, CALL, session)).body!.pipeThrough(new TextDecoderStream()).getReader()
-  const [, id = ''] = /^id: (\S+)$/m.exec((await reader.read()).value ?? '') ?? []
-  await reader.cancel()
-  return id
-}
-
-const resume = async (mcp: Durable, session: Headers, id: string) =>
-  (await send(mcp, 'GET', undefined, { ...session, 'last-event-id': id })).text()
-
-/** Whatever a client may ask of a session, and what its own server answers. */
-const ASKED: Array<
-  [what: string, status: number, ask: (mcp: Durable, session: Headers) => Promise<Response>]
-> = [
-  ['a call', 200, (mcp, session) => post(mcp, CALL, session)],
-  ['another request', 200, (mcp, session) => post(mcp, PING, session)],
-  ['a notification', 202, (mcp, session) => post(mcp, { method: 'notifications/initialized' }, session)],
-  ['an answer', 202, (mcp, session) => post(mcp, { id: 'q', result: {} }, session)],
-  ['a level', 200, (mcp, session) => post(mcp, LEVEL, session)],
-  ['a stream', 200, (mcp, session) => send(mcp, 'GET', undefined, session)],
-  ['its end', 200, (mcp, session) => send(mcp, 'DELETE', undefined, session)],
-]
-const LEVEL = { id: 3, method: 'logging/setLevel', params: { level: 'error' } }
 
 describe.each(STORES)('servers without a name on one %s store', (kind) => {
   test.each(['has heard its own name', 'has not heard its own name'])(
