@@ -2,6 +2,7 @@ import { Calls } from './call/calls.js'
 import type { Claimed } from './call/claims.js'
 import { Membership } from './call/membership.js'
 import { Takeovers } from './call/takeovers.js'
+import { Backlog } from './call/waiting-records.js'
 import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
@@ -121,7 +122,7 @@ class Node implements Durable {
     const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtlMs, maxOpenCalls, maxAttempts }
     const calls = new Calls(
-      { store, watcher, resumeWindowMs, maxRecordBytes },
+      { store, watcher, resumeWindowMs, maxRecordBytes, backlog: new Backlog() },
       { membership, takeovers },
       limits,
       onClaimed,

@@ -58,6 +58,16 @@ export class RecordRefusedError extends UnrecordableError {
   }
 }
 
+/** A handler goes on saying things and does not wait, while the store is away or slow. Its call ends with this. */
+export class BacklogError extends UnrecordableError {
+  constructor(records: number) {
+    super(
+      'record-backlog',
+      `${records} messages before it wait for the session store. Await what sends them: it resolves when more may be sent.`,
+    )
+  }
+}
+
 /** Whether the store will refuse the same operation each time. */
 export const isRefused = (error: unknown): boolean =>
   error instanceof StoreError && error.code === 'store-refused'

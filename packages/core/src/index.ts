@@ -73,6 +73,7 @@ export { uuid7, uuid7Floor } from './context/uuid7.js'
 
 // Errors
 export {
+  BacklogError,
   DurableError,
   NodeLeavingError,
   NotJsonError,

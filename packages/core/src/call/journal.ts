@@ -8,6 +8,8 @@ import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store
 import type { Watcher } from '../store/watcher.js'
 import { encodeRecord, isShown, isTerminal } from './record.js'
 import type { CallRecord, RecordKind } from './record.js'
+import { WaitingRecords } from './waiting-records.js'
+import type { Backlog } from './waiting-records.js'
 
 /** This node may not append to the journal any more: another one took the call over, or the call is gone. */
 export class JournalLostError extends DurableError {
@@ -42,13 +44,11 @@ export type JournalStart = {
   onClosed: () => void
 }
 
-export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: number }
+export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: number; backlog: Backlog }
 
 /** What a handler may say before what it has said is written: as many messages, of as many characters. */
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
-/** One operation of the store holds up all others for as long as it takes. */
-const MOST_BATCH_CHARS = 1024 * 1024
 
 /** A record on its way. A class: V8 puts object literals that often live long among the old objects at once, where they keep new ones alive. */
 class Writing implements NewEntry {
@@ -97,15 +97,14 @@ export class Journal {
   #seq: number
   /** The last entry that this node's readers were told of. */
   #told: EntryId
-  #waiting: Writing[] = []
+  readonly #waiting: WaitingRecords<Writing>
   /** What is on its way to the store; empty when nothing is. */
   #writing: readonly Writing[] = []
   #closed = false
-  /** So many of what waits go alone: one of them was refused, and nobody knows which. */
-  #alone = 0
   #lost: Error | undefined
 
-  constructor({ store, watcher, maxRecordBytes }: JournalServices, at: JournalStart) {
+  constructor({ store, watcher, maxRecordBytes, backlog }: JournalServices, at: JournalStart) {
+    this.#waiting = new WaitingRecords(backlog, 2 * maxRecordBytes)
     this.#maxBytes = maxRecordBytes
     this.#store = store
     this.#watcher = watcher
@@ -153,12 +152,13 @@ export class Journal {
 
   /**
    * As `append`, but nobody needs to wait for the record: resolves at once, unless more than a little waits to be written.
-   * Rejects with an `UnrecordableError` as `encode` throws it.
+   * Rejects with an `UnrecordableError` as `encode` throws it, and where nobody waits and too much does.
    */
   async post(record: CallRecord): Promise<void> {
     const encoded = this.encode(record)
+    this.#waiting.requireRoom(MOST_POSTED)
     const appended = this.append(encoded)
-    const last = this.#waiting.at(-1) ?? encoded
+    const last = this.#waiting.last ?? encoded
     const isLittle = this.#waiting.length <= MOST_POSTED && last.data.length <= MOST_CHARS
     if (this.open && isLittle) appended.catch(() => undefined)
     else await appended
@@ -191,7 +191,7 @@ export class Journal {
     }
     for (const { receipt } of batch) receipt.resolve(outcome === 'appended' ? 'recorded' : outcome)
     this.#writing = []
-    if (this.#waiting.length > 0) this.#send(this.#nextBatch())
+    if (this.#waiting.length > 0) this.#send(this.#waiting.takeBatch())
   }
 
   /** The journal goes on without what the store will not take. */
@@ -199,18 +199,17 @@ export class Journal {
     const [first, ...others] = this.#writing
     this.#writing = []
     if (first && others.length > 0) {
-      this.#waiting.unshift(first, ...others)
-      this.#alone = others.length + 1
+      this.#waiting.putBack([first, ...others])
     } else if (first) {
       if (first.closes) this.#closed = false
       first.receipt.reject(new RecordRefusedError(error))
     }
-    if (this.#writing.length === 0 && this.#waiting.length > 0) this.#send(this.#nextBatch())
+    if (this.#writing.length === 0 && this.#waiting.length > 0) this.#send(this.#waiting.takeBatch())
   }
 
   readonly #onFailure = (error: unknown) => {
     this.#lost = error as Error
-    const failed = [...this.#writing, ...this.#waiting.splice(0)]
+    const failed = [...this.#writing, ...this.#waiting.takeAll()]
     this.#writing = []
     if (error instanceof JournalLostError) this.#at.onLost()
     if (this.#closes(failed)) this.#at.onClosed()
@@ -219,19 +218,6 @@ export class Journal {
 
   #closes(batch: readonly Writing[]) {
     return batch.some(({ closes }) => closes)
-  }
-
-  /** What waits, as far as it is little, up to the next record with an effect; that one goes alone, since it may not apply. */
-  #nextBatch() {
-    if (this.#alone > 0) {
-      this.#alone--
-      return this.#waiting.splice(0, 1)
-    }
-    let chars = 0
-    const next = this.#waiting.findIndex(
-      ({ effect, data }) => effect || (chars += data.length) > MOST_BATCH_CHARS,
-    )
-    return this.#waiting.splice(0, next < 0 ? this.#waiting.length : Math.max(next, 1))
   }
 
   #appendQuietly(batch: readonly Writing[]): Promise<CallAppended> {

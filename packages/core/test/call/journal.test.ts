@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { Journal, JournalClosedError, JournalLostError } from '../../src/call/journal.js'
 import type { CallRecord } from '../../src/call/record.js'
-import { StoreError } from '../../src/index.js'
+import { Backlog } from '../../src/call/waiting-records.js'
+import { BacklogError, StoreError } from '../../src/index.js'
 import type { CloseCall, Entry, Store } from '../../src/index.js'
 import { Watcher } from '../../src/store/watcher.js'
 import type { Signal } from '../../src/store/watcher.js'
@@ -22,7 +23,7 @@ const response: CallRecord = { kind: 'response', message: { jsonrpc: '2.0', id: 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A journal on a store that answers each append when the test says so. */
-function open() {
+function open(backlog = new Backlog()) {
   const appends: Append[] = []
   const store = {
     appendCall: (_scope, _callId, entries, close, effect) =>
@@ -53,7 +54,7 @@ function open() {
     onLost: () => void told.push('lost'),
     onClosed: () => void told.push('closed'),
   }
-  const journal = new Journal({ store, watcher, maxRecordBytes: 1 << 20 }, at)
+  const journal = new Journal({ store, watcher, maxRecordBytes: 1 << 20, backlog }, at)
   const acknowledged: number[] = []
   const append = (n: number) => {
     const appended = journal.append(message(n))
@@ -265,5 +266,50 @@ describe('records with an effect', () => {
     expect(acknowledged).toEqual([1, 2, 4, 5])
     // Readers here stand at the last record that is in the journal.
     expect(heard.map(({ appended }) => appended?.previous)).toEqual(['7-1', '7-2', '7-3'])
+  })
+})
+
+describe('what is said and nobody waits for, while the store takes nothing', () => {
+  const said = (size: number): CallRecord => ({
+    kind: 'message',
+    message: { jsonrpc: '2.0', method: 'm', params: { filler: 'x'.repeat(size) } },
+  })
+
+  test('is refused past twice the largest record; the call goes on when the store has taken some', async () => {
+    const backlog = new Backlog()
+    const { appends, journal } = open(backlog)
+    const outcomes: string[] = []
+    const posts = Array.from({ length: 100 }, async () =>
+      journal.post(said(100_000)).then(
+        () => outcomes.push('said'),
+        (error: Error) => outcomes.push(error.name),
+      ),
+    )
+    await turn()
+    const refused = outcomes.length
+    expect(new Set(outcomes)).toEqual(new Set([BacklogError.name]))
+    expect(refused).toBeGreaterThan(70)
+    expect(backlog.chars).toBeLessThan(3 << 20)
+    const answering = setInterval(() => appends.at(-1)?.answer('appended'), 1)
+    await Promise.all([...posts, journal.append(response)])
+    clearInterval(answering)
+    expect(outcomes.slice(refused)).toEqual(Array.from({ length: 100 - refused }, () => 'said'))
+    expect(backlog.chars).toBe(0)
+  })
+
+  test('is refused past 256 MiB of a node, but to those that wait for what they say', async () => {
+    const backlog = new Backlog()
+    backlog.chars = 256 << 20
+    const { appends, journal } = open(backlog)
+    for (let n = 0; n < 33; n++) await journal.post(said(10))
+    const waits = journal.post(said(10))
+    await expect(journal.post(said(10))).rejects.toThrow(BacklogError)
+    appends[0]?.answer('appended')
+    await turn()
+    appends[1]?.answer('appended')
+    await waits
+    await journal.post(said(10))
+    expect(appends).toHaveLength(3)
+    expect(backlog.chars).toBe(256 << 20)
   })
 })

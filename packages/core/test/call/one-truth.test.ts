@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Journal } from '../../src/call/journal.js'
 import type { JournalServices } from '../../src/call/journal.js'
+import { Backlog } from '../../src/call/waiting-records.js'
 import { encodeRecord, isShown, splitRecord } from '../../src/call/record.js'
 import type { CallRecord } from '../../src/call/record.js'
 import { StoreError } from '../../src/index.js'
@@ -131,7 +132,7 @@ async function expectOneTruth(kind: StoreKind, seed: number) {
   const late: Promise<unknown>[] = []
   const node = (): JournalServices => {
     const store = unsteady(storage.forNode(), random, late)
-    return { store, watcher: new Watcher(store), maxRecordBytes: 1 << 20 }
+    return { store, watcher: new Watcher(store), maxRecordBytes: 1 << 20, backlog: new Backlog() }
   }
   const nodes = [node(), node(), node()]
   const readers = nodes.map((each, index) =>
