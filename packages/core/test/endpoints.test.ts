@@ -102,6 +102,26 @@ describe.each(STORES)('servers without a name on one %s store', (kind) => {
     for (const mcp of [shop, admin, ...fresh]) await mcp.close({ graceMs: 0 })
   })
 
+  test('a node that has just started makes one server object to hear its name, however many clients come back', async () => {
+    await using storage = openStorage(kind)
+    const shared = new Shared()
+    const shop = shared.node('shop', storage.forNode())
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => begin(shop)))
+    let made = 0
+    const slow: ServerFactory = async () => {
+      made++
+      await shared.gates.pass('slow', new AbortController().signal)
+      return shared.server('shop')
+    }
+    const fresh = shared.node(slow, storage.forNode())
+    const coming = sessions.map((session) => send(fresh, 'GET', undefined, session))
+    await waitFor(() => made > 0, { what: 'the first server object' })
+    shared.gates.open('slow')
+    for (const answer of await Promise.all(coming)) expect(answer.status).toBe(200)
+    expect(made).toBe(1)
+    for (const mcp of [shop, fresh]) await mcp.close({ graceMs: 0 })
+  })
+
   test('a broadcast goes to sessions of its server, from a node that has heard no name too', async () => {
     await using storage = openStorage(kind)
     const shared = new Shared()

@@ -9,7 +9,7 @@ import {
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
-import { ServersBusyError, SessionGoneError } from '../session/session-errors.js'
+import { ServersBusyError, ServerUnknownError, SessionGoneError } from '../session/session-errors.js'
 
 /** A refusal, ready to be sent: an HTTP status and a JSON-RPC error that says what to do. */
 export class Refusal extends Error {
@@ -101,8 +101,8 @@ export function jsonText(text: string, status = 200, headers: Record<string, str
 export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof SessionGoneError) return refuse.sessionNotFound()
-  if (error instanceof ServersBusyError || error instanceof NodeLeavingError)
-    return refuse.unavailable(error.message)
+  if ([ServersBusyError, ServerUnknownError, NodeLeavingError].some((kind) => error instanceof kind))
+    return refuse.unavailable((error as Error).message)
   if (error instanceof RecordTooLargeError)
     return new Refusal(
       413,

@@ -62,10 +62,10 @@ export class ProxyServers implements ProxyOrigin {
     extra: MessageExtra,
   ): Promise<string | undefined> {
     const { backend, store, maxBytes } = this.#options
+    // Where the session was begun at the same address, it need not be asked.
+    const linked = this.shared ? await new Link(store, sessionId, backend.address).read() : undefined
+    if (linked?.at !== undefined && linked.at === backend.address) return server
     try {
-      // Where the session was begun at the same address, it need not be asked.
-      const linked = this.shared ? await new Link(store, sessionId, backend.address).read() : undefined
-      if (linked?.at !== undefined && linked.at === backend.address) return server
       const signal = AbortSignal.timeout(TRIED_WITHIN_MS)
       const answer = await new Channel(backend).post(NO_SESSION, initialize, extra, signal)
       if (!isOk(answer)) {

@@ -27,6 +27,8 @@ const MOST_LOOKED_AT = 10
 /** Sessions of this node's server among those of others that use the same store. */
 export class OwnSessions {
   readonly #services: OwnSessionsServices
+  /** The first look for the name of this server. */
+  #hearing: Promise<unknown> | undefined
 
   constructor(services: OwnSessionsServices) {
     this.#services = services
@@ -69,9 +71,18 @@ export class OwnSessions {
     return names.common
   }
 
-  /** A server that can't be asked now is nobody else's: what a session needs of it then fails as it always would. */
   async #isOthers(session: StoredSession, asked: Asked): Promise<boolean> {
-    const { sessionId, extra, isVouched = true } = asked
+    const { names } = this.#services
+    // When a node starts, many clients come back to it at once: one of their sessions tells the name for all.
+    if (!names.isHeard && this.#hearing) await this.#hearing
+    if (names.own === session.server) return false
+    const asking = this.#askOf(session, asked)
+    if (!names.isHeard) this.#hearing = asking
+    return asking
+  }
+
+  /** A server that can't be asked now is nobody else's: what a session needs of it then fails as it always would. */
+  async #askOf(session: StoredSession, { sessionId, extra, isVouched = true }: Asked): Promise<boolean> {
     const { proxy, names, servers } = this.#services
     const { server = '' } = session
     try {

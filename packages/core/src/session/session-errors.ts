@@ -13,7 +13,10 @@ export class OtherServerError extends SessionGoneError {}
 /** The session was begun at another address, and the server at this one does not say whether it is the same. */
 export class ServerUnknownError extends DurableError {
   constructor() {
-    super('server-unknown', 'The server behind this one can’t be asked whether the session is its own.')
+    super(
+      'server-unknown',
+      'The server behind this one can’t be asked whether the session is its own. Try again.',
+    )
   }
 }
 

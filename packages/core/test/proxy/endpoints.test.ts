@@ -158,7 +158,7 @@ test('an upstream at another URL that calls itself the same is the same', async 
   const [away, fresh] = [admin.upstream.url, `${shop.upstream.url}?blue`].map((url) =>
     proxy(shop, 'upstream', storage.forNode(), url),
   ) as [Durable, Durable]
-  expect((await post(away, PING, session)).status, 'it can’t be asked').toBe(500)
+  expect((await post(away, PING, session)).status, 'it can’t be asked').toBe(503)
   expect((await post(fresh, PING, session)).status).toBe(200)
   for (const mcp of [first, moved, away, fresh]) await mcp.close({ graceMs: 0 })
 })
