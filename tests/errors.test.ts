@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as errors from '@mcp-durable/core/errors'
 import { beforeAll, expect, test } from 'vitest'
 
 // docs/errors.md names every error that can reach a user: what the sources throw, answer and log, it lists.
@@ -75,6 +76,13 @@ test('every class of errors, and every code', () => {
   const classes = [...sources.matchAll(/class (\w+) extends (?:\w*Error)\b/g)].map(([, name = '']) => name)
   expect(classes.length).toBeGreaterThan(20)
   expect(missing(classes.filter((name) => !INTERNAL.has(name)))).toEqual([])
+
+  const exported = Object.keys(errors)
+  const durable = [
+    ...sources.matchAll(/export class (\w+) extends (?:Durable|Step|Store|Unrecordable|SessionGone)Error\b/g),
+  ]
+  const absent = durable.map(([, name = '']) => name).filter((name) => !exported.includes(name))
+  expect(absent).toEqual([])
 
   const codes = [
     ...argumentsOf(/\bsuper\(/g).flatMap(firstLiteral),

@@ -1,5 +1,6 @@
-import { BEGINNING } from '@mcp-durable/core'
-import type { Entry, LogName, Store } from '@mcp-durable/core'
+import { BEGINNING } from '@mcp-durable/core/store'
+import type { Store } from '@mcp-durable/core'
+import type { Entry, LogName } from '@mcp-durable/core/store'
 
 export type Message = {
   id?: string | number

@@ -1,5 +1,6 @@
-import { BEGINNING, compareIds } from '@mcp-durable/core'
-import type { Entry, LogName, Store } from '@mcp-durable/core'
+import { BEGINNING, compareIds } from '@mcp-durable/core/store'
+import type { Store } from '@mcp-durable/core'
+import type { Entry, LogName } from '@mcp-durable/core/store'
 
 /** What the proof must notice when it is taken out of the store. */
 export const mutations = ['fence', 'start-mark', 'suppression'] as const

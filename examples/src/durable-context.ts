@@ -1,6 +1,7 @@
 // The code of docs/durable-context.md, as it compiles. A test compares the two.
 import { durable, durableContext, durableTool, sessionState, sortedMap, type Store } from '@mcp-durable/core'
-import { AtMostOnceFailedBeforeCompleting, uuid7Floor, type DurableContext } from '@mcp-durable/core'
+import { uuid7Floor, type DurableContext } from '@mcp-durable/core'
+import { AtMostOnceFailedBeforeCompleting } from '@mcp-durable/core/errors'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { z } from 'zod'
 

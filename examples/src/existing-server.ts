@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { eventStore, memoryStore } from '@mcp-durable/core'
+import { memoryStore } from '@mcp-durable/core'
+import { eventStore } from '@mcp-durable/core/sdk'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { WebStandardStreamableHTTPServerTransport as Transport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { Hono } from 'hono'

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { eventStore, memoryStore, type FetchHandler, type ServerObject } from '@mcp-durable/core'
+import { memoryStore, type FetchHandler } from '@mcp-durable/core'
+import { eventStore, type ServerObject } from '@mcp-durable/core/sdk'
 import { WebStandardStreamableHTTPServerTransport as Transport1 } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { WebStandardStreamableHTTPServerTransport as Transport2 } from '@modelcontextprotocol/server'
 

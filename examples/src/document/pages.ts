@@ -1,4 +1,5 @@
-import { AtMostOnceFailedBeforeCompleting, type DurableContext } from '@mcp-durable/core'
+import { type DurableContext } from '@mcp-durable/core'
+import { AtMostOnceFailedBeforeCompleting } from '@mcp-durable/core/errors'
 import { z } from 'zod'
 import { NetworkError, RefusedError, type Outside } from '../examples/outside.js'
 

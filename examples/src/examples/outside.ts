@@ -1,4 +1,4 @@
-import type { StepRun } from '@mcp-durable/core'
+import type { StepRun } from '@mcp-durable/core/context'
 import type { Order } from './outside-service.js'
 
 /** The service was not reached, or was too busy: nothing was done, and trying again is safe. */

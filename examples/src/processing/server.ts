@@ -1,4 +1,5 @@
-import { AtMostOnceFailedBeforeCompleting, durableTool, type DurableContext } from '@mcp-durable/core'
+import { durableTool, type DurableContext } from '@mcp-durable/core'
+import { AtMostOnceFailedBeforeCompleting } from '@mcp-durable/core/errors'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { z } from 'zod'
 import { NetworkError, RefusedError, type Outside } from '../examples/outside.js'

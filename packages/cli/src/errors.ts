@@ -1,4 +1,4 @@
-import { StoreError } from '@mcp-durable/core'
+import { StoreError } from '@mcp-durable/core/errors'
 
 /** Something that a person can put right: what is wrong, and what to do next. */
 export class CliError extends Error {

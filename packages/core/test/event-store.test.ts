@@ -6,8 +6,10 @@ import {
   WebStandardStreamableHTTPServerTransport as TransportV2,
 } from '@modelcontextprotocol/server'
 import { describe, expect, test } from 'vitest'
-import { eventStore, UnknownEventError } from '../src/index.js'
-import type { SessionEventStore, Store } from '../src/index.js'
+import { eventStore } from '../src/sdk.js'
+import { UnknownEventError } from '../src/error-classes.js'
+import type { SessionEventStore } from '../src/sdk.js'
+import type { Store } from '../src/index.js'
 import { EventReader } from './support/event-reader.js'
 import { openStorage, STORES } from './support/stores.js'
 

@@ -6,7 +6,7 @@ import { encodeRecord } from '../src/call/record.js'
 import { encodeEvent, eventId, KEEP_ALIVE, parseEventId, primingEvent } from '../src/http/events.js'
 import { randomId } from '../src/ids.js'
 import type { JsonRpcNotification } from '../src/json-rpc.js'
-import type { LogName } from '../src/index.js'
+import type { LogName } from '../src/store/index.js'
 
 const entry = fc.tuple(fc.nat(), fc.nat()).map(([time, seq]) => `${time}-${seq}`)
 const logName: fc.Arbitrary<LogName> = fc.oneof(

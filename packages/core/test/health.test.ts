@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
-import { StoreError } from '../src/index.js'
+import { StoreError } from '../src/error-classes.js'
 import type { Durable, Store } from '../src/index.js'
 import { startNodes } from './support/nodes.js'
 import { Session } from './support/session.js'

@@ -2,14 +2,8 @@ import { Redis } from 'ioredis'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
-import {
-  durable,
-  durablePrompt,
-  durableResource,
-  durableTool,
-  eventStore,
-  memoryStore,
-} from '../src/index.js'
+import { durable, durablePrompt, durableResource, durableTool, memoryStore } from '../src/index.js'
+import { eventStore } from '../src/sdk.js'
 import type { DurableOptions, Logger } from '../src/index.js'
 import { telemetry } from '../src/telemetry/index.js'
 import { capture } from './support/nodes.js'

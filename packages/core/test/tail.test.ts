@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { FakeLog } from './support/fake-log.js'
 import { follow, perform, Sink, step, turn } from './support/tail-steps.js'
-import { BEGINNING } from '../src/index.js'
+import { BEGINNING } from '../src/store/index.js'
 import type { Store } from '../src/index.js'
 import { Tail } from '../src/store/tail.js'
 

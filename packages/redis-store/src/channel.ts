@@ -1,4 +1,4 @@
-import type { WatchListener } from '@mcp-durable/core'
+import type { WatchListener } from '@mcp-durable/core/store'
 
 type Waiting = { resolve: () => void; reject: (reason: Error) => void }
 

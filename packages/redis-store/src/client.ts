@@ -1,4 +1,4 @@
-import type { NewEntry } from '@mcp-durable/core'
+import type { NewEntry } from '@mcp-durable/core/store'
 import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
 import { isRefusal, storeError } from './errors.js'

@@ -1,4 +1,4 @@
-import { StoreError } from '@mcp-durable/core'
+import { StoreError } from '@mcp-durable/core/store'
 
 /** Replies of a server that refuses everything for now, before it has done anything. */
 const REFUSED_FOR_NOW =

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { LogName } from '@mcp-durable/core'
+import type { LogName } from '@mcp-durable/core/store'
 
 /** What the keys of a named part begin with. No key without a name has an `@` there. */
 export const prefixOf = (prefix: string, name: string | undefined) =>

@@ -1,4 +1,4 @@
-import type { MembershipStore, NodeBeat } from '@mcp-durable/core'
+import type { MembershipStore, NodeBeat } from '@mcp-durable/core/store'
 import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
 import { ValuesAndMaps } from './values-and-maps.js'

@@ -1,4 +1,4 @@
-import type { NewEntry, QuietlyAppended } from '@mcp-durable/core'
+import type { NewEntry, QuietlyAppended } from '@mcp-durable/core/store'
 import type { Added } from './client.js'
 
 /** As many entries go to Redis in one script, in which it serves nobody else. */

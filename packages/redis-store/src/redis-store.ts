@@ -10,8 +10,8 @@ import type {
   NewEntry,
   NewSession,
   QuietlyAppended,
-} from '@mcp-durable/core'
-import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core'
+} from '@mcp-durable/core/store'
+import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core/store'
 import type {
   HistoryPage,
   Keeping,
@@ -21,7 +21,7 @@ import type {
   StoreOptions,
   ValueChange,
   WatchListener,
-} from '@mcp-durable/core'
+} from '@mcp-durable/core/store'
 import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'

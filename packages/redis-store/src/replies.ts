@@ -1,6 +1,13 @@
 import type { Added } from './client.js'
 import { isRefusal, storeError } from './errors.js'
-import type { Admission, Entry, HistoryEntry, OpenedCall, StateEntry, StoredSession } from '@mcp-durable/core'
+import type {
+  Admission,
+  Entry,
+  HistoryEntry,
+  OpenedCall,
+  StateEntry,
+  StoredSession,
+} from '@mcp-durable/core/store'
 
 /** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
 

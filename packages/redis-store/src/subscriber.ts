@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Unwatch, WatchListener } from '@mcp-durable/core'
+import type { Unwatch, WatchListener } from '@mcp-durable/core/store'
 import { Channel } from './channel.js'
 import { Deadline } from './deadline.js'
 import { storeError, subscriptionError, unavailable } from './errors.js'

@@ -1,4 +1,4 @@
-import type { Claim, Claimed, OpenCall, TakeoverStore } from '@mcp-durable/core'
+import type { Claim, Claimed, OpenCall, TakeoverStore } from '@mcp-durable/core/store'
 import { Membership } from './membership.js'
 import * as scripts from './scripts.generated.js'
 

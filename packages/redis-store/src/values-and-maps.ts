@@ -1,4 +1,4 @@
-import type { ContextStore, Keeping, MapChange, MapRange } from '@mcp-durable/core'
+import type { ContextStore, Keeping, MapChange, MapRange } from '@mcp-durable/core/store'
 import type { Client } from './client.js'
 import type { Deadline } from './deadline.js'
 import type { Keys } from './keys.js'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StoreError } from '@mcp-durable/core'
+import { StoreError } from '@mcp-durable/core/errors'
 import { redisStore } from '@mcp-durable/redis-store'
 import { expect, test } from 'vitest'
 import { startRedisCluster, waitFor } from '../../../test-support/index.js'

@@ -1,4 +1,4 @@
-import { StoreError } from '@mcp-durable/core'
+import { StoreError } from '@mcp-durable/core/errors'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startRedis, waitFor } from '../../../test-support/index.js'

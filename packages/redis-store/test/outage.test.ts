@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '@mcp-durable/core'
-import { StoreError } from '@mcp-durable/core'
+import { StoreError } from '@mcp-durable/core/errors'
 import { expect, test } from 'vitest'
 import { startRedis, waitFor } from '../../../test-support/index.js'
 import { HOUR, LIMITS, newCall, newSession, once, openStore } from './support.js'

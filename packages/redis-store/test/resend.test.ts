@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BEGINNING } from '@mcp-durable/core'
+import { BEGINNING } from '@mcp-durable/core/store'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startRedis } from '../../../test-support/index.js'

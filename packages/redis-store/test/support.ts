@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { redisStore, type RedisLike, type RedisStoreOptions } from '@mcp-durable/redis-store'
-import type { NewCall, NewSession } from '@mcp-durable/core'
+import type { NewCall, NewSession } from '@mcp-durable/core/store'
 import { Redis, type Cluster, type RedisOptions } from 'ioredis'
 import { waitFor } from '../../../test-support/index.js'
 

@@ -1,5 +1,5 @@
 import { describeSession, SESSION_STATE_KEYS } from '@mcp-durable/core/inspect'
-import type { OpenCall } from '@mcp-durable/core'
+import type { OpenCall } from '@mcp-durable/core/store'
 import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
 
 /** A session at a glance. Times in ms. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { StoreError } from '../../src/index.js'
+import { StoreError } from '../../src/error-classes.js'
 import type { Store } from '../../src/index.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { Session, textOf } from '../support/session.js'

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { SDKS, startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { dataOf, Session } from '../support/session.js'
-import { OLDEST } from '../../src/index.js'
+import { OLDEST } from '../../src/store/index.js'
 
 /** An upstream has no handler to abort: it goes on, and the new owner with it. */
 const CASES = SYSTEMS.filter(({ host }) => host !== 'upstream').flatMap((system) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BEGINNING } from '../../src/index.js'
+import { BEGINNING } from '../../src/store/index.js'
 import type { JsonRpcRequest } from '../../src/json-rpc.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'

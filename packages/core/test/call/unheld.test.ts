@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { encodeRecord } from '../../src/call/record.js'
 import { eventId } from '../../src/http/events.js'
-import { StoreError } from '../../src/index.js'
+import { StoreError } from '../../src/error-classes.js'
 import type { Store } from '../../src/index.js'
 import { randomId } from '../../src/ids.js'
 import { startNodes } from '../support/nodes.js'

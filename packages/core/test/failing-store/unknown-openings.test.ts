@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { StoreError } from '../../src/index.js'
+import { StoreError } from '../../src/error-classes.js'
 import type { Store } from '../../src/index.js'
 import { parseRecord } from '../../src/call/record.js'
 import { BEGINNING } from '../../src/store/store.js'

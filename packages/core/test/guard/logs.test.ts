@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startNodes } from '../support/nodes.js'
 import { initialize, Session } from '../support/session.js'
 import { Weather } from '../support/weather.js'
-import type { ServerObject } from '../../src/index.js'
+import type { ServerObject } from '../../src/sdk.js'
 
 const SECRET = 'p4yl0ad-secret'
 const TOKEN = 't0kensecret'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { Session, textOf } from '../support/session.js'
-import { OLDEST } from '../../src/index.js'
+import { OLDEST } from '../../src/store/index.js'
 
 const TOKEN = 't0kensecret'
 

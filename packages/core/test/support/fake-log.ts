@@ -1,5 +1,7 @@
-import { BEGINNING, compareIds, StoreError } from '../../src/index.js'
-import type { Entry, EntryId, Store, WatchListener } from '../../src/index.js'
+import { BEGINNING, compareIds } from '../../src/store/index.js'
+import { StoreError } from '../../src/error-classes.js'
+import type { Entry, EntryId, WatchListener } from '../../src/store/index.js'
+import type { Store } from '../../src/index.js'
 import { Watcher } from '../../src/store/watcher.js'
 
 type Read = { finish: () => void; fail: () => void }

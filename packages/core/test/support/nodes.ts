@@ -1,14 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import { durable } from '../../src/index.js'
-import type {
-  CommonOptions,
-  Durable,
-  Logger,
-  ServerFactory,
-  ServerObject,
-  SessionInfo,
-  Store,
-} from '../../src/index.js'
+import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from '../../src/index.js'
+import type { ServerObject } from '../../src/sdk.js'
 import { serve } from './serve.js'
 import type { Adapter, Endpoint, ServeOptions } from './serve.js'
 import { serverV1 } from './server-v1.js'

@@ -1,5 +1,6 @@
-import { OLDEST } from '../../src/index.js'
-import type { Entry, Store, StoredSession } from '../../src/index.js'
+import { OLDEST } from '../../src/store/index.js'
+import type { Entry, StoredSession } from '../../src/store/index.js'
+import type { Store } from '../../src/index.js'
 
 const PAGE = 500
 

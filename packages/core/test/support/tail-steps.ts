@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { BEGINNING } from '../../src/index.js'
+import { BEGINNING } from '../../src/store/index.js'
 import { Tail } from '../../src/store/tail.js'
 import type { FakeLog } from './fake-log.js'
 

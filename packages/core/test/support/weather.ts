@@ -1,4 +1,4 @@
-import { StoreError } from '../../src/index.js'
+import { StoreError } from '../../src/error-classes.js'
 import type { Store } from '../../src/index.js'
 
 /** `away`: not sent. `lost`: applied, and the answer never came. `stuck`: neither applied nor answered in time. `refused`: it said no. */

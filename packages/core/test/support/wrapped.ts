@@ -4,8 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { WebStandardStreamableHTTPServerTransport as TransportV1 } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { WebStandardStreamableHTTPServerTransport as TransportV2 } from '@modelcontextprotocol/server'
-import { eventStore, memoryStore } from '../../src/index.js'
-import type { FetchHandler, ServerObject } from '../../src/index.js'
+import { eventStore } from '../../src/sdk.js'
+import { memoryStore } from '../../src/index.js'
+import type { FetchHandler } from '../../src/index.js'
+import type { ServerObject } from '../../src/sdk.js'
 import { authInfoOf } from './serve.js'
 
 /** What `durable()` is given: server objects, a handler that keeps transports in a Map, or the URL of a server. */

@@ -1,7 +1,7 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { describe, expect, test } from 'vitest'
-import { BEGINNING } from '../../src/index.js'
+import { BEGINNING } from '../../src/store/index.js'
 import { durableServer } from '../support/durable-server.js'
 import { startNodes } from '../support/nodes.js'
 import { OpenTelemetry } from '../support/open-telemetry.js'

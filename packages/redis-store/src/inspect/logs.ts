@@ -1,4 +1,4 @@
-import type { Entry, EntryId, LogName } from '@mcp-durable/core'
+import type { Entry, EntryId, LogName } from '@mcp-durable/core/store'
 import type { Keys } from '../keys.js'
 import type { Reading } from './reading.js'
 

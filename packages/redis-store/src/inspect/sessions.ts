@@ -1,4 +1,4 @@
-import type { OpenCall, StateEntry } from '@mcp-durable/core'
+import type { OpenCall, StateEntry } from '@mcp-durable/core/store'
 import type { Keys } from '../keys.js'
 import { decodeName, decodeStateField } from '../replies.js'
 import { literally, pairs } from './reading.js'

@@ -1,0 +1,7 @@
+// For servers that keep the transport of the SDK
+export { eventStore } from './adapters/event-store.js'
+export type { EventStoreOptions, SessionEventStore } from './adapters/event-store.js'
+export { memoryStore } from './store/memory.js'
+
+// What is needed of a server object, of either major of the SDK
+export type { ServerFactory, ServerObject, SessionInfo } from './session/server-factory.js'
