@@ -80,7 +80,8 @@ export class Runner {
       ...(url !== undefined && { url }),
     }
     const server = await this.#serverFor(taken, session, extra)
-    if (typeof server === 'string') return this.#giveBack(taken, server)
+    if (server === 'of another') return this.#return(taken, 'its session is one of another server')
+    if (!server) return this.#giveBack(taken, 'its server object can’t be made here')
     if (this.#services.proxy?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
@@ -109,32 +110,38 @@ export class Runner {
     return outcome
   }
 
-  /** A text: why there is none here. */
+  /** Undefined: it can't be made; the log says why. */
   async #serverFor(
     { call }: TakenOver,
     session: Progress,
     extra: MessageExtra,
-  ): Promise<SessionServer | string> {
+  ): Promise<SessionServer | 'of another' | undefined> {
     try {
       return await call.whileStoreFails(() => this.#servers.get(call.scope, session, extra))
     } catch (error) {
-      if (error instanceof OtherServerError) return 'its session is one of another server'
+      if (error instanceof OtherServerError) return 'of another'
       this.#services.logger.error(
         { error, session: shortId(call.scope) },
         'a call could not be run again here',
       )
-      return 'its server object can’t be made here'
+      return undefined
     }
   }
 
   /** Another node may be able to run it: one that is newer, or has what this one lacks. If none is for long, it ends. */
-  async #giveBack({ call, runs, claimed }: TakenOver, reason: string): Promise<TakeoverOutcome> {
-    const { logger, settings } = this.#services
-    if (runs.unservedMs(claimed.first) >= settings.maxUnservedMs) {
-      await call.end((interrupted) => outcomeUnknown(interrupted, 'unserved'))
-      return 'unknown'
-    }
-    logger.warn({ session: shortId(call.scope), call: shortId(call.id), reason }, 'a call was given back')
+  async #giveBack(taken: TakenOver, reason: string): Promise<TakeoverOutcome> {
+    const { call, runs, claimed } = taken
+    if (runs.unservedMs(claimed.first) < this.#services.settings.maxUnservedMs)
+      return this.#return(taken, reason)
+    await call.end((interrupted) => outcomeUnknown(interrupted, 'unserved'))
+    return 'unknown'
+  }
+
+  #return({ call }: TakenOver, reason: string): TakeoverOutcome {
+    this.#services.logger.warn(
+      { session: shortId(call.scope), call: shortId(call.id), reason },
+      'a call was given back',
+    )
     call.abandon('Another node goes on with it.')
     return 'returned'
   }
