@@ -109,7 +109,7 @@ class Node implements Durable {
     }
     const watcher = new Watcher(store)
     this.#watcher = watcher
-    const { sessionTtlMs, maxOpenCalls, maxAttempts, maxRecordBytes, resumeWindowMs } = settings
+    const { sessionTtlMs, maxOpenCalls, maxOpenBytes, maxAttempts, maxRecordBytes, resumeWindowMs } = settings
     const { heartbeatMs, leaseMs, sweepMs } = settings
     const proxy = proxyServers(options, settings, { store, logger, signals })
     this.#proxy = proxy
@@ -120,7 +120,7 @@ class Node implements Durable {
     this.#membership = membership
     this.#takeovers = takeovers
     const streams = new Streams(store, watcher, settings, signals)
-    const limits = { sessionTtlMs, maxOpenCalls, maxAttempts }
+    const limits = { sessionTtlMs, maxOpenCalls, maxOpenBytes, maxAttempts }
     const calls = new Calls(
       { store, watcher, resumeWindowMs, maxRecordBytes, backlog: new Backlog() },
       { membership, takeovers },

@@ -43,6 +43,8 @@ const settings = z.object({
   maxAnswerBytes: count.default(16 * 1024 * 1024),
   /** Open calls of one session, over all nodes. */
   maxOpenCalls: count.default(1000),
+  /** Bytes of their requests, those aside that have up to 16 KiB; the first larger one always has room. */
+  maxOpenBytes: count.default(64 * 1024 * 1024),
   /** Open streams of one session on one node. */
   maxOpenStreams: count.default(1000),
   /** Live sessions of one principal; sessions without a principal are not counted. */

@@ -267,10 +267,21 @@ class RedisStore extends Takeover implements Store {
   }
 
   async openCall(call: NewCall) {
-    const { scope, callId, principal, owner, requestKeys, data, ttlMs, maxOpenCalls } = call
+    const {
+      scope,
+      callId,
+      principal,
+      owner,
+      requestKeys,
+      data,
+      ttlMs,
+      maxOpenCalls,
+      maxOpenBytes = '',
+    } = call
     const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
     const [who, of] = [replies.encodeName(principal), replies.encodeName(call.server)]
-    const args = [who, expiry(ttlMs), callId, data, maxOpenCalls, owner ?? '', of, ...requestKeys]
+    const limits = [maxOpenCalls, owner ?? '', of, maxOpenBytes]
+    const args = [who, expiry(ttlMs), callId, data, ...limits, ...requestKeys]
     const { opened, moved } = replies.decodeOpened(
       await this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args),
     )

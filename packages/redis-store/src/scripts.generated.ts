@@ -140,7 +140,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: 'ac5d9344274ea75a8714f71c41e52d6bda721e0a',
+  sha: '7f54e20ca9d2f07d336ef507db6dcdd7304fceca',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -244,7 +244,7 @@ if ARGV[2] ~= '' then
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
-        'b:call:' .. ARGV[1] .. ':in')
+        'z:' .. ARGV[1], 'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])
@@ -442,14 +442,14 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '4082516ca45aee6155133494a072ab3d7c38c496',
+  sha: 'b577def5cd5314137651ba872ccf89ce67d60f2c',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
 --       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
 -- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -581,13 +581,13 @@ return 1
 }
 
 export const findCalls: Script = {
-  sha: 'b5244c3da572c121cef3d004c381e2861414d1c9',
+  sha: 'a92f68902743a587fb95c01b4400940d1d49f27f',
   lua: `-- Finds the open calls that have a request key with a prefix.
 -- KEYS  session
 -- ARGV  prefix
 -- Returns { call id, ... }, each once.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -637,13 +637,13 @@ return {
 }
 
 export const forgetSession: Script = {
-  sha: 'a2ddd3ebab81c9f3410e9b0e218c6cf6c96044ef',
+  sha: 'a52f75356a921be36b4e285105f7c56074fe6df6',
   lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
 -- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -964,7 +964,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '0e7f34ad87e07db67b6f90f33e7af50e9d8131ac',
+  sha: '3b505223bcb8b1a16eb6bf2061d734e72cd39450',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1110,7 +1110,7 @@ if ARGV[2] ~= '' then
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
-        'b:call:' .. ARGV[1] .. ':in')
+        'z:' .. ARGV[1], 'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])
@@ -1307,7 +1307,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '4f6426b9846915bdfa74dd7a0217fff3800e697f',
+  sha: 'dcbfeff3fb3967b7c043958f008baf47ce26e2d1',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1352,7 +1352,8 @@ end
 local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
+--       most bytes of data of open calls or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1373,7 +1374,7 @@ local function slide(session, out, ttl)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1391,7 +1392,7 @@ end
 local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -1409,22 +1410,38 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 7
+local requests = #ARGV - 8
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id,
+        'z:' .. call_id)
     end
   end)
   if requests > most then
+    return reply('limit', '')
+  end
+end
+
+-- Calls of little data are bounded by their number.
+local size = #ARGV[4]
+local counts = size > 16384
+if counts and ARGV[8] ~= '' then
+  local others = 0
+  each_field(KEYS[1], 'z:', function(call_id, bytes)
+    if has_journal(KEYS[1], call_id) then
+      others = others + tonumber(bytes)
+    end
+  end)
+  if others > 0 and others + size > tonumber(ARGV[8]) then
     return reply('limit', '')
   end
 end
@@ -1433,9 +1450,12 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
-for i = 9, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
+for i = 10, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
+end
+if counts then
+  redis.call('HSET', KEYS[1], 'z:' .. ARGV[3], size)
 end
 return reply('opened', id)
 end
@@ -1580,12 +1600,12 @@ return reply
 }
 
 export const listOpenCalls: Script = {
-  sha: 'a225a9213f22699357efbdaf9fe0877eca70f016',
+  sha: 'bdebf2e00867f0ed6a66845420ca6c438739c325',
   lua: `-- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1609,10 +1629,11 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '2ec95befc549a322d8e1b5e9198a1e0f6921e2f3',
+  sha: '7446b80efb99989c4ff3125ff0e0b992c9795db5',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
+--       most bytes of data of open calls or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1633,7 +1654,7 @@ local function slide(session, out, ttl)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1651,7 +1672,7 @@ end
 local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -1669,22 +1690,38 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 7
+local requests = #ARGV - 8
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id,
+        'z:' .. call_id)
     end
   end)
   if requests > most then
+    return reply('limit', '')
+  end
+end
+
+-- Calls of little data are bounded by their number.
+local size = #ARGV[4]
+local counts = size > 16384
+if counts and ARGV[8] ~= '' then
+  local others = 0
+  each_field(KEYS[1], 'z:', function(call_id, bytes)
+    if has_journal(KEYS[1], call_id) then
+      others = others + tonumber(bytes)
+    end
+  end)
+  if others > 0 and others + size > tonumber(ARGV[8]) then
     return reply('limit', '')
   end
 end
@@ -1693,9 +1730,12 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
-for i = 9, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
+for i = 10, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
+end
+if counts then
+  redis.call('HSET', KEYS[1], 'z:' .. ARGV[3], size)
 end
 return reply('opened', id)
 `,

@@ -2,6 +2,7 @@ import { NodeLeavingError, requireFits, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { Members } from '../members.js'
+import type { Settings } from '../settings.js'
 import type { Trace } from '../signals/telemetry.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
@@ -44,7 +45,7 @@ export type CallOutcome =
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
 
-export type CallLimits = { sessionTtlMs: number; maxOpenCalls: number; maxAttempts: number }
+export type CallLimits = Pick<Settings, 'sessionTtlMs' | 'maxOpenCalls' | 'maxOpenBytes' | 'maxAttempts'>
 
 /** The calls this node owns. */
 export class Calls {
@@ -217,6 +218,7 @@ export class Calls {
       data,
       ttlMs: this.#limits.sessionTtlMs,
       maxOpenCalls: this.#limits.maxOpenCalls,
+      maxOpenBytes: this.#limits.maxOpenBytes,
     }
   }
 

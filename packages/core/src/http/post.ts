@@ -17,6 +17,8 @@ import { guardAccept, guardContentType, guardProtocolVersion, sessionOf } from '
 import type { Exchange } from './exchange.js'
 import { json, jsonText, refusalFor, refuse } from './replies.js'
 
+const MOST_OPEN = 'this session has as many open calls as it may, or as many bytes in their requests'
+
 /** Journaled before it runs; what it did may matter although its answer was never read. */
 const JOURNALED = 'tools/call'
 
@@ -97,7 +99,7 @@ async function runJournaled(
     case undefined:
       throw refuse.sessionNotFound()
     case 'limit':
-      throw refuse.tooMany('this session has as many open calls as it may')
+      throw refuse.tooMany(MOST_OPEN)
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'opened':
@@ -185,7 +187,7 @@ async function goOn(
     case 'unknown':
       throw refuse.sessionNotFound()
     case 'limit':
-      throw refuse.tooMany('this session has as many open calls as it may')
+      throw refuse.tooMany(MOST_OPEN)
   }
 }
 

@@ -8,6 +8,9 @@ import type { MemorySpace } from './memory-space.js'
 import type { CallAppended, CloseCall, NewCall, OpenedCall, QuietlyAppended, Store } from './store.js'
 import type { OpenCall, TakeoverStore } from './takeover.js'
 
+/** Requests of so many bytes are bounded by their number. */
+const LITTLE = 16 * 1024
+
 /** Calls, their journals and their owners. */
 export class MemoryCalls implements Pick<
   Store,
@@ -32,6 +35,13 @@ export class MemoryCalls implements Pick<
     const existing = sameRequest(session, call)
     if (existing !== undefined) return { status: 'attached', callId: existing, admission: admission(session) }
     if (session.openCalls.size + call.requestKeys.length > call.maxOpenCalls) return { status: 'limit' }
+    const size = Buffer.byteLength(call.data)
+    if (size > LITTLE) {
+      const others = [...session.sizes.values()].reduce((sum, each) => sum + each, 0)
+      if (others > 0 && others + size > (call.maxOpenBytes ?? Number.POSITIVE_INFINITY))
+        return { status: 'limit' }
+      session.sizes.set(call.callId, size)
+    }
     const id = `${this.#space.data.clock()}-1`
     session.logs.set(name, logOf([{ id, data: call.data }]))
     this.#space.keep(call.scope, name, [{ id, data: call.data }])
@@ -62,6 +72,7 @@ export class MemoryCalls implements Pick<
       }
       session.joined.delete(callId)
       session.claims.delete(callId)
+      session.sizes.delete(callId)
       for (const each of close.unexpected ?? []) session.expected.delete(each)
       session.logs.delete(`${name}:in`)
       retain(session, callId, log, close)

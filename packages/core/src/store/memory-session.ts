@@ -13,6 +13,8 @@ export type Session = Omit<StoredSession, 'values'> & {
   once: Map<string, { id: string; expiresAt: number }>
   expected: Set<string>
   claims: Map<string, number>
+  /** Bytes of the requests of open calls, where they are many. */
+  sizes: Map<string, number>
   ended: Map<string, { id: string; expiresAt: number }>
   /** Open calls that another request has joined. */
   joined: Set<string>

@@ -52,6 +52,7 @@ export class MemorySessions implements Pick<
       once: new Map(),
       expected: new Set(),
       claims: new Map(),
+      sizes: new Map(),
       ended: new Map(),
       joined: new Set(),
       values: new Map(),

@@ -238,6 +238,11 @@ export type NewCall = {
   data: string
   ttlMs: number
   maxOpenCalls: number
+  /**
+   * Bytes of `data` of the open calls of the scope, this one included. A call of up to 16 KiB is not counted, nor refused for it;
+   * nor is the first larger one. Default: any.
+   */
+  maxOpenBytes?: number
 }
 export type OpenedCall =
   | { status: 'opened'; id: EntryId; admission: Admission }

@@ -91,6 +91,30 @@ export function callContract(create: CreateStores) {
     expect(await store.read(other, call.log, BEGINNING, 10)).toEqual([])
   })
 
+  test('at most so many bytes in the requests of open calls', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const maxOpenBytes = 100_000
+    const of = (bytes: number, more = {}) => ({ data: 'ü'.repeat(bytes / 2), maxOpenBytes, ...more })
+    const first = await open(store, scope, of(90_000))
+    const small = await open(peer, scope, of(16_384))
+    expect(await peer.openCall(newCall(scope, of(16_386)))).toEqual({ status: 'limit' })
+    expect((await store.openCall(newCall(scope, { data: 'x'.repeat(90_000) }))).status).toBe('opened')
+    await open(peer, scope, of(16_384))
+    const close = { requestKeys: small.requestKeys, retainMs: HOUR }
+    await store.appendCall(scope, small.callId, [{ id: `${small.epoch}-2`, data: 'done' }], close)
+    expect((await store.openCall(newCall(scope, of(20_000)))).status).toBe('limit')
+    expect((await store.openCall({ ...first, ...of(90_000) })).status, 'repeated').toBe('opened')
+    const other = await begin(store)
+    const large = await open(store, other, of(200_000))
+    expect(await store.openCall(newCall(other, of(16_386)))).toEqual({ status: 'limit' })
+    await store.appendCall(other, large.callId, [{ id: `${large.epoch}-2`, data: 'done' }], {
+      requestKeys: large.requestKeys,
+      retainMs: HOUR,
+    })
+    expect((await store.openCall(newCall(other, of(16_386)))).status).toBe('opened')
+  })
+
   test('at most so many open requests, counted over all calls', async () => {
     const { store, peer } = stores
     const scope = await begin(store)

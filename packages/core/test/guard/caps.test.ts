@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
-import { expectJson, expectRefused, initialize, Session } from '../support/session.js'
+import { expectJson, expectRefused, expectStream, initialize, Session } from '../support/session.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 const wait = (gate: string) => ({ name: 'wait', arguments: { gate } })
@@ -26,6 +26,21 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
     expect(await calls[0]?.messages()).toHaveLength(1)
     expect(await session.result('echo', { text: 'free again' }, { node: 1 })).toBe('free again')
     for (const call of calls) await call[Symbol.asyncDispose]()
+  })
+
+  test('bytes in the requests of open calls', async () => {
+    await using nodes = await startNodes({ store, host, settings: { maxOpenBytes: 100_000 } })
+    const session = await Session.begin(nodes)
+    const large = (gate: string) => ({ name: 'wait', arguments: { gate, filler: 'x'.repeat(60_000) } })
+    await using call = await expectStream(await session.request('tools/call', large('a')))
+    await call.next()
+    for (const node of [0, 1]) await expectTooMany(await session.request('tools/call', large('b'), { node }))
+    expect(await session.result('echo', { text: 'small' })).toBe('small')
+    nodes.world.gates.open('a')
+    nodes.world.gates.open('b')
+    await call.messages()
+    await using next = await expectStream(await session.request('tools/call', large('b'), { node: 1 }))
+    expect(await next.messages()).toHaveLength(1)
   })
 
   test('of many calls at once no more than the cap are opened', async () => {

@@ -62,7 +62,7 @@ if ARGV[2] ~= '' then
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
-        'b:call:' .. ARGV[1] .. ':in')
+        'z:' .. ARGV[1], 'b:call:' .. ARGV[1] .. ':in')
     end
   end
   redis.call('UNLINK', KEYS[3])

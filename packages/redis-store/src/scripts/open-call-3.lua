@@ -1,12 +1,13 @@
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
--- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server, request keys...
+-- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
+--       most bytes of data of open calls or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
 -- include: server
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[8], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -24,22 +25,38 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[8])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 7
+local requests = #ARGV - 8
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
     if has_journal(KEYS[1], call_id) then
       requests = requests + 1
     else
-      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id)
+      redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id,
+        'z:' .. call_id)
     end
   end)
   if requests > most then
+    return reply('limit', '')
+  end
+end
+
+-- Calls of little data are bounded by their number.
+local size = #ARGV[4]
+local counts = size > 16384
+if counts and ARGV[8] ~= '' then
+  local others = 0
+  each_field(KEYS[1], 'z:', function(call_id, bytes)
+    if has_journal(KEYS[1], call_id) then
+      others = others + tonumber(bytes)
+    end
+  end)
+  if others > 0 and others + size > tonumber(ARGV[8]) then
     return reply('limit', '')
   end
 end
@@ -48,8 +65,11 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[8], ARGV[3])
-for i = 9, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
+for i = 10, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
+end
+if counts then
+  redis.call('HSET', KEYS[1], 'z:' .. ARGV[3], size)
 end
 return reply('opened', id)
