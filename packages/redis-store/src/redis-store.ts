@@ -195,9 +195,23 @@ class RedisStore extends Takeover implements Store {
     const keys = [...this.keys.core(scope), this.keys.state(scope), this.keys.history(scope)]
     keys.push(this.keys.once(scope, randomUUID()))
     const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
-    const [sessions, calls, entries, principal] = reply as [number, number, number, string]
+    const [sessions, open, entries, principal] = reply as [number, number, number, string]
+    const calls = open + (await this.#forgetEnded(scope))
     if (principal !== '') await this.#index.forget(scope, replies.decodeName(principal))
     return { sessions, calls, entries }
+  }
+
+  /** In steps that hold up nobody for long; the session is gone by then. Resolves to how many journals there were. */
+  async #forgetEnded(scope: string) {
+    let journals = 0
+    for (let left = 1; left > 0;) {
+      const keys = [this.keys.session(scope), this.keys.once(scope, randomUUID())]
+      const reply = await this.client.run(scripts.forgetEnded, keys, [NONCE_MS, ENDED_AT_ONCE])
+      const [rest, deleted] = reply as [number, number]
+      left = rest
+      journals += deleted
+    }
+    return journals
   }
 
   /** In the background: the session was used, and so are the places that name it. */

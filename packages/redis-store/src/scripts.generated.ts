@@ -38,7 +38,7 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: '412f11e7ac09f3879f60f8a53a2b13527d08a10d',
+  sha: 'e33a90c77b4621e4865fe3efdfc775f1f11efe28',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
@@ -58,15 +58,20 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -140,7 +145,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '7f54e20ca9d2f07d336ef507db6dcdd7304fceca',
+  sha: 'cfb3759478da8fed07814842362bd1c274c62724',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -182,15 +187,20 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
@@ -442,7 +452,7 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: 'b577def5cd5314137651ba872ccf89ce67d60f2c',
+  sha: 'a9159228d03c78d9cc62bd2b677eff2c9c6bafd8',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
@@ -476,15 +486,20 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -492,7 +507,7 @@ local function is_of(server, asked)
 end
 local most = tonumber(ARGV[3])
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  return drop_ended(KEYS[1], most)
+  return (drop_ended(KEYS[1], most))
 end
 local session = redis.call('HMGET', KEYS[1], 'p', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4]) then
@@ -516,12 +531,12 @@ end)
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
-return drop_ended(KEYS[1], most)
+return (drop_ended(KEYS[1], most))
 `,
 }
 
 export const dropEnded: Script = {
-  sha: 'c3d6e52a6b2c1e269ba909d84369fe568962b0e5',
+  sha: 'fec0d6a75b3865e5c8f1889e6a997eb8f1a46973',
   lua: `-- Deletes some of what outlived the calls of a session that is gone.
 -- KEYS  session
 -- ARGV  most
@@ -539,17 +554,22 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
-return drop_ended(KEYS[1], tonumber(ARGV[1]))
+return (drop_ended(KEYS[1], tonumber(ARGV[1])))
 `,
 }
 
@@ -636,12 +656,56 @@ return {
 `,
 }
 
+export const forgetEnded: Script = {
+  sha: 'bf607ef09fee211c53fdabdd5fa3ccb806bd4e61',
+  lua: `-- Deletes some of what outlived the ended calls of a session, and says how much.
+-- KEYS  session, once
+-- ARGV  ms to remember what was deleted, how much to delete at most
+-- Returns { how much is left, journals deleted }.
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  local journals = 0
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list), journals
+end
+local repeated = redis.call('GET', KEYS[2])
+if repeated then
+  return cjson.decode(repeated)
+end
+local reply = { drop_ended(KEYS[1], tonumber(ARGV[2])) }
+redis.call('SET', KEYS[2], cjson.encode(reply), 'PX', ARGV[1])
+return reply
+`,
+}
+
 export const forgetSession: Script = {
-  sha: 'a52f75356a921be36b4e285105f7c56074fe6df6',
-  lua: `-- Deletes all that is kept of a session, its history too, and wakes its watchers.
+  sha: 'b92c2c2c65528a855226ba7e6f84194faf1db361',
+  lua: `-- Deletes what is kept of a session but what outlived its ended calls, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
--- Returns { 1 if there was a session, calls, entries of the history, principal or '' }.
+-- Returns { 1 if there was a session, open calls, entries of the history, principal or '' }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
@@ -661,32 +725,15 @@ local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
 end
-local calls = {}
-for _, name in ipairs(redis.call('ZRANGE', KEYS[1] .. ':ended', 0, -1)) do
-  local call_id = string.match(name, '^call:([^:]+)$')
-  if call_id then
-    calls[call_id] = true
-  else
-    redis.call('UNLINK', KEYS[1] .. ':' .. name)
-  end
-end
+local calls = 0
 each_field(KEYS[1], 'o:', function(call_id)
-  calls[call_id] = true
-end)
-for _, entry in ipairs(redis.call('XRANGE', KEYS[4], '-', '+')) do
-  local call_id = string.match(entry[2][2], '^call:([^:]+)')
-  if call_id then
-    calls[call_id] = true
-  end
-end
-local principal = redis.call('HGET', KEYS[1], 'p')
-local deleted = { principal and 1 or 0, 0, redis.call('XLEN', KEYS[4]), principal or '' }
-for call_id in pairs(calls) do
   local journal = KEYS[1] .. ':call:' .. call_id
-  deleted[2] = deleted[2] + redis.call('UNLINK', journal)
+  calls = calls + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
-end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':ended')
+end)
+local principal = redis.call('HGET', KEYS[1], 'p')
+local deleted = { principal and 1 or 0, calls, redis.call('XLEN', KEYS[4]), principal or '' }
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
@@ -818,7 +865,7 @@ return { principal, moved }
 }
 
 export const keptAppend: Script = {
-  sha: '109da1dc7329b73ca1e73c95f06c06a4351a3045',
+  sha: '5289a1667c874df1214f81e9283cc207cf2c827f',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -880,15 +927,20 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -964,7 +1016,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '3b505223bcb8b1a16eb6bf2061d734e72cd39450',
+  sha: '231e6bb49db318036466038feb0489ebd506a2fa',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1048,15 +1100,20 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]

@@ -8,7 +8,7 @@
 -- include: server
 local most = tonumber(ARGV[3])
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  return drop_ended(KEYS[1], most)
+  return (drop_ended(KEYS[1], most))
 end
 local session = redis.call('HMGET', KEYS[1], 'p', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4]) then
@@ -32,4 +32,4 @@ end)
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
-return drop_ended(KEYS[1], most)
+return (drop_ended(KEYS[1], most))

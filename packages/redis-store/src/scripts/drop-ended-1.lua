@@ -3,4 +3,4 @@
 -- ARGV  most
 -- Returns how many are left.
 -- include: ended
-return drop_ended(KEYS[1], tonumber(ARGV[1]))
+return (drop_ended(KEYS[1], tonumber(ARGV[1])))

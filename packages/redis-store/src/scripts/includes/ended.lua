@@ -11,13 +11,18 @@ local function list_ended(session, ms, name)
   end
 end
 
--- Deletes up to so many of them; returns how many are left.
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
 local function drop_ended(session, most)
   local list = session .. ':ended'
+  local journals = 0
   for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
     local key = session .. ':' .. name
-    redis.call('UNLINK', key, key .. ':in')
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list)
+  return redis.call('ZCARD', list), journals
 end
