@@ -32,7 +32,7 @@ class Shared {
       void logs.push(`${message} ${(fields as { reason?: string }).reason ?? ''}`)
     const logger = { error: note, warn: note, info: () => undefined, debug: () => undefined }
     const server = typeof name === 'function' ? name : () => this.server(name)
-    const settings = { heartbeatMs: 50, sweepMs: 50, validateEffects: false, ...options }
+    const settings = { sweepMs: 50, validateEffects: false, ...options }
     return Object.assign(durable({ store, logger, server, ...settings }), { logs })
   }
 }
@@ -150,7 +150,7 @@ describe.each(STORES)('servers without a name on one %s store', (kind) => {
     const admin = shared.node('admin', storage.forNode(), { maxUnservedMs: 0 })
     await shop.close({ graceMs: 0 })
     const givenBack = () => admin.logs.some((line) => line.includes('one of another server'))
-    await waitFor(givenBack, { what: 'the other server gives it back' })
+    await waitFor(givenBack, { what: 'the other server gives it back', timeoutMs: 20_000 })
     expect(shared.happened.all, 'and ran nothing').toEqual(['shop works'])
     const [content] = await contentOf(store, [storedId(session)])
     expect(JSON.stringify(content?.calls), 'nor ended it').not.toContain('response')

@@ -13,7 +13,7 @@ function node(server: string, store: Store, options: Partial<CommonOptions> = {}
   const warnings: string[] = []
   const note = (_fields: object, message: string) => void warnings.push(message)
   const logger = { error: note, warn: note, info: () => undefined, debug: () => undefined }
-  const common = { store, logger, heartbeatMs: 50, sweepMs: 50, ...options }
+  const common = { store, logger, sweepMs: 50, ...options }
   const mcp =
     server === 'shop'
       ? durable({ ...common, server: () => serverOf('shop') })

@@ -57,7 +57,7 @@ const quiet = () => undefined
 /** A fresh node before the server. */
 function proxy({ wrapping, upstream }: Behind, host: Host, store: Store, url = upstream.url): Durable {
   const logger = { error: quiet, warn: quiet, info: quiet, debug: quiet }
-  const common = { store, logger, heartbeatMs: 50, sweepMs: 50 }
+  const common = { store, logger, sweepMs: 50 }
   return host === 'handler'
     ? durable({ ...common, handler: wrapping.fetch })
     : durable({ ...common, upstream: url, passHeaders: ['authorization'] })
@@ -135,7 +135,7 @@ describe.each(SYSTEMS)('a proxy with a $host, $kind', ({ kind, host }) => {
       const [content] = await contentOf(store, [storedId(session)])
       return JSON.stringify(content?.calls).includes('returned ')
     }
-    await waitFor(returned, { what: 'the other server gives it back' })
+    await waitFor(returned, { what: 'the other server gives it back', timeoutMs: 20_000 })
     shop.gates.open('work')
     const next = proxy(shop, host, storage.forNode())
     expect(await resume(next, session, id)).toContain('done by shop')
