@@ -72,17 +72,26 @@ test('every page of docs/ is in the navigation', async () => {
 })
 
 test('every import of the packages has a page of its API, with what it exports', async () => {
+  const index = await readFile(join(dir, 'api/index.html'), 'utf8')
   for (const folder of ['packages/core', 'packages/redis-store']) {
     const manifest = JSON.parse(await readFile(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest
     for (const path of Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'))) {
       const name = manifest.name + path.slice(1)
-      const index = await readFile(join(dir, 'api/index.html'), 'utf8')
       expect(index, name).toContain(`>${name}</a>`)
     }
   }
-  const core = await readFile(join(dir, 'api/@mcp-durable/core.html'), 'utf8')
-  for (const name of ['durable', 'durableTool', 'StepTimeoutError', 'Store'])
-    expect(core).toContain(`id="${name.toLowerCase()}"`)
+  const exported = {
+    core: ['durable', 'durableTool', 'DurableOptions'],
+    'core/errors': ['StepTimeoutError', 'JournalLostError'],
+    'core/store': ['Store', 'MembershipStore'],
+    'redis-store': ['redisStore'],
+  }
+  for (const [path, names] of Object.entries(exported)) {
+    const [, page = ''] =
+      new RegExp(`href="(?:/api|\\.)/([^"#]+)">@mcp-durable/${path}</a>`).exec(index) ?? []
+    const html = await readFile(join(dir, fileAt(`/api/${page}`)), 'utf8')
+    for (const name of names) expect(html, path).toContain(`id="${name.toLowerCase()}"`)
+  }
 })
 
 test('every link leads to a page, a file or a heading that is there', async () => {
