@@ -16,7 +16,7 @@ const headerValues = (parsed: (entry: string) => string | undefined, right: stri
     }),
   )
 
-/** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. */
+/** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. docs/settings.md has them in this order and these words. */
 const settings = z.object({
   /** How long a session lives after its last use. */
   sessionTtlMs: ms.default(24 * 60 * 60_000),
@@ -24,74 +24,74 @@ const settings = z.object({
   resumeWindowMs: ms.default(15 * 60_000),
   /** How many messages the standalone stream of a session keeps. */
   maxStandaloneEvents: count.default(1000),
-  /** How many bytes they may have in all; older ones go first, and the newest always has room. */
+  /** How many bytes those may have in all. Older ones go first; the newest always has room. */
   maxStandaloneBytes: count.default(16 * 1024 * 1024),
   /**
-   * Bytes of one record of a call: its request, a message, what a step comes to, its result; and of one change of a map or of
-   * the session's state.
+   * Bytes of one record of a call (its request, a message, a step, its result), and of one change of a map or of session
+   * state. Past it: 413 for a request, else an error.
    */
   maxRecordBytes: count.default(MAX_RECORD_BYTES),
-  /** Bytes of all answers to the questions of one open call. */
+  /** Bytes of all answers to the questions of one open call. Past it: 413. */
   maxInboxBytes: count.default(64 * 1024 * 1024),
   /** How long an unused server object stays in memory. */
   serverIdleMs: ms.default(60_000),
-  /** Server objects in memory; beyond it idle ones go early, and new sessions wait if there are none. */
+  /** Server objects in memory. Past it, idle ones go early; if all are at work, a request that needs one more gets 503. */
   maxServers: count.default(10_000),
-  /** Largest request body. */
+  /** Bytes of a request body. Past it: 413. */
   maxBodyBytes: count.default(4 * 1024 * 1024),
-  /** Largest message of a handler or an upstream; a larger one ends its request with an error. */
+  /** Bytes of one message of a `handler` or an `upstream`. Past it, its request ends with an error. */
   maxAnswerBytes: count.default(16 * 1024 * 1024),
-  /** Open calls of one session, over all nodes. */
+  /** Open calls of one session, over all nodes. Past it: 429. */
   maxOpenCalls: count.default(1000),
-  /** Bytes of their requests, those aside that have up to 16 KiB; the first larger one always has room. */
+  /** Bytes of their requests. Those of up to 16 KiB don't count; the first larger one always has room. Past it: 429. */
   maxOpenBytes: count.default(64 * 1024 * 1024),
-  /** Open streams of one session on one node. */
+  /** Open streams of one session on one node. Past it: 429. */
   maxOpenStreams: count.default(1000),
-  /** Live sessions of one principal; sessions without a principal are not counted. */
+  /** Live sessions of one principal; those without a principal are not counted. Past it, `evictSessions` decides. */
   maxSessionsPerPrincipal: count.default(1000),
-  /** Past that, end the principal's session that was idle for longest, if it is not in use, instead of refusing a new one. */
+  /**
+   * Whether a new session ends the one of its principal that was idle for longest and is not in use. If not, or if all are
+   * in use: 429.
+   */
   evictSessions: z.boolean().default(true),
-  /** Resource subscriptions and other state entries of one session. */
+  /** Resource subscriptions and other state entries of one session. Past it, a request gets an error, a notification 429. */
   maxStateEntries: count.default(1000),
   /** Time between comments on an idle stream. */
   keepAliveMs: ms.default(15_000),
-  /** Age at which a stream ends so that the client comes back, if it can resume. */
+  /** Age at which a stream ends, so that its client resumes it; only for clients that can. */
   maxStreamAgeMs: ms.default(10 * 60_000),
   /** How long a connection may take no data before it is ended. */
   stallTimeoutMs: ms.default(30_000),
   /** What clients are told to wait before they reconnect. */
   retryMs: z.number().int().nonnegative().default(1000),
-  /** Time between checks for messages that a lost wake-up has hidden. */
+  /** Time between looks for messages whose wake-up got lost. */
   reconcileEveryMs: ms.default(5_000),
-  /** How often a call is begun, the first run included, before it is given up. */
+  /** How often a call is begun, the first run included, before it ends with an error. */
   maxAttempts: count.default(5),
-  /**
-   * How long a call whose node is gone waits for one that can run it, when those that claim it can't make its server object
-   * or don't have its tool. 0: it ends at once.
-   */
+  /** How long a call whose node is gone waits for a node that can run it. 0: it ends at once. */
   maxUnservedMs: z
     .number()
     .int()
     .nonnegative()
     .default(5 * 60_000),
-  /** How long a running call waits for an upstream that can't be reached. */
+  /** How long a running call waits for an `upstream` that can't be reached. */
   upstreamGraceMs: ms.default(30_000),
   /** Time between heartbeats of this node. */
   heartbeatMs: ms.default(500),
-  /** A node whose heartbeat is this late is dead. One that is also off its channel is dead sooner. */
+  /** How late the heartbeat of a dead node is. A node that does not listen to Redis either is dead sooner. */
   leaseMs: ms.default(10_000),
   /** Time between looks at the other nodes. */
   sweepMs: ms.default(1000),
-  /** Replay every durable handler against its own journal when it has ended, and log what differs. Default: not in production. */
+  /** Whether to replay every durable handler against its own journal when it has ended, and log what differs. */
   validateEffects: z.boolean().default(() => process.env['NODE_ENV'] !== 'production'),
-  /** Values of the Host header to accept. Default: any, except that browsers must come from this host or from loopback. */
+  /** Values of the `Host` header to accept; else 403. Default: any. */
   allowedHosts: headerValues(
     hostEntry,
     'a host as in example.com or localhost:3000, no scheme, path or wildcard',
   )
     .nonempty()
     .optional(),
-  /** Values of the Origin header to accept from browsers. */
+  /** Values of the `Origin` header to accept; else 403. Default: from loopback to loopback, and from the same host over HTTPS. */
   allowedOrigins: headerValues(
     originEntry,
     'an origin as in https://example.com or http://localhost:3000, no path, slash at the end or wildcard',
