@@ -33,8 +33,9 @@ export class ReturnedCalls {
     this.#claims = claims
   }
 
-  /** Scopes in which this node still owns a call that it has given back. */
+  /** Scopes in which this node may still own a call that it has given back. */
   get scopes(): Set<string> {
+    this.#forgetOld()
     return new Set([...this.#returned.values()].map(({ scope }) => scope))
   }
 

@@ -24,6 +24,8 @@ export class Takeovers {
   readonly #claims: Claims
   readonly #awaited: AwaitedCalls
   readonly #returned: ReturnedCalls
+  /** A node has left since the last sweep has begun. */
+  #hasLeft = false
   #onLeft: () => void = () => undefined
 
   /** `onClaimed`: a call is this node's, and is to be run. */
@@ -41,7 +43,7 @@ export class Takeovers {
     const { background, lease } = this.#membership
     const listener = (topic: string, value: string) => {
       if (topic === 'returned') this.#returned.heard(value)
-      else this.#onLeft()
+      else this.#noteLeft()
     }
     void background.watch(this.#store, ALL_NODES, listener, lease.sweepMs)
     void background.repeat(
@@ -61,12 +63,18 @@ export class Takeovers {
     return this.#returned.giveBack(claimed, options)
   }
 
-  /** Scopes in which this node still owns a call that it has given back. */
+  /** Scopes in which this node may still own a call that it has given back. */
   get returnedScopes(): Set<string> {
     return this.#returned.scopes
   }
 
+  #noteLeft() {
+    this.#hasLeft = true
+    this.#onLeft()
+  }
+
   async #sweep() {
+    this.#hasLeft = false
     const { node: own, lease, background } = this.#membership
     const nodes = await this.#membership.nodes()
     for (const beat of nodes) {
@@ -100,6 +108,7 @@ export class Takeovers {
 
   /** A node that leaves says so, and is looked at without delay. */
   async #pauseOrLeaving(ms: number) {
+    if (this.#hasLeft) return
     const left = new Promise<void>((resolve) => (this.#onLeft = resolve))
     await Promise.race([this.#membership.background.pause(ms), left])
   }

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import type { NodeBeat } from '../../src/store/membership.js'
+import type { Store } from '../../src/store/store.js'
+import { startNodes } from '../support/nodes.js'
+import { Session, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+
+test.each(STORES)(
+  'a node that leaves while another one looks at the nodes is looked at again, %s',
+  async (store) => {
+    let release!: () => void
+    const heardOfIt = new Promise<void>((resolve) => (release = resolve))
+    let looks = 0
+    /** The first look of node 1 is one at the nodes as they were before it heard that node 0 has left. */
+    const wrap = (own: Store, node: number): Store => {
+      if (node === 0) return own
+      const listNodes = async (): Promise<NodeBeat[]> => {
+        const nodes = await own.listNodes()
+        if (looks++ === 0) await heardOfIt
+        return nodes
+      }
+      const watch: Store['watch'] = (scope, listener) =>
+        own.watch(scope, (topic, ...rest) => {
+          listener(topic, ...rest)
+          if (scope === 'nodes' && topic === 'left') release()
+        })
+      return new Proxy(own, {
+        get(target, name) {
+          if (name === 'listNodes') return listNodes
+          if (name === 'watch') return watch
+          const member = Reflect.get(target, name, target) as unknown
+          return typeof member === 'function' ? member.bind(target) : member
+        },
+      })
+    }
+    await using nodes = await startNodes({ store, wrap, settings: { sweepMs: 60_000 } })
+    const session = await Session.begin(nodes)
+    await using stream = await session.call('look', { gate: 'g' })
+    const priming = await stream.next()
+    await nodes.world.happened.until('started g')
+    await nodes.mcp(0).close({ graceMs: 0 })
+    nodes.world.gates.open('g')
+    await using resumed = await session.stream(priming?.id, { node: 1 })
+    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/node-1/)
+  },
+)

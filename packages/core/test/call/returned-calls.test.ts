@@ -1,0 +1,29 @@
+import { expect, test, vi } from 'vitest'
+import { Claims } from '../../src/call/claims.js'
+import { Membership } from '../../src/call/membership.js'
+import { ReturnedCalls } from '../../src/call/returned-calls.js'
+import { memoryStore } from '../../src/index.js'
+
+const silent = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+}
+
+test('a scope is let go when a call that was given back there is not heard of any more', async () => {
+  const store = memoryStore()
+  const lease = { heartbeatMs: 500, leaseMs: 10_000, sweepMs: 1000 }
+  const membership = new Membership(store, lease, silent, () => undefined)
+  const returned = new ReturnedCalls(store, membership, new Claims(store, membership, () => undefined))
+  await returned.giveBack({ scope: 'scope', callId: 'call', first: '1-1', claims: 1 })
+  expect(returned.scopes).toEqual(new Set(['scope']))
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10 * 60_000 })
+  try {
+    expect(returned.scopes).toEqual(new Set())
+  } finally {
+    vi.useRealTimers()
+    membership.background.end()
+    await store.close()
+  }
+})
