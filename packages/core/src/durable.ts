@@ -45,17 +45,19 @@ export interface Durable {
   /** Serves one HTTP request of the MCP endpoint. Never rejects; failures are answers. */
   fetch(request: Request, options?: FetchOptions): Promise<Response>
   /**
-   * Sends a notification on a session's standalone stream, or keeps it for the next one. `sessionId`: as handlers and hooks
-   * are told it, or the client's `Mcp-Session-Id`. `false`: no such session.
+   * Sends a notification on a session's standalone stream, or keeps it for the next one. Resolves when it is stored. `sessionId`:
+   * as handlers and hooks are told it, or the client's `Mcp-Session-Id`. `false`: no such session. Rejects with an
+   * `UnrecordableError`, or with a `StoreError` if the store is away for 10 s.
    */
   notify(sessionId: string, notification: Notification): Promise<boolean>
-  /** Notifies every session of this server; resolves to how many there were. */
+  /** Notifies every session of this server, as `notify` does each; resolves to how many there were. */
   broadcast(notification: Notification): Promise<number>
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>
   /**
-   * Leaves: takes no more requests, gives running calls `graceMs` (default 10 s; `Infinity`: as long as they take), then hands the rest over to
-   * the other nodes, ends every stream, and closes the store unless another `durable()` here uses it. Clients resume on another node.
+   * Leaves: answers requests with 503, gives running calls `graceMs` (default 10 s; `Infinity`: as long as they take), then hands the
+   * rest over to the other nodes (without a `store` they end with an error), ends every stream, and closes the store unless
+   * another `durable()` here uses it. The client of Redis stays open: close it after this. Clients resume on another node.
    */
   close(options?: { graceMs?: number }): Promise<void>
 }

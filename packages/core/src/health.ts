@@ -5,7 +5,7 @@ import { startTimer } from './timers.js'
 export type Health = {
   /** It can serve requests now. False while it starts, while the store is away, and from `close()` on. */
   ready: boolean
-  /** Nothing is wrong that a restart would mend. False once `close()` has ended; the process should be gone then. */
+  /** A restart would change nothing for the better. False once `close()` has ended; the process should be gone then. */
   live: boolean
   /** `latencyMs`: how long it took to answer; `undefined` if it did not. */
   store: { reachable: boolean; latencyMs: number | undefined }

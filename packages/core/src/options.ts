@@ -13,8 +13,9 @@ import type { Store } from './store/store.js'
 export type Served =
   | {
       /**
-       * Makes a new server object, in 30 s at most. Called whenever a node needs one for a session: when it begins, and again
-       * after the node has let it go. An object that it has returned before is refused.
+       * Makes a new server object, in 30 s at most. Called whenever a node needs one for a session that it has none for: when the
+       * session begins, and again after the node has dropped an idle one or the state that it was made from has changed. An
+       * object that it has returned before is refused.
        */
       server: ServerFactory
       handler?: never
@@ -42,7 +43,8 @@ export type CommonOptions = {
   store?: Store
   /**
    * Keeps what is in the store apart from that of other servers on it: sessions, calls, nodes and maps. All nodes of one
-   * server have the same, and each server its own. 1 to 64 letters, digits, `_`, `-` or `.`. Default: none.
+   * server have the same, and each server its own. 1 to 64 letters, digits, `_`, `-` or `.`. Default: none; then
+   * `serverInfo.name` tells sessions and broadcasts apart, and nodes and maps are shared.
    */
   name?: string | undefined
   /**

@@ -50,7 +50,8 @@ const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
  * A store in Redis 7.0 or newer (or Valkey 8): a single server, Sentinel, or Cluster.
  *
  * `client` is an ioredis `Redis` or `Cluster` of the application, which also closes it. The store makes one more
- * connection like it, for wake-ups. Redis must not evict keys (`maxmemory-policy noeviction`).
+ * connection like it, for wake-ups, which `close()` ends. Redis must not evict keys (`maxmemory-policy noeviction`). Throws a
+ * `TypeError` for what is no client, or no option.
  */
 export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
   checkClient(client)

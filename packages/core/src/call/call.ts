@@ -40,7 +40,7 @@ export interface DispatchTarget {
   readonly id: string
   readonly open: boolean
   readonly requests: readonly JsonRpcRequest[]
-  /** Resolves when the message is in the journal. */
+  /** A notification. Resolves before it is in the journal, unless it has an `origin` or more than a little waits. */
   send(message: JsonRpcMessage, step?: string, origin?: Origin): Promise<void>
   /** Resolves when the response is where the client will find it. Rejects with an `UnrecordableError` if another one is needed. */
   respond(dispatchId: string, response: JsonRpcResponse): Promise<void>

@@ -35,7 +35,8 @@ export interface CallLog {
   /** Never throws: `receipt` is told all there is to say, now or later. */
   record(step: StepRecord, receipt: Receipt, effect?: Effect): void
   /**
-   * Sends a notification to the client: once, however often the call is run. `step`: the id of the step in whose
+   * Sends a notification to the client: once, however often the call is run. Resolves before it is recorded, unless more
+   * waits to be than a little; rejects with an `UnrecordableError`. `step`: the id of the step in whose
    * body it is sent. A later run may skip that body, so these messages are told apart from others of the same content.
    */
   send(message: JsonRpcMessage, step?: string): Promise<void>

@@ -29,8 +29,8 @@ export type EndedHandler = { begun: ReadonlySet<string>; unfinished: readonly st
  *
  * - Steps are known by their name, one line of text; the names of one call differ, or have different `key`s. A step
  *   inside a step throws, and so does everything here once `signal` has fired.
- * - A step that has ended gives out its recorded value or throws its recorded error, in every run.
- * - What a step gives out is the decoded form of what was recorded, on the first run too. Plain data, dates, big
+ * - A step that has ended returns its recorded value or throws its recorded error, in every run.
+ * - What a step returns is the decoded form of what was recorded, on the first run too. Plain data, dates, big
  *   ints, bytes, maps, sets and `undefined` can be recorded; functions and instances of classes cannot.
  * - What a step throws is recorded as name, message, code, data and cause. It is an instance of its class again if that
  *   is named in `retryable`, `nonRetryable` or `errors`, or is built in; else it is a `RecordedError`.
@@ -106,7 +106,10 @@ export class DurableContext<Extra = unknown> {
     return atMostOnce(this.#steps, name, body, options)
   }
 
-  /** Asks the user, through the client. Throws `QuestionRefusedError` if the client answers with an error. */
+  /**
+   * Asks the user, through the client. Throws `ClientCapabilityError` if the client can't be asked this, `QuestionRefusedError`
+   * if it answers with an error, and `StepTimeoutError` after `timeoutMs`. So do `sample` and `listRoots`.
+   */
   elicit<Schema extends StandardSchema>(
     name: string,
     params: ElicitParams,
@@ -132,27 +135,32 @@ export class DurableContext<Extra = unknown> {
     return quietly(this.#sleep(name, ms, options))
   }
 
-  /** The time in ms since 1970: that of the first run. */
+  /** The time in ms since 1970, as it was when this was first recorded. */
   now(name: string, options: StepKey = {}): Promise<number> {
     return this.#memoize('now', name, options, () => Date.now())
   }
 
-  /** A UUID of version 7, made in the first run. */
+  /** A UUID of version 7, the same in every run. */
   uuid7(name: string, options: StepKey = {}): Promise<string> {
     return this.#memoize('uuid7', name, options, () => uuid7())
   }
 
-  /** A number from 0 up to but without 1, drawn in the first run. Not for secrets. */
+  /** A number from 0 up to but without 1, the same in every run. Not for secrets. */
   random(name: string, options: StepKey = {}): Promise<number> {
     return this.#memoize('random', name, options, () => Math.random())
   }
 
-  /** Tells the client how far the handler is, if it asked to be told. A number that is not above the last one is not sent. */
+  /**
+   * Tells the client how far the handler is, if it asked to be told. A number that is not above the last one is not sent.
+   *
+   * This, the log and `notify` resolve at once, unless much waits to be written: the message is sent when it is recorded.
+   * They reject with an `UnrecordableError` if it can't be (`NotJsonError`, `RecordTooLargeError`, `BacklogError`).
+   */
   progress(progress: number, total?: number, message?: string): Promise<void> {
     return quietly(this.#notifications.progress(progress, total, message))
   }
 
-  /** Sends a log message to the client, unless it wants none of this level. */
+  /** Sends a log message to the client, unless it wants none of this level. What of `data` is not JSON is sent as text. */
   log(level: LogLevel, data: unknown, logger?: string): Promise<void> {
     return quietly(this.#notifications.log(level, data, logger))
   }

@@ -30,7 +30,7 @@ export function isDurable(handler: unknown): boolean {
 /**
  * Makes a tool's handler durable: `server.registerTool(name, config, durableTool(async (args, ctx) => …))`, for servers
  * of either major of the SDK. If its node dies, another one runs the handler again from its start; the steps of `ctx`
- * that have ended give out what they gave out before. `args` is `{}` for a tool without an input schema.
+ * that have ended return what they returned before. `args` is `{}` for a tool without an input schema.
  */
 export function durableTool<First, Result, Extra = unknown>(
   handler: (args: ArgsOf<First>, context: DurableContext<ExtraOf<First, Extra>>) => Result | Promise<Result>,

@@ -16,7 +16,10 @@ export const LOG_LEVELS = [
 export type LogLevel = (typeof LOG_LEVELS)[number]
 export type ContextNotification = { method: string; params?: Params }
 
-/** What a handler tells the client while it runs. Each resolves when the message is recorded. */
+/**
+ * What a handler tells the client while it runs. Each resolves before the message is recorded, unless more waits to be than a
+ * little; the client sees none that is not. Rejects with an `UnrecordableError` if it can't be recorded.
+ */
 export class Notifications {
   readonly #log: CallLog
   readonly #steps: Steps
