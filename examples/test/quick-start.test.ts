@@ -10,7 +10,7 @@ import { Router } from '../../tests/support/router.js'
 
 const DOC = fileURLToPath(new URL('../../docs/quick-start.md', import.meta.url))
 const HERE = fileURLToPath(new URL('..', import.meta.url))
-const READY = /^http:\S+\/mcp, process \d+$/
+const READY = /^listening on http:\S+\/mcp, process \d+$/
 
 test('the call of the quick start survives the kill of its process', { timeout: 90_000 }, async () => {
   const text = await readFile(DOC, 'utf8')
@@ -23,25 +23,26 @@ test('the call of the quick start survives the kill of its process', { timeout: 
   try {
     await writeFile(join(dir, 'server.mjs'), server)
     await writeFile(join(dir, 'client.mjs'), client)
+    const startNode = async () => {
+      const port = await freePort()
+      const child = await start('server.mjs', { PORT: String(port), REDIS_URL: redis.url })
+      return { child, name: String(port), url: `http://127.0.0.1:${port}` }
+    }
     // The next process runs already: how long one takes to start is not what is tested.
-    const ports = [await freePort(), await freePort()]
-    const startNode = (port: number) => start('server.mjs', { PORT: String(port), REDIS_URL: redis.url })
-    await using first = await startNode(ports[0]!)
-    const firstReady = first.waitForLine(READY, 30_000)
-    await using second = await startNode(ports[1]!)
-    const nodes = [first, second]
-    await Promise.all([firstReady, second.waitForLine(READY, 30_000)])
-    await using router = await Router.start(
-      ...ports.map((port) => ({ name: String(port), url: `http://127.0.0.1:${port}` })),
-    )
-    const began = Promise.race(nodes.map((node) => node.waitForLine(/^run 1 in process (\d+)$/, 30_000)))
+    const nodes = [await startNode(), await startNode()] as const
+    const [first, second] = nodes
+    await using killed = first.child
+    await using other = second.child
+    await Promise.all(nodes.map(({ child }) => child.waitForLine(READY, 30_000)))
+    await using router = await Router.start(first)
     await using caller = await start('client.mjs', { MCP_URL: router.url.href })
-    const [, pid] = await began
-    const [killed, other] = pid === String(first.pid) ? [first, second] : [second, first]
+    await caller.waitForLine(/^ordered$/, 30_000)
+    router.others(second)
     await killed.kill('SIGKILL')
-    await other.waitForLine(/^run 2 in process \d+$/, 30_000)
     expect(await caller.exited).toMatchObject({ code: 0 })
-    expect(caller.output.trim()).toBe(`tea: begun by ${killed.pid}, sent by ${other.pid}`)
+    expect(caller.output.trim()).toBe(
+      `ordered\ntea, ordered by process ${killed.pid}, charged by process ${other.pid}`,
+    )
     expect(await other.kill('SIGTERM')).toMatchObject({ code: 0 })
   } finally {
     await rm(dir, { recursive: true, force: true })

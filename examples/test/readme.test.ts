@@ -14,6 +14,7 @@ const about = ['CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md']
 const documents = ['README.md', 'examples/README.md', ...about, ...filesIn('docs', '.md')]
 const sources = [
   'examples/src/readme.ts',
+  'examples/src/readme-server.ts',
   'examples/src/durable-context.ts',
   'examples/src/operating.ts',
   ...filesIn('examples/src/migrating', '.ts'),
@@ -26,8 +27,10 @@ test('there is code in the README and in docs/', () => {
   expect(documents.flatMap((path) => blocksOf(path, 'ts')).length).toBeGreaterThan(20)
 })
 
-test('the server in the README is the file that is compiled', () => {
-  expect(blocksOf('README.md', 'js')).toEqual([read('examples/src/readme-server.ts')])
+test('the server in the README and in the quick start is the file that is compiled', () => {
+  const server = read('examples/src/readme-server.ts')
+  expect(blocksOf('README.md', 'js')).toEqual([server])
+  expect(blocksOf('docs/quick-start.md', 'js')[0]).toBe(server)
 })
 
 test.each(documents)('%s: every line of code stands in a file that compiles', (path) => {
