@@ -4,7 +4,9 @@ import { durablePrompt, durableResource, durableTool } from '../../src/index.js'
 import type { DurableContext, Store } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes, NodesOptions } from '../support/nodes.js'
-import { expectStream, Session, textOf } from '../support/session.js'
+import { RunningCall } from '../support/running-call.js'
+import { textOf } from '../support/session.js'
+import type { Session } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 import { waitFor } from '../../../../test-support/index.js'
@@ -98,16 +100,19 @@ async function deployed(versions: Version[], options: NodesOptions, { hears = tr
   return nodes
 }
 
-/** The last message at whichever node, after the first one has left in the middle of the call. */
-async function takenOver(nodes: Nodes, method = 'tools/call', params: object = { name: 'order' }) {
-  const session = await Session.begin(nodes)
-  const stream = await expectStream(await session.request(method, params))
-  const priming = await stream.next()
+/** A call that node 0 runs. */
+async function running(nodes: Nodes, method = 'tools/call', params: object = { name: 'order' }) {
+  const call = await RunningCall.begin(nodes, method, params)
   await nodes.world.happened.until('effect on 0')
-  await nodes.mcp(0).close({ graceMs: 0 })
+  return call
+}
+
+/** The last message at whichever node, after the first one has left in the middle of the call. */
+async function takenOver(nodes: Nodes, method?: string, params?: object) {
+  await using call = await running(nodes, method, params)
+  await call.leave()
   for (const node of [1, 2]) nodes.world.gates.open(`gate ${node}`)
-  await using resumed = await session.stream(priming?.id, { node: 1 })
-  return (await resumed.messages()).at(-1)
+  return (await call.resumed()).at(-1)
 }
 
 describe.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
@@ -150,53 +155,37 @@ describe.each(STORES)('a node that can’t run a call gives it back, %s', (store
 
   test('it goes, and nobody has heard that it had given a call back: that is found like any other', async () => {
     await using nodes = await deployed([{}, { broken: Infinity }, {}], { store }, { hears: false })
-    const session = await Session.begin(nodes)
-    const stream = await session.call('order')
-    const priming = await stream.next()
-    await nodes.world.happened.until('effect on 0')
-    await nodes.mcp(0).close({ graceMs: 0 })
+    await using call = await running(nodes)
+    await call.leave()
     await waitFor(() => nodes.logs.some(({ message }) => message === 'a call was given back'))
     await nodes.mcp(1).close({ graceMs: 0 })
     nodes.world.gates.open('gate 2')
-    await using resumed = await session.stream(priming?.id, { node: 2 })
-    expect((await resumed.messages()).map(textOf).at(-1)).toBe('run by 2')
+    expect((await call.resumed(2)).map(textOf).at(-1)).toBe('run by 2')
   })
 
   test('records of a newer version are left to a newer node', async () => {
     await using nodes = await deployed([{}, {}], { store, settings: { maxUnservedMs: 0 } })
-    const session = await Session.begin(nodes)
-    const stream = await session.call('order')
-    const priming = await stream.next()
-    await nodes.world.happened.until('effect on 0')
-    await poison(nodes, session, 'from-the-future {}')
-    await nodes.mcp(0).close({ graceMs: 0 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/outcome is unknown/)
+    await using call = await running(nodes)
+    await poison(nodes, call.session, 'from-the-future {}')
+    await call.leave()
+    expect((await call.resumed()).map(textOf).at(-1)).toMatch(/outcome is unknown/)
     expect(nodes.world.happened.count('effect on 1')).toBe(0)
   })
 
   test('a journal that brings nodes down is not loaded once too often', async () => {
     await using nodes = await deployed([{}, {}], { store, settings: { maxAttempts: 1 } })
-    const session = await Session.begin(nodes)
-    const stream = await session.call('order')
-    const priming = await stream.next()
-    await nodes.world.happened.until('effect on 0')
-    await poison(nodes, session, 'step {"no": json')
-    await nodes.mcp(0).close({ graceMs: 0 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/interrupted 1 times/)
+    await using call = await running(nodes)
+    await poison(nodes, call.session, 'step {"no": json')
+    await call.leave()
+    expect((await call.resumed()).map(textOf).at(-1)).toMatch(/interrupted 1 times/)
   })
 
   test('a journal that nobody can read ends by the number of attempts', async () => {
     await using nodes = await deployed([{}, {}], { store, settings: { maxAttempts: 2 } })
-    const session = await Session.begin(nodes)
-    const stream = await session.call('order')
-    const priming = await stream.next()
-    await nodes.world.happened.until('effect on 0')
-    await poison(nodes, session, 'step {"no": json')
-    await nodes.mcp(0).close({ graceMs: 0 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/interrupted 2 times/)
+    await using call = await running(nodes)
+    await poison(nodes, call.session, 'step {"no": json')
+    await call.leave()
+    expect((await call.resumed()).map(textOf).at(-1)).toMatch(/interrupted 2 times/)
     expect(nodes.world.happened.count('effect on 1')).toBe(0)
   })
 })

@@ -2,12 +2,12 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { expect, describe, test } from 'vitest'
 import { durable, durableTool } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
-import { dataOf, Session, textOf } from '../support/session.js'
+import { RunningCall } from '../support/running-call.js'
+import { dataOf, textOf } from '../support/session.js'
 import { openStorage, STORES } from '../support/stores.js'
 import { MapOfTransports } from '../support/wrapped.js'
 import { waitFor } from '../../../../test-support/index.js'
 
-const AT_ONCE = { graceMs: 0 }
 const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 2000 }
 
 // A node leaves in the middle of a call; the other one goes on.
@@ -15,30 +15,25 @@ const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 2000 }
 describe.each(STORES)('a wrapped handler, %s', (store) => {
   test('a tool that lists itself as read-only is run again, and says nothing twice', async () => {
     await using nodes = await startNodes({ store, host: 'handler', settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('look', { gate: 'g' })
-    const priming = await call.next()
-    for (const data of ['say 1', 'say 2']) expect(dataOf((await call.nextMessage()).message)).toBe(data)
+    await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+    for (const data of ['say 1', 'say 2'])
+      expect(dataOf((await call.stream.nextMessage()).message)).toBe(data)
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
+    await call.leave()
     await nodes.world.happened.until('started g', 2)
     await nodes.world.happened.until('aborted g')
     nodes.world.gates.open('g')
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const messages = await resumed.messages()
+    const messages = await call.resumed()
     expect(messages.slice(0, -1).map(dataOf)).toEqual(['say 1', 'say 2'])
     expect(textOf(messages.at(-1))).toBe('g on node-1')
   })
 
   test('any other tool ends with the word that its outcome is unknown', async () => {
     await using nodes = await startNodes({ store, host: 'handler', settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('wait', { gate: 'g' })
-    const priming = await call.next()
+    await using call = await RunningCall.ofTool(nodes, 'wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
+    await call.leave()
+    expect((await call.resumed()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
 
@@ -64,18 +59,16 @@ describe.each(STORES)('a wrapped handler, %s', (store) => {
       const { fetch } = new MapOfTransports(() => make(name), { sdk: 'v1' })
       return durable({ store: storage.forNode(), handler: fetch, validateEffects: false, ...QUICK })
     })
-    const nodes = { endpoint: (n: number) => ({ fetch: (init?: RequestInit) => send(mcps[n]!, init) }) }
-    const session = await Session.begin(nodes as never)
-    await using call = await session.call('make')
-    const priming = await call.next()
+    const endpoint = (n: number) => ({ fetch: (init?: RequestInit) => send(mcps[n]!, init) })
+    const nodes = { endpoint, mcp: (n: number) => mcps[n]! }
+    await using call = await RunningCall.ofTool(nodes as never, 'make')
     await waitFor(() => steps.length === 1)
-    await mcps[0]!.close(AT_ONCE)
+    await call.leave()
     await waitFor(() => runs.length === 2)
     release()
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf)).toEqual(['made on a'])
+    expect((await call.resumed()).map(textOf)).toEqual(['made on a'])
     expect([runs, steps]).toEqual([['a', 'b'], ['a']])
-    await mcps[1]!.close(AT_ONCE)
+    await mcps[1]!.close({ graceMs: 0 })
     await storage[Symbol.asyncDispose]()
   })
 })
@@ -87,17 +80,14 @@ function send(mcp: ReturnType<typeof durable>, init?: RequestInit) {
 describe.each(STORES)('an upstream that lives on, %s', (store) => {
   test('goes on with any tool: nothing is run, lost or said again', async () => {
     await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('chant', { count: 3 })
-    const priming = await call.next()
+    await using call = await RunningCall.ofTool(nodes, 'chant', { count: 3 })
     nodes.world.gates.open('verse 1')
-    expect(dataOf((await call.nextMessage()).message)).toBe('amen')
+    expect(dataOf((await call.stream.nextMessage()).message)).toBe('amen')
     await nodes.world.happened.until('started verse 2')
-    await nodes.mcp(0).close(AT_ONCE)
+    await call.leave()
     nodes.world.gates.open('verse 2')
     nodes.world.gates.open('verse 3')
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const messages = await resumed.messages()
+    const messages = await call.resumed()
     expect(messages.slice(0, -1).map(dataOf)).toEqual(['amen', 'amen', 'amen'])
     expect(textOf(messages.at(-1))).toBe('chanted 3')
     expect(nodes.world.happened.count('started verse 1')).toBe(1)
@@ -107,27 +97,23 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
   test('an answer that came while no node ran the call is given to it', async () => {
     const settings = { ...QUICK, sweepMs: 400 }
     await using nodes = await startNodes({ store, host: 'upstream', settings })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('ask', { question: 'roots', related: true })
-    const priming = await call.next()
-    const asked = await call.nextMessage()
-    const left = nodes.mcp(0).close(AT_ONCE)
-    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    await using call = await RunningCall.ofTool(nodes, 'ask', { question: 'roots', related: true })
+    const asked = await call.stream.nextMessage()
+    const left = call.leave()
+    await call.session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
     await left
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf).at(-1)).toBe('{"roots":[]}')
+    expect((await call.resumed()).map(textOf).at(-1)).toBe('{"roots":[]}')
   })
 
   test('a client cancels at the other node, and the upstream hears of it', async () => {
     await using nodes = await startNodes({ store, host: 'upstream', settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('say', { count: 1, gate: 'g' }, { id: 'c' })
-    await call.nextMessage()
+    await using call = await RunningCall.ofTool(nodes, 'say', { count: 1, gate: 'g' }, 'c')
+    await call.stream.nextMessage()
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
+    await call.leave()
     await waitFor(() => nodes.upstream?.requests.some(({ headers }) => headers.has('last-event-id')))
     expect(nodes.world.happened.count('aborted g')).toBe(0)
-    await session.notify('notifications/cancelled', { requestId: 'c' }, { node: 1 })
+    await call.session.notify('notifications/cancelled', { requestId: 'c' }, { node: 1 })
     await nodes.world.happened.until('aborted g')
   })
 })
@@ -135,29 +121,24 @@ describe.each(STORES)('an upstream that lives on, %s', (store) => {
 describe.each(STORES)('[I-3] an upstream that gives its events no ids, %s', (store) => {
   test('runs a read-only tool again when its node is gone, and says nothing twice', async () => {
     await using nodes = await startNodes({ store, host: 'upstream', resumable: false, settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('look', { gate: 'g' })
-    const priming = await call.next()
-    for (const data of ['say 1', 'say 2']) expect(dataOf((await call.nextMessage()).message)).toBe(data)
+    await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+    for (const data of ['say 1', 'say 2'])
+      expect(dataOf((await call.stream.nextMessage()).message)).toBe(data)
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
+    await call.leave()
     await nodes.world.happened.until('started g', 2)
     nodes.world.gates.open('g')
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const messages = await resumed.messages()
+    const messages = await call.resumed()
     expect(messages.slice(0, -1).map(dataOf)).toEqual(['say 1', 'say 2'])
     expect(textOf(messages.at(-1))).toBe('g on upstream')
   })
 
   test('runs no other tool again: its outcome is unknown', async () => {
     await using nodes = await startNodes({ store, host: 'upstream', resumable: false, settings: QUICK })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('wait', { gate: 'g' })
-    const priming = await call.next()
+    await using call = await RunningCall.ofTool(nodes, 'wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
+    await call.leave()
+    expect((await call.resumed()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
     expect(nodes.world.happened.count('started g')).toBe(1)
   })
 
@@ -168,15 +149,12 @@ describe.each(STORES)('[I-3] an upstream that gives its events no ids, %s', (sto
       resumable: false,
       settings: { ...QUICK, recover: ({ method }) => method === 'tools/call' },
     })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('wait', { gate: 'g' })
-    const priming = await call.next()
+    await using call = await RunningCall.ofTool(nodes, 'wait', { gate: 'g' })
     await nodes.world.happened.until('started g')
-    await nodes.mcp(0).close(AT_ONCE)
+    await call.leave()
     await nodes.world.happened.until('started g', 2)
     nodes.world.gates.open('g')
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    expect((await resumed.messages()).map(textOf)).toEqual(['g on upstream'])
+    expect((await call.resumed()).map(textOf)).toEqual(['g on upstream'])
   })
 })
 
@@ -187,14 +165,11 @@ test.each(BOTH)(
   async (row) => {
     const settings = { ...QUICK, recover: () => true }
     await using nodes = await startNodes({ ...row, settings })
-    const session = await Session.begin(nodes)
-    await using call = await session.call('ask', { question: 'roots', related: true })
-    const priming = await call.next()
-    const asked = await call.nextMessage()
-    await nodes.mcp(0).close(AT_ONCE)
-    await session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
-    await using resumed = await session.stream(priming?.id, { node: 1 })
-    const [question, result, ...more] = await resumed.messages()
+    await using call = await RunningCall.ofTool(nodes, 'ask', { question: 'roots', related: true })
+    const asked = await call.stream.nextMessage()
+    await call.leave()
+    await call.session.answer((asked.message as { id: string }).id, { roots: [] }, { node: 1 })
+    const [question, result, ...more] = await call.resumed()
     expect(question).toEqual(asked.message)
     expect(textOf(result)).toBe('{"roots":[]}')
     expect(more).toEqual([])
