@@ -58,6 +58,8 @@ export class Registered {
   readonly #server: ServerObject
   /** By list, what is known to be there, and whether it is enabled. */
   readonly #known = new Map<string, Map<string, boolean>>()
+  /** By list and name, what calls of the session have disabled or removed. */
+  readonly #withdrawn = new Set<string>()
 
   constructor(server: ServerObject) {
     this.#server = server
@@ -80,6 +82,7 @@ export class Registered {
         else kept.push({ list, name, now: isEnabled ? 'enabled' : 'disabled' })
       }
     }
+    for (const change of kept) this.#note(change)
     return { kept, added }
   }
 
@@ -91,6 +94,17 @@ export class Registered {
     else if ((entry.enabled !== false) !== (now === 'enabled'))
       entry[now === 'enabled' ? 'enable' : 'disable']?.()
     this.#known.set(list, this.#enabled(list))
+    this.#note({ list, name, now })
+  }
+
+  #note({ list, name, now }: RegistrationChange) {
+    if (now === 'enabled') this.#withdrawn.delete(`${list} ${name}`)
+    else this.#withdrawn.add(`${list} ${name}`)
+  }
+
+  /** Whether the session itself has no tool or prompt of this name any more, on whichever node. */
+  isWithdrawn({ method, params }: JsonRpcRequest): boolean {
+    return this.#withdrawn.has(`${listOf(method)} ${String(params?.['name'])}`)
   }
 
   /** What runs a request of the client here. */
@@ -100,7 +114,7 @@ export class Registered {
 
   /** Whether there is the tool or prompt that is asked for; `undefined`: that can't be seen. */
   has({ method, params }: JsonRpcRequest): boolean | undefined {
-    const entries = this.#entries(method === 'tools/call' ? '_registeredTools' : '_registeredPrompts')
+    const entries = this.#entries(listOf(method))
     return entries && Object.hasOwn(entries, String(params?.['name']))
   }
 
@@ -161,5 +175,8 @@ export class Registered {
 
 const own = (entries: Entries | undefined, name: string) =>
   entries && Object.hasOwn(entries, name) ? entries[name] : undefined
+/** Where what a request names is registered, if it names a tool or a prompt. */
+const listOf = (method: string) => (method === 'tools/call' ? '_registeredTools' : '_registeredPrompts')
+
 /** As the SDK looks it up. */
 const normalUri = (uri: string) => (URL.canParse(uri) ? new URL(uri).href : uri)

@@ -167,14 +167,15 @@ export class Runner {
     const isCall = method === 'tools/call'
     const tool = isCall ? await server.findTool(String(params?.['name']), extra) : undefined
     const isMissing = isCall ? !tool : await this.#lacks(server, request, extra)
+    // What no node has any more is not looked for.
+    const isElsewhere = isMissing && !server.isWithdrawn(request)
     // Nothing has begun to run it.
-    if (interrupted === 'none') return isMissing ? 'elsewhere' : 'run'
+    if (interrupted === 'none') return isElsewhere ? 'elsewhere' : 'run'
     const recovered = { method, params, tool, interrupted, attempt }
     const given = this.#services.recover?.(recovered)
-    if (given ?? mayRunAgain(recovered, server.handlerOf(request))) return isMissing ? 'elsewhere' : 'run'
-    return given === undefined && isCall && interrupted !== 'plain' && (!tool || interrupted !== 'listed')
-      ? 'elsewhere'
-      : 'unknown'
+    if (given ?? mayRunAgain(recovered, server.handlerOf(request))) return isElsewhere ? 'elsewhere' : 'run'
+    const isForOthers = tool ? interrupted !== 'listed' : isElsewhere
+    return given === undefined && isCall && interrupted !== 'plain' && isForOthers ? 'elsewhere' : 'unknown'
   }
 
   /** An upstream is the same one for every node. */

@@ -261,6 +261,11 @@ export class SessionServer implements CallServer {
     return this.#registered.lacks(request, (asked, withinMs) => this.ask(asked, extra, withinMs))
   }
 
+  /** Whether a call of the session has disabled or removed the tool or prompt, for all nodes. */
+  isWithdrawn(request: JsonRpcRequest): boolean {
+    return this.#registered.isWithdrawn(request)
+  }
+
   /** What runs a request of the client here. */
   handlerOf(request: JsonRpcRequest): HandlerKind {
     return this.#registered.handlerOf(request)

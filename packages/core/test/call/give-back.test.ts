@@ -32,12 +32,16 @@ function server(
       await waitAt(`gate ${node}`, { world: nodes().world, signal })
       return { content: [{ type: 'text' as const, text: `run by ${node}` }] }
     }
-    for (const tool of ['other', ...tools])
-      made.registerTool(
+    for (const tool of ['other', ...tools]) {
+      const registered = made.registerTool(
         tool,
         {},
-        durableTool((_args, ctx) => run(ctx.signal)),
+        durableTool(async (_args, ctx) => {
+          if (tool === 'once') registered.disable()
+          return run(ctx.signal)
+        }),
       )
+    }
     // What has said something is journaled.
     const read = async (ctx: DurableContext<never>) => {
       await ctx.info('reading')
@@ -137,6 +141,14 @@ describe.each(STORES)('a node that can’t run a call gives it back, %s', (store
       expect(JSON.stringify(await takenOver(nodes, method, params))).toContain('run by 2')
       expect(nodes.logs.filter(({ message }) => message === 'a call was given back')).toHaveLength(1)
     }
+  })
+
+  test('its session has disabled the tool, so no node has it: the call ends as unknown', async () => {
+    const version = { tools: ['once'] }
+    await using nodes = await deployed([version, version], { store })
+    const told = textOf(await takenOver(nodes, 'tools/call', { name: 'once' }))
+    expect(told).toMatch(/once was interrupted.*outcome is unknown/)
+    expect(nodes.world.happened.count('effect on 1')).toBe(0)
   })
 
   test('alone, it tries again, and what it had given back is no run', async () => {
