@@ -100,8 +100,8 @@ class Node implements Durable {
     const history = parseHistory(options.history)
     const { name, server, handler, upstream } = options
     const sharing = { name, server, handler, upstream, keeping: history?.keeping }
-    const { store: shared, close: closeStore } = shareStore(given, sharing, logger)
-    const store = signals.store?.(shared) ?? shared
+    const { store: own, isShared, close: closeStore } = shareStore(given, sharing, logger)
+    const store = signals.store?.(own) ?? own
     this.#closeStore = closeStore
     if (!options.store) {
       logger.warn(
@@ -141,7 +141,7 @@ class Node implements Durable {
       proxy,
       recover: options.recover,
       names: new ServerNames({
-        isUsed: options.name === undefined,
+        isUsed: isShared,
         proxy,
         onServer: (serverName) => membership.serves(serverName),
         logger,

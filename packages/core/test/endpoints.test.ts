@@ -2,8 +2,20 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
 import { durable, durableTool, sessionIdOf } from '../src/index.js'
-import type { CommonOptions, ServerFactory, Store } from '../src/index.js'
-import { ASKED, begin, CALL, CHANGED, openCall, PING, post, resume, send, storedId } from './support/asked.js'
+import type { CommonOptions, Durable, ServerFactory, Store } from '../src/index.js'
+import {
+  ASKED,
+  begin,
+  beside,
+  CALL,
+  CHANGED,
+  openCall,
+  PING,
+  post,
+  resume,
+  send,
+  storedId,
+} from './support/asked.js'
 import { contentOf } from './support/store-content.js'
 import { openStorage, STORES } from './support/stores.js'
 import { Gates, Happenings } from './support/world.js'
@@ -33,7 +45,7 @@ class Shared {
     const logger = { error: note, warn: note, info: () => undefined, debug: () => undefined }
     const server = typeof name === 'function' ? name : () => this.server(name)
     const settings = { sweepMs: 50, validateEffects: false, ...options }
-    return Object.assign(durable({ store, logger, server, ...settings }), { logs })
+    return Object.assign(beside(store, durable({ store, logger, server, ...settings })), { logs })
   }
 }
 
@@ -242,6 +254,21 @@ describe.each(STORES)('servers without a name on one %s store', (kind) => {
     expect(await shop.broadcast(CHANGED)).toBe(1)
     for (const mcp of [shop, admin]) await mcp.close({ graceMs: 0 })
   })
+})
+
+test('a process with one server has all sessions of its store: that may call itself otherwise on each node', async () => {
+  await using storage = openStorage('redis')
+  const shared = new Shared()
+  const quiet = () => undefined
+  const logger = { error: quiet, warn: quiet, info: quiet, debug: quiet }
+  const [one, two] = ['shop on a', 'shop on b'].map((name) =>
+    durable({ store: storage.forNode(), logger, validateEffects: false, server: () => shared.server(name) }),
+  ) as [Durable, Durable]
+  shared.gates.open('work')
+  const session = await begin(one)
+  expect(await (await post(two, CALL, session)).text()).toContain('done by shop on b')
+  expect(await two.broadcast(CHANGED)).toBe(1)
+  for (const mcp of [one, two]) await mcp.close({ graceMs: 0 })
 })
 
 test('with a name, a server may call itself otherwise after a deploy', async () => {

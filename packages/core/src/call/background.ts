@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { StoreError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import type { Store, WatchListener } from '../store/store.js'
@@ -12,6 +13,8 @@ export class Background {
 
   constructor(logger: Logger) {
     this.#logger = logger
+    // Each call that waits for another node waits for the end as well.
+    setMaxListeners(0, this.#left.signal)
   }
 
   get signal(): AbortSignal {

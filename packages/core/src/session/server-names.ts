@@ -4,8 +4,8 @@ import type { BegunSession, ProxyOrigin } from './server-factory.js'
 import type { MessageExtra } from './transport.js'
 
 export type ServerNamesOptions = {
-  /** False where `durable()` has a `name`: what its server calls itself may change then. */
-  isUsed: boolean
+  /** Whether sessions of other servers are there as well. Else what a server calls itself may change, or differ from node to node. */
+  isUsed: () => boolean
   proxy: ProxyOrigin | undefined
   /** Told the name of the server, each time that it is heard. */
   onServer: (name: string) => void
@@ -13,8 +13,8 @@ export type ServerNamesOptions = {
 }
 
 /**
- * What the server of this node calls itself: `serverInfo.name` of its answers to `initialize`. Where several servers use a
- * store without a `name`, a session belongs to the one whose name it began with.
+ * What the server of this node calls itself: `serverInfo.name` of its answers to `initialize`. Where several `durable()` of a
+ * process use one store object without a `name`, a session belongs to the one whose name it began with.
  */
 export class ServerNames {
   readonly #options: ServerNamesOptions
@@ -28,7 +28,7 @@ export class ServerNames {
   }
 
   get isUsed() {
-    return this.#options.isUsed
+    return this.#options.isUsed()
   }
 
   get isHeard() {

@@ -7,6 +7,7 @@ import type { Durable, Store } from '../../src/index.js'
 import {
   ASKED,
   begin,
+  beside,
   CALL,
   CHANGED,
   openCall,
@@ -58,9 +59,11 @@ const quiet = () => undefined
 function proxy({ wrapping, upstream }: Behind, host: Host, store: Store, url = upstream.url): Durable {
   const logger = { error: quiet, warn: quiet, info: quiet, debug: quiet }
   const common = { store, logger, sweepMs: 50 }
-  return host === 'handler'
-    ? durable({ ...common, handler: wrapping.fetch })
-    : durable({ ...common, upstream: url, passHeaders: ['authorization'] })
+  const mcp =
+    host === 'handler'
+      ? durable({ ...common, handler: wrapping.fetch })
+      : durable({ ...common, upstream: url, passHeaders: ['authorization'] })
+  return beside(store, mcp)
 }
 
 /** What the server has heard of messages in sessions. */

@@ -1,5 +1,6 @@
-import { sessionIdOf } from '../../src/index.js'
-import type { Durable } from '../../src/index.js'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { durable, sessionIdOf } from '../../src/index.js'
+import type { Durable, Store } from '../../src/index.js'
 import { BOTH } from './session.js'
 
 // What clients ask of a session, at any node.
@@ -10,6 +11,20 @@ export function send(mcp: Durable, method: string, body: object | undefined, hea
   const all = { 'content-type': 'application/json', accept: BOTH, ...headers }
   const sent = body && { body: JSON.stringify({ jsonrpc: '2.0', ...body }) }
   return mcp.fetch(new Request('http://localhost/mcp', { method, headers: all, ...sent }))
+}
+
+/** Another server is at the same store object, as in an application that has several. */
+export function beside(store: Store, mcp: Durable): Durable {
+  const nothing = () => undefined
+  const logger = { error: nothing, warn: nothing, info: nothing, debug: nothing }
+  const other = durable({ store, logger, server: () => new McpServer({ name: 'beside', version: '1' }) })
+  const close = mcp.close.bind(mcp)
+  return Object.assign(mcp, {
+    close: async (options?: { graceMs?: number }) => {
+      await close(options)
+      await other.close(options)
+    },
+  })
 }
 
 export const post = (mcp: Durable, body: object, session: Headers = {}) => send(mcp, 'POST', body, session)
