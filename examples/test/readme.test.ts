@@ -44,6 +44,13 @@ test.each(documents)('%s: every file that is linked to is there', (path) => {
   expect(links.filter((link) => !existsSync(join(folder, link)))).toEqual([])
 })
 
+test.each(documents)('%s: every cell of its tables says something', (path) => {
+  const rows = read(path)
+    .split('\n')
+    .filter((line) => /^\|.*\|$/.test(line))
+  expect(rows.filter((row) => /\|\s*\|/.test(row.replaceAll('\\|', '')))).toEqual([])
+})
+
 test('the commands and files that CONTRIBUTING.md names are there', () => {
   const text = read('CONTRIBUTING.md')
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
