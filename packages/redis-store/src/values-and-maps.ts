@@ -58,12 +58,13 @@ export class ValuesAndMaps implements ContextStore {
 
   async rangeMap(
     map: string,
-    { from, to, after, reverse, limit }: MapRange,
+    { from, to, after, reverse, limit, maxBytes }: MapRange,
   ): Promise<Array<[string, string]>> {
     const low = !reverse && isAbove(after, from) ? `(${after}` : from === undefined ? '-' : `[${from}`
     const high = reverse && isBelow(after, to) ? `(${after}` : to === undefined ? '+' : `(${to}`
     const [keys = '', values = ''] = this.keys.map(map)
-    const args = reverse ? ['ZREVRANGEBYLEX', high, low, limit] : ['ZRANGEBYLEX', low, high, limit]
+    const bounds = reverse ? ['ZREVRANGEBYLEX', high, low] : ['ZRANGEBYLEX', low, high]
+    const args = [...bounds, limit, maxBytes ?? '']
     const flat = (await this.client.run(scripts.rangeMap, [keys, values], args)) as string[]
     return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
   }

@@ -4,7 +4,10 @@ import { checkText, prefixEnd } from './map-keys.js'
 
 export type MapEntry = [key: string, value: Uint8Array]
 export type MapEntries = Readonly<Record<string, Uint8Array>> | Iterable<readonly [string, Uint8Array]>
-/** From `from` up to but without `to`, whichever way it is read. A page that is shorter than `limit` is the last. */
+/**
+ * From `from` up to but without `to`, whichever way it is read. A page that is shorter than `limit` is the last. One of more
+ * than 1 MiB is read in parts.
+ */
 export type RangeOptions = {
   from?: string
   to?: string
@@ -16,6 +19,8 @@ export type RangeOptions = {
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 10_000
+/** One operation of the store holds up all others for as long as it takes. */
+const PAGE_BYTES = 1 << 20
 
 /** Who uses a map: a call, or nobody in particular. */
 export interface MapUse {
@@ -117,9 +122,16 @@ export class SortedMap {
       throw new RangeError(`The limit of a page is 1 to ${MAX_LIMIT}.`)
     }
     for (const bound of Object.values(bounds)) if (bound !== undefined) checkText('A bound', bound)
-    const range: MapRange = { ...defined(bounds), reverse, limit }
-    const entries = await this.#store.rangeMap(this.name, range)
-    return entries.map(([key, value]) => [key, decodeBytes(value)])
+    const entries: MapEntry[] = []
+    for (let { after } = bounds; ;) {
+      const left = limit - entries.length
+      const range: MapRange = { ...defined({ ...bounds, after }), reverse, limit: left, maxBytes: PAGE_BYTES }
+      const page = await this.#store.rangeMap(this.name, range)
+      for (const [key, value] of page) entries.push([key, decodeBytes(value)])
+      const isLast = page.length < left && bytesOf({ set: page, remove: [] }) < PAGE_BYTES
+      if (isLast || page.length === 0 || page.length >= left) return entries
+      after = page.at(-1)?.[0]
+    }
   }
 
   async #change(change: MapChange) {

@@ -32,7 +32,8 @@ export interface ContextStore {
 
   /**
    * Up to `limit` entries within the bounds, in the order of the bytes of their keys in UTF-8, or against it.
-   * Empty for an unknown map. O(log n + limit).
+   * Empty for an unknown map. A page ends with the entry that brings its keys and values to `maxBytes` or more: fewer than
+   * `limit`, of fewer bytes, are the last. O(log n + limit).
    */
   rangeMap(map: string, range: MapRange): Promise<[key: string, value: string][]>
 }
@@ -51,4 +52,6 @@ export type MapRange = {
   after?: string
   reverse: boolean
   limit: number
+  /** In UTF-8. Default: any. */
+  maxBytes?: number
 }

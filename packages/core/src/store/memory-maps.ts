@@ -33,11 +33,19 @@ export class MemoryMaps implements Pick<ContextStore, 'changeMap' | 'readMap' | 
     const map = this.#data.maps.get(name)
     if (!map) return []
     const [low, high] = boundsOf(map.keys, range)
-    const { reverse, limit } = range
+    const { reverse, limit, maxBytes = Number.POSITIVE_INFINITY } = range
     const keys = reverse
       ? map.keys.slice(Math.max(low, high - limit), high).toReversed()
       : map.keys.slice(low, Math.min(high, low + limit))
-    return keys.map((key): [string, string] => [key.toString(), map.values.get(key.toString()) ?? ''])
+    const page: [string, string][] = []
+    let bytes = 0
+    for (const key of keys) {
+      if (bytes >= maxBytes) break
+      const value = map.values.get(key.toString()) ?? ''
+      page.push([key.toString(), value])
+      bytes += key.length + Buffer.byteLength(value)
+    }
+    return page
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { beforeEach, expect, test } from 'vitest'
+import type { MapRange } from '../store/context-store.js'
 import { NAMES, useStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
@@ -20,6 +21,21 @@ export function mapsContract(create: CreateStores) {
     reverse?: boolean
     limit?: number
   }) => (await stores.peer.rangeMap(map, { reverse: false, limit: 100, ...bounds })).map(([key]) => key)
+
+  test('a page ends with the entry that makes it large enough', async () => {
+    const large = randomUUID()
+    const set = ['a', 'b', 'c', 'd'].map((key) => [key, 'ü'.repeat(500)] as const)
+    await stores.store.changeMap(large, { set, remove: [] })
+    const page = async (maxBytes: number, more: Partial<MapRange> = {}) => {
+      const entries = await stores.peer.rangeMap(large, { reverse: false, limit: 3, maxBytes, ...more })
+      return entries.map(([key]) => key).join('')
+    }
+    expect(await page(1)).toBe('a')
+    expect(await page(1001)).toBe('a')
+    expect(await page(1002)).toBe('ab')
+    expect(await page(100_000)).toBe('abc')
+    expect(await page(1500, { reverse: true, after: 'd' })).toBe('cb')
+  })
 
   test('values are read by their keys, in the order asked for', async () => {
     await insert('b', 'a')

@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { MapChangedTwiceError, NestedStepError } from '../../src/context/errors.js'
 import { compareKeys, prefixEnd } from '../../src/context/map-keys.js'
 import { sortedMap } from '../../src/context/sorted-map.js'
+import { memoryStore } from '../../src/index.js'
 import { StoreError } from '../../src/errors.js'
 import { MemoryContextStore } from './memory-context-store.js'
 import { TestCall, thrown } from './support.js'
@@ -29,6 +30,21 @@ describe('reading and writing', () => {
     await map.remove('a')
     await map.remove(['b', 'missing', 'b'])
     expect(keys(await map.range())).toEqual(['c'])
+  })
+
+  test('a page of many bytes is read in parts, forwards and back', async () => {
+    const store = memoryStore()
+    const map = sortedMap(store, 'large')
+    const all = Array.from({ length: 12 }, (_, n) => String(n).padStart(2, '0'))
+    for (const key of all) await map.insert({ [key]: Buffer.alloc(300_000, key) })
+    const reads = vi.spyOn(store, 'rangeMap')
+    expect(keys(await map.range())).toEqual(all)
+    expect(reads.mock.calls.length).toBeGreaterThan(3)
+    for (const { value } of reads.mock.settledResults) expect((value as unknown[]).length).toBeLessThan(4)
+    expect(keys(await map.reverseRange({ limit: 7, from: '03' }))).toEqual(all.toReversed().slice(0, 7))
+    expect(keys(await map.range({ from: '03', to: '10', after: '05' }))).toEqual(all.slice(6, 10))
+    expect((await map.range({ limit: 4, after: '07' }))[3]?.[1]).toHaveLength(300_000)
+    await store.close()
   })
 
   test('any bytes, also those of a window onto a pool', async () => {
