@@ -452,14 +452,15 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: 'a9159228d03c78d9cc62bd2b677eff2c9c6bafd8',
+  sha: '868341001f5e2b947b46afacefed0931e76d3801',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
 --       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
 -- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -601,13 +602,14 @@ return 1
 }
 
 export const findCalls: Script = {
-  sha: 'a92f68902743a587fb95c01b4400940d1d49f27f',
+  sha: '34511b2c829a99a9725c6cc5986e0695da94c79c',
   lua: `-- Finds the open calls that have a request key with a prefix.
 -- KEYS  session
 -- ARGV  prefix
 -- Returns { call id, ... }, each once.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -701,13 +703,14 @@ return reply
 }
 
 export const forgetSession: Script = {
-  sha: 'b92c2c2c65528a855226ba7e6f84194faf1db361',
+  sha: '721af9d3ea4ab59d631c7aa38417b23be9f67d2d',
   lua: `-- Deletes what is kept of a session but what outlived its ended calls, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
 -- Returns { 1 if there was a session, open calls, entries of the history, principal or '' }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1364,7 +1367,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: 'dcbfeff3fb3967b7c043958f008baf47ce26e2d1',
+  sha: '33a36c12cf792ae72ccd859d11d37ecb2555bdb3',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1431,7 +1434,8 @@ local function slide(session, out, ttl)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1488,19 +1492,24 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
--- Calls of little data are bounded by their number.
+-- Calls of little data are bounded by their number. 'z' is at least what the others that are open have: it is counted anew
+-- only when that would be too much, since the hash may be large.
 local size = #ARGV[4]
 local counts = size > 16384
 if counts and ARGV[8] ~= '' then
-  local others = 0
-  each_field(KEYS[1], 'z:', function(call_id, bytes)
-    if has_journal(KEYS[1], call_id) then
-      others = others + tonumber(bytes)
+  local others = tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
+  if others + size > tonumber(ARGV[8]) then
+    others = 0
+    each_field(KEYS[1], 'z:', function(call_id, bytes)
+      if has_journal(KEYS[1], call_id) then
+        others = others + tonumber(bytes)
+      end
+    end)
+    if others > 0 and others + size > tonumber(ARGV[8]) then
+      return reply('limit', '')
     end
-  end)
-  if others > 0 and others + size > tonumber(ARGV[8]) then
-    return reply('limit', '')
   end
+  redis.call('HSET', KEYS[1], 'z', string.format('%.0f', others + size))
 end
 
 local clock = redis.call('TIME')
@@ -1657,12 +1666,13 @@ return reply
 }
 
 export const listOpenCalls: Script = {
-  sha: 'bdebf2e00867f0ed6a66845420ca6c438739c325',
+  sha: '84f3a7399d995b0119b5a6211da5dbf8273af510',
   lua: `-- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1686,7 +1696,7 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '7446b80efb99989c4ff3125ff0e0b992c9795db5',
+  sha: '72677b27ee86cbf7e50f153eeb6d462cef621c18',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
@@ -1711,7 +1721,8 @@ local function slide(session, out, ttl)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
@@ -1768,19 +1779,24 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
--- Calls of little data are bounded by their number.
+-- Calls of little data are bounded by their number. 'z' is at least what the others that are open have: it is counted anew
+-- only when that would be too much, since the hash may be large.
 local size = #ARGV[4]
 local counts = size > 16384
 if counts and ARGV[8] ~= '' then
-  local others = 0
-  each_field(KEYS[1], 'z:', function(call_id, bytes)
-    if has_journal(KEYS[1], call_id) then
-      others = others + tonumber(bytes)
+  local others = tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
+  if others + size > tonumber(ARGV[8]) then
+    others = 0
+    each_field(KEYS[1], 'z:', function(call_id, bytes)
+      if has_journal(KEYS[1], call_id) then
+        others = others + tonumber(bytes)
+      end
+    end)
+    if others > 0 and others + size > tonumber(ARGV[8]) then
+      return reply('limit', '')
     end
-  end)
-  if others > 0 and others + size > tonumber(ARGV[8]) then
-    return reply('limit', '')
   end
+  redis.call('HSET', KEYS[1], 'z', string.format('%.0f', others + size))
 end
 
 local clock = redis.call('TIME')

@@ -105,6 +105,14 @@ export function callContract(create: CreateStores) {
     await store.appendCall(scope, small.callId, [{ id: `${small.epoch}-2`, data: 'done' }], close)
     expect((await store.openCall(newCall(scope, of(20_000)))).status).toBe('limit')
     expect((await store.openCall({ ...first, ...of(90_000) })).status, 'repeated').toBe('opened')
+    const busy = await begin(store)
+    for (let n = 0; n < 20; n++) {
+      const { callId, epoch, requestKeys } = await open(n % 2 ? store : peer, busy, of(60_000))
+      await store.appendCall(busy, callId, [{ id: `${epoch}-2`, data: 'done' }], {
+        requestKeys,
+        retainMs: HOUR,
+      })
+    }
     const other = await begin(store)
     const large = await open(store, other, of(200_000))
     expect(await store.openCall(newCall(other, of(16_386)))).toEqual({ status: 'limit' })

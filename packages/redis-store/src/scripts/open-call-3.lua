@@ -46,19 +46,24 @@ if redis.call('HLEN', KEYS[1]) + requests > most then
   end
 end
 
--- Calls of little data are bounded by their number.
+-- Calls of little data are bounded by their number. 'z' is at least what the others that are open have: it is counted anew
+-- only when that would be too much, since the hash may be large.
 local size = #ARGV[4]
 local counts = size > 16384
 if counts and ARGV[8] ~= '' then
-  local others = 0
-  each_field(KEYS[1], 'z:', function(call_id, bytes)
-    if has_journal(KEYS[1], call_id) then
-      others = others + tonumber(bytes)
+  local others = tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
+  if others + size > tonumber(ARGV[8]) then
+    others = 0
+    each_field(KEYS[1], 'z:', function(call_id, bytes)
+      if has_journal(KEYS[1], call_id) then
+        others = others + tonumber(bytes)
+      end
+    end)
+    if others > 0 and others + size > tonumber(ARGV[8]) then
+      return reply('limit', '')
     end
-  end)
-  if others > 0 and others + size > tonumber(ARGV[8]) then
-    return reply('limit', '')
   end
+  redis.call('HSET', KEYS[1], 'z', string.format('%.0f', others + size))
 end
 
 local clock = redis.call('TIME')

@@ -1,5 +1,6 @@
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
--- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many. Calls visit(name, value) for each field with a prefix.
+-- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
 local function each_field(session, prefix, visit)
   local fields = redis.call('HGETALL', session)
   for i = 1, #fields, 2 do
