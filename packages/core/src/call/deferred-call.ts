@@ -1,3 +1,4 @@
+import { CallStoppedError } from '../context/errors.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -8,6 +9,12 @@ import type { Origin } from './record.js'
 import { isUnknown } from './calls.js'
 import type { CallOutcome, CallRequest, Calls, Opened } from './calls.js'
 
+/** What a handler is told whose request can't be journaled; the client gets its answer as for any other request. */
+const STOPPED = {
+  attached: 'the same request runs already.',
+  unknown: 'the session does not exist any more.',
+  limit: 'the session has as many open calls as it may, or as many bytes in their requests.',
+}
 /** How long a request may take before it is journaled. */
 const JOURNAL_AFTER_MS = 1000
 
@@ -144,7 +151,7 @@ export class DeferredCall implements DispatchTarget {
       for (const dispatched of this.#unanswered) this.#server.cancel(dispatched, 'The request cannot go on.')
       this.#unanswered.clear()
       this.#settle(outcome)
-      throw new Error(`The request cannot be journaled: ${outcome.status}.`)
+      throw new CallStoppedError(STOPPED[outcome.status])
     }
     const { call, first, admission } = outcome
     call.runOn(this.#server)

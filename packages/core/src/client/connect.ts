@@ -33,8 +33,8 @@ export type ReconnectOptions<C extends ClientLike = Client> = ConnectOptions<C> 
 const CLIENT_INFO = { name: 'mcp-durable-client', version: '0.1.0' }
 
 /**
- * Begins a session with the MCP endpoint at `url`, as the official client over `durableFetch`. Throws a `TypeError` if the
- * server begins none.
+ * Begins a session with the MCP endpoint at `url`, as the official client over `durableFetch`. Throws a
+ * `DurableError` `no-session` if the server begins none.
  */
 export function connect(url: string | URL, options?: ConnectOptions): Promise<Connection<Client>>
 export function connect<C extends ClientLike>(

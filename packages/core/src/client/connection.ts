@@ -1,5 +1,9 @@
+import { DurableError } from '../errors.js'
 import type { ResumedCall } from './resumed-call.js'
 import type { ClientLike, TransportLike } from './transport-like.js'
+
+const NO_SESSION =
+  'The server began no session, so nothing could go on with it later. Use the official client alone.'
 
 /** A client in a session. `await using` closes it and leaves the session, as `close()` does. */
 export interface Connection<C extends ClientLike> extends AsyncDisposable {
@@ -9,8 +13,8 @@ export interface Connection<C extends ClientLike> extends AsyncDisposable {
   /** What client and server agreed on. */
   readonly protocolVersion: string
   /**
-   * The outcome of the call whose stream `lastEventId` was an event of; rejects if that was a JSON-RPC error or the
-   * connection is closed before. `undefined` for the standalone stream, or without a `lastEventId`.
+   * The outcome of the call whose stream `lastEventId` was an event of; rejects with its JSON-RPC error (`code`, `data`), or with
+   * a `DurableError` `connection-closed` if the connection is closed before. `undefined` for the standalone stream, or without a `lastEventId`.
    */
   readonly resumed: Promise<unknown> | undefined
   /** Closes the client. The session stays; its calls go on. */
@@ -27,7 +31,7 @@ export function connectionOf<C extends ClientLike>(
   const sessionId = known.sessionId ?? transport.sessionId
   const protocolVersion = known.protocolVersion ?? transport.protocolVersion
   if (sessionId === undefined || protocolVersion === undefined) {
-    throw new TypeError('The server began no session; nothing could go on with it later.')
+    throw new DurableError('no-session', NO_SESSION)
   }
   const close = async () => {
     known.resumed?.stop()

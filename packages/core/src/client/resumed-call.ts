@@ -1,3 +1,4 @@
+import { DurableError } from '../errors.js'
 import type { TransportLike } from './transport-like.js'
 
 type Id = string | number
@@ -11,6 +12,8 @@ type Loose = {
   onmessage?: (message: Message, extra?: unknown) => void
   send(message: unknown, options?: unknown): Promise<void>
 }
+
+const CLOSED = 'The connection was closed before the call had ended. It runs on: reconnect to get its result.'
 
 /**
  * A call of an earlier client of the session, whose response this one waits for. The SDK's clients know only responses
@@ -43,7 +46,7 @@ export class ResumedCall {
   }
 
   stop() {
-    this.#settle.reject(new Error('The connection was closed before the call had ended.'))
+    this.#settle.reject(new DurableError('connection-closed', CLOSED))
   }
 
   #noteOwnRequests() {

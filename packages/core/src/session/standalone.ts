@@ -10,6 +10,7 @@ import { BEGINNING } from '../store/store.js'
 import type { Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { Watcher } from '../store/watcher.js'
+import { SessionGoneError } from './session-errors.js'
 
 /** How long a message may wait for a store that is away. */
 const SEND_WITHIN_MS = 10_000
@@ -85,7 +86,7 @@ export class StandaloneMessages {
         const data = this.#encode(message)
         if (isRequest(message)) await this.#expectAnswer(sessionId, String(message.id))
         const sent = await this.#append(sessionId, data, { once })
-        if (!sent && isRequest(message)) throw new Error('The session does not exist any more.')
+        if (!sent && isRequest(message)) throw new SessionGoneError()
       },
       openInbox: (serverId, server) => this.#openInbox(sessionId, serverId, server),
     }

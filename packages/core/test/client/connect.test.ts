@@ -181,7 +181,20 @@ test('a connection that is closed has no outcome of the call it resumed', async 
   await first.close()
   const second = await reconnect(running.endpoint(0).url, { fetch, sessionId, protocolVersion, lastEventId })
   await second.close()
-  await expect(second.resumed).rejects.toThrow('closed before')
+  await expect(second.resumed).rejects.toMatchObject({ code: 'connection-closed' })
+})
+
+test('a server without sessions is refused', async () => {
+  const nothing = () => Promise.resolve()
+  const transport = class {
+    send = nothing
+    resumeStream = nothing
+    terminateSession = nothing
+  }
+  const client = { connect: nothing, close: nothing }
+  await expect(connect('http://127.0.0.1/mcp', { client, transport })).rejects.toMatchObject({
+    code: 'no-session',
+  })
 })
 
 test('a call that ended while its answer was lost is not run again', async () => {

@@ -1,4 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { durablePrompt } from '../../src/index.js'
+import type { DurableContext } from '../../src/index.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { expectJson, expectRefused, expectStream, initialize, Session } from '../support/session.js'
 import { waitFor } from '../../../../test-support/index.js'
@@ -70,6 +73,27 @@ describe.each(SYSTEMS)('[G-11] caps, $store, $host', ({ store, host }) => {
     await expectTooMany(await session.request('prompts/get', { name: 'noisy', arguments: { gate: 'b' } }))
     nodes.world.gates.open('a')
     expect(await call.messages()).toHaveLength(1)
+  })
+
+  test.runIf(host === 'server')('its handler is told that it has been stopped', async () => {
+    const told: unknown[] = []
+    const server = () => {
+      const made = new McpServer({ name: 'capped', version: '1' }, { capabilities: { logging: {} } })
+      made.registerTool('wait', {}, () => new Promise<never>(() => undefined))
+      const prompt = durablePrompt(async (_args, ctx: DurableContext) => {
+        await ctx.info('say').catch((error: unknown) => told.push(error))
+        return { messages: [] }
+      })
+      made.registerPrompt('noisy', {}, prompt)
+      return made
+    }
+    await using nodes = await startNodes({ store, host, settings: { server, maxOpenCalls: 1 } })
+    const session = await Session.begin(nodes)
+    await using call = await session.call('wait')
+    await call.next()
+    await expectTooMany(await session.request('prompts/get', { name: 'noisy' }))
+    await waitFor(() => told.length === 1)
+    expect(told).toMatchObject([{ code: 'call-stopped' }])
   })
 
   test('open streams of a session on a node', async () => {

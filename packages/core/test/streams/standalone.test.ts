@@ -1,4 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { SessionGoneError } from '../../src/session/session-errors.js'
+import { StandaloneMessages } from '../../src/session/standalone.js'
+import { parseSettings } from '../../src/settings.js'
+import { memoryStore } from '../../src/store/memory.js'
+import { Watcher } from '../../src/store/watcher.js'
 import { expectGone } from '../support/expect-stream.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { dataOf, LATEST, Session } from '../support/session.js'
@@ -141,4 +146,12 @@ describe.each(SYSTEMS)('the standalone stream, $store, $host', ({ store, host })
     for (const stream of streams.slice(0, 2)) expect(await nextData(stream)).toBe('rest')
     for (const stream of streams) await stream[Symbol.asyncDispose]()
   })
+})
+
+test('a question outside any call fails when its session is gone', async () => {
+  const store = memoryStore()
+  const messages = new StandaloneMessages(store, new Watcher(store), parseSettings({}))
+  const question = { jsonrpc: '2.0', id: 'q', method: 'roots/list' } as const
+  await expect(messages.of('gone').send(question)).rejects.toThrow(SessionGoneError)
+  await messages.of('gone').send({ jsonrpc: '2.0', ...log('nobody is there') })
 })
