@@ -45,12 +45,16 @@ export interface Durable {
   /** Serves one HTTP request of the MCP endpoint. Never rejects; failures are answers. */
   fetch(request: Request, options?: FetchOptions): Promise<Response>
   /**
-   * Sends a notification on a session's standalone stream, or keeps it for the next one. Resolves when it is stored. `sessionId`:
+   * Sends a notification on a session's standalone stream, or keeps it for the next one: the newest `maxStandaloneEvents` of up
+   * to `maxStandaloneBytes`. Resolves when it is stored. `sessionId`:
    * as handlers and hooks are told it, or the client's `Mcp-Session-Id`. `false`: no such session. Rejects with an
    * `UnrecordableError`, or with a `StoreError` if the store is away for 10 s.
    */
   notify(sessionId: string, notification: Notification): Promise<boolean>
-  /** Notifies every session of this server, as `notify` does each; resolves to how many there were. */
+  /**
+   * Notifies every session of this server, as `notify` does each; resolves to how many there were. With an `UnrecordableError`
+   * none was notified; with a `StoreError` some may have been.
+   */
   broadcast(notification: Notification): Promise<number>
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>

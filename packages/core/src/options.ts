@@ -43,14 +43,15 @@ export type CommonOptions = {
   store?: Store
   /**
    * Keeps what is in the store apart from that of other servers on it: sessions, calls, nodes and maps. All nodes of one
-   * server have the same, and each server its own. 1 to 64 letters, digits, `_`, `-` or `.`. Default: none; then
-   * `serverInfo.name` tells sessions and broadcasts apart, and nodes and maps are shared.
+   * server have the same, and each server its own. 1 to 64 letters, digits, `_`, `-` or `.`. Default: none. Several `durable()`
+   * without a name on one store object of a process tell sessions and broadcasts apart by `serverInfo.name`, and share nodes
+   * and maps. Those of different processes are not told apart: give them names.
    */
   name?: string | undefined
   /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for
-   * which it throws: refuse callers in a middleware before. May be async. Default: the auth info's
+   * which it throws: refuse callers in a middleware before. May be async, and has 30 s then. Default: the auth info's
    * `clientId`; before a `handler` or an `upstream`, without auth info, the caller that `Authorization` names (docs/security.md).
    */
   principal?: (
@@ -72,6 +73,7 @@ export type CommonOptions = {
   passHeaders?: readonly string[]
   /** Keeps what is said in sessions, for `store.history()`. Default: nothing past sessions and resume windows. */
   history?: HistoryOptions
+  /** As of pino. Default: warnings and errors on standard error. */
   logger?: Logger
   /** Functions that are told what happens, by the name of the event. */
   on?: Hooks

@@ -36,9 +36,9 @@ export type EndedHandler = { begun: ReadonlySet<string>; unfinished: readonly st
  *   is named in `retryable`, `nonRetryable` or `errors`, or is built in; else it is a `RecordedError`.
  */
 export class DurableContext<Extra = unknown> {
-  /** The id of this run of a tool, prompt or resource, the same on every node. */
+  /** The id of this call of a tool, prompt or resource, the same in every run and on every node. */
   readonly callId: string
-  /** 1 on the first run, one more with every takeover. */
+  /** 1 on the first run, one more on each further run. A takeover by a node that can't run the call does not count. */
   readonly attempt: number
   /** The state of the session; see `SessionState`. */
   readonly state: SessionState

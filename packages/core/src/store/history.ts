@@ -14,7 +14,7 @@ export interface HistoryStore {
   /**
    * Deletes all that is kept of a session, or of every session of a principal: state, logs, values, histories. Wakes
    * watchers with the topic `deleted`. Answers what was deleted; of what another operation deletes at the same time, one
-   * answers it.
+   * answers it. Done in steps, each of which ends within the deadline; if one fails, some may have been done: forget again.
    */
   forget(what: { scope: string } | { principal: string }): Promise<Forgotten>
 }

@@ -12,7 +12,7 @@ export type { Entry, EntryId, LogName, SharedLog } from './entries.js'
  *
  * A store keeps three things: sessions, logs, and which calls are open. It knows no HTTP and no
  * method of MCP; `data` is always an opaque string. A `scope` is the id under which related keys
- * live together (the session id in the session era), so that one operation never spans two places.
+ * live together (that of a session), so that one operation never spans two places.
  *
  * Rules for every operation:
  * - It ends: it resolves, or throws a `StoreError`, within the deadline of the store.
@@ -65,7 +65,7 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
 
   /**
    * Replaces the state entry `key` and gives it the next version. The entries of one session, in the
-   * order of their versions, are what a node replays to rebuild it. A repeated `nonce` changes nothing.
+   * order of their versions, are what a node replays to rebuild it. A repeated `nonce` (within a minute) changes nothing.
    * Resolves to the version, `unknown` without such a session, `limit` when `key` is new and the session has `maxKeys`.
    */
   putState(
