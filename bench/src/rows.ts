@@ -105,7 +105,7 @@ export const rowSpecs = [
   },
   {
     name: 'memory-session-node',
-    what: 'memory of a node per idle session, when it has let go of it',
+    what: 'memory of a node per idle session, once its server object is dropped',
     against: 'what is allowed',
     unit: 'B',
     target: atMost(1),
