@@ -14,7 +14,7 @@ export const doctor: Command = {
   name: 'doctor',
   arity: [0, 0],
   summary: 'what may lose data or stop: settings of Redis, nodes, clocks, orphaned calls, expiry, memory',
-  details: 'Each finding says what it risks and the command that mends it. Exits with 1 if there is a risk.',
+  details: 'Each finding says the risk and the command that repairs it. Exits with 1 if there is a risk.',
   options: {
     lease: { type: 'string', value: 'MS', help: 'the lease that the nodes are set to (default: 10000)' },
     'max-sessions': {

@@ -9,7 +9,7 @@ export type Finding = {
   found: string
   /** What may happen. */
   risk?: string
-  /** A command that mends it. */
+  /** A command that repairs it. */
   fix?: string
 }
 

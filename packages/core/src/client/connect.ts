@@ -25,7 +25,7 @@ export type ReconnectOptions<C extends ClientLike = Client> = ConnectOptions<C> 
   /**
    * The last event that was seen of a stream of the session; what follows it is delivered. Of the standalone stream it
    * prevents that a message comes twice or is missed; of a call's stream (`onresumptiontoken` of `callTool` tells it)
-   * it also gives out that call's result, as `resumed`.
+   * that call's outcome comes as `resumed` of the connection.
    */
   lastEventId?: string
 }
@@ -34,7 +34,7 @@ const CLIENT_INFO = { name: 'mcp-durable-client', version: '0.1.0' }
 
 /**
  * Begins a session with the MCP endpoint at `url`, as the official client over `durableFetch`. Throws a
- * `DurableError` `no-session` if the server begins none.
+ * `DurableError` `no-session` if the server begins none, and what the client's own `connect` throws.
  */
 export function connect(url: string | URL, options?: ConnectOptions): Promise<Connection<Client>>
 export function connect<C extends ClientLike>(
