@@ -42,8 +42,7 @@ describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s
     await reader.rest().catch(() => undefined)
     const before = messagesOf(reader.seen)
     expect(before.length).toBeLessThan(COUNT)
-    await using resumed = await session.stream(reader.seen.at(-1)?.id, { node: 1 })
-    expectAll([...before, ...(await resumed.messages())])
+    expectAll([...before, ...(await restOf(session, reader.seen.at(-1)?.id))])
   })
 
   test('is disconnected if it never reads', async () => {
@@ -58,6 +57,21 @@ describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s
     expect(paused).toBeDefined()
   })
 })
+
+/** As clients do it: on a busy machine this reader may be slow itself, is ended, and comes back. */
+async function restOf(session: Session, lastEventId: string | undefined): Promise<JsonRpcMessage[]> {
+  const messages: JsonRpcMessage[] = []
+  for (let last = lastEventId; ;) {
+    await using resumed = await session.stream(last, { node: 1 })
+    const isWhole = await resumed.rest().then(
+      () => true,
+      () => false,
+    )
+    messages.push(...messagesOf(resumed.seen))
+    last = resumed.seen.at(-1)?.id ?? last
+    if (isWhole) return messages
+  }
+}
 
 function expectAll(messages: JsonRpcMessage[]) {
   const numbers = messages.slice(0, -1).map((message) => Number(String(dataOf(message)).split(' ', 1)[0]))
