@@ -78,7 +78,9 @@ export class Takeovers {
     const { node: own, lease, background } = this.#membership
     const nodes = await this.#membership.nodes()
     for (const beat of nodes) {
-      if (beat.node === own || !this.#membership.mayJudge()) continue
+      // That a node has left, or is declared dead, is no judgement of its lateness.
+      const isKnown = beat.lateMs === Number.POSITIVE_INFINITY
+      if (beat.node === own || !(isKnown || this.#membership.mayJudge())) continue
       if (await isDead(this.#store, beat, lease, (ms) => background.pause(ms)))
         await this.#takeCallsOf(beat.node)
     }

@@ -1,9 +1,12 @@
 import { expect, test } from 'vitest'
+import { StoreError } from '../../src/errors.js'
 import type { NodeBeat } from '../../src/store/membership.js'
 import type { Store } from '../../src/store/store.js'
 import { startNodes } from '../support/nodes.js'
+import { RunningCall } from '../support/running-call.js'
 import { Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 test.each(STORES)(
   'a node that leaves while another one looks at the nodes is looked at again, %s',
@@ -42,5 +45,34 @@ test.each(STORES)(
     nodes.world.gates.open('g')
     await using resumed = await session.stream(priming?.id, { node: 1 })
     expect((await resumed.messages()).map(textOf).at(-1)).toMatch(/node-1/)
+  },
+)
+
+test.each(STORES)(
+  'the calls of a node that has left go on at once, also after the store was away, %s',
+  async (store) => {
+    let looks = 0
+    const wrap = (own: Store, node: number): Store => {
+      if (node === 0) return own
+      // For some time after the store was away, nobody is taken for dead because it is late.
+      const listNodes = async (): Promise<NodeBeat[]> => {
+        if (looks++ % 2 === 0) throw new StoreError('store-unavailable', 'away for this look')
+        return own.listNodes()
+      }
+      return new Proxy(own, {
+        get(target, name) {
+          if (name === 'listNodes') return listNodes
+          const member = Reflect.get(target, name, target) as unknown
+          return typeof member === 'function' ? member.bind(target) : member
+        },
+      })
+    }
+    await using nodes = await startNodes({ store, wrap, settings: { sweepMs: 50 } })
+    await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+    await nodes.world.happened.until('started g')
+    await waitFor(() => looks > 0)
+    await call.leave()
+    nodes.world.gates.open('g')
+    expect((await call.resumed()).map(textOf).at(-1)).toMatch(/node-1/)
   },
 )
