@@ -5,8 +5,9 @@ import { cutter } from '../../packages/core/test/client/cut.js'
 import { spawnNode } from '../../test-support/index.js'
 import type { LedgerEntry } from '../src/examples/outside-service.js'
 import { program } from './run-program.js'
+import { ownRedis } from './own-redis.js'
 
-const redisUrl = process.env['REDIS_URL']!
+const redisUrl = await ownRedis()
 const seconds = 8
 
 test('no call fails, and no step is done twice, while nodes are killed and connections cut', async () => {

@@ -6,8 +6,9 @@ import { spawnNode } from '../../test-support/index.js'
 import { examples } from '../src/examples/catalog.js'
 import { seededRandom } from '../src/examples/random.js'
 import { program, runProgram } from './run-program.js'
+import { ownRedis } from './own-redis.js'
 
-const redisUrl = process.env['REDIS_URL']!
+const redisUrl = await ownRedis()
 const all = examples.map(({ name }) => name)
 
 describe('npm run examples', () => {

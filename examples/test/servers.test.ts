@@ -3,8 +3,9 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { describe, expect, test } from 'vitest'
 import { freePort, spawnNode, waitFor } from '../../test-support/index.js'
 import { program, runProgram } from './run-program.js'
+import { ownRedis } from './own-redis.js'
 
-const redisUrl = process.env['REDIS_URL']!
+const redisUrl = await ownRedis()
 
 describe.each(['hono', 'express', 'node'])('[E-5] everything with the adapter %s', (adapter) => {
   test('serves the official client on a free port, and ends with 0 at SIGTERM', async () => {

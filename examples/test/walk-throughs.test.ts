@@ -5,8 +5,9 @@ import { describe, expect, test } from 'vitest'
 import { freePort, spawnNode } from '../../test-support/index.js'
 import { listen } from '../src/listen.js'
 import { program, runProgram } from './run-program.js'
+import { ownRedis } from './own-redis.js'
 
-const redisUrl = process.env['REDIS_URL']!
+const redisUrl = await ownRedis()
 const startEverything = () => spawnNode(program('everything'), ['--port', '0', '--redis', redisUrl])
 const noRedis = { REDIS_URL: '', PATH: '/nowhere' }
 
