@@ -135,6 +135,8 @@ describe.each(SYSTEMS)('a node that is shut down, $store, $host', ({ store, host
       else await new EventReader(response).rest()
     }
     await within(closed, 'closing')
+    // An upstream goes on with what it had begun.
+    nodes.world.gates.open('never')
     await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0, {
       timeoutMs: 20_000,
     })
