@@ -452,7 +452,7 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '868341001f5e2b947b46afacefed0931e76d3801',
+  sha: '0e8029e993ec0b0f253ffd86b79748d56b354bbb',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
@@ -460,12 +460,12 @@ export const deleteSession: Script = {
 -- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
@@ -602,19 +602,19 @@ return 1
 }
 
 export const findCalls: Script = {
-  sha: '34511b2c829a99a9725c6cc5986e0695da94c79c',
+  sha: 'ee99a162631b5995418dd29049bd7987969f37f3',
   lua: `-- Finds the open calls that have a request key with a prefix.
 -- KEYS  session
 -- ARGV  prefix
 -- Returns { call id, ... }, each once.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
@@ -703,19 +703,19 @@ return reply
 }
 
 export const forgetSession: Script = {
-  sha: '721af9d3ea4ab59d631c7aa38417b23be9f67d2d',
+  sha: '506fc9ca388c792129269bf868e02ac203b54075',
   lua: `-- Deletes what is kept of a session but what outlived its ended calls, its history too, and wakes its watchers.
 -- KEYS  session, out, state, history, once
 -- ARGV  ms to remember what was deleted
 -- Returns { 1 if there was a session, open calls, entries of the history, principal or '' }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
@@ -1367,7 +1367,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '33a36c12cf792ae72ccd859d11d37ecb2555bdb3',
+  sha: '7ae13c1e5152781573bfe5499e12359785f3e3f1',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1435,12 +1435,12 @@ local function slide(session, out, ttl)
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
@@ -1667,18 +1667,18 @@ return reply
 }
 
 export const listOpenCalls: Script = {
-  sha: '84f3a7399d995b0119b5a6211da5dbf8273af510',
+  sha: '8de6f54e74b856b171f7a86572e4b38070f5935e',
   lua: `-- The open calls of a session and their owners.
 -- KEYS  session
 -- Returns { call id, owner, ... }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
@@ -1697,7 +1697,7 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: '72677b27ee86cbf7e50f153eeb6d462cef621c18',
+  sha: 'ddbb3fc1f973a551544eddfc00b006e661922673',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
@@ -1723,12 +1723,12 @@ local function slide(session, out, ttl)
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end

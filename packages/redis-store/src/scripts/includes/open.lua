@@ -1,11 +1,11 @@
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
--- many as all of those have, or more. Calls visit(name, value) for each field with a prefix.
+-- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
+-- the values of the others, which may be large, are not read.
 local function each_field(session, prefix, visit)
-  local fields = redis.call('HGETALL', session)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, #prefix) == prefix then
-      visit(string.sub(fields[i], #prefix + 1), fields[i + 1])
+  for _, field in ipairs(redis.call('HKEYS', session)) do
+    if string.sub(field, 1, #prefix) == prefix then
+      visit(string.sub(field, #prefix + 1), redis.call('HGET', session, field))
     end
   end
 end
