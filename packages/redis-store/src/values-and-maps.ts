@@ -12,7 +12,7 @@ export class ValuesAndMaps implements ContextStore {
   constructor(
     protected readonly client: Client,
     protected readonly keys: Keys,
-    private readonly kept?: Keeping,
+    protected readonly kept: Keeping | undefined,
   ) {}
 
   /** Runs a script, or the one that also keeps a history, where one is kept. */
