@@ -1,24 +1,20 @@
-import type { Effect, Receipt, StepKind, StepRecord } from '../context/call-log.js'
+import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { UnrecordableError } from '../errors.js'
-import { digest, requestKeyPrefix } from '../ids.js'
+import { requestKeyPrefix } from '../ids.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
-import type {
-  JsonRpcMessage,
-  JsonRpcNotification,
-  JsonRpcRequest,
-  JsonRpcResponse,
-  RequestId,
-} from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
 import { readPages, whileStoreFails } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { CloseCall, Entry, EntryId } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import { EarlierRuns, SentMessages } from './earlier-runs.js'
-import { Journal, JournalLostError } from './journal.js'
+import { Journal } from './journal.js'
 import type { JournalServices } from './journal.js'
-import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from './inbox.js'
+import { decodeInboxItem } from './inbox.js'
 import type { InboxItem } from './inbox.js'
+import { Questions } from './questions.js'
+import type { Outgoing } from './questions.js'
 import type { BegunHandler, HandlerKind, ProxyRecord, Origin } from './record.js'
 
 /** What runs the requests of a call: an SDK server object, one layer up. */
@@ -31,9 +27,6 @@ export interface CallServer {
   /** A client's answer to a question of this call, or its progress on one. */
   receive(message: JsonRpcMessage): void
 }
-
-/** Makes the message of a question for the id under which it goes out. `asked`: an earlier run has asked it. */
-export type Outgoing = (id: string, asked: boolean) => JsonRpcRequest
 
 /** Where the messages of a dispatched request go. */
 export interface DispatchTarget {
@@ -55,13 +48,6 @@ export interface DispatchTarget {
   /** The call in its journal; a request that is not journaled yet is now. */
   journaled(): Promise<Call>
 }
-
-/** The kinds of steps that ask, by the methods of their questions. */
-const QUESTIONS: ReadonlyMap<string, StepKind> = new Map([
-  ['elicitation/create', 'elicit'],
-  ['sampling/createMessage', 'sample'],
-  ['roots/list', 'listRoots'],
-])
 
 /** How long a call that can't begin repeats what the store refuses before it ends with an error. */
 const REFUSED_FOR_MS = 2500
@@ -97,21 +83,17 @@ export class Call implements DispatchTarget {
   readonly attempt: number
   readonly #services: CallServices
   readonly #journal: Journal
+  readonly questions: Questions
   readonly #inbox: Tail
   readonly #unanswered: Map<string, JsonRpcRequest>
   readonly #endWatch: () => void
-  readonly #close: CloseCall & { unexpected: string[] }
+  readonly #close: CloseCall
   readonly #steps: ReadonlyMap<string, StepRecord> | undefined
   #sent: SentMessages
-  /** The JSON of answers by question, also those for questions that this run has not asked yet. */
-  readonly #answers = new Map<string, string>()
-  readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
-  #endProgress: (() => void) | undefined
-  #questions: number
 
   constructor(
     services: CallServices,
@@ -127,10 +109,10 @@ export class Call implements DispatchTarget {
     this.#steps = past?.runs.steps
     this.#handlers = past ? past.runs.handlers : handlers
     this.#sent = past?.runs.sent ?? new SentMessages()
-    this.#questions = this.#sent.questionIds.length
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
-    this.#close = { requestKeys, retainMs: resumeWindowMs, keepKey, unexpected: [...this.#sent.questionIds] }
+    const unexpected = [...this.#sent.questionIds]
+    this.#close = { requestKeys, retainMs: resumeWindowMs, keepKey, unexpected }
     this.#journal = new Journal(services, {
       scope,
       callId: id,
@@ -139,6 +121,15 @@ export class Call implements DispatchTarget {
       abandoned: this.#abandoned,
       onLost: () => this.#lose(),
       onClosed: () => this.#end(),
+    })
+    this.questions = new Questions(services, {
+      scope,
+      callId: id,
+      journal: this.#journal,
+      sent: () => this.#sent,
+      unexpected,
+      abandoned: this.#abandoned,
+      deliver: (message) => this.#server?.receive(message),
     })
     this.#inbox = new Tail(
       store,
@@ -188,11 +179,6 @@ export class Call implements DispatchTarget {
     return this.#journal.append({ kind: 'handler', handler: { kind, request: place } })
   }
 
-  /** Whether a question was asked by name. */
-  isNamed(questionId: RequestId) {
-    return String(questionId).startsWith(`${this.id}.n`)
-  }
-
   async send(message: JsonRpcMessage, step?: string, origin?: Origin) {
     if (this.#sent.takeNotification(message, step)) {
       if (origin) await this.record({ again: { message, origin } })
@@ -219,10 +205,8 @@ export class Call implements DispatchTarget {
     this.#sent = sent
   }
 
-  /** The client's answer to a question, if it has come. */
-  answerTo(question: string): JsonRpcResponse | undefined {
-    const json = this.#answers.get(question)
-    return json === undefined ? undefined : parseAnswer(json)
+  ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin) {
+    return this.questions.ask(question, outgoing, origin)
   }
 
   async respond(dispatched: string, response: JsonRpcResponse) {
@@ -240,63 +224,18 @@ export class Call implements DispatchTarget {
     }
   }
 
-  async ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin) {
-    const asked = this.#sent.takeQuestion(question)
-    const id = asked ?? `${this.id}.${++this.#questions}`
-    const message = outgoing(id, asked !== undefined)
-    if (asked === undefined) {
-      const record = this.#journal.encode({ kind: 'message', message, ...(origin && { origin }) })
-      await this.#expectAnswer(id)
-      return void (await this.#journal.append(record))
-    }
-    this.#followProgress()
-    if (origin) await this.record({ again: { message: question, origin, question: asked } })
-    const answer = this.answerTo(asked)
-    if (answer) this.#server?.receive(answer)
-  }
-
-  /** Asks under a name of the asker's own, unless `signal` has fired; resolves to the answer. Abandoned with the call. */
-  async askByName(
-    name: string,
-    question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>,
-    signal: AbortSignal,
-  ): Promise<JsonRpcResponse> {
-    const id = this.#namedQuestion(name)
-    const record = this.#sent.hasAsked(id)
-      ? undefined
-      : this.#journal.encode({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
-    if (record) await this.#expectAnswer(id)
-    // From here on it counts as asked.
-    signal.throwIfAborted()
-    const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
-    const answer = this.answerTo(id)
-    if (answer) return answer
-    if (record) await this.#journal.append(record)
-    return answered
-  }
-
-  /** What tells the client that nobody waits for the answer to a named question any more; `undefined` if it was not asked. */
-  withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
-    const requestId = this.#namedQuestion(name)
-    if (!this.#asking.delete(requestId) && !this.#sent.hasAsked(requestId)) return undefined
-    return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
-  }
-
   /** The newest record of a step from an earlier run. */
   step(id: string): StepRecord | undefined {
-    return this.#steps?.get(id) ?? this.#askedStep(id)
+    const recorded = this.#steps?.get(id)
+    if (recorded || !this.#steps) return recorded
+    // A question without a record has no answer yet, and its name is taken.
+    const kind = this.questions.kindOf(id)
+    return kind && { id, kind, phase: 'started' }
   }
 
   /** The newest records of earlier runs, as `keepNewest` keeps them. */
   get stepRecords(): Iterable<StepRecord> {
     return this.#steps?.values() ?? []
-  }
-
-  /** A question without a record has no answer yet, and its name is taken. */
-  #askedStep(id: string): StepRecord | undefined {
-    if (!this.#steps || this.#sent.questionIds.length === 0) return undefined
-    const kind = QUESTIONS.get(this.#sent.methodOf(this.#namedQuestion(id)) ?? '')
-    return kind && { id, kind, phase: 'started' }
   }
 
   recordStep(step: StepRecord, receipt: Receipt, effect?: Effect) {
@@ -326,12 +265,8 @@ export class Call implements DispatchTarget {
     this.#stop(reason)
   }
 
-  #namedQuestion(name: string) {
-    return `${this.id}.n${digest(name)}`
-  }
-
   #received(item: InboxItem | undefined): boolean {
-    if (item?.kind === 'answer') this.#answered(item.question, item.json)
+    if (item?.kind === 'answer') this.questions.answered(item.question, item.json)
     if (item?.kind === 'cancelled') this.#cancel(item)
     return this.open
   }
@@ -350,32 +285,6 @@ export class Call implements DispatchTarget {
     }
   }
 
-  /** The first answer counts, in this run and in every later one. Without a server it is one of an earlier run. */
-  #answered(question: string, json: string) {
-    if (this.#answers.has(question)) return
-    this.#answers.set(question, json)
-    const place = this.#close.unexpected.indexOf(question)
-    if (place >= 0) this.#close.unexpected.splice(place, 1)
-    const asking = this.#asking.get(question)
-    if (asking) asking(parseAnswer(json))
-    else this.#server?.receive(parseAnswer(json))
-  }
-
-  /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
-  async #expectAnswer(question: string) {
-    this.#followProgress()
-    const expect = () => this.#services.store.expect(this.scope, question, { ifOpen: this.id })
-    this.#close.unexpected.push(question)
-    if (!(await whileStoreFails(expect, this.#abandoned))) throw new JournalLostError('gone')
-  }
-
-  #followProgress() {
-    const topic = progressTopic(this.id)
-    this.#endProgress ??= this.#services.watcher.watch(this.scope, topic, (signal) => {
-      if (signal.topic === topic) this.#server?.receive(parseProgress(signal.value))
-    }).end
-  }
-
   #lose() {
     this.#stop('The call has moved to another node or was deleted.')
   }
@@ -389,7 +298,7 @@ export class Call implements DispatchTarget {
 
   readonly #end = () => {
     this.#inbox.end()
-    this.#endProgress?.()
+    this.questions.end()
     this.#endWatch()
     this.#onEnded()
   }

@@ -130,7 +130,7 @@ export class RequestLog implements CallLog {
     this.#guard()
     const call = await this.target.journaled()
     const stopped = AbortSignal.any([this.stop.signal, signal])
-    const ask = () => call.askByName(this.#prefix + name, question, stopped).catch(this.#tell)
+    const ask = () => call.questions.askByName(this.#prefix + name, question, stopped).catch(this.#tell)
     return untilAborted(stopped, ask)
   }
 
@@ -138,7 +138,7 @@ export class RequestLog implements CallLog {
   async withdraw(name: string, reason: string) {
     this.#guard()
     const call = await this.target.journaled()
-    const cancelled = call.withdrawal(this.#prefix + name, reason)
+    const cancelled = call.questions.withdrawal(this.#prefix + name, reason)
     if (cancelled) await this.send(cancelled, name)
   }
 

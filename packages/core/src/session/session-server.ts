@@ -335,7 +335,7 @@ export class SessionServer implements CallServer {
     const target = this.#running.targetOf(id)
     if (!(target instanceof Call)) return
     this.#questions.recall(question, here)
-    const answer = target.answerTo(question)
+    const answer = target.questions.answerTo(question)
     if (answer) this.receive(answer)
   }
 }

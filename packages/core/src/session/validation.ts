@@ -74,7 +74,11 @@ async function recordedBy(call: Call) {
     for (const { data } of page) {
       const record = parseRecord(data)
       if (record.kind === 'step') keepNewest(steps, record.step)
-      if (record.kind === 'message' && isRequest(record.message) && !call.isNamed(record.message.id))
+      if (
+        record.kind === 'message' &&
+        isRequest(record.message) &&
+        !call.questions.isNamed(record.message.id)
+      )
         return undefined
       if (record.kind === 'message' && isNotification(record.message))
         sent.push({ message: record.message, step: record.step })

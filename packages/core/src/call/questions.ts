@@ -1,0 +1,164 @@
+import type { StepKind } from '../context/call-log.js'
+import { digest } from '../ids.js'
+import type {
+  JsonRpcMessage,
+  JsonRpcNotification,
+  JsonRpcRequest,
+  JsonRpcResponse,
+  RequestId,
+} from '../json-rpc.js'
+import { whileStoreFails } from '../store/retry.js'
+import type { Ending } from '../store/retry.js'
+import type { SentMessages } from './earlier-runs.js'
+import { parseAnswer, parseProgress, progressTopic } from './inbox.js'
+import { JournalLostError } from './journal.js'
+import type { Journal, JournalServices } from './journal.js'
+import type { Origin } from './record.js'
+
+/** Makes the message of a question for the id under which it goes out. `asked`: an earlier run has asked it. */
+export type Outgoing = (id: string, asked: boolean) => JsonRpcRequest
+
+/** The kinds of steps that ask, by the methods of their questions. */
+const KINDS: ReadonlyMap<string, StepKind> = new Map([
+  ['elicitation/create', 'elicit'],
+  ['sampling/createMessage', 'sample'],
+  ['roots/list', 'listRoots'],
+])
+
+type QuestionsOf = {
+  scope: string
+  callId: string
+  journal: Journal
+  /** What earlier runs have sent, as it is known now. */
+  sent: () => SentMessages
+  /** Questions whose answers have not come. What ends the call expects them no longer. */
+  unexpected: string[]
+  abandoned: Ending
+  /** An answer or progress for whoever runs the call now. */
+  deliver: (message: JsonRpcMessage) => void
+}
+
+/**
+ * What a call asks its client, and what the client has answered.
+ *
+ * Invariant: a question is asked once however often the call is run, and its first answer counts in every run.
+ */
+export class Questions {
+  readonly #services: Pick<JournalServices, 'store' | 'watcher'>
+  readonly #of: QuestionsOf
+  /** The JSON of answers by question, also those for questions that this run has not asked yet. */
+  readonly #answers = new Map<string, string>()
+  readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
+  #asked: number
+  #endProgress: (() => void) | undefined
+
+  constructor(services: Pick<JournalServices, 'store' | 'watcher'>, of: QuestionsOf) {
+    this.#services = services
+    this.#of = of
+    this.#asked = of.unexpected.length
+  }
+
+  /** Asks; `outgoing` takes the answer for the id from then on. Resolves when the question is in the journal. */
+  async ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin) {
+    const { callId, journal, deliver } = this.#of
+    const asked = this.#of.sent().takeQuestion(question)
+    const id = asked ?? `${callId}.${++this.#asked}`
+    const message = outgoing(id, asked !== undefined)
+    if (asked === undefined) {
+      const record = journal.encode({ kind: 'message', message, ...(origin && { origin }) })
+      await this.#expectAnswer(id)
+      return void (await journal.append(record))
+    }
+    this.#followProgress()
+    if (origin)
+      await journal.append({
+        kind: 'proxy',
+        proxy: { again: { message: question, origin, question: asked } },
+      })
+    const answer = this.answerTo(asked)
+    if (answer) deliver(answer)
+  }
+
+  /** Asks under a name of the asker's own, unless `signal` has fired; resolves to the answer. Abandoned with the call. */
+  async askByName(
+    name: string,
+    question: Omit<JsonRpcRequest, 'id' | 'jsonrpc'>,
+    signal: AbortSignal,
+  ): Promise<JsonRpcResponse> {
+    const { journal } = this.#of
+    const id = this.#idOf(name)
+    const record = this.#of.sent().hasAsked(id)
+      ? undefined
+      : journal.encode({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+    if (record) await this.#expectAnswer(id)
+    // From here on it counts as asked.
+    signal.throwIfAborted()
+    const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
+    const answer = this.answerTo(id)
+    if (answer) return answer
+    if (record) await journal.append(record)
+    return answered
+  }
+
+  /** Whether a question was asked by name. */
+  isNamed(question: RequestId) {
+    return String(question).startsWith(`${this.#of.callId}.n`)
+  }
+
+  /** What an earlier run has asked under a name, if nothing else is known of it. */
+  kindOf(name: string): StepKind | undefined {
+    const sent = this.#of.sent()
+    return sent.questionIds.length === 0 ? undefined : KINDS.get(sent.methodOf(this.#idOf(name)) ?? '')
+  }
+
+  /** What tells the client that nobody waits for the answer to a named question any more; `undefined` if it was not asked. */
+  withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
+    const requestId = this.#idOf(name)
+    if (!this.#asking.delete(requestId) && !this.#of.sent().hasAsked(requestId)) return undefined
+    return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
+  }
+
+  /** The client's answer to a question, if it has come. */
+  answerTo(question: string): JsonRpcResponse | undefined {
+    const json = this.#answers.get(question)
+    return json === undefined ? undefined : parseAnswer(json)
+  }
+
+  /** An answer has come, to this run or to an earlier one. */
+  answered(question: string, json: string) {
+    if (this.#answers.has(question)) return
+    this.#answers.set(question, json)
+    const { unexpected, deliver } = this.#of
+    const place = unexpected.indexOf(question)
+    if (place >= 0) unexpected.splice(place, 1)
+    const asking = this.#asking.get(question)
+    if (asking) asking(parseAnswer(json))
+    else deliver(parseAnswer(json))
+  }
+
+  /** No progress is delivered any more. */
+  end() {
+    this.#endProgress?.()
+  }
+
+  #idOf(name: string) {
+    return `${this.#of.callId}.n${digest(name)}`
+  }
+
+  /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
+  async #expectAnswer(question: string) {
+    const { scope, callId, unexpected, abandoned } = this.#of
+    this.#followProgress()
+    const expect = () => this.#services.store.expect(scope, question, { ifOpen: callId })
+    unexpected.push(question)
+    if (!(await whileStoreFails(expect, abandoned))) throw new JournalLostError('gone')
+  }
+
+  #followProgress() {
+    const { scope, callId, deliver } = this.#of
+    const topic = progressTopic(callId)
+    this.#endProgress ??= this.#services.watcher.watch(scope, topic, (signal) => {
+      if (signal.topic === topic) deliver(parseProgress(signal.value))
+    }).end
+  }
+}
