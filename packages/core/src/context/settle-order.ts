@@ -7,7 +7,7 @@ export interface Settling {
  * So long the code before a recorded step may take before the step counts as one that this run does not come to. In parts:
  * a process that stood still for all of it has had no time to come to anything.
  */
-const PATIENCE_MS = 1000
+export const PATIENCE_MS = 1000
 const PARTS = 10
 
 /**

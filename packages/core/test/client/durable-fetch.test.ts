@@ -156,21 +156,20 @@ describe('how long it goes on', () => {
   })
 
   test('the answer at once, when Retry-After is longer than that', async () => {
-    await using server = await scripted([status(503, { 'retry-after': '10' })])
-    const began = Date.now()
-    const response = await durableFetch({ ...quick, giveUpAfterMs: 5000 })(server.url, postOf(call))
+    await using server = await scripted([status(503, { 'retry-after': '7200' })])
+    const response = await durableFetch({ ...quick, giveUpAfterMs: 3_600_000 })(server.url, postOf(call))
     expect(response.status).toBe(503)
-    expect(Date.now() - began).toBeLessThan(2000)
+    expect(server.received).toHaveLength(1)
   })
 
   test('until giveUpAfterMs: the last response, or what fetch threw', async () => {
-    const send = durableFetch({ ...quick, giveUpAfterMs: 100 })
+    const send = durableFetch({ ...quick, giveUpAfterMs: 1000 })
     await using server = await scripted([status(503)])
     expect(await (await send(server.url, postOf(call))).text()).toBe('status 503')
-    expect(server.received.length).toBeGreaterThan(3)
+    expect(server.received.length).toBeGreaterThan(1)
     await using broken = await scripted([stream('', 'break')])
     await expect(send(broken.url, getWith({ 'last-event-id': '1' }))).rejects.toThrow('terminated')
-    expect(broken.received.length).toBeGreaterThan(3)
+    expect(broken.received.length).toBeGreaterThan(1)
   })
 
   test.each(['during a delay', 'during an attempt', 'while the stream is open'])(

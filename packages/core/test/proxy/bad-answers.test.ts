@@ -8,6 +8,7 @@ import type { Nodes } from '../support/nodes.js'
 import { byHand, CRLF, head, jsonAnswer, RawUpstream, resultFor, SSE } from '../support/raw-upstream.js'
 import type { RawRequest } from '../support/raw-upstream.js'
 import { expectJson, initialize, Session, textOf } from '../support/session.js'
+import { contentOf } from '../support/store-content.js'
 import { openStorage } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -320,6 +321,9 @@ describe('[I-3] ids of events that are not ASCII', () => {
     await using call = await session.call('run')
     const priming = await call.next()
     await waitFor(() => open)
+    const store = behind.storage.forNode()
+    const isRecorded = async () => JSON.stringify(await contentOf(store)).includes('größe')
+    await waitFor(isRecorded, { what: 'a record of the id' })
     await behind.mcps[0]!.close({ graceMs: 0 })
     await using resumed = await session.stream(priming?.id, { node: 1 })
     expect((await resumed.messages()).map(textOf)).toEqual(['resumed'])
