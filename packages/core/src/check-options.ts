@@ -2,6 +2,7 @@ import { checkNames, shown } from './known-options.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { CommonOptions, DurableOptions, Served } from './options.js'
+import { ERAS, SESSIONLESS } from './protocol.js'
 import { renamed } from './renamed-options.js'
 import { SETTINGS } from './settings.js'
 import type { Settings } from './settings.js'
@@ -34,6 +35,10 @@ const CHECKS: { [Name in Other]: Check } = {
   name: [
     (name) => typeof name === 'string' && /^[\w.-]{1,64}$/.test(name),
     "1 to 64 letters, digits, '_', '-' or '.'",
+  ],
+  eras: [
+    (eras) => isList(eras) && eras.length > 0 && eras.every((era) => ERAS.some((one) => one === era)),
+    `a list of what is served: ['2025-11-25', '2026-07-28'], or one of them`,
   ],
   principal: [isFunction, 'a function that returns whose a request is'],
   keepToken: [isBoolean, 'true or false'],
@@ -68,5 +73,7 @@ export function checkOptions(given: DurableOptions): DurableOptions {
   const served = [server, handler, upstream].filter((one) => one !== undefined)
   if (served.length !== 1)
     throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
+  if (options.eras?.includes(SESSIONLESS) && !server)
+    throw new TypeError("durable(): `eras` can have '2026-07-28' with a `server` only.")
   return options
 }

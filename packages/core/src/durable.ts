@@ -171,6 +171,7 @@ class Node implements Durable {
       limitLog: new LimitLog(logger),
       signals,
       isBusy,
+      eras: new Set(options.eras ?? ['2025-11-25']),
       ...identifying(options, { store, proxy, logger }),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
@@ -242,7 +243,7 @@ class Node implements Durable {
     if (!this.#handsOver) await this.#endCalls()
     for (const call of calls.owned) call.abandon('This node is shutting down.')
     await streams.closeAll()
-    await sessions.servers.close()
+    await Promise.all([sessions.servers.close(), sessions.shared.close()])
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
     await this.#membership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
@@ -281,13 +282,14 @@ class Node implements Durable {
       openCalls: calls.owned.size,
       streams: streams.size,
       sessions: this.#membership.heldScopes,
-      servers: sessions.servers.size,
+      servers: sessions.servers.size + sessions.shared.size,
     }
   }
 
   #letGo() {
     const { calls, sessions } = this.#services
     sessions.servers.evictIdle()
+    sessions.shared.evictIdle()
     const running = new Set([...calls.owned].map(({ scope }) => scope))
     const returned = this.#takeovers.returnedScopes
     this.#membership.releaseUnused(

@@ -36,6 +36,7 @@ export {
 // Of calls, sessions and event stores
 export { JournalClosedError, JournalLostError } from './call/journal.js'
 export {
+  NobodyToAskError,
   OtherServerError,
   ServersBusyError,
   ServerUnknownError,

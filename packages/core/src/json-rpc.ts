@@ -21,10 +21,16 @@ export const isResponse = (message: JsonRpcMessage): message is JsonRpcResponse 
 export const ErrorCode = {
   parseError: -32700,
   invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
   internalError: -32603,
   /** What the SDK answers for refusals of the transport that the specification gives no number. */
   refused: -32000,
   sessionNotFound: -32001,
+  /** Of 2026-07-28, "Error Codes". */
+  headerMismatch: -32020,
+  missingCapability: -32021,
+  unsupportedVersion: -32022,
 } as const
 
 /** The JSON of a value. Throws a `NotJsonError` where it has none. */

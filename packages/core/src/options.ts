@@ -2,6 +2,7 @@ import type { AuthInfo } from './auth-info.js'
 import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './proxy/local-backend.js'
 import type { Logger } from './logger.js'
+import type { Era } from './protocol.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
 import type { RecoveredCall } from './session/recovery.js'
@@ -48,6 +49,11 @@ export type CommonOptions = {
    * and maps. Those of different processes are not told apart: give them names.
    */
   name?: string | undefined
+  /**
+   * The versions of the protocol that are served: those with sessions, up to 2025-11-25, and the one without (2026-07-28), which
+   * a `server` can serve. Default: `['2025-11-25']`.
+   */
+  eras?: readonly Era[]
   /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for

@@ -136,7 +136,7 @@ class RedisStore extends Sessions implements Store {
     } = call
     const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
     const [who, of] = [replies.encodeName(principal), replies.encodeName(call.server)]
-    const limits = [maxOpenCalls, owner ?? '', of, maxOpenBytes]
+    const limits = [maxOpenCalls, owner ?? '', of, maxOpenBytes, call.begins?.protocolVersion ?? '']
     const args = [who, expiry(ttlMs), callId, data, ...limits, ...requestKeys]
     const { opened, moved } = replies.decodeOpened(
       await this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args),
@@ -161,7 +161,7 @@ class RedisStore extends Sessions implements Store {
     args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
     const listens = this.#subscriber.listensTo(session)
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
-    args.push(close?.unexpected?.join(' ') ?? '')
+    args.push(close?.unexpected?.join(' ') ?? '', close?.endsScope ? '1' : '')
     if (close) args.push(...close.requestKeys)
     const keys = [session, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)

@@ -145,7 +145,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: 'cfb3759478da8fed07814842362bd1c274c62724',
+  sha: '845e3a42308b132cc8ddfd78875898eff10e46f9',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -154,7 +154,7 @@ export const appendCall: Script = {
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       then the request keys to close
+--       '1' when the session goes with the journal, then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
 -- says how often any of them has changed: 'u'.
@@ -243,14 +243,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 8, #ARGV do
+  for i = change + 9, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -259,6 +259,10 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  if ARGV[change + 8] == '1' then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    redis.call('PEXPIRE', KEYS[4], ARGV[2])
+  end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
@@ -1019,7 +1023,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '231e6bb49db318036466038feb0489ebd506a2fa',
+  sha: '5f34a7a60d4b70968a782e9ae5a57fd2aee91221',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1070,7 +1074,7 @@ local function append_call(KEYS, ARGV)
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       then the request keys to close
+--       '1' when the session goes with the journal, then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
 -- says how often any of them has changed: 'u'.
@@ -1159,14 +1163,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 8, #ARGV do
+  for i = change + 9, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -1175,6 +1179,10 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  if ARGV[change + 8] == '1' then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    redis.call('PEXPIRE', KEYS[4], ARGV[2])
+  end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
@@ -1367,7 +1375,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '7ae13c1e5152781573bfe5499e12359785f3e3f1',
+  sha: '14c9a58a2887fe434271798ef3dd959921a91311',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1413,7 +1421,7 @@ local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
---       most bytes of data of open calls or '', request keys...
+--       most bytes of data of open calls or '', protocolVersion of a scope to be made with the call or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1453,7 +1461,17 @@ end
 local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[10], 'e', 'u', 'm')
+if ARGV[9] ~= '' and not session[1] then
+  local clock = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[9], 'v', 0, 'd', '0-0',
+    'c', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)))
+  if ARGV[7] ~= '-' then
+    redis.call('HSET', KEYS[1], 'm', ARGV[7])
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  session = { ARGV[1], ARGV[9], '0', '0-0', false, false, false, false }
+end
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -1471,12 +1489,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[10])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 8
+local requests = #ARGV - 9
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -1516,8 +1534,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
-for i = 10, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[10], ARGV[3])
+for i = 11, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 if counts then
@@ -1697,11 +1715,11 @@ return reply
 }
 
 export const openCall: Script = {
-  sha: 'ddbb3fc1f973a551544eddfc00b006e661922673',
+  sha: '3d2342e2b79c85d76e61377172ac4be46068ce70',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
---       most bytes of data of open calls or '', request keys...
+--       most bytes of data of open calls or '', protocolVersion of a scope to be made with the call or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1741,7 +1759,17 @@ end
 local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[10], 'e', 'u', 'm')
+if ARGV[9] ~= '' and not session[1] then
+  local clock = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[9], 'v', 0, 'd', '0-0',
+    'c', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)))
+  if ARGV[7] ~= '-' then
+    redis.call('HSET', KEYS[1], 'm', ARGV[7])
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  session = { ARGV[1], ARGV[9], '0', '0-0', false, false, false, false }
+end
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -1759,12 +1787,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[10])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 8
+local requests = #ARGV - 9
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -1804,8 +1832,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
-for i = 10, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[10], ARGV[3])
+for i = 11, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 if counts then

@@ -62,6 +62,8 @@ export type CallStart = {
   requestKeys: readonly string[]
   /** The first request key stands for the call also when that has ended. */
   keepKey: boolean
+  /** The scope was made with the call, and goes with it. */
+  endsScope: boolean
   /** What the request record says of its handlers. */
   handlers?: readonly BegunHandler[] | undefined
   /** What earlier runs left: their records, and what has arrived in the inbox. */
@@ -97,7 +99,7 @@ export class Call implements DispatchTarget {
 
   constructor(
     services: CallServices,
-    { scope, id, requests, first, past, requestKeys, keepKey, handlers, onEnded }: CallStart,
+    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, onEnded }: CallStart,
   ) {
     const { store, watcher, resumeWindowMs } = services
     this.id = id
@@ -112,7 +114,7 @@ export class Call implements DispatchTarget {
     const dispatched = requests.map((request, index) => [dispatchId(id, requests, index), request] as const)
     this.#unanswered = new Map(dispatched.filter(([, request]) => !past?.runs.hasAnswered(request.id)))
     const unexpected = [...this.#sent.questionIds]
-    this.#close = { requestKeys, retainMs: resumeWindowMs, keepKey, unexpected }
+    this.#close = { requestKeys, retainMs: resumeWindowMs, keepKey, endsScope, unexpected }
     this.#journal = new Journal(services, {
       scope,
       callId: id,

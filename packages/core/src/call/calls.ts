@@ -2,6 +2,7 @@ import { NodeLeavingError, requireFits, StoreError } from '../errors.js'
 import { randomId, requestKey } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import { Members } from '../members.js'
+import { isSessionless } from '../protocol.js'
 import type { Settings } from '../settings.js'
 import type { Trace } from '../signals/telemetry.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
@@ -81,7 +82,12 @@ export class Calls {
     const newCall = this.#newCall(request)
     const { scope, callId: id } = newCall
     if (this.#isClosed) throw new NodeLeavingError()
-    if (!this.#membership.holds(scope)) await this.#membership.hold(scope)
+    if (!this.#membership.holds(scope)) {
+      const holding = this.#membership.hold(scope)
+      // Of a scope that is made with the call nobody knows before: it may be held at the same time. If it can't be, that shows below.
+      if (newCall.begins) holding.catch(() => undefined)
+      else await holding
+    }
     let opened: OpenedCall
     try {
       opened = await this.#services.store.openCall(newCall)
@@ -100,7 +106,9 @@ export class Calls {
     const { requests, idempotencyKey, handlers } = request
     const { requestKeys } = newCall
     const keepKey = idempotencyKey !== undefined
-    const call = this.#own({ scope, id, requests, first: opened.id, requestKeys, keepKey, handlers })
+    const endsScope = newCall.begins !== undefined
+    const first = opened.id
+    const call = this.#own({ scope, id, requests, first, requestKeys, keepKey, endsScope, handlers })
     return { status: 'opened', call, first: opened.id, admission: opened.admission }
   }
 
@@ -151,7 +159,7 @@ export class Calls {
     // A node that is leaving runs nothing; the next one finds the call.
     if (runs.ended || this.#isClosed) return undefined
     const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
-    const { messages: requests, idempotencyKey } = runs.request
+    const { messages: requests, idempotencyKey, protocol } = runs.request
     return {
       call: this.#own({
         scope,
@@ -160,6 +168,7 @@ export class Calls {
         first,
         requestKeys: keysOf(requests, idempotencyKey),
         keepKey: idempotencyKey !== undefined,
+        endsScope: isSessionless(protocol),
         past: { runs, inbox },
       }),
       request: runs.request,
@@ -190,7 +199,7 @@ export class Calls {
   }
 
   #newCall(request: CallRequest): NewCall {
-    const { scope, id = randomId(), principal, server, requests, batch, protocol } = request
+    const { scope, id = callIdFor(request), principal, server, requests, batch, protocol } = request
     const { authInfo, idempotencyKey, url, trace, handlers } = request
     const { node } = this.#membership
     const data = encodeRecord({
@@ -219,6 +228,7 @@ export class Calls {
       ttlMs: this.#limits.sessionTtlMs,
       maxOpenCalls: this.#limits.maxOpenCalls,
       maxOpenBytes: this.#limits.maxOpenBytes,
+      ...(isSessionless(protocol) && { begins: { protocolVersion: protocol } }),
     }
   }
 
@@ -239,11 +249,16 @@ export class Calls {
   }
 
   /** Closes a call that nothing has run. False: another request waits for it. */
-  async #discard({ scope, callId, requestKeys }: NewCall, first: EntryId): Promise<boolean> {
+  async #discard({ scope, callId, requestKeys, begins }: NewCall, first: EntryId): Promise<boolean> {
     const { store, resumeWindowMs } = this.#services
     const data = encodeRecord({ kind: 'cancelled', reason: 'The client was told that it was not run.' })
     const entry = { id: `${splitId(first)[0]}-2`, data }
-    const close = { requestKeys, retainMs: resumeWindowMs, unlessJoined: true }
+    const close = {
+      requestKeys,
+      retainMs: resumeWindowMs,
+      unlessJoined: true,
+      endsScope: begins !== undefined,
+    }
     const discarded = await whileStoreFails(
       () => store.appendCall(scope, callId, [entry], close),
       this.#closed,
@@ -251,6 +266,9 @@ export class Calls {
     return discarded !== 'conflict'
   }
 }
+
+/** A scope that is made with its call has the same name, so that who knows one finds the other. */
+export const callIdFor = ({ scope, protocol }: CallRequest) => (isSessionless(protocol) ? scope : randomId())
 
 const keysOf = (requests: readonly JsonRpcRequest[], idempotencyKey: string | undefined) =>
   requests.map((request) => requestKey(request, idempotencyKey))

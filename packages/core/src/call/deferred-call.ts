@@ -1,5 +1,5 @@
 import { CallStoppedError } from '../context/errors.js'
-import { randomId, requestKeyPrefix } from '../ids.js'
+import { requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { dispatchId } from './call.js'
@@ -7,7 +7,7 @@ import type { Call, CallServer, DispatchTarget } from './call.js'
 import { JournalClosedError } from './journal.js'
 import type { Outgoing } from './questions.js'
 import type { Origin } from './record.js'
-import { isUnknown } from './calls.js'
+import { callIdFor, isUnknown } from './calls.js'
 import type { CallOutcome, CallRequest, Calls, Opened } from './calls.js'
 
 /** What a handler is told whose request can't be journaled; the client gets its answer as for any other request. */
@@ -34,7 +34,7 @@ export type EncodedResponse = { message: JsonRpcResponse; json: string }
 
 /** A request that runs before it is journaled. It becomes a journaled call when it sends something before its response, or takes long. */
 export class DeferredCall implements DispatchTarget {
-  readonly id = randomId()
+  readonly id: string
   readonly requests: readonly JsonRpcRequest[]
   readonly outcome: Promise<DeferredOutcome>
   readonly #calls: Calls
@@ -51,6 +51,7 @@ export class DeferredCall implements DispatchTarget {
   #mayBeOpen = false
 
   constructor(calls: Calls, request: CallRequest, server: CallServer) {
+    this.id = callIdFor(request)
     this.#calls = calls
     this.#request = request
     this.#server = server

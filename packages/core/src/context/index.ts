@@ -11,7 +11,8 @@ export type {
   SampleParams,
 } from './questions.js'
 export type { ElicitContent, ElicitResult, Root, SamplingBlock, SamplingResult } from './answers.js'
-export type { ContextNotification, LogLevel } from './notifications.js'
+export type { ContextNotification } from './notifications.js'
+export type { LogLevel } from '../protocol.js'
 export type { InferInput, InferOutput, StandardSchema } from './standard-schema.js'
 export type { ChangeOptions, SessionState } from './session-state.js'
 export type { MapEntries, MapEntry, RangeOptions, RecordLimit, SortedMap } from './sorted-map.js'

@@ -1,19 +1,9 @@
 import type { JsonRpcNotification, Params } from '../json-rpc.js'
+import { leastLevel, LOG_LEVELS } from '../protocol.js'
+import type { LogLevel } from '../protocol.js'
 import type { CallLog } from './call-log.js'
 import type { Steps } from './steps.js'
 
-/** Levels of log messages, least first (specification 2025-11-25, "Logging: Log Levels"). */
-export const LOG_LEVELS = [
-  'debug',
-  'info',
-  'notice',
-  'warning',
-  'error',
-  'critical',
-  'alert',
-  'emergency',
-] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 export type ContextNotification = { method: string; params?: Params }
 
 /**
@@ -49,7 +39,7 @@ export class Notifications {
     this.#steps.lifetime.throwIfAborted()
     const rank = LOG_LEVELS.indexOf(level)
     if (rank < 0) throw new TypeError(`Levels of log messages are ${LOG_LEVELS.join(', ')}.`)
-    if (rank < LOG_LEVELS.findIndex((least) => least === this.#log.logLevel)) return
+    if (rank < leastLevel(this.#log.request, this.#log.logLevel)) return
     const params = { level, ...(logger !== undefined && { logger }), data: toJson(data) }
     await this.notify({ method: 'notifications/message', params })
   }

@@ -1,4 +1,4 @@
-import { canPrime } from '../session/state.js'
+import { canPrime } from '../protocol.js'
 import { BEGINNING } from '../store/store.js'
 import type { Admission, EntryId } from '../store/store.js'
 import { eventStreamResponse } from './event-stream.js'

@@ -1,3 +1,4 @@
+import { isSessionless } from '../protocol.js'
 import type { Store, Entry } from '../store/store.js'
 import { Tail } from '../store/tail.js'
 import type { TailStart } from '../store/tail.js'
@@ -130,9 +131,10 @@ export class EventStream {
 }
 
 /** Of an answer to a request that names a session. */
-export const sessionHeader = (request: Request) => ({
-  'mcp-session-id': request.headers.get('mcp-session-id') ?? '',
-})
+export function sessionHeader({ headers }: Request): Record<string, string> {
+  if (isSessionless(headers.get('mcp-protocol-version') ?? '')) return {}
+  return { 'mcp-session-id': headers.get('mcp-session-id') ?? '' }
+}
 
 type Answered = { request: Request; sendsEvents: boolean }
 

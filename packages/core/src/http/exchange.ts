@@ -2,6 +2,7 @@ import type { Calls } from '../call/calls.js'
 import type { Vouching } from '../proxy/vouching.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
+import type { Era } from '../protocol.js'
 import type { AuthInfo } from '../auth-info.js'
 import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
@@ -34,6 +35,7 @@ export type HttpServices = {
   signals: Signals
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
+  eras: ReadonlySet<Era>
   identify: Identify
   /** Set where principals are read from tokens that nobody here has checked. */
   vouching: Vouching | undefined

@@ -1,6 +1,6 @@
 import { isRandomId, sessionIdOf } from '../ids.js'
 import type { Settings } from '../settings.js'
-import { PROTOCOL_VERSIONS } from '../session/state.js'
+import { PROTOCOL_VERSIONS } from '../protocol.js'
 import { refuse } from './replies.js'
 
 /**

@@ -1,5 +1,7 @@
 import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
-import { openStream } from './get.js'
+import { IN_SESSIONS, isSessionless, SESSIONLESS } from '../protocol.js'
+import { openStream } from './session/get.js'
+import { resumeCall } from './sessionless/get.js'
 import { guardCaller } from './guard-caller.js'
 import { guardOrigin, guardProtocolVersion, sessionOf } from './guard.js'
 import { post } from './post.js'
@@ -42,12 +44,18 @@ function route(exchange: Exchange): Promise<Response> {
     case 'POST':
       return post(exchange)
     case 'GET':
-      return openStream(exchange)
+      return isOfSession(exchange) ? openStream(exchange) : resumeCall(exchange)
     case 'DELETE':
+      if (!isOfSession(exchange)) throw refuse.methodNotAllowed('POST')
       return endSession(exchange)
     default:
       throw refuse.methodNotAllowed()
   }
+}
+
+function isOfSession({ services: { eras }, request }: Exchange) {
+  if (!eras.has(SESSIONLESS)) return true
+  return eras.has(IN_SESSIONS) && !isSessionless(request.headers.get('mcp-protocol-version') ?? '')
 }
 
 async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {

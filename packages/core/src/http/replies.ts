@@ -9,6 +9,8 @@ import {
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
+import { versionsOf } from '../protocol.js'
+import type { Era } from '../protocol.js'
 import { ServersBusyError, ServerUnknownError, SessionGoneError } from '../session/session-errors.js'
 
 /** A refusal, ready to be sent: an HTTP status and a JSON-RPC error that says what to do. */
@@ -18,13 +20,16 @@ export class Refusal extends Error {
     readonly code: number,
     message: string,
     readonly headers: Record<string, string> = {},
+    readonly data?: unknown,
   ) {
     super(message)
   }
 
   /** `id`: the request's, where there is exactly one to name. */
   toResponse(id: RequestId | null = null): Response {
-    return json(errorResponse(id, this.code, this.message), this.status, this.headers)
+    const { code, message, data } = this
+    const error = { code, message, ...(data !== undefined && { data }) }
+    return json({ ...errorResponse(id, code, message), error }, this.status, this.headers)
   }
 }
 
@@ -32,6 +37,19 @@ const RETRY_AFTER_SECONDS = '1'
 
 /** The specification's answers, "Streamable HTTP" of 2025-11-25; codes are the SDK's where the specification names none. */
 export const refuse = {
+  /** 2026-07-28: what a request says of itself, and the headers that repeat it. */
+  headerMismatch: (message: string) =>
+    new Refusal(400, ErrorCode.headerMismatch, `Header mismatch: ${message}`),
+  invalidParams: (message: string) => new Refusal(400, ErrorCode.invalidParams, `Invalid params: ${message}`),
+  methodNotFound: (method: string) =>
+    new Refusal(404, ErrorCode.methodNotFound, `Method not found: ${method} is not in this protocol version`),
+  /** `requested`: `null` where the request names none. */
+  unsupportedVersion: (requested: string | null, eras: ReadonlySet<Era>) => {
+    const supported = versionsOf(eras)
+    const data = { supported, ...(requested !== null && { requested }) }
+    const message = `Unsupported protocol version: ${requested ?? 'none is named'} (supported: ${supported.join(', ')})`
+    return new Refusal(400, ErrorCode.unsupportedVersion, message, {}, data)
+  },
   badRequest: (message: string) => new Refusal(400, ErrorCode.refused, `Bad Request: ${message}`),
   parseError: () => new Refusal(400, ErrorCode.parseError, 'Parse error: the body is not valid JSON'),
   invalidRequest: (message: string) =>
@@ -43,10 +61,16 @@ export const refuse = {
       ErrorCode.sessionNotFound,
       'Session not found: it has ended or expired. Send initialize to begin a new one.',
     ),
-  methodNotAllowed: () =>
-    new Refusal(405, ErrorCode.refused, 'Method not allowed: use POST, GET or DELETE', {
-      allow: 'GET, POST, DELETE',
-    }),
+  callNotFound: () =>
+    new Refusal(
+      404,
+      ErrorCode.sessionNotFound,
+      'Call not found: it has ended some time ago, or is not yours.',
+    ),
+  methodNotAllowed: (...allowed: string[]) => {
+    const allow = allowed.join(', ') || 'GET, POST, DELETE'
+    return new Refusal(405, ErrorCode.refused, `Method not allowed: use ${allow}`, { allow })
+  },
   notAcceptable: (types: string) =>
     new Refusal(406, ErrorCode.refused, `Not Acceptable: Client must accept ${types}`),
   eventsGone: () =>

@@ -72,7 +72,7 @@ export class ProxyServer implements ProxyObject, Relay {
     this.shared = services.backend.shared
     this.#session = new ServerSession({
       ...services,
-      sessionId: () => this.#transport.sessionId,
+      sessionId: () => this.#transport.sessionId ?? '',
       channel: this.channel,
       post: (message, session, extra) => this.#post(message, session, extra),
       reopen: (session) => this.#stream.reopen(session),
@@ -312,7 +312,7 @@ export class ProxyServer implements ProxyObject, Relay {
 
   #warn(error: unknown, message: string) {
     if (this.#closed.signal.aborted) return
-    this.#services.logger.warn({ error, session: shortId(this.#transport.sessionId) }, message)
+    this.#services.logger.warn({ error, session: shortId(this.#transport.sessionId ?? '') }, message)
   }
 }
 

@@ -9,6 +9,7 @@ import { currentLog } from '../context/run-context.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
+import { isUnwantedLog } from '../protocol.js'
 import type { OwnRequests } from './own-requests.js'
 import type { Questions } from './questions.js'
 import { isListChanged } from './registered.js'
@@ -54,6 +55,11 @@ export class OutgoingMessages {
     const { own, running } = this.#parts
     if (isResponse(message)) return this.#sendResponse(message)
     const log = currentLog()
+    const request =
+      options?.relatedRequestId === undefined
+        ? log?.request
+        : running.requestOf(String(options.relatedRequestId))
+    if (request && isUnwantedLog(message, request)) return
     if (log instanceof ReplayLog) return sendInReplay(log, message)
     const related = options?.relatedRequestId
     const id = String(related)

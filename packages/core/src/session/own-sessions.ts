@@ -34,6 +34,11 @@ export class OwnSessions {
     this.#services = services
   }
 
+  /** Whether several servers use the store, and are told apart by what they call themselves. */
+  get isByName(): boolean {
+    return this.#services.names.isUsed
+  }
+
   /** The server of a session of this node's server, as the store is asked for it. */
   serverOf(sessionId: string): string | undefined {
     const { names, servers } = this.#services

@@ -6,17 +6,22 @@ import type { BegunHandler } from '../call/record.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
+import { isAlone, isSessionless } from '../protocol.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
 import type { TakeoverOutcome } from '../signals/events.js'
-import type { Admission, LogName, Store } from '../store/store.js'
+import type { Admission, LogName, Store, StoredSession } from '../store/store.js'
+import { sessionlessForm } from './envelope.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { ProxyOrigin } from './server-factory.js'
 import { OtherServerError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
-import type { Progress, SessionServers } from './session-servers.js'
-import { canPrime, putState, stateChange, stateKey } from './state.js'
+import type { SharedServers } from './shared-servers.js'
+import type { SessionServers } from './session-servers.js'
+import { putState, stateChange, stateKey } from './state.js'
+import { canPrime } from '../protocol.js'
+import type { Dispatch } from './running-requests.js'
 import type { Interrupted, MessageExtra } from './transport.js'
 
 export type RunnerServices = {
@@ -37,10 +42,12 @@ type InterruptedRun = { attempt: number; interrupted: BegunHandler }
 export class Runner {
   readonly #services: RunnerServices
   readonly #servers: SessionServers
+  readonly #shared: SharedServers
 
-  constructor(services: RunnerServices, servers: SessionServers) {
+  constructor(services: RunnerServices, servers: SessionServers, shared: SharedServers) {
     this.#services = services
     this.#servers = servers
+    this.#shared = shared
   }
 
   /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */
@@ -113,11 +120,11 @@ export class Runner {
   /** Undefined: it can't be made; the log says why. */
   async #serverFor(
     { call }: TakenOver,
-    session: Progress,
+    session: StoredSession,
     extra: MessageExtra,
   ): Promise<SessionServer | 'of another' | undefined> {
     try {
-      return await call.whileStoreFails(() => this.#servers.get(call.scope, session, extra))
+      return await call.whileStoreFails(() => this.#get(call, session, extra))
     } catch (error) {
       if (error instanceof OtherServerError) return 'of another'
       this.#services.logger.error(
@@ -126,6 +133,14 @@ export class Runner {
       )
       return undefined
     }
+  }
+
+  async #get({ scope, requests }: Call, session: StoredSession, extra: MessageExtra) {
+    const [request] = requests
+    if (!request || !isSessionless(session.protocolVersion)) return this.#servers.get(scope, session, extra)
+    const server = await this.#shared.get({ request, scope, principal: session.principal }, extra)
+    if (session.server !== undefined && session.server !== server.name) throw new OtherServerError()
+    return server
   }
 
   /** Another node may be able to run it: one that is newer, or has what this one lacks. If none is for long, it ends. */
@@ -198,15 +213,19 @@ export class Runner {
     extra: MessageExtra,
     interrupted?: Interrupted,
   ) {
-    const keepState = (request: JsonRpcRequest, response: JsonRpcResponse) =>
+    const keepState: Dispatch['filter'] = (request, response) =>
       this.#keepState(sessionId, server, request, response)
+    const inForm: Dispatch['filter'] = async (request, response) =>
+      sessionlessForm(request, response, server.initialized?.['serverInfo'])
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
       const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
       const attempt = target instanceof Call ? target.attempt + 1 : 2
       const again = () => this.#mayRunAgain(server, request, { attempt, interrupted: kind }, extra)
-      const filter = stateKey(request) === undefined ? undefined : keepState
-      server.dispatch(dispatched, { request, target, filter, mayRunAgain: again, interrupted }, extra)
+      const ofState = stateKey(request) === undefined ? undefined : keepState
+      const filter = isAlone(request) ? inForm : ofState
+      const dispatch = { scope: sessionId, request, target, filter, mayRunAgain: again, interrupted }
+      server.dispatch(dispatched, dispatch, extra)
     }
   }
 

@@ -16,6 +16,8 @@ import { unrecordable } from './recovery.js'
 import type { Interrupted } from './transport.js'
 
 export type Dispatch = {
+  /** Where its call is, or would be. */
+  scope: string
   request: JsonRpcRequest
   target: DispatchTarget
   /** Makes of the response what is recorded. */
@@ -26,17 +28,21 @@ export type Dispatch = {
 }
 type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
 /** `moved`: the request goes on at another node. */
-type Stopped = (dispatchId: string, reason: string, moved: boolean) => void
+type Told = {
+  onStopped: (dispatchId: string, reason: string, moved: boolean) => void
+  /** Nothing runs any more. */
+  onIdle: (() => void) | undefined
+}
 
 /** The client's requests that a server object is running, by the ids under which it knows them. */
 export class RunningRequests {
   readonly #running = new Map<string, Running>()
   readonly #logger: Logger
-  readonly #onStopped: Stopped
+  readonly #told: Told
 
-  constructor(logger: Logger, onStopped: Stopped) {
+  constructor(logger: Logger, told: Told) {
     this.#logger = logger
-    this.#onStopped = onStopped
+    this.#told = told
   }
 
   get size() {
@@ -45,6 +51,10 @@ export class RunningRequests {
 
   get targets(): Iterable<DispatchTarget> {
     return new Set([...this.#running.values()].map(({ target }) => target))
+  }
+
+  requestOf(id: string): JsonRpcRequest | undefined {
+    return this.#running.get(id)?.request
   }
 
   targetOf(id: string): DispatchTarget | undefined {
@@ -81,7 +91,7 @@ export class RunningRequests {
       const answer = await this.#record(id, running, response)
       running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {
-      this.#running.delete(id)
+      this.#remove(id)
       running.observed?.end(endOf(running.log, 'moved'))
     }
   }
@@ -126,11 +136,16 @@ export class RunningRequests {
   stop(id: string, reason: string, moved = false) {
     const running = this.#running.get(id)
     if (!running) return
-    this.#running.delete(id)
+    this.#remove(id)
     running.log.stopFor(reason)
     running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
-    this.#onStopped(id, reason, moved)
+    this.#told.onStopped(id, reason, moved)
+  }
+
+  #remove(id: string) {
+    this.#running.delete(id)
+    if (this.#running.size === 0) this.#told.onIdle?.()
   }
 
   /** The server object leaves this node: what runs goes on elsewhere. */

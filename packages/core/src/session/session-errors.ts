@@ -20,6 +20,13 @@ export class ServerUnknownError extends DurableError {
   }
 }
 
+/** A server object asked outside of any call, in a version without sessions. */
+export class NobodyToAskError extends DurableError {
+  constructor() {
+    super('nobody-to-ask', 'Without a session only the client of a running call can be asked.')
+  }
+}
+
 /** Every server object this node may hold is at work. */
 export class ServersBusyError extends DurableError {
   constructor() {

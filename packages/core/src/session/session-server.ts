@@ -54,15 +54,19 @@ export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
   signals: Signals
   validateEffects: boolean
   maxRecordBytes: number
+  /** Told each time that the last request it ran is over. */
+  onIdle?: () => void
 }
 
-/** The SDK server object of one session on this node. */
+/** An SDK server object on this node: that of one session, or of requests without sessions. */
 export class SessionServer implements CallServer {
   readonly id = randomId()
   /** Version of the newest session state that the server object has seen. */
   version = 0
   /** What it calls itself, as far as that is known; of a session of the store, what it called itself there. */
   name: string | undefined
+  /** What it has answered to `initialize`. */
+  initialized: Record<string, unknown> | undefined
   /** By `performance.now()`, of which no two uses get the same time: which of two was later decides who goes. */
   usedAt = performance.now()
   readonly reads: StateReads
@@ -83,13 +87,16 @@ export class SessionServer implements CallServer {
   #received = 0
   readonly #closed = new LazyAbort()
 
-  private constructor(server: ServerObject, sessionId: string, services: SessionServerServices) {
+  private constructor(server: ServerObject, sessionId: string | undefined, services: SessionServerServices) {
     this.reads = services.reads
     this.#server = server
     this.#registered = new Registered(server)
     this.#proxy = isProxy(server) ? server : undefined
     this.#services = services
-    this.#running = new RunningRequests(services.logger, (...stopped) => this.#tellStopped(...stopped))
+    this.#running = new RunningRequests(services.logger, {
+      onStopped: (...stopped) => this.#tellStopped(...stopped),
+      onIdle: services.onIdle,
+    })
     const parts = {
       server: this,
       running: this.#running,
@@ -111,7 +118,7 @@ export class SessionServer implements CallServer {
 
   static async connect(
     object: ServerObject,
-    sessionId: string,
+    sessionId: string | undefined,
     services: SessionServerServices,
   ): Promise<SessionServer> {
     const server = new SessionServer(object, sessionId, services)
@@ -156,11 +163,10 @@ export class SessionServer implements CallServer {
 
   /** Runs one request; its messages and its response, after `filter`, go to `target`. */
   dispatch(dispatchId: string, dispatch: Dispatch, extra: MessageExtra) {
-    const { request, target, interrupted } = dispatch
+    const { scope, request, target, interrupted } = dispatch
     this.usedAt = performance.now()
     this.#client.observe(request)
     const { store, logger, signals, validateEffects, maxRecordBytes } = this.#services
-    const scope = this.#transport.sessionId
     const of = { id: dispatchId, scope, request, target, isRegistered: this.#registered.has(request) }
     const log = new RequestLog(of, this.#client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
@@ -192,6 +198,7 @@ export class SessionServer implements CallServer {
     this.#client.observe(request)
     const response = await this.#own.ask(request, (sent) => this.#transport.deliver(sent, extra), withinMs)
     if (request.method === 'initialize' && 'result' in response) {
+      this.initialized = response.result
       this.name = serverNameIn(response.result)
       this.#services.names.hear(this.name)
     }
@@ -204,7 +211,7 @@ export class SessionServer implements CallServer {
     if (!names.isUsed) return
     // It has not begun a session here where it goes on with the one that it has.
     if (this.name === undefined && this.#proxy?.shared && names.own !== server) {
-      const { sessionId } = this.#transport
+      const { sessionId = '' } = this.#transport
       this.name = await names.ask({ sessionId, server, initialize }, extra)
       if (this.name === undefined) throw new ServerUnknownError()
     }

@@ -34,6 +34,9 @@ export type SessionServerServices = {
 /** How far the state of a session has come: what a server object must have seen. */
 export type Progress = Pick<Admission, 'version' | 'values'>
 
+/** What differs where a server object belongs to no session. */
+export type Alone = Pick<Parameters<typeof SessionServer.connect>[2], 'standalone' | 'putState' | 'onIdle'>
+
 type Held = {
   server: SessionServer
   sessionId: string
@@ -118,7 +121,7 @@ export class SessionServers {
   }
 
   /** A server object for a session that does not exist yet; it is kept once `adopt` is called. */
-  async create(identity: SessionIdentity, values = 0): Promise<SessionServer> {
+  async create(identity: SessionIdentity, values = 0, alone?: Alone): Promise<SessionServer> {
     const { server, standalone, settings, ...rest } = this.#services
     const { sessionId } = identity
     const reads = new StateReads(rest.store, sessionId, values)
@@ -132,8 +135,9 @@ export class SessionServers {
       putState: (entry: StateChange) => putState(rest.store, sessionId, entry, settings),
       reads,
       saidLost: this.#saidLost,
+      ...alone,
     }
-    return SessionServer.connect(made, sessionId, services)
+    return SessionServer.connect(made, alone ? undefined : sessionId, services)
   }
 
   async adopt(sessionId: string, server: SessionServer) {

@@ -17,6 +17,7 @@ import type { ServerFactory, SessionInfo } from './server-factory.js'
 import type { ServerNames } from './server-names.js'
 import type { SessionServer } from './session-server.js'
 import { SessionServers } from './session-servers.js'
+import { SharedServers } from './shared-servers.js'
 import type { Progress } from './session-servers.js'
 import { StandaloneMessages } from './standalone.js'
 import type { MessageExtra } from './transport.js'
@@ -46,6 +47,7 @@ const HEARD_WITHIN_MS = 1000
 export class Sessions {
   readonly servers: SessionServers
   readonly standalone: StandaloneMessages
+  readonly shared: SharedServers
   readonly runner: Runner
   readonly clientMessages: ClientMessages
   readonly own: OwnSessions
@@ -68,7 +70,13 @@ export class Sessions {
       settings,
       names: services.names,
     })
-    this.runner = new Runner(services, this.servers)
+    this.shared = new SharedServers({
+      make: (identity, alone) => this.servers.create(identity, 0, alone),
+      isSame: server.length === 0,
+      maxServers: settings.maxServers,
+      serverIdleMs: settings.serverIdleMs,
+    })
+    this.runner = new Runner(services, this.servers, this.shared)
     this.clientMessages = new ClientMessages(services, this.servers)
     this.own = new OwnSessions({ ...services, servers: this.servers })
   }

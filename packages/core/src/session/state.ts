@@ -50,11 +50,3 @@ export async function putState(
 ) {
   return entry.data.length > MAX_STATE_CHARS ? 'limit' : store.putState(sessionId, entry, { maxKeys })
 }
-
-export const PROTOCOL_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05', '2024-10-07']
-
-/** Priming events have empty data, which older clients cannot read (2025-11-25, "Streamable HTTP: Sending Messages"). */
-export const canPrime = (protocol: string) => protocol >= '2025-11-25'
-
-/** JSON-RPC batches exist in this version only. */
-export const allowsBatches = (protocol: string) => protocol === '2025-03-26'

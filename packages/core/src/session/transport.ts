@@ -42,13 +42,13 @@ export class ServerTransport {
   onmessage?: (message: never, extra?: never) => void
   onclose?: () => void
   onerror?: (error: Error) => void
-  readonly sessionId: string
+  readonly sessionId: string | undefined
   readonly #send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>
 
   readonly #keeper: CallKeeper
 
   constructor(
-    sessionId: string,
+    sessionId: string | undefined,
     send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>,
     keeper: CallKeeper,
   ) {

@@ -2,7 +2,7 @@ import { endOfTurn } from '../turn.js'
 import { compareIds, splitId } from './entries.js'
 import type { Entry } from './entries.js'
 import { MemoryLog } from './memory-log.js'
-import { admission, changeValue, isOf } from './memory-session.js'
+import { admission, changeValue, isOf, newSession } from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { CallAppended, CloseCall, NewCall, OpenedCall, QuietlyAppended, Store } from './store.js'
@@ -25,6 +25,8 @@ export class MemoryCalls implements Pick<
   openCall: Store['openCall'] = (call) => answer(this.#openCall(call))
 
   #openCall(call: NewCall): OpenedCall {
+    if (call.begins && !this.#space.live(call.scope))
+      this.#space.data.sessions.set(call.scope, newSession({ ...call, ...call.begins }))
     const session = this.#space.live(call.scope)
     if (!session || session.principal !== call.principal || !isOf(session, call.server))
       return { status: 'unknown' }
@@ -76,6 +78,7 @@ export class MemoryCalls implements Pick<
       for (const each of close.unexpected ?? []) session.expected.delete(each)
       session.logs.delete(`${name}:in`)
       retain(session, callId, log, close)
+      if (close.endsScope) session.expiresAt = Date.now() + close.retainMs
     }
     this.#space.wake(scope, name, last.id)
     return 'appended'

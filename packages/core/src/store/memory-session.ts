@@ -1,6 +1,7 @@
 import type { StoredValue } from './context-store.js'
+import { BEGINNING } from './entries.js'
 import type { MemoryLog } from './memory-log.js'
-import type { Admission, StoredSession, ValueChange } from './store.js'
+import type { Admission, NewSession, StoredSession, ValueChange } from './store.js'
 import type { OpenCall } from './takeover.js'
 
 /** How long a repeated nonce is recognised. */
@@ -20,6 +21,34 @@ export type Session = Omit<StoredSession, 'values'> & {
   joined: Set<string>
   values: Map<string, StoredValue>
   lastValueVersion: number
+}
+
+/** One that has just begun. */
+export function newSession({
+  principal,
+  server,
+  protocolVersion,
+  ttlMs,
+}: Pick<NewSession, 'principal' | 'server' | 'protocolVersion' | 'ttlMs'>): Session {
+  return {
+    principal,
+    server,
+    protocolVersion,
+    version: 0,
+    delivered: BEGINNING,
+    state: [],
+    expiresAt: Date.now() + ttlMs,
+    logs: new Map(),
+    openCalls: new Map(),
+    once: new Map(),
+    expected: new Set(),
+    claims: new Map(),
+    sizes: new Map(),
+    ended: new Map(),
+    joined: new Set(),
+    values: new Map(),
+    lastValueVersion: 0,
+  }
 }
 
 export function admission({ protocolVersion, version, delivered, lastValueVersion }: Session): Admission {

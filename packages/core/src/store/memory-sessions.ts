@@ -1,5 +1,5 @@
-import { BEGINNING, compareIds } from './entries.js'
-import { admission, changeValue, isOf, NONCE_MS } from './memory-session.js'
+import { compareIds } from './entries.js'
+import { admission, changeValue, isOf, newSession, NONCE_MS } from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { Store } from './store.js'
@@ -39,25 +39,10 @@ export class MemorySessions implements Pick<
       const oldest = unused.toSorted(([, a], [, b]) => a.expiresAt - b.expiresAt)
       for (const [id] of oldest.slice(0, Math.max(surplus, 0))) this.#delete(id)
     }
-    this.#space.data.sessions.set(session.id, {
-      principal: session.principal,
-      server: session.server,
-      protocolVersion: session.protocolVersion,
-      version: 1,
-      delivered: BEGINNING,
-      state: [{ ...session.state, version: 1 }],
-      expiresAt: Date.now() + session.ttlMs,
-      logs: new Map(),
-      openCalls: new Map(),
-      once: new Map(),
-      expected: new Set(),
-      claims: new Map(),
-      sizes: new Map(),
-      ended: new Map(),
-      joined: new Set(),
-      values: new Map(),
-      lastValueVersion: 0,
-    })
+    const begun = newSession(session)
+    begun.version = 1
+    begun.state = [{ ...session.state, version: 1 }]
+    this.#space.data.sessions.set(session.id, begun)
     this.#space.keep(session.id, 'state', [{ id: '1', data: session.state.data }])
     return 'created'
   }

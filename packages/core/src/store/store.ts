@@ -243,6 +243,8 @@ export type NewCall = {
    * nor is the first larger one. Default: any.
    */
   maxOpenBytes?: number
+  /** The scope is made with the call, if it is not there, and has no other calls. Of this version of the protocol. */
+  begins?: { protocolVersion: string }
 }
 export type OpenedCall =
   | { status: 'opened'; id: EntryId; admission: Admission }
@@ -273,6 +275,8 @@ export type CloseCall = {
   unlessJoined?: boolean
   /** Names under which nothing is expected any more. */
   unexpected?: readonly string[]
+  /** The scope is kept as long as the journal: it was made with the call. */
+  endsScope?: boolean
 }
 
 /**

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LOG_LEVELS } from '../../src/context/notifications.js'
+import { LOG_LEVELS } from '../../src/protocol.js'
 import { TestCall, thrown } from './support.js'
 
 const sentBy = (call: TestCall) =>

@@ -6,7 +6,7 @@
 --       '1' to keep the first request key for as long as the journal,
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       then the request keys to close
+--       '1' when the session goes with the journal, then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
 -- include: value
 -- include: ended
@@ -51,14 +51,14 @@ if ARGV[change] ~= '' and not repeated then
 end
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 8], ARGV[1], 'PX', ARGV[2])
+    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 8])
+    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 8, #ARGV do
+  for i = change + 9, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -67,6 +67,10 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  if ARGV[change + 8] == '1' then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    redis.call('PEXPIRE', KEYS[4], ARGV[2])
+  end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.

@@ -1,13 +1,23 @@
 -- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
---       most bytes of data of open calls or '', request keys...
+--       most bytes of data of open calls or '', protocolVersion of a scope to be made with the call or '', request keys...
 -- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
 -- include: slide
 -- include: open
 -- include: server
-local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[9], 'e', 'u', 'm')
+local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'r:' .. ARGV[10], 'e', 'u', 'm')
+if ARGV[9] ~= '' and not session[1] then
+  local clock = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'p', ARGV[1], 'l', ARGV[9], 'v', 0, 'd', '0-0',
+    'c', string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000)))
+  if ARGV[7] ~= '-' then
+    redis.call('HSET', KEYS[1], 'm', ARGV[7])
+  end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  session = { ARGV[1], ARGV[9], '0', '0-0', false, false, false, false }
+end
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
@@ -25,12 +35,12 @@ if same and has_journal(KEYS[1], same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[9])
+local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[10])
 if ended and has_journal(KEYS[1], ended) then
   return reply('attached', ended)
 end
 -- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 8
+local requests = #ARGV - 9
 local most = tonumber(ARGV[5])
 if redis.call('HLEN', KEYS[1]) + requests > most then
   each_field(KEYS[1], 'r:', function(key, call_id)
@@ -70,8 +80,8 @@ local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
 redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
 expire_with(KEYS[1], KEYS[3])
-redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[9], ARGV[3])
-for i = 10, #ARGV do
+redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[10], ARGV[3])
+for i = 11, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
 end
 if counts then

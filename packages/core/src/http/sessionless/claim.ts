@@ -1,0 +1,62 @@
+import { isNotification, isRequest } from '../../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
+import { isSessionless, META, metaOf, SESSIONLESS } from '../../protocol.js'
+import type { Era } from '../../protocol.js'
+import type { Body } from '../body.js'
+import { refuse } from '../replies.js'
+
+/**
+ * Whether a POST is one of the version without sessions: its body says so, else its header. Throws a `Refusal` where they
+ * differ, and where the body lacks what it must say (2026-07-28, "Streamable HTTP: Protocol Version Header").
+ */
+export function isSessionlessPost(
+  request: Request,
+  { messages, batch }: Body,
+  eras: ReadonlySet<Era>,
+): boolean {
+  const header = request.headers.get('mcp-protocol-version')?.trim()
+  const isNamed = header !== undefined && isSessionless(header)
+  const [message] = messages
+  const claims = messages.map(claimOf).filter((claim) => claim !== undefined)
+  if (batch) {
+    if (isNamed || claims.length > 0) throw refuse.invalidRequest('this protocol version has no batches')
+    return false
+  }
+  if (!message || (claims.length === 0 && !isNamed)) return false
+  if (!isRequest(message)) {
+    if (isNotification(message)) return true
+    throw refuse.invalidRequest('this protocol version has no answers of clients')
+  }
+  if (claims.length === 0) {
+    if (message.method === 'initialize')
+      throw refuse.headerMismatch(
+        `initialize begins a session, which MCP-Protocol-Version ${header} does not have`,
+      )
+    throw refuse.invalidParams(`params._meta['${META.protocolVersion}'] is missing`)
+  }
+  guardEnvelope(message)
+  const [claim] = claims
+  if (header === undefined) throw refuse.headerMismatch('the header MCP-Protocol-Version is missing')
+  if (header !== claim)
+    throw refuse.headerMismatch(`MCP-Protocol-Version is ${header}, and the body says ${String(claim)}`)
+  if (claim !== SESSIONLESS) throw refuse.unsupportedVersion(String(claim), eras)
+  return true
+}
+
+function claimOf(message: JsonRpcMessage): unknown {
+  return 'method' in message ? message.params?._meta?.[META.protocolVersion] : undefined
+}
+
+/** Who asks may be left out; what the client can do may not. */
+function guardEnvelope(message: JsonRpcRequest) {
+  const meta = metaOf(message)
+  const required = [
+    [META.protocolVersion, typeof meta[META.protocolVersion] === 'string'],
+    [META.clientCapabilities, isObject(meta[META.clientCapabilities])],
+    [META.clientInfo, meta[META.clientInfo] === undefined || isObject(meta[META.clientInfo])],
+  ] as const
+  for (const [name, isRight] of required)
+    if (!isRight) throw refuse.invalidParams(`params._meta['${name}'] is missing, or not of its type`)
+}
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)

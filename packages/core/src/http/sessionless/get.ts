@@ -1,0 +1,30 @@
+import { eventStreamResponse } from '../event-stream.js'
+import { parseEventId } from '../events.js'
+import type { Exchange } from '../exchange.js'
+import { guardAccept } from '../guard.js'
+import { refuse } from '../replies.js'
+import { isOver, preambleFor } from '../resume.js'
+
+/**
+ * GET in the version without sessions: goes on with the stream of a call. The version does not know of it, and the official
+ * clients do it as soon as a stream had an event with an id.
+ */
+export async function resumeCall(exchange: Exchange): Promise<Response> {
+  const { services, request, principal, outgoing } = exchange
+  const lastEventId = request.headers.get('last-event-id')
+  if (lastEventId === null) throw refuse.methodNotAllowed('POST')
+  guardAccept(request, 'text/event-stream')
+  const cursor = parseEventId(lastEventId)
+  if (!cursor || cursor.log === 'out') throw refuse.badRequest('this Last-Event-ID is not one of ours')
+  const { log, after } = cursor
+  const scope = log.slice('call:'.length)
+  const session = await services.store.readSession(scope)
+  // Whose it is nobody else learns, nor that it is there.
+  if (!session || session.principal !== principal) throw refuse.callNotFound()
+  if (await isOver(services.store, scope, cursor)) return new Response(null, { status: 204 })
+  services.streams.guardLimit(scope)
+  const preamble = preambleFor(cursor, session, services.settings.retryMs)
+  const stream = services.streams.open({ scope, log, after, preamble, outgoing, resumed: true })
+  services.calls.rescue(scope)
+  return eventStreamResponse(exchange, stream)
+}

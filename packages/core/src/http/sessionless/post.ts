@@ -1,0 +1,119 @@
+import type { Call } from '../../call/call.js'
+import type { CallRequest } from '../../call/calls.js'
+import { randomId } from '../../ids.js'
+import { ErrorCode, isRequest } from '../../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../json-rpc.js'
+import { discovery, sessionlessForm } from '../../session/envelope.js'
+import type { SessionServer } from '../../session/session-server.js'
+import type { Admission } from '../../store/store.js'
+import { endOfTurn } from '../../turn.js'
+import { callRequest, extraOf } from '../call-request.js'
+import { streamCall } from '../call-stream.js'
+import type { Exchange } from '../exchange.js'
+import { json, jsonText, refusalFor, refuse } from '../replies.js'
+import { guardHeaders } from './headers.js'
+
+/** What only versions with sessions have. */
+const GONE = new Set([
+  'initialize',
+  'ping',
+  'logging/setLevel',
+  'resources/subscribe',
+  'resources/unsubscribe',
+  'subscriptions/listen',
+])
+
+const STATUS: Readonly<Record<number, number>> = { [ErrorCode.methodNotFound]: 404 }
+
+type Asked = { request: JsonRpcRequest; scope: string; principal: string | undefined }
+
+/** POST in the version without sessions: one request, which says for itself who asks. */
+export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Promise<Response> {
+  // Clients have none that mean something here.
+  if (!isRequest(message)) return new Response(null, { status: 202 })
+  guardHeaders(exchange.request, message)
+  if (GONE.has(message.method)) throw refuse.methodNotFound(message.method)
+  const asked = { request: message, scope: randomId(), principal: exchange.principal }
+  if (message.method === 'server/discover') return discover(exchange, asked)
+  const isJournaled = message.method === 'tools/call' || exchange.services.recorded.has(message.method)
+  return isJournaled ? runJournaled(exchange, asked) : runDeferred(exchange, asked)
+}
+
+/** Without the store: a client that gets no answer takes the server for one of an older version. */
+async function discover(exchange: Exchange, asked: Asked): Promise<Response> {
+  const { request } = asked
+  const { initialized = {} } = await serverOf(exchange, asked)
+  const response = { jsonrpc: '2.0', id: request.id, result: discovery(initialized) } as const
+  return json(sessionlessForm(request, response, initialized['serverInfo']))
+}
+
+async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response> {
+  const { sessions, calls } = exchange.services
+  const ready = sessions.shared.ready(asked) ?? (await firstServerOf(exchange, asked))
+  const outcome = await calls.open(requestOf(exchange, asked, ready))
+  if (outcome.status !== 'opened') throw refuse.unavailable('the call could not be opened. Send it again.')
+  const { call, first, admission } = outcome
+  const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+  void runOrFail(exchange, asked, call, admission)
+  await endOfTurn()
+  return response
+}
+
+/** Where the name of the server has a part in what is stored, it must be known before. */
+async function firstServerOf(exchange: Exchange, asked: Asked) {
+  return exchange.services.sessions.own.isByName ? serverOf(exchange, asked) : undefined
+}
+
+async function runOrFail(exchange: Exchange, asked: Asked, call: Call, admission: Admission) {
+  const { sessions, logger } = exchange.services
+  const extra = extraOf(exchange)
+  try {
+    const server =
+      sessions.shared.ready(asked) ?? (await call.whileStoreFails(() => sessions.shared.get(asked, extra)))
+    sessions.runner.run(call, server, admission, extra)
+  } catch (error) {
+    const { message } = refusalFor(error, logger)
+    await call.failUnrun(message).catch(() => undefined)
+  }
+}
+
+async function runDeferred(exchange: Exchange, asked: Asked): Promise<Response> {
+  const { sessions } = exchange.services
+  const server = await serverOf(exchange, asked)
+  const request = requestOf(exchange, asked, server)
+  const outcome = await sessions.runner.runDeferred(request, server, extraOf(exchange)).outcome
+  switch (outcome.status) {
+    case 'answered': {
+      const [{ message, json: text } = { message: undefined, json: '' }] = outcome.responses
+      return jsonText(text, message && statusOf(message))
+    }
+    case 'journaled': {
+      const { call, first, caughtUp, admission } = outcome
+      return streamCall(exchange, call, { after: first, caughtUp }, admission)
+    }
+    default:
+      throw refuse.unavailable('the request could not be run to its end here. Send it again.')
+  }
+}
+
+const statusOf = (response: JsonRpcResponse) =>
+  'error' in response ? (STATUS[response.error.code] ?? 200) : 200
+
+function serverOf(exchange: Exchange, asked: Asked): Promise<SessionServer> {
+  return exchange.services.sessions.shared.get(asked, extraOf(exchange))
+}
+
+/** Of several servers on one store, the call belongs to the one whose name it has. */
+function requestOf(
+  exchange: Exchange,
+  { scope, request }: Asked,
+  server: SessionServer | undefined,
+): CallRequest {
+  const isCall = request.method === 'tools/call'
+  return {
+    ...callRequest(exchange, scope, [request], false),
+    idempotencyKey: undefined,
+    server: exchange.services.sessions.own.isByName ? server?.name : undefined,
+    handlers: [isCall ? (server?.handlerOf(request) ?? 'none') : 'plain'],
+  }
+}

@@ -1,0 +1,69 @@
+import { digest } from '../ids.js'
+import { ErrorCode } from '../json-rpc.js'
+import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { META, metaOf, SESSIONLESS } from '../protocol.js'
+
+/** The version that server objects are told: what they do in it is put into the form of 2026-07-28 afterwards. */
+const SPOKEN = '2025-11-25'
+
+type Info = { name: string; version: string; [key: string]: unknown }
+const ANONYMOUS: Info = { name: 'unknown', version: '0' }
+
+export const clientInfoOf = (request: JsonRpcRequest) =>
+  (metaOf(request)[META.clientInfo] as Info | undefined) ?? ANONYMOUS
+
+/** `initialize` as a client would have sent it that says this of itself. */
+export function initializeFor(request: JsonRpcRequest): JsonRpcRequest {
+  const capabilities = metaOf(request)[META.clientCapabilities] ?? {}
+  const params = { protocolVersion: SPOKEN, capabilities, clientInfo: clientInfoOf(request) }
+  return { jsonrpc: '2.0', id: 0, method: 'initialize', params }
+}
+
+/** The same for all requests that a server object could not tell apart by who asks. */
+export const clientKeyOf = (request: JsonRpcRequest) => digest(JSON.stringify(initializeFor(request).params))
+
+/** Results that clients may keep, which say for how long (2026-07-28, "Caching"). */
+const KEPT = new Set([
+  'server/discover',
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+  'resources/read',
+])
+
+const NOT_FOUND_BEFORE = -32002
+
+/** What a server object that was told of 2025-11-25 answers, as it is said in 2026-07-28. */
+export function sessionlessForm(
+  { method }: JsonRpcRequest,
+  response: JsonRpcResponse,
+  serverInfo: unknown,
+): JsonRpcResponse {
+  if ('error' in response) {
+    const { code } = response.error
+    if (code !== NOT_FOUND_BEFORE) return response
+    return { ...response, error: { ...response.error, code: ErrorCode.invalidParams } }
+  }
+  const { _meta, ...result } = response.result as { _meta?: Record<string, unknown> }
+  return {
+    ...response,
+    result: {
+      resultType: 'complete',
+      ...(KEPT.has(method) && { ttlMs: 0, cacheScope: 'private' }),
+      ...result,
+      _meta: { ..._meta, ...(serverInfo !== undefined && { [META.serverInfo]: serverInfo }) },
+    },
+  }
+}
+
+/** The answer to `server/discover`, from what a server object has answered to `initialize`. */
+export function discovery(initialized: Record<string, unknown>): Record<string, unknown> {
+  const { capabilities, instructions } = initialized
+  const { tasks: _, ...offered } = (capabilities ?? {}) as Record<string, unknown>
+  return {
+    supportedVersions: [SESSIONLESS],
+    capabilities: offered,
+    ...(instructions !== undefined && { instructions }),
+  }
+}
