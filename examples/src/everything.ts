@@ -41,7 +41,9 @@ try {
   const opened = await openStore(redisUrl)
   const make = () => createEverythingServer({ ledger: values.ledger })
   const mcp = durable({
-    ...(values.existing ? { handler: createExisting(make).fetch } : { server: make }),
+    ...(values.existing
+      ? { handler: createExisting(make).fetch }
+      : { server: make, eras: ['2025-11-25', '2026-07-28'] }),
     ...(opened.store && { store: opened.store }),
   })
   const server = await serveMcp(mcp, { adapter, host: values.host, port })

@@ -1,7 +1,7 @@
 import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { UnrecordableError } from '../errors.js'
 import { requestKeyPrefix } from '../ids.js'
-import { ErrorCode, errorResponse } from '../json-rpc.js'
+import { ErrorCode, errorResponse, isNotification } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
 import { readPages, whileStoreFails } from '../store/retry.js'
@@ -13,7 +13,7 @@ import { Journal } from './journal.js'
 import type { JournalServices } from './journal.js'
 import { decodeInboxItem } from './inbox.js'
 import type { InboxItem } from './inbox.js'
-import { Questions } from './questions.js'
+import { Questions, WITHDRAWAL } from './questions.js'
 import type { Outgoing } from './questions.js'
 import type { BegunHandler, HandlerKind, ProxyRecord, Origin } from './record.js'
 
@@ -127,6 +127,7 @@ export class Call implements DispatchTarget {
     this.questions = new Questions(services, {
       scope,
       callId: id,
+      kind: endsScope ? 'question' : 'message',
       journal: this.#journal,
       sent: () => this.#sent,
       unexpected,
@@ -186,7 +187,9 @@ export class Call implements DispatchTarget {
       if (origin) await this.record({ again: { message, origin } })
       return
     }
-    const record = { kind: 'message', message, ...(step !== undefined && { step }) } as const
+    const isWithdrawal = this.#close.endsScope && isNotification(message) && message.method === WITHDRAWAL
+    const kind = isWithdrawal ? 'withdrawn' : 'message'
+    const record = { kind, message, ...(step !== undefined && { step }) } as const
     if (origin) await this.#journal.append({ ...record, origin })
     else await this.#journal.post(record)
   }

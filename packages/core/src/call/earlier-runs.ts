@@ -55,7 +55,8 @@ export class EarlierRuns {
     if (record.kind === 'claim') this.#claims++
     if (record.kind === 'returned') this.#claims--
     if (record.kind === 'step') keepNewest(this.steps, record.step)
-    if (record.kind === 'message') this.#sentMessage(record.message, record.step, record.origin)
+    if (record.kind === 'message' || record.kind === 'question' || record.kind === 'withdrawn')
+      this.#sentMessage(record.message, record.step, record.origin)
     if (record.kind === 'handler') this.#noted.set(record.handler.request, record.handler.kind)
     if (record.kind === 'proxy') this.#proxy(record.proxy)
     this.#ended ||= isTerminal(record.kind)

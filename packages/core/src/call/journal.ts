@@ -6,7 +6,7 @@ import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { CallAppended, CloseCall, EntryId, NewEntry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
-import { encodeRecord, isShown, isTerminal } from './record.js'
+import { encodeRecord, isHeard, isTerminal } from './record.js'
 import type { CallRecord, RecordKind } from './record.js'
 import { WaitingRecords } from './waiting-records.js'
 import type { Backlog } from './waiting-records.js'
@@ -67,7 +67,7 @@ class Writing implements NewEntry {
 
   /** No reader of the journal waits for it. */
   get isQuiet() {
-    return !isShown(this.kind) && !this.closes && !this.effect
+    return !isHeard(this.kind) && !this.closes && !this.effect
   }
 }
 

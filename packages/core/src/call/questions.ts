@@ -18,6 +18,9 @@ import type { Origin } from './record.js'
 /** Makes the message of a question for the id under which it goes out. `asked`: an earlier run has asked it. */
 export type Outgoing = (id: string, asked: boolean) => JsonRpcRequest
 
+/** Tells the client that nobody waits for its answer any more. */
+export const WITHDRAWAL = 'notifications/cancelled'
+
 /** The kinds of steps that ask, by the methods of their questions. */
 const KINDS: ReadonlyMap<string, StepKind> = new Map([
   ['elicitation/create', 'elicit'],
@@ -28,6 +31,8 @@ const KINDS: ReadonlyMap<string, StepKind> = new Map([
 type QuestionsOf = {
   scope: string
   callId: string
+  /** As what they are recorded. */
+  kind: 'message' | 'question'
   journal: Journal
   /** What earlier runs have sent, as it is known now. */
   sent: () => SentMessages
@@ -65,7 +70,7 @@ export class Questions {
     const id = asked ?? `${callId}.${++this.#asked}`
     const message = outgoing(id, asked !== undefined)
     if (asked === undefined) {
-      const record = journal.encode({ kind: 'message', message, ...(origin && { origin }) })
+      const record = journal.encode({ kind: this.#of.kind, message, ...(origin && { origin }) })
       await this.#expectAnswer(id)
       return void (await journal.append(record))
     }
@@ -89,7 +94,7 @@ export class Questions {
     const id = this.#idOf(name)
     const record = this.#of.sent().hasAsked(id)
       ? undefined
-      : journal.encode({ kind: 'message', message: { jsonrpc: '2.0', id, ...question } })
+      : journal.encode({ kind: this.#of.kind, message: { jsonrpc: '2.0', id, ...question } })
     if (record) await this.#expectAnswer(id)
     // From here on it counts as asked.
     signal.throwIfAborted()
@@ -115,7 +120,7 @@ export class Questions {
   withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
     const requestId = this.#idOf(name)
     if (!this.#asking.delete(requestId) && !this.#of.sent().hasAsked(requestId)) return undefined
-    return { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId, reason } }
+    return { jsonrpc: '2.0', method: WITHDRAWAL, params: { requestId, reason } }
   }
 
   /** The client's answer to a question, if it has come. */

@@ -14,13 +14,16 @@ export type CallRecord =
   | { kind: 'returned'; returned: { node: string; nonce: string } }
   | { kind: 'step'; step: StepRecord }
   /** `step`: a digest of the step in whose body it was sent; written `message@<step> <json>`. */
-  | { kind: 'message'; message: JsonRpcMessage; step?: string; origin?: Origin }
+  | { kind: SentKind; message: JsonRpcMessage; step?: string; origin?: Origin }
   /** What runs a request of the call from here on, by its place among them, where it differs from what was said before. */
   | { kind: 'handler'; handler: { kind: HandlerKind; request: number } }
   /** Where the server behind this one stands with the call. Not for the client. */
   | { kind: 'proxy'; proxy: ProxyRecord }
   | { kind: 'response'; message: JsonRpcResponse }
   | { kind: 'cancelled'; reason: string }
+
+/** Without a session the client is not sent a question, nor that it is withdrawn: its request ends with what is open. */
+export type SentKind = 'message' | 'question' | 'withdrawn'
 
 /** What another node needs to dispatch the call again. The access token is not part of it unless `keepToken` says so. */
 export type RecordedRequest = {
@@ -76,8 +79,8 @@ export type RecordKind = CallRecord['kind']
 
 /** `<kind>@<step>#<origin> <json>`, step and origin where there are any. Throws an `UnrecordableError`. */
 export function encodeRecord(record: CallRecord): string {
-  const step = record.kind === 'message' && record.step !== undefined ? `@${record.step}` : ''
-  const origin = record.kind === 'message' && record.origin ? `#${encodeOrigin(record.origin)}` : ''
+  const step = 'step' in record && typeof record.step === 'string' ? `@${record.step}` : ''
+  const origin = 'origin' in record && record.origin ? `#${encodeOrigin(record.origin)}` : ''
   return `${record.kind}${step}${origin} ${jsonOf(record)}`
 }
 
@@ -109,6 +112,8 @@ export function parseRecord(data: string): CallRecord {
     case 'step':
       return { kind, step: body }
     case 'message':
+    case 'question':
+    case 'withdrawn':
       return {
         kind,
         message: body,
@@ -129,6 +134,9 @@ export function parseRecord(data: string): CallRecord {
 /** What the client gets to see. */
 export const isShown = (kind: RecordKind) => kind === 'message' || kind === 'response'
 
+/** What a reader has to do something for. */
+export const isHeard = (kind: RecordKind) => isShown(kind) || kind === 'question' || kind === 'withdrawn'
+
 /** The last record of a journal; nothing is appended after it. */
 export const isTerminal = (kind: RecordKind) => kind === 'response' || kind === 'cancelled'
 
@@ -147,6 +155,8 @@ function jsonOf(record: CallRecord): string {
     case 'proxy':
       return encodeJson(record.proxy)
     case 'message':
+    case 'question':
+    case 'withdrawn':
     case 'response':
       return encodeMessage(record.message)
     case 'cancelled':

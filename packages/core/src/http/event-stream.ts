@@ -14,6 +14,8 @@ type Corkable = { cork?(): void; uncork?(): void }
 export type EventStreamStart = TailStart & {
   /** Sent before the first entry, such as a priming event. */
   preamble: string
+  /** What of an entry goes out; default: what is for a client with a session. */
+  encode?: typeof encodeEvent
   /** Told of every entry that went out. */
   onWritten?: (entry: Entry) => void
   onClosed: () => void
@@ -53,7 +55,7 @@ export class EventStream {
     }
     this.#tail = new Tail(store, watcher, start, {
       write: (entry) => {
-        const { event, last } = encodeEvent(start.log, entry)
+        const { event, last } = (start.encode ?? encodeEvent)(start.log, entry)
         if (last) this.#gather()
         if (event !== undefined) {
           this.resumable = true
@@ -70,6 +72,14 @@ export class EventStream {
 
   caughtUp() {
     return this.#tail.caughtUp()
+  }
+
+  /** Ends the connection with one more event. */
+  finish(event: string) {
+    if (this.#closed) return
+    this.#gather()
+    this.#write(event)
+    this.close()
   }
 
   /** Ends the connection once the client has taken what it holds. */

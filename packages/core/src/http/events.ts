@@ -5,18 +5,23 @@ import type { Entry, EntryId, LogName } from '../store/store.js'
 /**
  * Ids of SSE events. They name the log and the entry, so that any node finds the place again:
  * `out.<entry>` on the standalone stream, `<call>.<entry>` on the stream of a call, and
- * `<call>.<entry>.end` for its last event. (Specification 2025-11-25, "Resumability and Redelivery".)
+ * `<call>.<entry>.end` for its last event. On the stream of a request that goes on with the call of an earlier one, `~<alias>`
+ * follows. (Specification 2025-11-25, "Resumability and Redelivery".)
  */
-export type Cursor = { log: LogName; after: EntryId; end: boolean }
+export type Cursor = { log: LogName; after: EntryId; end: boolean; alias?: string }
 
+const ALIAS = /^[\w-]{1,1024}$/
 const ENTRY = /^\d{1,16}-\d{1,16}$/
 
 export function parseEventId(text: string): Cursor | undefined {
-  const [name = '', entry = '', end, ...rest] = text.split('.')
+  const [place = '', alias, ...none] = text.split('~')
+  const [name = '', entry = '', end, ...rest] = place.split('.')
+  if (none.length > 0 || (alias !== undefined && !ALIAS.test(alias))) return undefined
   if (!ENTRY.test(entry) || rest.length > 0) return undefined
-  if (name === 'out') return end === undefined ? { log: 'out', after: entry, end: false } : undefined
+  if (name === 'out')
+    return end === undefined && alias === undefined ? { log: 'out', after: entry, end: false } : undefined
   if (!isRandomId(name) || (end !== undefined && end !== 'end')) return undefined
-  return { log: `call:${name}`, after: entry, end: end === 'end' }
+  return { log: `call:${name}`, after: entry, end: end === 'end', ...(alias !== undefined && { alias }) }
 }
 
 export function eventId(log: LogName, entry: EntryId, end = false) {
@@ -36,4 +41,4 @@ export function encodeEvent(log: LogName, { id, data }: Entry): { event: string 
   return { event: isShown(kind) ? event(eventId(log, id, last), json) : undefined, last }
 }
 
-const event = (id: string, json: string) => `event: message\nid: ${id}\ndata: ${json}\n\n`
+export const event = (id: string, json: string) => `event: message\nid: ${id}\ndata: ${json}\n\n`

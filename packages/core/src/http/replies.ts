@@ -40,6 +40,17 @@ export const refuse = {
   /** 2026-07-28: what a request says of itself, and the headers that repeat it. */
   headerMismatch: (message: string) =>
     new Refusal(400, ErrorCode.headerMismatch, `Header mismatch: ${message}`),
+  /** 2026-07-28, "Multi Round-Trip Requests": it is none of ours, of another caller or request, or its call is not kept any more. */
+  invalidState: () =>
+    new Refusal(
+      200,
+      ErrorCode.invalidParams,
+      'Invalid params: this requestState is not valid here',
+      {},
+      {
+        reason: 'invalid_request_state',
+      },
+    ),
   invalidParams: (message: string) => new Refusal(400, ErrorCode.invalidParams, `Invalid params: ${message}`),
   methodNotFound: (method: string) =>
     new Refusal(404, ErrorCode.methodNotFound, `Method not found: ${method} is not in this protocol version`),

@@ -105,6 +105,8 @@ export class CallTimeline {
       case 'step':
         return this.#step(record.step, at)
       case 'message':
+      case 'question':
+      case 'withdrawn':
         return this.#message(record.message, at)
       case 'response':
         this.#end('done', at)

@@ -28,10 +28,16 @@ export class SharedServers {
   readonly #services: SharedServerServices
   readonly #held = new Map<string, Promise<SessionServer>>()
   readonly #ready = new Map<string, SessionServer>()
+  #serverInfo: unknown
   #closed = false
 
   constructor(services: SharedServerServices) {
     this.#services = services
+  }
+
+  /** What the server calls itself, as far as it was heard here. */
+  get serverInfo(): unknown {
+    return this.#serverInfo
   }
 
   get size() {
@@ -76,6 +82,7 @@ export class SharedServers {
     const server = await this.#services.make(identity, { standalone: NOWHERE, putState, onIdle })
     try {
       await server.ask(initializeFor(request), extra)
+      this.#serverInfo = server.initialized?.['serverInfo']
       server.notify({ jsonrpc: '2.0', method: 'notifications/initialized' }, extra)
       return server
     } catch (error) {

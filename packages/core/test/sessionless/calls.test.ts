@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { META } from '../../src/protocol.js'
-import { waitFor } from '../../../../test-support/index.js'
 import { Alone } from '../support/alone.js'
 import { SDKS, startNodes } from '../support/nodes.js'
 import type { NodesOptions } from '../support/nodes.js'
-import { expectJson, expectRefused, Session, textOf } from '../support/session.js'
+import { Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 
 const ERAS = ['2025-11-25', '2026-07-28'] as const

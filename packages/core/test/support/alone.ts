@@ -9,6 +9,8 @@ export type AloneWhere = {
   who?: string
   id?: string | number
   meta?: Record<string, unknown>
+  /** More params. */
+  more?: Record<string, unknown>
   /** `undefined` leaves one out. */
   headers?: Record<string, string | undefined>
   signal?: AbortSignal
@@ -61,7 +63,7 @@ export class Alone {
   }
 
   async call(name: string, args: Record<string, unknown> = {}, where: AloneWhere = {}) {
-    return expectStream(await this.request('tools/call', { name, arguments: args }, where))
+    return expectStream(await this.request('tools/call', { name, arguments: args, ...where.more }, where))
   }
 
   get(lastEventId: string | undefined, where: AloneWhere = {}) {

@@ -1,7 +1,6 @@
 import { isNotification, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
 import { isSessionless, META, metaOf, SESSIONLESS } from '../../protocol.js'
-import type { Era } from '../../protocol.js'
 import type { Body } from '../body.js'
 import { refuse } from '../replies.js'
 
@@ -9,11 +8,7 @@ import { refuse } from '../replies.js'
  * Whether a POST is one of the version without sessions: its body says so, else its header. Throws a `Refusal` where they
  * differ, and where the body lacks what it must say (2026-07-28, "Streamable HTTP: Protocol Version Header").
  */
-export function isSessionlessPost(
-  request: Request,
-  { messages, batch }: Body,
-  eras: ReadonlySet<Era>,
-): boolean {
+export function isSessionlessPost(request: Request, { messages, batch }: Body): boolean {
   const header = request.headers.get('mcp-protocol-version')?.trim()
   const isNamed = header !== undefined && isSessionless(header)
   const [message] = messages
@@ -39,7 +34,7 @@ export function isSessionlessPost(
   if (header === undefined) throw refuse.headerMismatch('the header MCP-Protocol-Version is missing')
   if (header !== claim)
     throw refuse.headerMismatch(`MCP-Protocol-Version is ${header}, and the body says ${String(claim)}`)
-  if (claim !== SESSIONLESS) throw refuse.unsupportedVersion(String(claim), eras)
+  if (claim !== SESSIONLESS) throw refuse.unsupportedVersion(String(claim), new Set([SESSIONLESS]))
   return true
 }
 

@@ -1,9 +1,11 @@
-import { eventStreamResponse } from '../event-stream.js'
 import { parseEventId } from '../events.js'
 import type { Exchange } from '../exchange.js'
 import { guardAccept } from '../guard.js'
 import { refuse } from '../replies.js'
-import { isOver, preambleFor } from '../resume.js'
+import { isOver } from '../resume.js'
+import { decodeAlias } from './alias.js'
+import { openOf, readAsked, showRound } from './retry.js'
+import { Round } from './round.js'
 
 /**
  * GET in the version without sessions: goes on with the stream of a call. The version does not know of it, and the official
@@ -23,8 +25,16 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   if (!session || session.principal !== principal) throw refuse.callNotFound()
   if (await isOver(services.store, scope, cursor)) return new Response(null, { status: 204 })
   services.streams.guardLimit(scope)
-  const preamble = preambleFor(cursor, session, services.settings.retryMs)
-  const stream = services.streams.open({ scope, log, after, preamble, outgoing, resumed: true })
-  services.calls.rescue(scope)
-  return eventStreamResponse(exchange, stream)
+  const asked = await readAsked(exchange, scope)
+  const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)
+  const round = new Round({
+    log,
+    after,
+    id: asked.first?.id ?? 0,
+    alias,
+    serverInfo: services.sessions.shared.serverInfo,
+    open: openOf(asked, after),
+    closed: asked.closed,
+  })
+  return showRound(exchange, { scope, log, after, outgoing, resumed: true }, round)
 }

@@ -5,13 +5,14 @@ import { ErrorCode, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../json-rpc.js'
 import { discovery, sessionlessForm } from '../../session/envelope.js'
 import type { SessionServer } from '../../session/session-server.js'
-import type { Admission } from '../../store/store.js'
+import type { Admission, EntryId } from '../../store/store.js'
 import { endOfTurn } from '../../turn.js'
 import { callRequest, extraOf } from '../call-request.js'
-import { streamCall } from '../call-stream.js'
 import type { Exchange } from '../exchange.js'
 import { json, jsonText, refusalFor, refuse } from '../replies.js'
 import { guardHeaders } from './headers.js'
+import { answerRound, isRetry, showRound } from './retry.js'
+import { Round } from './round.js'
 
 /** What only versions with sessions have. */
 const GONE = new Set([
@@ -33,6 +34,7 @@ export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Pr
   if (!isRequest(message)) return new Response(null, { status: 202 })
   guardHeaders(exchange.request, message)
   if (GONE.has(message.method)) throw refuse.methodNotFound(message.method)
+  if (isRetry(message)) return answerRound(exchange, message)
   const asked = { request: message, scope: randomId(), principal: exchange.principal }
   if (message.method === 'server/discover') return discover(exchange, asked)
   const isJournaled = message.method === 'tools/call' || exchange.services.recorded.has(message.method)
@@ -53,7 +55,7 @@ async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response>
   const outcome = await calls.open(requestOf(exchange, asked, ready))
   if (outcome.status !== 'opened') throw refuse.unavailable('the call could not be opened. Send it again.')
   const { call, first, admission } = outcome
-  const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+  const response = streamFirst(exchange, asked, { after: first, caughtUp: true })
   void runOrFail(exchange, asked, call, admission)
   await endOfTurn()
   return response
@@ -88,12 +90,24 @@ async function runDeferred(exchange: Exchange, asked: Asked): Promise<Response> 
       return jsonText(text, message && statusOf(message))
     }
     case 'journaled': {
-      const { call, first, caughtUp, admission } = outcome
-      return streamCall(exchange, call, { after: first, caughtUp }, admission)
+      const { first, caughtUp } = outcome
+      return streamFirst(exchange, asked, { after: first, caughtUp })
     }
     default:
       throw refuse.unavailable('the request could not be run to its end here. Send it again.')
   }
+}
+
+/** The stream of the request that began the call. */
+function streamFirst(
+  exchange: Exchange,
+  { scope, request }: Asked,
+  { after, caughtUp }: { after: EntryId; caughtUp: boolean },
+): Response {
+  const { serverInfo } = exchange.services.sessions.shared
+  const log = `call:${scope}` as const
+  const round = new Round({ log, after, id: request.id, serverInfo })
+  return showRound(exchange, { scope, log, after, caughtUp, outgoing: exchange.outgoing }, round)
 }
 
 const statusOf = (response: JsonRpcResponse) =>

@@ -1,0 +1,120 @@
+import { parseRecord, splitRecord, isTerminal } from '../../call/record.js'
+import { isRequest } from '../../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
+import { META } from '../../protocol.js'
+import type { Entry, EntryId, LogName } from '../../store/store.js'
+import { encodeEvent, event, eventId, primingEvent } from '../events.js'
+import type { EventStream } from '../event-stream.js'
+import { encodeAlias, underAlias } from './alias.js'
+import type { Alias } from './alias.js'
+
+/** What is asked at once goes to the client at once. */
+const GATHER_MS = 20
+
+/** Longer ids of events get no alias, and the stream can't be resumed. */
+const MOST_ALIAS = 1024
+
+type RoundStart = {
+  log: LogName
+  /** The id of the first request, if there is no alias. */
+  id: JsonRpcRequest['id']
+  alias?: Alias | undefined
+  serverInfo: unknown
+  /** Questions that wait for answers as the stream begins. */
+  open?: readonly JsonRpcRequest[]
+  /** Questions of which later entries of the journal may tell, and which are answered or withdrawn. */
+  closed?: ReadonlySet<string>
+  after: EntryId
+}
+
+/**
+ * What one request hears of a call: messages and the response, or what the call waits for. Then its stream ends, and the
+ * client sends the request again with the answers (2026-07-28, "Multi Round-Trip Requests").
+ */
+export class Round {
+  readonly #start: RoundStart
+  readonly #open = new Map<string, JsonRpcRequest>()
+  readonly #suffix: string | undefined
+  #last: EntryId
+  #timer: NodeJS.Timeout | undefined
+  #stream: EventStream | undefined
+
+  constructor(start: RoundStart) {
+    this.#start = start
+    this.#last = start.after
+    const alias = start.alias && encodeAlias(start.alias)
+    this.#suffix = alias === undefined ? '' : alias.length <= MOST_ALIAS ? `~${alias}` : undefined
+    for (const question of start.open ?? []) this.#open.set(String(question.id), question)
+    if (this.#open.size > 0) this.#tellSoon()
+  }
+
+  /** The stream that shows the round. */
+  shownOn(stream: EventStream) {
+    this.#stream = stream
+  }
+
+  end() {
+    clearTimeout(this.#timer)
+  }
+
+  preamble(retryMs: number) {
+    const { log, after } = this.#start
+    return this.#suffix === undefined ? '' : primingEvent(eventId(log, after) + this.#suffix, retryMs)
+  }
+
+  readonly encode: typeof encodeEvent = (log, entry) => {
+    const { kind } = splitRecord(entry.data)
+    if (kind === 'question' || kind === 'withdrawn') {
+      this.#asked(entry)
+      return { event: undefined, last: false }
+    }
+    const last = isTerminal(kind)
+    if (last) this.end()
+    const { alias } = this.#start
+    if (!alias || (kind !== 'message' && kind !== 'response')) return encodeEvent(log, entry)
+    const { message } = parseRecord(entry.data) as { message: JsonRpcMessage }
+    return { event: this.#event(eventId(log, entry.id, last), underAlias(message, alias)), last }
+  }
+
+  #event(id: string, message: unknown) {
+    const json = JSON.stringify(message)
+    return this.#suffix === undefined ? `event: message\ndata: ${json}\n\n` : event(id + this.#suffix, json)
+  }
+
+  #asked({ id, data }: Entry) {
+    const { message } = parseRecord(data) as { message: JsonRpcMessage }
+    if (isRequest(message)) {
+      if (this.#start.closed?.has(String(message.id))) return
+      this.#open.set(String(message.id), message)
+      this.#last = id
+      this.#tellSoon()
+    } else if ('method' in message) this.#open.delete(String(message.params?.['requestId']))
+  }
+
+  #tellSoon() {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      if (this.#open.size > 0)
+        this.#stream?.finish(this.#event(eventId(this.#start.log, this.#last, true), this.#required()))
+    }, GATHER_MS)
+  }
+
+  #required() {
+    const { alias, id, log, serverInfo } = this.#start
+    const inputRequests = Object.fromEntries([...this.#open].map(([name, asked]) => [name, bare(asked)]))
+    const result = {
+      resultType: 'input_required',
+      inputRequests,
+      requestState: `${log.slice('call:'.length)}.${this.#last}`,
+      ...(serverInfo !== undefined && { _meta: { [META.serverInfo]: serverInfo } }),
+    }
+    return { jsonrpc: '2.0', id: alias ? alias.id : id, result }
+  }
+}
+
+/** Its id is that of the answer, and there is no progress on it. */
+function bare({ method, params }: JsonRpcRequest) {
+  const { _meta, elicitationId: _, ...rest } = params ?? {}
+  const { progressToken: __, ...meta } = _meta ?? {}
+  return { method, params: { ...rest, ...(Object.keys(meta).length > 0 && { _meta: meta }) } }
+}

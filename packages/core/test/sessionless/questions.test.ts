@@ -1,0 +1,162 @@
+import { describe, expect, test } from 'vitest'
+import type { DurableContext } from '../../src/index.js'
+import type { JsonRpcMessage } from '../../src/json-rpc.js'
+import { META } from '../../src/protocol.js'
+import { Alone } from '../support/alone.js'
+import type { AloneWhere } from '../support/alone.js'
+import { durableServer } from '../support/durable-server.js'
+import { startNodes } from '../support/nodes.js'
+import { expectJson, textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+
+type Work = (ctx: DurableContext, args: { text: string }) => Promise<string>
+type InputRequired = {
+  resultType: string
+  inputRequests: Record<string, { method: string; params: { message: string } }>
+  requestState: string
+}
+
+const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 }
+const CAPABILITIES = { [META.clientCapabilities]: { elicitation: {}, sampling: {}, roots: {} } }
+const form = (message: string) => ({
+  message,
+  requestedSchema: { type: 'object' as const, properties: { value: { type: 'string' } } },
+})
+
+const start = (work: Work, store: 'memory' | 'redis' = 'memory') =>
+  startNodes({
+    store,
+    settings: { eras: ['2025-11-25', '2026-07-28'], server: () => durableServer(work), ...QUICK },
+  })
+
+async function ask(ctx: DurableContext, name: string) {
+  const { content } = (await ctx.elicit(name, form(`${name}?`))) as { content?: { value?: string } }
+  return String(content?.value)
+}
+
+const resultOf = (message: JsonRpcMessage | undefined) =>
+  (message as { result?: unknown } | undefined)?.result as InputRequired
+
+/** The client calls the tool, and answers what it is asked. */
+class Caller {
+  readonly client: Alone
+  readonly args = { text: 'x' }
+  constructor(client: Alone) {
+    this.client = client
+  }
+
+  request(more: Record<string, unknown> = {}, where: AloneWhere = {}) {
+    const params = { name: 'work', arguments: this.args, ...more }
+    return this.client.request('tools/call', params, { meta: CAPABILITIES, ...where })
+  }
+
+  async last(more: Record<string, unknown> = {}, where: AloneWhere = {}) {
+    await using stream = await this.client.call('work', this.args, { meta: CAPABILITIES, ...where, more })
+    return (await stream.messages()).at(-1)
+  }
+
+  retry({ inputRequests, requestState }: InputRequired, values: readonly string[], where: AloneWhere = {}) {
+    const inputResponses = Object.fromEntries(
+      Object.keys(inputRequests)
+        .slice(0, values.length)
+        .map((key, place) => [key, { action: 'accept', content: { value: values[place] } }]),
+    )
+    return this.last({ inputResponses, requestState }, where)
+  }
+}
+
+describe.each(STORES)('questions without a session, %s', (store) => {
+  test('are a result; the answer comes with the request again, at any node, and no step is run twice', async () => {
+    let ran = 0
+    await using nodes = await start(async (ctx) => {
+      await ctx.atLeastOnce('before', () => ++ran)
+      return `hello ${await ask(ctx, 'name')}`
+    }, store)
+    const caller = new Caller(new Alone(nodes))
+    const asked = resultOf(await caller.last({}, { id: 'first' }))
+    expect(asked).toMatchObject({ resultType: 'input_required', requestState: expect.any(String) as string })
+    expect(Object.values(asked.inputRequests)).toEqual([
+      { method: 'elicitation/create', params: expect.objectContaining({ message: 'name?' }) as object },
+    ])
+    const answer = await caller.retry(asked, ['Ann'], { node: 1, id: 'second' })
+    expect(answer).toMatchObject({ id: 'second', result: { resultType: 'complete' } })
+    expect(textOf(answer)).toBe('hello Ann')
+    expect(ran).toBe(1)
+    // It is the same answer for whoever sends the same again.
+    expect(textOf(await caller.retry(asked, ['Bob'], { id: 'third' }))).toBe('hello Ann')
+  })
+
+  test('outlive the node that asked', async () => {
+    let ran = 0
+    await using nodes = await start(async (ctx) => {
+      await ctx.atLeastOnce('before', () => ++ran)
+      return `hello ${await ask(ctx, 'name')}`
+    }, store)
+    const caller = new Caller(new Alone(nodes))
+    const asked = resultOf(await caller.last())
+    await nodes.mcp(0).close({ graceMs: 0 })
+    expect(textOf(await caller.retry(asked, ['Ann'], { node: 1 }))).toBe('hello Ann')
+    expect(ran).toBe(1)
+  })
+
+  test('that are asked together come together, and may be answered one by one', async () => {
+    await using nodes = await start(async (ctx) => {
+      const names = await Promise.all([ask(ctx, 'a'), ask(ctx, 'b')])
+      return names.join(' and ')
+    }, store)
+    const caller = new Caller(new Alone(nodes))
+    const both = resultOf(await caller.last())
+    expect(Object.values(both.inputRequests).map(({ params }) => params.message)).toEqual(['a?', 'b?'])
+    const left = resultOf(await caller.retry(both, ['1'], { node: 1 }))
+    expect(Object.values(left.inputRequests).map(({ params }) => params.message)).toEqual(['b?'])
+    expect(textOf(await caller.retry(left, ['2']))).toBe('1 and 2')
+  })
+
+  test('follow one another', async () => {
+    await using nodes = await start(async (ctx) => `${await ask(ctx, 'a')}, ${await ask(ctx, 'b')}`, store)
+    const caller = new Caller(new Alone(nodes))
+    const first = resultOf(await caller.last())
+    const second = resultOf(await caller.retry(first, ['1'], { node: 1 }))
+    expect(Object.values(second.inputRequests).map(({ params }) => params.message)).toEqual(['b?'])
+    // What was answered is not asked again.
+    expect(resultOf(await caller.retry(first, ['other'])).inputRequests).toEqual(second.inputRequests)
+    expect(textOf(await caller.retry(second, ['2']))).toBe('1, 2')
+  })
+})
+
+describe('a state that is not valid', () => {
+  const works: Work = async (ctx) => `hello ${await ask(ctx, 'name')}`
+
+  test.each([
+    ['of nobody', { requestState: 'made up' }, {}],
+    ['of another caller', {}, { who: 'eve/1' }],
+    ['of another request', { arguments: { text: 'other' } }, {}],
+  ] as const)('%s is refused', async (_, more, where) => {
+    await using nodes = await start(works)
+    const caller = new Caller(new Alone(nodes))
+    const { requestState } = resultOf(await caller.last({}, { who: 'ann/1' }))
+    const response = await caller.request({ requestState, ...more }, { who: 'ann/2', ...where })
+    const body = await expectJson<{ error: unknown }>(response)
+    expect(body.error).toMatchObject({ code: -32602, data: { reason: 'invalid_request_state' } })
+  })
+})
+
+test('the stream of a request that was sent again is resumed under its own id', async () => {
+  let go: () => void = () => undefined
+  const gate = new Promise<void>((resolve) => (go = resolve))
+  await using nodes = await start(async (ctx) => {
+    const name = await ask(ctx, 'name')
+    await gate
+    return `hello ${name}`
+  })
+  const caller = new Caller(new Alone(nodes))
+  const { inputRequests, requestState } = resultOf(await caller.last({}, { id: 1 }))
+  const [key = ''] = Object.keys(inputRequests)
+  const inputResponses = { [key]: { action: 'accept', content: { value: 'Ann' } } }
+  const more = { inputResponses, requestState }
+  await using again = await caller.client.call('work', caller.args, { meta: CAPABILITIES, id: 2, more })
+  const priming = await again.next()
+  await using resumed = await caller.client.stream(priming?.id, { node: 1 })
+  go()
+  expect((await resumed.messages()).at(-1)).toMatchObject({ id: 2 })
+})
