@@ -1,5 +1,6 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { registerContentTools } from './fixtures/content-tools.js'
+import { registerInputRequired } from './fixtures/input-required.js'
 import { registerJsonSchemaTool } from './fixtures/json-schema-tool.js'
 import { registerLedgerTools } from './fixtures/ledger-tools.js'
 import { registerNodeTools } from './fixtures/node-tools.js'
@@ -39,6 +40,7 @@ export function createEverythingServer({
   registerContentTools(server)
   registerStreamTools(server)
   registerQuestionTools(server)
+  registerInputRequired(server)
   registerJsonSchemaTool(server)
   registerNodeTools(server, nodeName)
   if (ledger !== undefined) registerLedgerTools(server, ledger)

@@ -94,6 +94,7 @@ export class Call implements DispatchTarget {
   #sent: SentMessages
   #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
+  #answered: { message: JsonRpcResponse; recorded: Promise<unknown> } | undefined
   readonly #onEnded: () => void
   readonly #abandoned = new LazyAbort()
 
@@ -150,6 +151,11 @@ export class Call implements DispatchTarget {
 
   get open() {
     return this.#journal.open
+  }
+
+  /** Its last response, once a handler has given it: the journal may not have it yet. */
+  get answered() {
+    return this.#answered
   }
 
   /** Repeats an operation while the store is away: a call that is in its journal waits for it, and could not be ended before. */
@@ -222,7 +228,9 @@ export class Call implements DispatchTarget {
     const record = this.#journal.encode({ kind: isLast ? 'response' : 'message', message })
     this.#unanswered.delete(dispatched)
     try {
-      await this.#journal.append(record)
+      const recorded = this.#journal.append(record)
+      if (isLast) this.#answered = { message, recorded }
+      await recorded
     } catch (error) {
       if (error instanceof UnrecordableError) this.#unanswered.set(dispatched, request)
       throw error

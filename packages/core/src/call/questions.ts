@@ -94,7 +94,7 @@ export class Questions {
     const id = this.#idOf(name)
     const record = this.#of.sent().hasAsked(id)
       ? undefined
-      : journal.encode({ kind: this.#of.kind, message: { jsonrpc: '2.0', id, ...question } })
+      : journal.encode({ ...this.#kindFor(name), message: { jsonrpc: '2.0', id, ...question } })
     if (record) await this.#expectAnswer(id)
     // From here on it counts as asked.
     signal.throwIfAborted()
@@ -144,6 +144,12 @@ export class Questions {
   /** No progress is delivered any more. */
   end() {
     this.#endProgress?.()
+  }
+
+  /** A client without a session answers by the name. */
+  #kindFor(name: string) {
+    const { kind } = this.#of
+    return kind === 'question' ? { kind, step: encodeURIComponent(name) } : { kind }
   }
 
   #idOf(name: string) {

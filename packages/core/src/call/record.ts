@@ -13,7 +13,10 @@ export type CallRecord =
   /** The node of the claim before it has run nothing of the call, and does not hold on to it. */
   | { kind: 'returned'; returned: { node: string; nonce: string } }
   | { kind: 'step'; step: StepRecord }
-  /** `step`: a digest of the step in whose body it was sent; written `message@<step> <json>`. */
+  /**
+   * `step`: a digest of the step in whose body it was sent; of a question, the name that it was asked by, encoded as in a URL.
+   * Written `message@<step> <json>`.
+   */
   | { kind: SentKind; message: JsonRpcMessage; step?: string; origin?: Origin }
   /** What runs a request of the call from here on, by its place among them, where it differs from what was said before. */
   | { kind: 'handler'; handler: { kind: HandlerKind; request: number } }

@@ -41,6 +41,8 @@ export class RequestLog implements CallLog {
   readonly #isRegistered: boolean | undefined
   readonly stop = new LazyAbort()
   #stopped: string | undefined
+  /** What the handler needed of the client that it can't do. */
+  lacking: string | undefined
 
   constructor(
     { id, scope, request, target, isRegistered }: Dispatched,
@@ -74,6 +76,10 @@ export class RequestLog implements CallLog {
 
   get logLevel() {
     return this.#client.logLevel
+  }
+
+  lacks(capability: string) {
+    this.lacking = capability
   }
 
   tell(level: 'warn' | 'error', fields: object, message: string) {

@@ -18,6 +18,8 @@ export interface CallLog {
   readonly clientCapabilities: Record<string, unknown>
   /** Below this level the client wants no log messages; `undefined`: it wants all. */
   readonly logLevel: string | undefined
+  /** The handler needs what the client can't do. */
+  lacks?(capability: string): void
 
   /** A line on the server's log about this call. Fields hold errors and names, no values. */
   tell(level: 'warn' | 'error', fields: object, message: string): void

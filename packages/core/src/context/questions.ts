@@ -90,6 +90,7 @@ export class Questions {
     this.#steps.guard(name)
     // Not recorded: what the client can do is the same in every run.
     if (!hasCapability(this.#log.clientCapabilities, capability)) {
+      this.#log.lacks?.(capability)
       throw new ClientCapabilityError(name, capability)
     }
     return this.#steps.run(name, { key, kind, check }, async (step) => {

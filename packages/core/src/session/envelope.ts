@@ -57,6 +57,17 @@ export function sessionlessForm(
   }
 }
 
+/** Of a handler that has failed for want of a capability of the client: the error that says so. */
+export function lackingForm(response: JsonRpcResponse, capability: string | undefined): JsonRpcResponse {
+  if (capability === undefined || !('result' in response) || response.result['isError'] !== true)
+    return response
+  const [feature = '', part] = capability.split('.')
+  const requiredCapabilities = { [feature]: part === undefined ? {} : { [part]: {} } }
+  const message = `The client must declare the capability ${capability} for this request.`
+  const error = { code: ErrorCode.missingCapability, message, data: { requiredCapabilities } }
+  return { jsonrpc: '2.0', id: response.id, error }
+}
+
 /** The answer to `server/discover`, from what a server object has answered to `initialize`. */
 export function discovery(initialized: Record<string, unknown>): Record<string, unknown> {
   const { capabilities, instructions } = initialized

@@ -11,7 +11,7 @@ import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
 import type { TakeoverOutcome } from '../signals/events.js'
 import type { Admission, LogName, Store, StoredSession } from '../store/store.js'
-import { sessionlessForm } from './envelope.js'
+import { lackingForm, sessionlessForm } from './envelope.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { ProxyOrigin } from './server-factory.js'
@@ -215,8 +215,8 @@ export class Runner {
   ) {
     const keepState: Dispatch['filter'] = (request, response) =>
       this.#keepState(sessionId, server, request, response)
-    const inForm: Dispatch['filter'] = async (request, response) =>
-      sessionlessForm(request, response, server.initialized?.['serverInfo'])
+    const inForm: Dispatch['filter'] = async (request, response, { lacking }) =>
+      sessionlessForm(request, lackingForm(response, lacking), server.initialized?.['serverInfo'])
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
       const kind = target instanceof Call ? target.handlerOf(request) : 'plain'

@@ -15,13 +15,18 @@ import type { Observed } from '../signals/observed.js'
 import { unrecordable } from './recovery.js'
 import type { Interrupted } from './transport.js'
 
+export type Filter = (
+  request: JsonRpcRequest,
+  response: JsonRpcResponse,
+  log: RequestLog,
+) => Promise<JsonRpcResponse>
 export type Dispatch = {
   /** Where its call is, or would be. */
   scope: string
   request: JsonRpcRequest
   target: DispatchTarget
   /** Makes of the response what is recorded. */
-  filter?: ((request: JsonRpcRequest, response: JsonRpcResponse) => Promise<JsonRpcResponse>) | undefined
+  filter?: Filter | undefined
   /** Whether the request may be run again although it may have run. */
   mayRunAgain: () => Promise<boolean>
   interrupted?: Interrupted | undefined
@@ -99,7 +104,7 @@ export class RunningRequests {
   /** A call whose handler has ended must end: whatever goes wrong between that and the journal is the answer. */
   async #record(id: string, { request, target, filter, log }: Running, response: JsonRpcResponse) {
     try {
-      const answer = filter ? await filter(request, response) : response
+      const answer = filter ? await filter(request, response, log) : response
       await target.respond(id, answer)
       return answer
     } catch (error) {

@@ -5,11 +5,11 @@ import { ErrorCode, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../json-rpc.js'
 import { discovery, sessionlessForm } from '../../session/envelope.js'
 import type { SessionServer } from '../../session/session-server.js'
-import type { Admission, EntryId } from '../../store/store.js'
+import type { EntryId } from '../../store/store.js'
 import { endOfTurn } from '../../turn.js'
 import { callRequest, extraOf } from '../call-request.js'
 import type { Exchange } from '../exchange.js'
-import { json, jsonText, refusalFor, refuse } from '../replies.js'
+import { json, jsonText, refuse } from '../replies.js'
 import { guardHeaders } from './headers.js'
 import { answerRound, isRetry, showRound } from './retry.js'
 import { Round } from './round.js'
@@ -24,7 +24,10 @@ const GONE = new Set([
   'subscriptions/listen',
 ])
 
-const STATUS: Readonly<Record<number, number>> = { [ErrorCode.methodNotFound]: 404 }
+const STATUS: Readonly<Record<number, number>> = {
+  [ErrorCode.methodNotFound]: 404,
+  [ErrorCode.missingCapability]: 400,
+}
 
 type Asked = { request: JsonRpcRequest; scope: string; principal: string | undefined }
 
@@ -49,34 +52,28 @@ async function discover(exchange: Exchange, asked: Asked): Promise<Response> {
   return json(sessionlessForm(request, response, initialized['serverInfo']))
 }
 
+/** The server object first: what it has says what is recorded of the call, and where there is none nothing was done. */
 async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response> {
-  const { sessions, calls } = exchange.services
-  const ready = sessions.shared.ready(asked) ?? (await firstServerOf(exchange, asked))
-  const outcome = await calls.open(requestOf(exchange, asked, ready))
+  const { services } = exchange
+  const { sessions, calls } = services
+  const server = sessions.shared.ready(asked) ?? (await serverOf(exchange, asked))
+  const outcome = await calls.open(requestOf(exchange, asked, server))
   if (outcome.status !== 'opened') throw refuse.unavailable('the call could not be opened. Send it again.')
   const { call, first, admission } = outcome
   const response = streamFirst(exchange, asked, { after: first, caughtUp: true })
-  void runOrFail(exchange, asked, call, admission)
+  sessions.runner.run(call, server, admission, extraOf(exchange))
   await endOfTurn()
-  return response
+  const refusal = await refused(call)
+  if (!refusal) return response
+  services.streams.close(call.scope, `call:${call.id}`)
+  return refusal
 }
 
-/** Where the name of the server has a part in what is stored, it must be known before. */
-async function firstServerOf(exchange: Exchange, asked: Asked) {
-  return exchange.services.sessions.own.isByName ? serverOf(exchange, asked) : undefined
-}
-
-async function runOrFail(exchange: Exchange, asked: Asked, call: Call, admission: Admission) {
-  const { sessions, logger } = exchange.services
-  const extra = extraOf(exchange)
-  try {
-    const server =
-      sessions.shared.ready(asked) ?? (await call.whileStoreFails(() => sessions.shared.get(asked, extra)))
-    sessions.runner.run(call, server, admission, extra)
-  } catch (error) {
-    const { message } = refusalFor(error, logger)
-    await call.failUnrun(message).catch(() => undefined)
-  }
+/** What a handler has refused at once is the status of the answer. */
+async function refused({ answered }: Call): Promise<Response | undefined> {
+  if (!answered || statusOf(answered.message) === 200) return undefined
+  await answered.recorded
+  return json(answered.message, statusOf(answered.message))
 }
 
 async function runDeferred(exchange: Exchange, asked: Asked): Promise<Response> {
@@ -118,16 +115,12 @@ function serverOf(exchange: Exchange, asked: Asked): Promise<SessionServer> {
 }
 
 /** Of several servers on one store, the call belongs to the one whose name it has. */
-function requestOf(
-  exchange: Exchange,
-  { scope, request }: Asked,
-  server: SessionServer | undefined,
-): CallRequest {
+function requestOf(exchange: Exchange, { scope, request }: Asked, server: SessionServer): CallRequest {
   const isCall = request.method === 'tools/call'
   return {
     ...callRequest(exchange, scope, [request], false),
     idempotencyKey: undefined,
-    server: exchange.services.sessions.own.isByName ? server?.name : undefined,
-    handlers: [isCall ? (server?.handlerOf(request) ?? 'none') : 'plain'],
+    server: exchange.services.sessions.own.isByName ? server.name : undefined,
+    handlers: [isCall ? server.handlerOf(request) : 'plain'],
   }
 }

@@ -1,7 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { decodeInboxItem } from '../../call/inbox.js'
 import { parseRecord } from '../../call/record.js'
-import { isRequest } from '../../json-rpc.js'
 import type { JsonRpcRequest } from '../../json-rpc.js'
 import { readPages, within } from '../../store/retry.js'
 import { compareIds } from '../../store/store.js'
@@ -10,7 +9,8 @@ import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
 import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
-import { Round } from './round.js'
+import { readQuestion, Round } from './round.js'
+import type { Asked } from './round.js'
 
 const STATE = /^([\w-]{22})\.(\d{1,16}-\d{1,16})$/
 const READ_WITHIN_MS = 10_000
@@ -69,17 +69,20 @@ export function showRound(exchange: Exchange, shown: Shown, round: Round): Respo
   return eventStreamResponse(exchange, stream)
 }
 
+type AskedAt = Asked & { at: EntryId }
+
 /** What a journal and its inbox say of the questions of a call. */
 export type AskedSoFar = {
   first: JsonRpcRequest | undefined
-  questions: ReadonlyMap<string, { question: JsonRpcRequest; at: EntryId }>
+  /** By what the client answers them by. */
+  questions: ReadonlyMap<string, AskedAt>
   /** Answered, or withdrawn. */
   closed: Set<string>
   ended: boolean
 }
 
 export async function readAsked({ services: { store } }: Exchange, scope: string): Promise<AskedSoFar> {
-  const questions = new Map<string, { question: JsonRpcRequest; at: EntryId }>()
+  const questions = new Map<string, AskedAt>()
   const closed = new Set<string>()
   let first: JsonRpcRequest | undefined
   let ended = false
@@ -88,10 +91,9 @@ export async function readAsked({ services: { store } }: Exchange, scope: string
     for (const { id, data } of page) {
       const record = parseRecord(data)
       if (record.kind === 'request') [first] = record.request.messages
-      if (record.kind === 'question' && isRequest(record.message))
-        questions.set(String(record.message.id), { question: record.message, at: id })
-      if (record.kind === 'withdrawn' && 'method' in record.message)
-        closed.add(String(record.message.params?.['requestId']))
+      const asked = readQuestion(data)
+      if (typeof asked === 'string') closed.add(asked)
+      else if (asked) questions.set(asked.key, { ...asked, at: id })
       ended ||= record.kind === 'response' || record.kind === 'cancelled'
     }
   }
@@ -106,24 +108,25 @@ export async function readAsked({ services: { store } }: Exchange, scope: string
 }
 
 /** Those up to an entry that wait for answers. */
-export function openOf({ questions, closed, ended }: AskedSoFar, upTo: EntryId): JsonRpcRequest[] {
+export function openOf({ questions, closed, ended }: AskedSoFar, upTo: EntryId): Asked[] {
   if (ended) return []
-  return [...questions.values()]
-    .filter(({ question, at }) => !closed.has(String(question.id)) && compareIds(at, upTo) <= 0)
-    .map(({ question }) => question)
+  return [...questions.values()].filter(
+    ({ question, at }) => !closed.has(String(question.id)) && compareIds(at, upTo) <= 0,
+  )
 }
 
 /** The first answer counts, whoever takes it. */
 async function takeAnswers(exchange: Exchange, scope: string, { params }: JsonRpcRequest, asked: AskedSoFar) {
   const answers = params?.['inputResponses']
   if (asked.ended || typeof answers !== 'object' || answers === null) return
-  for (const [id, result] of Object.entries(answers as Record<string, unknown>)) {
-    if (!asked.questions.has(id) || asked.closed.has(id)) continue
+  for (const [key, result] of Object.entries(answers as Record<string, unknown>)) {
+    const id = asked.questions.get(key)?.question.id
+    if (id === undefined || asked.closed.has(String(id))) continue
     if (typeof result !== 'object' || result === null || Array.isArray(result)) continue
     const answer = { jsonrpc: '2.0', id, result: result as Record<string, unknown> } as const
     if ((await exchange.services.sessions.clientMessages.answer(scope, answer)) === 'full')
       throw refuse.answersFull()
-    asked.closed.add(id)
+    asked.closed.add(String(id))
   }
 }
 

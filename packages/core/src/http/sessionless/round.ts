@@ -14,6 +14,19 @@ const GATHER_MS = 20
 /** Longer ids of events get no alias, and the stream can't be resumed. */
 const MOST_ALIAS = 1024
 
+/** A question of the call, by what the client answers it by. */
+export type Asked = { key: string; question: JsonRpcRequest }
+
+/** Of a record `question` or `withdrawn`: what is asked, or the id of what is not any more. */
+export function readQuestion(data: string): Asked | string | undefined {
+  const record = parseRecord(data)
+  if (record.kind !== 'question' && record.kind !== 'withdrawn') return undefined
+  const { message, step } = record
+  if (isRequest(message))
+    return { key: step === undefined ? String(message.id) : decodeURIComponent(step), question: message }
+  return 'method' in message ? String(message.params?.['requestId']) : undefined
+}
+
 type RoundStart = {
   log: LogName
   /** The id of the first request, if there is no alias. */
@@ -21,7 +34,7 @@ type RoundStart = {
   alias?: Alias | undefined
   serverInfo: unknown
   /** Questions that wait for answers as the stream begins. */
-  open?: readonly JsonRpcRequest[]
+  open?: readonly Asked[]
   /** Questions of which later entries of the journal may tell, and which are answered or withdrawn. */
   closed?: ReadonlySet<string>
   after: EntryId
@@ -33,7 +46,7 @@ type RoundStart = {
  */
 export class Round {
   readonly #start: RoundStart
-  readonly #open = new Map<string, JsonRpcRequest>()
+  readonly #open = new Map<string, Asked>()
   readonly #suffix: string | undefined
   #last: EntryId
   #timer: NodeJS.Timeout | undefined
@@ -44,7 +57,7 @@ export class Round {
     this.#last = start.after
     const alias = start.alias && encodeAlias(start.alias)
     this.#suffix = alias === undefined ? '' : alias.length <= MOST_ALIAS ? `~${alias}` : undefined
-    for (const question of start.open ?? []) this.#open.set(String(question.id), question)
+    for (const asked of start.open ?? []) this.#open.set(String(asked.question.id), asked)
     if (this.#open.size > 0) this.#tellSoon()
   }
 
@@ -82,13 +95,13 @@ export class Round {
   }
 
   #asked({ id, data }: Entry) {
-    const { message } = parseRecord(data) as { message: JsonRpcMessage }
-    if (isRequest(message)) {
-      if (this.#start.closed?.has(String(message.id))) return
-      this.#open.set(String(message.id), message)
-      this.#last = id
-      this.#tellSoon()
-    } else if ('method' in message) this.#open.delete(String(message.params?.['requestId']))
+    const asked = readQuestion(data)
+    if (typeof asked === 'string') return void this.#open.delete(asked)
+    const name = String(asked?.question.id)
+    if (!asked || this.#start.closed?.has(name)) return
+    this.#open.set(name, asked)
+    this.#last = id
+    this.#tellSoon()
   }
 
   #tellSoon() {
@@ -101,7 +114,9 @@ export class Round {
 
   #required() {
     const { alias, id, log, serverInfo } = this.#start
-    const inputRequests = Object.fromEntries([...this.#open].map(([name, asked]) => [name, bare(asked)]))
+    const inputRequests = Object.fromEntries(
+      [...this.#open.values()].map(({ key, question }) => [key, bare(question)]),
+    )
     const result = {
       resultType: 'input_required',
       inputRequests,
