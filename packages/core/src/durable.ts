@@ -26,6 +26,7 @@ import type { DurableOptions } from './options.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
 import type { Holdings } from './signals/telemetry.js'
+import type { Change } from './session/changes.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
 import { ServerNames } from './session/server-names.js'
 import { Sessions } from './session/sessions.js'
@@ -39,6 +40,15 @@ import { Watcher } from './store/watcher.js'
 import { sleepFor } from './timers.js'
 
 export type Notification = { method: string; params?: { [key: string]: unknown } }
+
+/** Each resolves when it is stored, and rejects with a `StoreError` if the store is away for 10 s. */
+export interface Changed {
+  tools(): Promise<void>
+  prompts(): Promise<void>
+  resources(): Promise<void>
+  /** The content of a resource; with a `principal`, only that one's streams are told. */
+  resource(uri: string, options?: { principal?: string }): Promise<void>
+}
 
 /** A mounted durable MCP server: one node. */
 export interface Durable {
@@ -56,6 +66,8 @@ export interface Durable {
    * none was notified; with a `StoreError` some may have been.
    */
   broadcast(notification: Notification): Promise<number>
+  /** Tells clients without sessions (2026-07-28) that listen what has changed, whichever node they listen on; see `Changed`. */
+  readonly changed: Changed
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>
   /**
@@ -217,6 +229,17 @@ class Node implements Durable {
       (await standalone.notify(sessionId, message)) ||
       (await standalone.notify(sessionIdOf(sessionId), message))
     )
+  }
+
+  readonly changed: Changed = {
+    tools: () => this.#publish({ of: 'tools' }),
+    prompts: () => this.#publish({ of: 'prompts' }),
+    resources: () => this.#publish({ of: 'resources' }),
+    resource: (uri, options) => this.#publish({ of: 'resource', uri, ...options }),
+  }
+
+  #publish(change: Change) {
+    return this.#services.sessions.changes.publish(change)
   }
 
   broadcast(notification: Notification) {

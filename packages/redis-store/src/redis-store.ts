@@ -87,11 +87,12 @@ class RedisStore extends Sessions implements Store {
   }
 
   async append(scope: string, log: SharedLog, data: string, options: AppendOptions) {
-    const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '', server } = options
+    const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '', server, begins } = options
     const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
     const refuses = whenFull === 'refuse' ? 1 : 0
     const of = replies.encodeName(server)
-    const args = [data, maxLength, maxBytes, refuses, answers, ifOpen, log, NONCE_MS, of]
+    const ttl = begins ? expiry(begins.ttlMs) : ''
+    const args = [data, maxLength, maxBytes, refuses, answers, ifOpen, log, NONCE_MS, of, ttl]
     const id = await this.write(scripts.append, scripts.keptAppend, scope, keys, args)
     return id === 'full' ? false : id === null ? undefined : (id as EntryId)
   }

@@ -38,12 +38,12 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: 'e33a90c77b4621e4865fe3efdfc775f1f11efe28',
+  sha: '074a3c62ff0afabc394097e257159508b06b523a',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
---       server
+--       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -78,6 +78,14 @@ local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
 local left = redis.call('PTTL', KEYS[1])
+if ARGV[10] ~= '' then
+  if left < 0 then
+    redis.call('HSET', KEYS[1], 'p', '-', 'l', '', 'v', 0, 'd', '0-0')
+  end
+  left = tonumber(ARGV[10])
+  redis.call('PEXPIRE', KEYS[1], left)
+  redis.call('PEXPIRE', KEYS[2], left)
+end
 if left < 0 then
   return false
 end
@@ -872,7 +880,7 @@ return { principal, moved }
 }
 
 export const keptAppend: Script = {
-  sha: '5289a1667c874df1214f81e9283cc207cf2c827f',
+  sha: 'b9ada78efbd58b99c4a786ed06aa035bcab26d3a',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -919,7 +927,7 @@ local function append(KEYS, ARGV)
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
---       server
+--       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -954,6 +962,14 @@ local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
 local left = redis.call('PTTL', KEYS[1])
+if ARGV[10] ~= '' then
+  if left < 0 then
+    redis.call('HSET', KEYS[1], 'p', '-', 'l', '', 'v', 0, 'd', '0-0')
+  end
+  left = tonumber(ARGV[10])
+  redis.call('PEXPIRE', KEYS[1], left)
+  redis.call('PEXPIRE', KEYS[2], left)
+end
 if left < 0 then
   return false
 end

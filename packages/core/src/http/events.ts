@@ -5,8 +5,7 @@ import type { Entry, EntryId, LogName } from '../store/store.js'
 /**
  * Ids of SSE events. They name the log and the entry, so that any node finds the place again:
  * `out.<entry>` on the standalone stream, `<call>.<entry>` on the stream of a call, and
- * `<call>.<entry>.end` for its last event. On the stream of a request that goes on with the call of an earlier one, `~<alias>`
- * follows. (Specification 2025-11-25, "Resumability and Redelivery".)
+ * `<call>.<entry>.end` for its last event. Without a session, `~<alias>` follows where it must be known who is told. (Specification 2025-11-25, "Resumability and Redelivery".)
  */
 export type Cursor = { log: LogName; after: EntryId; end: boolean; alias?: string }
 
@@ -18,10 +17,11 @@ export function parseEventId(text: string): Cursor | undefined {
   const [name = '', entry = '', end, ...rest] = place.split('.')
   if (none.length > 0 || (alias !== undefined && !ALIAS.test(alias))) return undefined
   if (!ENTRY.test(entry) || rest.length > 0) return undefined
+  const under = alias !== undefined && { alias }
   if (name === 'out')
-    return end === undefined && alias === undefined ? { log: 'out', after: entry, end: false } : undefined
+    return end === undefined ? { log: 'out', after: entry, end: false, ...under } : undefined
   if (!isRandomId(name) || (end !== undefined && end !== 'end')) return undefined
-  return { log: `call:${name}`, after: entry, end: end === 'end', ...(alias !== undefined && { alias }) }
+  return { log: `call:${name}`, after: entry, end: end === 'end', ...under }
 }
 
 export function eventId(log: LogName, entry: EntryId, end = false) {

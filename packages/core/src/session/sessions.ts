@@ -7,6 +7,7 @@ import type { CallEnding } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
+import { Changes } from './changes.js'
 import { ClientMessages } from './client-messages.js'
 import { OwnSessions } from './own-sessions.js'
 import type { Asked } from './own-sessions.js'
@@ -48,6 +49,7 @@ export class Sessions {
   readonly servers: SessionServers
   readonly standalone: StandaloneMessages
   readonly shared: SharedServers
+  readonly changes: Changes
   readonly runner: Runner
   readonly clientMessages: ClientMessages
   readonly own: OwnSessions
@@ -70,9 +72,11 @@ export class Sessions {
       settings,
       names: services.names,
     })
+    this.changes = new Changes(store, settings.sessionTtlMs)
     this.shared = new SharedServers({
       make: (identity, alone) => this.servers.create(identity, 0, alone),
       isSame: server.length === 0,
+      changes: this.changes,
       maxServers: settings.maxServers,
       serverIdleMs: settings.serverIdleMs,
     })

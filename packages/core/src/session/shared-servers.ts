@@ -1,6 +1,8 @@
 import { NodeLeavingError } from '../errors.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { isRequest } from '../json-rpc.js'
+import { changeIn } from './changes.js'
+import type { Changes } from './changes.js'
 import { clientInfoOf, clientKeyOf, initializeFor } from './envelope.js'
 import type { SessionIdentity } from './server-factory.js'
 import { NobodyToAskError, ServersBusyError } from './session-errors.js'
@@ -14,6 +16,7 @@ export type SharedServerServices = {
   make: (identity: SessionIdentity, alone: Alone) => Promise<SessionServer>
   /** The factory makes the same for everybody: it takes no parameter. */
   isSame: boolean
+  changes: Changes
   maxServers: number
   serverIdleMs: number
 }
@@ -79,7 +82,8 @@ export class SharedServers {
     // What nobody else uses goes when it has done its work.
     const onIdle = () => (this.#services.isSame ? undefined : void this.#drop(key))
     const putState = async () => 'unknown' as const
-    const server = await this.#services.make(identity, { standalone: NOWHERE, putState, onIdle })
+    const standalone = this.#outsideOfCalls
+    const server = await this.#services.make(identity, { standalone, putState, onIdle })
     try {
       await server.ask(initializeFor(request), extra)
       this.#serverInfo = server.initialized?.['serverInfo']
@@ -89,6 +93,16 @@ export class SharedServers {
       await server.close()
       throw error
     }
+  }
+
+  /** Who listens hears what has changed; there is nobody who could be asked. */
+  readonly #outsideOfCalls: Standalone = {
+    send: async (message: JsonRpcMessage) => {
+      if (isRequest(message)) throw new NobodyToAskError()
+      const change = changeIn(message)
+      if (change) await this.#services.changes.publish(change)
+    },
+    openInbox: () => ({ end: () => undefined }),
   }
 
   #makeRoom() {
@@ -114,12 +128,4 @@ export class SharedServers {
     this.#closed = true
     await Promise.all([...this.#ready.keys()].map((key) => this.#drop(key)))
   }
-}
-
-/** There is no stream for what belongs to no request, and nobody who could be asked. */
-const NOWHERE: Standalone = {
-  send: async (message: JsonRpcMessage) => {
-    if (isRequest(message)) throw new NobodyToAskError()
-  },
-  openInbox: () => ({ end: () => undefined }),
 }

@@ -1,8 +1,8 @@
 import { BEGINNING, OLDEST } from './entries.js'
 import { MemoryLog } from './memory-log.js'
-import { isOf, isOpen, NONCE_MS } from './memory-session.js'
+import { isOf, isOpen, newSession, NONCE_MS } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
-import type { Store } from './store.js'
+import type { AppendOptions, Store } from './store.js'
 
 /** The logs that any node writes. */
 export class MemoryLogs implements Pick<Store, 'append' | 'expect' | 'read' | 'dropLog'> {
@@ -14,8 +14,9 @@ export class MemoryLogs implements Pick<Store, 'append' | 'expect' | 'read' | 'd
 
   append: Store['append'] = async (scope, name, data, options) => {
     const { nonce, maxLength, maxBytes = Number.POSITIVE_INFINITY, whenFull, answers, ifOpen } = options
-    const session = this.#space.live(scope)
+    const session = this.#space.live(scope) ?? this.#begin(scope, options)
     if (!session || !isOf(session, options.server)) return undefined
+    if (options.begins) session.expiresAt = Date.now() + options.begins.ttlMs
     const repeated = session.once.get(nonce)
     if (repeated) return repeated.id
     if (ifOpen !== undefined && !isOpen(session, ifOpen)) return undefined
@@ -31,6 +32,13 @@ export class MemoryLogs implements Pick<Store, 'append' | 'expect' | 'read' | 'd
     this.#space.keep(scope, name, [{ id, data }])
     this.#space.wake(scope, name, id)
     return id
+  }
+
+  #begin(scope: string, { begins, server }: AppendOptions) {
+    if (!begins) return undefined
+    const begun = newSession({ principal: undefined, server, protocolVersion: '', ...begins })
+    this.#space.data.sessions.set(scope, begun)
+    return begun
   }
 
   expect: Store['expect'] = async (scope, name, { ifOpen } = {}) => {

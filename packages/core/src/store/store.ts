@@ -224,6 +224,8 @@ export type AppendOptions = {
   ifOpen?: string
   /** Append only to a session of this server. */
   server?: string | undefined
+  /** The scope is made, if it is not there, for what belongs to no session; it and the log expire so long after the last entry. */
+  begins?: { ttlMs: number }
 }
 
 export type NewCall = {

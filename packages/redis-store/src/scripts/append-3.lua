@@ -2,11 +2,19 @@
 -- KEYS  session, log, once
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
---       server
+--       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- include: ended
 -- include: server
 local left = redis.call('PTTL', KEYS[1])
+if ARGV[10] ~= '' then
+  if left < 0 then
+    redis.call('HSET', KEYS[1], 'p', '-', 'l', '', 'v', 0, 'd', '0-0')
+  end
+  left = tonumber(ARGV[10])
+  redis.call('PEXPIRE', KEYS[1], left)
+  redis.call('PEXPIRE', KEYS[2], left)
+end
 if left < 0 then
   return false
 end

@@ -2,8 +2,10 @@ import { parseEventId } from '../events.js'
 import type { Exchange } from '../exchange.js'
 import { guardAccept } from '../guard.js'
 import { refuse } from '../replies.js'
+import { CHANGES } from '../../session/changes.js'
 import { isOver } from '../resume.js'
 import { decodeAlias } from './alias.js'
+import { listenOn } from './listen.js'
 import { openOf, readAsked, showRound } from './retry.js'
 import { Round } from './round.js'
 
@@ -17,7 +19,11 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   if (lastEventId === null) throw refuse.methodNotAllowed('POST')
   guardAccept(request, 'text/event-stream')
   const cursor = parseEventId(lastEventId)
-  if (!cursor || cursor.log === 'out') throw refuse.badRequest('this Last-Event-ID is not one of ours')
+  if (!cursor) throw refuse.badRequest('this Last-Event-ID is not one of ours')
+  if (cursor.log === 'out') {
+    if (!(await services.store.read(CHANGES, 'out', cursor.after, 1))) throw refuse.eventsGone()
+    return listenOn(exchange, cursor)
+  }
   const { log, after } = cursor
   const scope = log.slice('call:'.length)
   const session = await services.store.readSession(scope)

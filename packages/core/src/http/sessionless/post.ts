@@ -11,6 +11,7 @@ import { callRequest, extraOf } from '../call-request.js'
 import type { Exchange } from '../exchange.js'
 import { json, jsonText, refuse } from '../replies.js'
 import { guardHeaders } from './headers.js'
+import { listen } from './listen.js'
 import { answerRound, isRetry, showRound } from './retry.js'
 import { Round } from './round.js'
 
@@ -21,7 +22,6 @@ const GONE = new Set([
   'logging/setLevel',
   'resources/subscribe',
   'resources/unsubscribe',
-  'subscriptions/listen',
 ])
 
 const STATUS: Readonly<Record<number, number>> = {
@@ -40,6 +40,7 @@ export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Pr
   if (isRetry(message)) return answerRound(exchange, message)
   const asked = { request: message, scope: randomId(), principal: exchange.principal }
   if (message.method === 'server/discover') return discover(exchange, asked)
+  if (message.method === 'subscriptions/listen') return subscribe(exchange, asked)
   const isJournaled = message.method === 'tools/call' || exchange.services.recorded.has(message.method)
   return isJournaled ? runJournaled(exchange, asked) : runDeferred(exchange, asked)
 }
@@ -50,6 +51,11 @@ async function discover(exchange: Exchange, asked: Asked): Promise<Response> {
   const { initialized = {} } = await serverOf(exchange, asked)
   const response = { jsonrpc: '2.0', id: request.id, result: discovery(initialized) } as const
   return json(sessionlessForm(request, response, initialized['serverInfo']))
+}
+
+async function subscribe(exchange: Exchange, asked: Asked): Promise<Response> {
+  const { initialized = {} } = await serverOf(exchange, asked)
+  return listen(exchange, asked.request, initialized)
 }
 
 /** The server object first: what it has says what is recorded of the call, and where there is none nothing was done. */

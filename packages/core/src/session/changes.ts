@@ -1,0 +1,61 @@
+import { randomId } from '../ids.js'
+import type { JsonRpcMessage, JsonRpcNotification } from '../json-rpc.js'
+import { whileStoreFails, within } from '../store/retry.js'
+import type { Store } from '../store/store.js'
+
+/** What clients may want to hear of outside of calls. */
+export type Change =
+  { of: 'tools' | 'prompts' | 'resources' } | { of: 'resource'; uri: string; principal?: string }
+
+/** The scope of all changes; no id of a session or call is like it. */
+export const CHANGES = 'changes'
+
+/** Clients that come back go on from where they were, if no more has changed since. */
+const MOST_KEPT = 256
+const MOST_BYTES = 1 << 20
+const SEND_WITHIN_MS = 10_000
+
+const METHODS = {
+  tools: 'notifications/tools/list_changed',
+  prompts: 'notifications/prompts/list_changed',
+  resources: 'notifications/resources/list_changed',
+  resource: 'notifications/resources/updated',
+} as const
+
+/** Changes of what a server offers, told to clients without sessions, on whichever node they listen. */
+export class Changes {
+  readonly #store: Store
+  readonly #ttlMs: number
+
+  constructor(store: Store, ttlMs: number) {
+    this.#store = store
+    this.#ttlMs = ttlMs
+  }
+
+  /** Resolves when it is stored. Rejects with a `StoreError` if the store is away for 10 s. */
+  async publish(change: Change): Promise<void> {
+    const options = {
+      nonce: randomId(),
+      maxLength: MOST_KEPT,
+      maxBytes: MOST_BYTES,
+      begins: { ttlMs: this.#ttlMs },
+    }
+    const data = JSON.stringify(change)
+    await whileStoreFails(() => this.#store.append(CHANGES, 'out', data, options), within(SEND_WITHIN_MS))
+  }
+}
+
+/** What a server object tells of by itself; `undefined`: that is no change. */
+export function changeIn(message: JsonRpcMessage): Change | undefined {
+  if (!('method' in message)) return undefined
+  const { method, params } = message
+  if (method === METHODS.resource)
+    return typeof params?.['uri'] === 'string' ? { of: 'resource', uri: params['uri'] } : undefined
+  const list = (['tools', 'prompts', 'resources'] as const).find((one) => METHODS[one] === method)
+  return list && { of: list }
+}
+
+export function notificationOf(change: Change): JsonRpcNotification {
+  const params = change.of === 'resource' ? { uri: change.uri } : {}
+  return { jsonrpc: '2.0', method: METHODS[change.of], params }
+}
