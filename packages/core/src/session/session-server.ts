@@ -19,6 +19,8 @@ import { ClientView } from './client-view.js'
 import { OutgoingMessages } from './outgoing.js'
 import type { OutgoingServices } from './outgoing.js'
 import { OwnRequests } from './own-requests.js'
+import { ParamHeaders } from './param-headers.js'
+import type { MirroredParams } from './param-headers.js'
 import { Questions } from './questions.js'
 import type { RecoveredTool } from './recovery.js'
 import { changeMessage, changeOf, Registered } from './registered.js'
@@ -76,6 +78,7 @@ export class SessionServer implements CallServer {
   readonly #services: SessionServerServices
   readonly #registered: Registered
   readonly #client = new ClientView()
+  readonly #paramHeaders = new ParamHeaders()
   readonly #questions = new Questions()
   readonly #running: RunningRequests
   readonly #own = new OwnRequests()
@@ -107,6 +110,7 @@ export class SessionServer implements CallServer {
     this.#outgoing = new OutgoingMessages(parts, { ...services, keep: (change) => this.#keep(change) })
     const send: ServerTransport['send'] = (message, options) => {
       if (isResponse(message)) this.usedAt = performance.now()
+      else if (message.method === 'notifications/tools/list_changed') this.#paramHeaders.forget()
       return this.#outgoing.send(message, options)
     }
     this.#transport = new ServerTransport(sessionId, send, {
@@ -261,6 +265,11 @@ export class SessionServer implements CallServer {
 
   findTool(name: string, extra: MessageExtra): Promise<RecoveredTool | undefined> {
     return this.#registered.findTool(name, (request, withinMs) => this.ask(request, extra, withinMs))
+  }
+
+  /** Parameters of a tool that headers repeat. */
+  mirroredParams(tool: string, extra: MessageExtra): MirroredParams | Promise<MirroredParams> {
+    return this.#paramHeaders.of(tool, (request) => this.ask(request, extra))
   }
 
   /** Whether there is certainly no such prompt or resource here. */

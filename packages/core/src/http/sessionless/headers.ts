@@ -1,4 +1,5 @@
 import type { JsonRpcRequest } from '../../json-rpc.js'
+import type { MirroredParams } from '../../session/param-headers.js'
 import { refuse } from '../replies.js'
 
 /** What the header `Mcp-Name` repeats, by method. */
@@ -15,6 +16,17 @@ export function guardHeaders({ headers }: Request, { method, params }: JsonRpcRe
   guardHeader(headers, 'Mcp-Method', method)
   const named = Object.hasOwn(NAMED, method) ? params?.[NAMED[method] ?? ''] : undefined
   if (typeof named === 'string') guardHeader(headers, 'Mcp-Name', named)
+}
+
+/** Of the parameters of a tool, those that its schema says (2026-07-28, "Custom Headers from Tool Parameters"). */
+export function guardParams({ headers }: Request, { params }: JsonRpcRequest, mirrored: MirroredParams) {
+  const given = (params?.['arguments'] ?? {}) as Record<string, unknown>
+  for (const { param, header } of mirrored) {
+    const name = `Mcp-Param-${header}`
+    const value = Object.hasOwn(given, param) ? given[param] : undefined
+    if (value !== undefined && value !== null) guardHeader(headers, name, String(value))
+    else if (headers.has(name)) throw refuse.headerMismatch(`the header ${name} is not what the body says`)
+  }
 }
 
 function guardHeader(headers: Headers, name: string, expected: string) {

@@ -10,7 +10,7 @@ import { endOfTurn } from '../../turn.js'
 import { callRequest, extraOf } from '../call-request.js'
 import type { Exchange } from '../exchange.js'
 import { json, jsonText, refuse } from '../replies.js'
-import { guardHeaders } from './headers.js'
+import { guardHeaders, guardParams } from './headers.js'
 import { listen } from './listen.js'
 import { answerRound, isRetry, showRound } from './retry.js'
 import { Round } from './round.js'
@@ -63,6 +63,7 @@ async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response>
   const { services } = exchange
   const { sessions, calls } = services
   const server = sessions.shared.ready(asked) ?? (await serverOf(exchange, asked))
+  await guardParamsOf(exchange, asked.request, server)
   const outcome = await calls.open(requestOf(exchange, asked, server))
   if (outcome.status !== 'opened') throw refuse.unavailable('the call could not be opened. Send it again.')
   const { call, first, admission } = outcome
@@ -73,6 +74,13 @@ async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response>
   if (!refusal) return response
   services.streams.close(call.scope, `call:${call.id}`)
   return refusal
+}
+
+async function guardParamsOf(exchange: Exchange, request: JsonRpcRequest, server: SessionServer) {
+  const tool = request.params?.['name']
+  if (request.method !== 'tools/call' || typeof tool !== 'string') return
+  const mirrored = server.mirroredParams(tool, extraOf(exchange))
+  guardParams(exchange.request, request, mirrored instanceof Promise ? await mirrored : mirrored)
 }
 
 /** What a handler has refused at once is the status of the answer. */
