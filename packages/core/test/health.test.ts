@@ -126,7 +126,7 @@ describe('a store that does not tell who listens', () => {
     ['has no way to', hiding],
     ['refuses to', refusing],
   ])('as it %s: a dead node is found when its lease is over', async (_, wrap) => {
-    const leaseMs = 500
+    const leaseMs = 800
     const lateAtClaim: number[] = []
     const noting = (own: Store) =>
       new Proxy(own, {
@@ -139,7 +139,8 @@ describe('a store that does not tell who listens', () => {
               }
             : (Reflect.get(target, name) as unknown),
       })
-    const settings = { leaseMs, heartbeatMs: 20, sweepMs: 20 }
+    // Who stands still for four heartbeats judges nobody for seconds.
+    const settings = { leaseMs, heartbeatMs: 500, sweepMs: 20 }
     await using nodes = await startNodes({ count: 1, wrap: (own) => noting(wrap(own)), settings })
     const session = await Session.begin(nodes)
     const store = nodes.stores[0]!
@@ -154,7 +155,7 @@ describe('a store that does not tell who listens', () => {
     await store.hold('dead', [session.id])
     // Last: a node whose lease is over before it holds anything is forgotten, and so is what it would hold.
     await store.beat('dead')
-    await waitFor(() => lateAtClaim.length > 0, { what: 'a claim' })
+    await waitFor(() => lateAtClaim.length > 0, { what: 'a claim', timeoutMs: 25_000 })
     expect(lateAtClaim[0]).toBeGreaterThanOrEqual(leaseMs)
   })
 })

@@ -8,6 +8,8 @@ import type { OpenCall } from './takeover.js'
 export const NONCE_MS = 60_000
 
 export type Session = Omit<StoredSession, 'values'> & {
+  /** Begun by a client; else a scope for what belongs to no session. */
+  isListed: boolean
   expiresAt: number
   logs: Map<string, MemoryLog>
   openCalls: Map<string, OpenCall>
@@ -23,7 +25,7 @@ export type Session = Omit<StoredSession, 'values'> & {
   lastValueVersion: number
 }
 
-/** One that has just begun. */
+/** A scope that has just begun. */
 export function newSession({
   principal,
   server,
@@ -31,6 +33,7 @@ export function newSession({
   ttlMs,
 }: Pick<NewSession, 'principal' | 'server' | 'protocolVersion' | 'ttlMs'>): Session {
   return {
+    isListed: false,
     principal,
     server,
     protocolVersion,

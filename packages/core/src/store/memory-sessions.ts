@@ -31,7 +31,7 @@ export class MemorySessions implements Pick<
     if (this.#space.live(session.id)) return 'created'
     if (session.principal !== undefined) {
       const live = [...this.#space.data.sessions].filter(
-        ([id]) => this.#space.live(id)?.principal === session.principal,
+        ([id, { isListed }]) => isListed && this.#space.live(id)?.principal === session.principal,
       )
       const surplus = live.length + 1 - limits.maxPerPrincipal
       const unused = limits.evict ? live.filter(([id, one]) => this.#isUnused(id, one)) : []
@@ -40,6 +40,7 @@ export class MemorySessions implements Pick<
       for (const [id] of oldest.slice(0, Math.max(surplus, 0))) this.#delete(id)
     }
     const begun = newSession(session)
+    begun.isListed = true
     begun.version = 1
     begun.state = [{ ...session.state, version: 1 }]
     this.#space.data.sessions.set(session.id, begun)
@@ -83,7 +84,8 @@ export class MemorySessions implements Pick<
   }
 
   listSessions: Store['listSessions'] = async (cursor, limit) => {
-    const ids = [...this.#space.data.sessions.keys()].toSorted()
+    const listed = [...this.#space.data.sessions].filter(([, { isListed }]) => isListed)
+    const ids = listed.map(([id]) => id).toSorted()
     const from = cursor === undefined ? 0 : ids.findIndex((id) => id > cursor)
     const page = from < 0 ? [] : ids.slice(from, from + limit)
     const more = from >= 0 && from + limit < ids.length

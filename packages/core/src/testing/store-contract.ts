@@ -7,6 +7,7 @@ import { logContract } from './log-contract.js'
 import { mapsContract } from './maps-contract.js'
 import { membershipContract } from './membership-contract.js'
 import { namesContract } from './names-contract.js'
+import { ownScopeContract } from './own-scope-contract.js'
 import { serversContract } from './servers-contract.js'
 import { sessionContract } from './session-contract.js'
 import { sessionExpiryContract } from './session-expiry-contract.js'
@@ -27,6 +28,7 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('inboxes and sizes', () => inboxContract(createStores))
     describe('calls', () => callContract(createStores))
     describe('fence and end of calls', () => callFenceContract(createStores))
+    describe('scopes without sessions', () => ownScopeContract(createStores))
     describe('wake-ups', () => watchContract(createStores))
     describe('membership', () => membershipContract(createStores))
     describe('takeovers', () => takeoverContract(createStores))

@@ -68,7 +68,7 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
   })
 
   test('every use of a session keeps it alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 1000 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 2000 } })
     const session = await Session.begin(nodes)
     const idle = await Session.begin(nodes)
     // The session that is not used sets the pace.
@@ -81,12 +81,12 @@ describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store
   })
 
   test('an open stream and a running call keep a session alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 300 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 2000 } })
     const streaming = await Session.begin(nodes)
     const calling = await Session.begin(nodes)
     await using stream = await streaming.stream(undefined, { node: 1 })
     await using call = await calling.call('wait', { gate: 'g' })
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const idle = await Session.begin(nodes)
       await waitFor(() => nodes.stores[0]?.readSession(idle.id).then((found) => !found))
     }
