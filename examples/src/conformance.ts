@@ -11,7 +11,7 @@ import { openToolbox, type Toolbox } from './conformance/toolbox.js'
 import { adapters } from './listen.js'
 import { findRedis } from './local-redis.js'
 
-const versions = suites.map(({ version }) => version)
+const versions = [...new Set(suites.map(({ version }) => version))]
 const usage = `usage: npm run conformance [-- [--host H …] [--adapter A …] [--nodes N …] [--suite VERSION …]]
 
 Runs the official MCP conformance suites against the everything server on Redis: with each adapter, on one
@@ -67,18 +67,19 @@ async function runArrangement(
   chosen: readonly Suite[],
   { toolbox, redisUrl, folder }: { toolbox: Toolbox; redisUrl: string; folder: string },
 ): Promise<Run[]> {
+  const fitting = chosen.filter(({ hosts: fit }) => fit?.includes(arrangement.host) ?? true)
   const runs: Run[] = []
   const note = (suite: Suite, result: SuiteResult): void =>
     void runs.push({ arrangement: nameOf(arrangement), suite: suite.name, ...result })
   try {
     await using running = await startArrangement(arrangement, redisUrl)
-    for (const suite of chosen) {
+    for (const suite of fitting) {
       const progress = showProgress(`${nameOf(arrangement)} · ${suite.name}`)
       const result = await runSuite(suite, toolbox, {
         url: running.url,
         folder: join(
           folder,
-          `${arrangement.host}-${arrangement.adapter}-${arrangement.nodes}-${suite.version}`,
+          `${arrangement.host}-${arrangement.adapter}-${arrangement.nodes}-${suite.name.replaceAll(' ', '-')}`,
         ),
         onScenario: progress.scenario,
       })
@@ -87,7 +88,7 @@ async function runArrangement(
     }
   } catch (error) {
     // The other arrangements still have something to tell.
-    for (const suite of chosen.slice(runs.length)) note(suite, notRun(suite, messageOf(error)))
+    for (const suite of fitting.slice(runs.length)) note(suite, notRun(suite, messageOf(error)))
   }
   return runs
 }

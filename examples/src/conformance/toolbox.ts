@@ -21,7 +21,7 @@ const cache = fileURLToPath(new URL('../../../node_modules/.cache/mcp-durable/',
  * and kept beside the installed packages, so that the project itself depends on neither.
  */
 export async function openToolbox(): Promise<Toolbox> {
-  const versions = suites.map(({ version }) => version)
+  const versions = [...new Set(suites.map(({ version }) => version))]
   const folder = join(cache, `conformance-${versions.join('-')}`)
   const bringsNode = Number(process.versions.node.split('.')[0]) < neededMajor
   const node = bringsNode ? join(folder, 'node_modules/node/bin/node') : process.execPath
