@@ -129,6 +129,7 @@ export class Call implements DispatchTarget {
       scope,
       callId: id,
       kind: endsScope ? 'question' : 'message',
+      given: endsScope ? givenWith(requests) : NOTHING,
       journal: this.#journal,
       sent: () => this.#sent,
       unexpected,
@@ -315,6 +316,14 @@ export class Call implements DispatchTarget {
     this.#endWatch()
     this.#onEnded()
   }
+}
+
+const NOTHING = {}
+
+/** Without a session, a request may come with answers that nothing has asked for yet. */
+function givenWith([request]: readonly JsonRpcRequest[]): Record<string, unknown> {
+  const given = request?.params?.['inputResponses']
+  return typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : NOTHING
 }
 
 /** The id under which the server knows a request: unique on the server whatever ids clients choose, and the same after a takeover. */

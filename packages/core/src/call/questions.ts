@@ -33,6 +33,8 @@ type QuestionsOf = {
   callId: string
   /** As what they are recorded. */
   kind: 'message' | 'question'
+  /** Answers that came with the request, by the names of questions. */
+  given: Readonly<Record<string, unknown>>
   journal: Journal
   /** What earlier runs have sent, as it is known now. */
   sent: () => SentMessages
@@ -92,6 +94,8 @@ export class Questions {
   ): Promise<JsonRpcResponse> {
     const { journal } = this.#of
     const id = this.#idOf(name)
+    const given = this.#givenFor(name)
+    if (given) return { jsonrpc: '2.0', id, result: given }
     const record = this.#of.sent().hasAsked(id)
       ? undefined
       : journal.encode({ ...this.#kindFor(name), message: { jsonrpc: '2.0', id, ...question } })
@@ -144,6 +148,11 @@ export class Questions {
   /** No progress is delivered any more. */
   end() {
     this.#endProgress?.()
+  }
+
+  #givenFor(name: string): Record<string, unknown> | undefined {
+    const given = Object.hasOwn(this.#of.given, name) ? this.#of.given[name] : undefined
+    return typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : undefined
   }
 
   /** A client without a session answers by the name. */

@@ -36,14 +36,18 @@ const NOT_FOUND_BEFORE = -32002
 
 /** What a server object that was told of 2025-11-25 answers, as it is said in 2026-07-28. */
 export function sessionlessForm(
-  { method }: JsonRpcRequest,
+  request: JsonRpcRequest,
   response: JsonRpcResponse,
   serverInfo: unknown,
 ): JsonRpcResponse {
+  const { method, params } = request
   if ('error' in response) {
-    const { code } = response.error
-    if (code !== NOT_FOUND_BEFORE) return response
-    return { ...response, error: { ...response.error, code: ErrorCode.invalidParams } }
+    const { error } = response
+    const code = error.code === NOT_FOUND_BEFORE ? ErrorCode.invalidParams : error.code
+    // What is not there is named.
+    const isUnnamed =
+      method === 'resources/read' && code === ErrorCode.invalidParams && error.data === undefined
+    return { ...response, error: { ...error, code, ...(isUnnamed && { data: { uri: params?.['uri'] } }) } }
   }
   const { _meta, ...result } = response.result as { _meta?: Record<string, unknown> }
   return {
