@@ -21,6 +21,11 @@ const isHttpUrl = (value: unknown) => {
 const has = (value: unknown, ...methods: string[]) =>
   isObject(value) && methods.every((name) => isFunction((value as Record<string, unknown>)[name]))
 
+const isGrace = (value: unknown) => {
+  const { cancelAfterMs, ...others } = (isObject(value) ? value : {}) as { cancelAfterMs?: unknown }
+  return Number.isFinite(cancelAfterMs) && Number(cancelAfterMs) >= 0 && Object.keys(others).length === 0
+}
+
 const isLogger = (value: unknown): value is Logger => has(value, 'error', 'warn', 'info', 'debug')
 
 /** What settings don't check: types, and mistakes that would show only later. */
@@ -39,6 +44,10 @@ const CHECKS: { [Name in Other]: Check } = {
   eras: [
     (eras) => isList(eras) && eras.length > 0 && eras.every((era) => ERAS.some((one) => one === era)),
     `a list of what is served: ['2025-11-25', '2026-07-28'], or one of them`,
+  ],
+  onDisconnect: [
+    (given) => given === 'cancel' || given === 'finish' || isGrace(given),
+    "'cancel', 'finish' or { cancelAfterMs: 5000 }",
   ],
   principal: [isFunction, 'a function that returns whose a request is'],
   keepToken: [isBoolean, 'true or false'],

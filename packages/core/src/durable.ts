@@ -10,6 +10,8 @@ import { forgiveStoppedRejections } from './context/stopped-rejections.js'
 import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
+import { isAsking, readAsked } from './http/sessionless/asked.js'
+import { Departures } from './http/sessionless/departures.js'
 import { LimitLog } from './http/limit-log.js'
 import { identifyBy, identifyByHeader } from './http/principal.js'
 import { refuse } from './http/replies.js'
@@ -79,6 +81,9 @@ export interface Durable {
 }
 
 const MIN_TICK_MS = 50
+/** Longer than clients wait before they come back, and try once more. */
+const CANCEL_AFTER_MS = 5000
+const GONE = 'The client has closed the stream.'
 /** Intervals of Node.js have no longer time. */
 const MAX_TICK_MS = 2 ** 31 - 1
 
@@ -184,6 +189,16 @@ class Node implements Durable {
       signals,
       isBusy,
       eras: new Set(options.eras ?? ['2025-11-25']),
+      departures: new Departures(
+        {
+          store,
+          watcher,
+          logger,
+          isAsking: async (scope) => isAsking(await readAsked(store, scope)),
+          cancel: (scope, requestId) => sessions.clientMessages.cancel(scope, requestId, GONE),
+        },
+        options.onDisconnect ?? { cancelAfterMs: CANCEL_AFTER_MS },
+      ),
       ...identifying(options, { store, proxy, logger }),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
@@ -265,6 +280,7 @@ class Node implements Durable {
     calls.close()
     if (!this.#handsOver) await this.#endCalls()
     for (const call of calls.owned) call.abandon('This node is shutting down.')
+    this.#services.departures.close()
     await streams.closeAll()
     await Promise.all([sessions.servers.close(), sessions.shared.close()])
     for (const timer of this.#timers) clearInterval(timer)

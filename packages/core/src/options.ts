@@ -2,6 +2,7 @@ import type { AuthInfo } from './auth-info.js'
 import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './proxy/local-backend.js'
 import type { Logger } from './logger.js'
+import type { OnDisconnect } from './http/sessionless/departures.js'
 import type { Era } from './protocol.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
@@ -54,6 +55,12 @@ export type CommonOptions = {
    * a `server` can serve. Default: `['2025-11-25']`.
    */
   eras?: readonly Era[]
+  /**
+   * What becomes of a call without a session when its client closes the stream, which in 2026-07-28 cancels the request: nobody
+   * can tell that from a broken connection, whose client comes back. `'cancel'`: it is cancelled at once; `'finish'`: it goes on
+   * to its end. Default: `{ cancelAfterMs: 5000 }`, unless the client has come back by then, or is asked something.
+   */
+  onDisconnect?: OnDisconnect
   /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for

@@ -18,6 +18,8 @@ export type EventStreamStart = TailStart & {
   encode?: typeof encodeEvent
   /** Told of every entry that went out. */
   onWritten?: (entry: Entry) => void
+  /** Told before, if it is the client that has closed it. */
+  onLeft?: () => void
   onClosed: () => void
   /** Broken under a client that takes nothing; a stream that has ended can't be, while its last chunk waits. */
   outgoing: Outgoing | undefined
@@ -47,7 +49,10 @@ export class EventStream {
         this.#stalledSince = undefined
         this.#tail.resume()
       },
-      onCancelled: () => this.#release(),
+      onCancelled: () => {
+        if (!this.#closed) start.onLeft?.()
+        this.#release()
+      },
     })
     if (start.preamble !== '') {
       this.#gather()

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.js'
 import type { Outgoing } from './event-stream.js'
 import type { LimitLog } from './limit-log.js'
 import type { Identify } from './principal.js'
+import type { Departures } from './sessionless/departures.js'
 import type { Streams } from './streams.js'
 
 export type FetchOptions = {
@@ -36,6 +37,7 @@ export type HttpServices = {
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
   eras: ReadonlySet<Era>
+  departures: Departures
   identify: Identify
   /** Set where principals are read from tokens that nobody here has checked. */
   vouching: Vouching | undefined

@@ -3,7 +3,7 @@ import { encodeInboxItem, MAX_INBOX, progressTopic } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
 import { encodeJson } from '../json-rpc.js'
-import type { JsonRpcNotification, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcNotification, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
@@ -29,6 +29,7 @@ const TOLD_WITHIN_MS = 1000
 /** Of what a client says about a question or a cancellation. */
 const MAX_PROGRESS_CHARS = 16 * 1024
 const MAX_REASON_CHARS = 1000
+const CANCELLED_BY_CLIENT = 'The client cancelled the request.'
 
 /** What a client says that is no request: notifications, and answers to questions. */
 export class ClientMessages {
@@ -47,7 +48,10 @@ export class ClientMessages {
     extra: MessageExtra,
   ): Promise<'accepted' | 'unknown' | 'limit'> {
     if (message.method === 'notifications/cancelled') {
-      await this.#cancel(sessionId, message)
+      const { requestId, reason } = message.params ?? {}
+      const isId = typeof requestId === 'string' || typeof requestId === 'number'
+      if (isId)
+        await this.cancel(sessionId, requestId, typeof reason === 'string' ? reason : CANCELLED_BY_CLIENT)
       return 'accepted'
     }
     if (message.method === 'notifications/progress') {
@@ -101,13 +105,10 @@ export class ClientMessages {
     }
   }
 
-  async #cancel(sessionId: string, { params }: JsonRpcNotification) {
-    const requestId = params?.['requestId']
-    if (typeof requestId !== 'string' && typeof requestId !== 'number') return
+  /** Cancels a request of the client, whichever node runs it. */
+  async cancel(sessionId: string, requestId: RequestId, why: string) {
     const requestKey = requestKeyPrefix(requestId)
-    const given = params?.['reason']
-    const reason =
-      typeof given === 'string' ? given.slice(0, MAX_REASON_CHARS) : 'The client cancelled the request.'
+    const reason = why.slice(0, MAX_REASON_CHARS)
     // A request that is not journaled is known to its node alone; if the word gets lost, it only runs in vain.
     await this.#services.store.publish(sessionId, CANCELLED, requestKey)
     const callIds = await this.#services.store.findCalls(sessionId, requestKey)

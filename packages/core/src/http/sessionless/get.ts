@@ -6,8 +6,9 @@ import { CHANGES } from '../../session/changes.js'
 import { isOver } from '../resume.js'
 import { decodeAlias } from './alias.js'
 import { listenOn } from './listen.js'
-import { openOf, readAsked, showRound } from './retry.js'
+import { openOf, readAsked } from './asked.js'
 import { Round } from './round.js'
+import { showRound } from './show-round.js'
 
 /**
  * GET in the version without sessions: goes on with the stream of a call. The version does not know of it, and the official
@@ -31,7 +32,7 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   if (!session || session.principal !== principal) throw refuse.callNotFound()
   if (await isOver(services.store, scope, cursor)) return new Response(null, { status: 204 })
   services.streams.guardLimit(scope)
-  const asked = await readAsked(exchange, scope)
+  const asked = await readAsked(services.store, scope)
   const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)
   const round = new Round({
     log,
@@ -42,5 +43,9 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
     open: openOf(asked, after),
     closed: asked.closed,
   })
-  return showRound(exchange, { scope, log, after, outgoing, resumed: true }, round)
+  return showRound(
+    exchange,
+    { scope, log, after, outgoing, resumed: true, requestId: asked.first?.id ?? 0 },
+    round,
+  )
 }

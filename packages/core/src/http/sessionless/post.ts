@@ -12,8 +12,9 @@ import type { Exchange } from '../exchange.js'
 import { json, jsonText, refuse } from '../replies.js'
 import { guardHeaders, guardParams } from './headers.js'
 import { listen } from './listen.js'
-import { answerRound, isRetry, showRound } from './retry.js'
+import { answerRound, isRetry } from './retry.js'
 import { Round } from './round.js'
+import { showRound } from './show-round.js'
 
 /** What only versions with sessions have. */
 const GONE = new Set([
@@ -118,7 +119,8 @@ function streamFirst(
   const { serverInfo } = exchange.services.sessions.shared
   const log = `call:${scope}` as const
   const round = new Round({ log, after, id: request.id, serverInfo })
-  return showRound(exchange, { scope, log, after, caughtUp, outgoing: exchange.outgoing }, round)
+  const { outgoing } = exchange
+  return showRound(exchange, { scope, log, after, caughtUp, outgoing, requestId: request.id }, round)
 }
 
 const statusOf = (response: JsonRpcResponse) =>

@@ -1,19 +1,14 @@
 import { isDeepStrictEqual } from 'node:util'
-import { decodeInboxItem } from '../../call/inbox.js'
-import { parseRecord } from '../../call/record.js'
 import type { JsonRpcRequest } from '../../json-rpc.js'
-import { readPages, within } from '../../store/retry.js'
-import { compareIds } from '../../store/store.js'
-import type { EntryId } from '../../store/store.js'
-import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
 import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
-import { readQuestion, Round } from './round.js'
-import type { Asked } from './round.js'
+import { openOf, readAsked } from './asked.js'
+import type { AskedSoFar } from './asked.js'
+import { Round } from './round.js'
+import { showRound } from './show-round.js'
 
 const STATE = /^([\w-]{22})\.(\d{1,16}-\d{1,16})$/
-const READ_WITHIN_MS = 10_000
 
 /** Results that may ask for input, and so their requests may come again (2026-07-28, "Multi Round-Trip Requests"). */
 const ASKING = new Set(['tools/call', 'prompts/get', 'resources/read'])
@@ -29,7 +24,7 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
   if (scope === undefined || after === undefined) throw refuse.invalidState()
   const session = await services.store.readSession(scope)
   if (!session || session.principal !== principal) throw refuse.invalidState()
-  const asked = await readAsked(exchange, scope)
+  const asked = await readAsked(services.store, scope)
   if (!asked.first || !isSame(asked.first, request)) throw refuse.invalidState()
   await takeAnswers(exchange, scope, request, asked)
   const log = `call:${scope}` as const
@@ -43,76 +38,7 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
     open: openOf(asked, after),
     closed: asked.closed,
   })
-  return showRound(exchange, { scope, log, after, outgoing }, round)
-}
-
-type Shown = {
-  scope: string
-  log: `call:${string}`
-  after: EntryId
-  outgoing: Exchange['outgoing']
-  resumed?: boolean
-  caughtUp?: boolean
-}
-
-/** The stream of one request. */
-export function showRound(exchange: Exchange, shown: Shown, round: Round): Response {
-  const { services } = exchange
-  const stream = services.streams.open({
-    ...shown,
-    preamble: round.preamble(services.settings.retryMs),
-    encode: round.encode,
-    onClosed: () => round.end(),
-  })
-  round.shownOn(stream)
-  if (!shown.caughtUp) services.calls.rescue(shown.scope)
-  return eventStreamResponse(exchange, stream)
-}
-
-type AskedAt = Asked & { at: EntryId }
-
-/** What a journal and its inbox say of the questions of a call. */
-export type AskedSoFar = {
-  first: JsonRpcRequest | undefined
-  /** By what the client answers them by. */
-  questions: ReadonlyMap<string, AskedAt>
-  /** Answered, or withdrawn. */
-  closed: Set<string>
-  ended: boolean
-}
-
-export async function readAsked({ services: { store } }: Exchange, scope: string): Promise<AskedSoFar> {
-  const questions = new Map<string, AskedAt>()
-  const closed = new Set<string>()
-  let first: JsonRpcRequest | undefined
-  let ended = false
-  const ending = within(READ_WITHIN_MS)
-  for await (const page of readPages(store, scope, `call:${scope}`, ending)) {
-    for (const { id, data } of page) {
-      const record = parseRecord(data)
-      if (record.kind === 'request') [first] = record.request.messages
-      const asked = readQuestion(data)
-      if (typeof asked === 'string') closed.add(asked)
-      else if (asked) questions.set(asked.key, { ...asked, at: id })
-      ended ||= record.kind === 'response' || record.kind === 'cancelled'
-    }
-  }
-  if (!ended && questions.size > 0) {
-    for await (const page of readPages(store, scope, `call:${scope}:in`, ending))
-      for (const { data } of page) {
-        const item = decodeInboxItem(data)
-        if (item?.kind === 'answer') closed.add(item.question)
-      }
-  }
-  return { first, questions, closed, ended }
-}
-
-/** Those up to an entry that wait for answers. */
-export function openOf({ questions, closed, ended }: AskedSoFar, upTo: EntryId): Asked[] {
-  if (ended) return []
-  return [...questions.values()].filter(
-    ({ question, at }) => !closed.has(String(question.id)) && compareIds(at, upTo) <= 0,
-  )
+  return showRound(exchange, { scope, log, after, outgoing, requestId: asked.first.id }, round)
 }
 
 /** The first answer counts, whoever takes it. */

@@ -1,0 +1,102 @@
+import type { RequestId } from '../../json-rpc.js'
+import type { Logger } from '../../logger.js'
+import type { Store } from '../../store/store.js'
+import type { Watcher } from '../../store/watcher.js'
+import { sleepFor } from '../../timers.js'
+
+/** Topics by which nodes find out whether any of them shows a call to its client. */
+const WANTED = 'wanted'
+const SHOWN = 'shown'
+/** So long the other nodes have to answer. */
+const ANSWER_MS = 2000
+
+/** What becomes of a call whose client has closed its stream: it is cancelled after so long, or goes on to its end. */
+export type OnDisconnect = 'cancel' | 'finish' | { cancelAfterMs: number }
+
+export type DepartureServices = {
+  store: Store
+  watcher: Watcher
+  logger: Logger
+  /** Whether the call waits for its client, who then may take any time. */
+  isAsking: (scope: string) => Promise<boolean>
+  cancel: (scope: string, requestId: RequestId) => Promise<unknown>
+}
+
+/**
+ * Clients that are gone. To close the stream is to cancel the request (2026-07-28, "Streamable HTTP: Cancellation"); but nobody
+ * can tell that from a connection that broke, whose client comes back, to any node. If the node dies on which the client
+ * was, the call is not cancelled: that client has closed nothing.
+ */
+export class Departures {
+  readonly #services: DepartureServices
+  readonly #cancelAfterMs: number | undefined
+  /** How many streams of a call there are here. */
+  readonly #shown = new Map<string, number>()
+  readonly #closed = new AbortController()
+
+  constructor(services: DepartureServices, policy: OnDisconnect) {
+    this.#services = services
+    this.#cancelAfterMs = policy === 'finish' ? undefined : policy === 'cancel' ? 0 : policy.cancelAfterMs
+  }
+
+  /** A stream shows the call to its client, who may have come from another node. `end`: not any more; `left`: the client has closed it. */
+  show(scope: string, requestId: RequestId, isBack: boolean): { end: () => void; left: () => void } {
+    if (this.#cancelAfterMs === undefined) return { end: () => undefined, left: () => undefined }
+    const { watcher } = this.#services
+    this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
+    const watch = watcher.watch(scope, WANTED, ({ topic }) => {
+      if (topic === WANTED) this.#say(scope, SHOWN)
+    })
+    if (isBack) this.#say(scope, SHOWN)
+    let hasLeft = false
+    return {
+      left: () => {
+        hasLeft = true
+      },
+      end: () => {
+        watch.end()
+        const others = (this.#shown.get(scope) ?? 1) - 1
+        if (others > 0) this.#shown.set(scope, others)
+        else this.#shown.delete(scope)
+        if (hasLeft && others === 0) void this.#wait(scope, requestId)
+      },
+    }
+  }
+
+  close() {
+    this.#closed.abort()
+  }
+
+  async #wait(scope: string, requestId: RequestId) {
+    const { store, watcher, logger, isAsking, cancel } = this.#services
+    const afterMs = this.#cancelAfterMs ?? 0
+    let isShown = false
+    const watch = watcher.watch(scope, SHOWN, ({ topic }) => (isShown ||= topic === SHOWN))
+    const isBack = () => isShown || this.#shown.has(scope) || this.#closed.signal.aborted
+    try {
+      if (afterMs > 0) {
+        await this.#pause(afterMs)
+        if (isBack()) return
+        await watch.active
+        await store.publish(scope, WANTED, '')
+        await this.#pause(ANSWER_MS)
+      }
+      if (isBack() || (await isAsking(scope))) return
+      await cancel(scope, requestId)
+    } catch (error) {
+      // The call goes on to its end, and nobody hears of it.
+      logger.debug({ error }, 'a call whose client is gone could not be cancelled')
+    } finally {
+      watch.end()
+    }
+  }
+
+  #pause(ms: number) {
+    return sleepFor(ms, { signal: this.#closed.signal, ref: false })
+  }
+
+  /** If it gets lost, the call is asked for again. */
+  #say(scope: string, topic: string) {
+    this.#services.store.publish(scope, topic, '').catch(() => undefined)
+  }
+}

@@ -1,0 +1,60 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { CommonOptions } from '../../src/index.js'
+import { Alone } from '../support/alone.js'
+import { startNodes } from '../support/nodes.js'
+import { textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+
+const start = (onDisconnect: CommonOptions['onDisconnect'], store: 'memory' | 'redis' = 'memory') =>
+  startNodes({
+    store,
+    adapter: 'node',
+    settings: { eras: ['2025-11-25', '2026-07-28'], ...(onDisconnect && { onDisconnect }) },
+  })
+
+/** Begins a call that waits at a gate, and closes its stream; resolves to the id of its first event. */
+async function leave(client: Alone, gate = 'g') {
+  const gone = new AbortController()
+  const stream = await client.call('wait', { gate }, { signal: gone.signal })
+  const priming = await stream.next()
+  gone.abort()
+  return priming?.id
+}
+
+describe.each(STORES)('a client that closes its stream, %s', (store) => {
+  test('has its call cancelled', async () => {
+    await using nodes = await start({ cancelAfterMs: 50 }, store)
+    await leave(new Alone(nodes))
+    await nodes.world.happened.until('aborted g')
+  })
+
+  test('and comes back to another node in time, gets its result', async () => {
+    await using nodes = await start({ cancelAfterMs: 500 }, store)
+    const client = new Alone(nodes)
+    const id = await leave(client)
+    await using resumed = await client.stream(id, { node: 1 })
+    await resumed.next()
+    // Longer than the grace, and than the other nodes are given to answer.
+    await sleep(3000)
+    nodes.world.gates.open('g')
+    expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
+    expect(nodes.world.happened.all).not.toContain('aborted g')
+  })
+})
+
+test('at once, if so told', async () => {
+  await using nodes = await start('cancel')
+  await leave(new Alone(nodes))
+  await nodes.world.happened.until('aborted g')
+})
+
+test('or never', async () => {
+  await using nodes = await start('finish')
+  const client = new Alone(nodes)
+  const id = await leave(client)
+  nodes.world.gates.open('g')
+  await nodes.world.happened.until('passed g')
+  await using resumed = await client.stream(id, { node: 1 })
+  expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
+})
