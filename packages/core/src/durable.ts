@@ -145,7 +145,14 @@ class Node implements Durable {
     const streams = new Streams(store, watcher, settings, signals)
     const limits = { sessionTtlMs, maxOpenCalls, maxOpenBytes, maxAttempts }
     const calls = new Calls(
-      { store, watcher, resumeWindowMs, maxRecordBytes, backlog: new Backlog() },
+      {
+        store,
+        watcher,
+        resumeWindowMs,
+        inputTtlMs: settings.inputTtlMs,
+        maxRecordBytes,
+        backlog: new Backlog(),
+      },
       { membership, takeovers },
       limits,
       onClaimed,

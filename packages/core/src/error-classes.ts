@@ -21,6 +21,7 @@ export {
   MapChangedTwiceError,
   NestedStepError,
   NoContextError,
+  NoSessionError,
   QuestionRefusedError,
   RecordedError,
   ReplayDivergedError,

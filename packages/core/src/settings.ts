@@ -33,6 +33,8 @@ const settings = z.object({
   maxRecordBytes: count.default(MAX_RECORD_BYTES),
   /** Bytes of all answers to the questions of one open call. Past it: 413. */
   maxInboxBytes: count.default(64 * 1024 * 1024),
+  /** How long a call without a session (2026-07-28) waits for its client's answers, each time it asks; then it is cancelled. */
+  inputTtlMs: ms.default(60 * 60_000),
   /** How long an unused server object stays in memory. */
   serverIdleMs: ms.default(60_000),
   /** Server objects in memory. Past it, idle ones go early; if all are at work, a request that needs one more gets 503. */

@@ -25,7 +25,7 @@ const CORE: Record<string, string> = {
     StepOptions StepRun`,
   './errors': `
     AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DuplicateStepError DurableError
-    JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NobodyToAskError NodeLeavingError
+    JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoSessionError NobodyToAskError NodeLeavingError
     NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError
     ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateValueError StepChangedError StepError
     StepTimeoutError StepValueError StoreError StoreErrorCode UnknownEventError UnknownScopeError UnrecordableError`,

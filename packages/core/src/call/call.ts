@@ -52,7 +52,7 @@ export interface DispatchTarget {
 /** How long a call that can't begin repeats what the store refuses before it ends with an error. */
 const REFUSED_FOR_MS = 2500
 
-export type CallServices = JournalServices & { resumeWindowMs: number }
+export type CallServices = JournalServices & { resumeWindowMs: number; inputTtlMs: number }
 export type CallStart = {
   scope: string
   id: string
@@ -135,6 +135,10 @@ export class Call implements DispatchTarget {
       unexpected,
       abandoned: this.#abandoned,
       deliver: (message) => this.#server?.receive(message),
+      unanswered: () => {
+        const requestKey = requestKeyPrefix(requests[0]?.id ?? 0)
+        this.#cancel({ kind: 'cancelled', requestKey, reason: 'The client has not answered in time.' })
+      },
     })
     this.#inbox = new Tail(
       store,

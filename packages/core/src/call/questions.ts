@@ -9,6 +9,7 @@ import type {
 } from '../json-rpc.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
+import { startTimer } from '../timers.js'
 import type { SentMessages } from './earlier-runs.js'
 import { parseAnswer, parseProgress, progressTopic } from './inbox.js'
 import { JournalLostError } from './journal.js'
@@ -28,6 +29,7 @@ const KINDS: ReadonlyMap<string, StepKind> = new Map([
   ['roots/list', 'listRoots'],
 ])
 
+type QuestionServices = Pick<JournalServices, 'store' | 'watcher'> & { inputTtlMs: number }
 type QuestionsOf = {
   scope: string
   callId: string
@@ -43,6 +45,8 @@ type QuestionsOf = {
   abandoned: Ending
   /** An answer or progress for whoever runs the call now. */
   deliver: (message: JsonRpcMessage) => void
+  /** The client of a call without a session has not come back with its answers. */
+  unanswered: () => void
 }
 
 /**
@@ -51,15 +55,16 @@ type QuestionsOf = {
  * Invariant: a question is asked once however often the call is run, and its first answer counts in every run.
  */
 export class Questions {
-  readonly #services: Pick<JournalServices, 'store' | 'watcher'>
+  readonly #services: QuestionServices
   readonly #of: QuestionsOf
   /** The JSON of answers by question, also those for questions that this run has not asked yet. */
   readonly #answers = new Map<string, string>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
   #asked: number
   #endProgress: (() => void) | undefined
+  #endWait: (() => void) | undefined
 
-  constructor(services: Pick<JournalServices, 'store' | 'watcher'>, of: QuestionsOf) {
+  constructor(services: QuestionServices, of: QuestionsOf) {
     this.#services = services
     this.#of = of
     this.#asked = of.unexpected.length
@@ -76,7 +81,7 @@ export class Questions {
       await this.#expectAnswer(id)
       return void (await journal.append(record))
     }
-    this.#followProgress()
+    this.#follow()
     if (origin)
       await journal.append({
         kind: 'proxy',
@@ -145,9 +150,10 @@ export class Questions {
     else deliver(parseAnswer(json))
   }
 
-  /** No progress is delivered any more. */
+  /** Nobody waits for answers any more. */
   end() {
     this.#endProgress?.()
+    this.#endWait?.()
   }
 
   #givenFor(name: string): Record<string, unknown> | undefined {
@@ -168,13 +174,28 @@ export class Questions {
   /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
   async #expectAnswer(question: string) {
     const { scope, callId, unexpected, abandoned } = this.#of
-    this.#followProgress()
+    this.#follow()
     const expect = () => this.#services.store.expect(scope, question, { ifOpen: callId })
     unexpected.push(question)
     if (!(await whileStoreFails(expect, abandoned))) throw new JournalLostError('gone')
   }
 
-  #followProgress() {
+  /** Anew with each question, in each run. */
+  #follow() {
+    if (this.#of.kind === 'question') this.#waitForAnswers()
+    else this.#listenForProgress()
+  }
+
+  #waitForAnswers() {
+    const { unanswered, unexpected } = this.#of
+    const late = () => {
+      if (unexpected.length > 0) unanswered()
+    }
+    this.#endWait?.()
+    this.#endWait = startTimer(this.#services.inputTtlMs, late, { ref: false })
+  }
+
+  #listenForProgress() {
     const { scope, callId, deliver } = this.#of
     const topic = progressTopic(callId)
     this.#endProgress ??= this.#services.watcher.watch(scope, topic, (signal) => {

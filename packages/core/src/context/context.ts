@@ -7,13 +7,14 @@ import { Lifetime } from './lifetime.js'
 import { MapChanges } from './map-changes.js'
 import { Notifications } from './notifications.js'
 import type { ContextNotification } from './notifications.js'
+import { isAlone } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
 import { patientStore } from './patient-store.js'
 import { quietly } from './quietly.js'
 import { Questions } from './questions.js'
 import type { ElicitOptions, ElicitParams, QuestionOptions, SampleParams } from './questions.js'
 import { atLeastOnce, atMostOnce } from './retrying.js'
-import { stateInCall } from './session-state.js'
+import { NO_STATE, stateInCall } from './session-state.js'
 import type { SessionState } from './session-state.js'
 import { SortedMap } from './sorted-map.js'
 import type { InferOutput, StandardSchema } from './standard-schema.js'
@@ -41,7 +42,7 @@ export class DurableContext<Extra = unknown> {
   readonly callId: string
   /** 1 on the first run, one more on each further run. A takeover by a node that can't run the call does not count. */
   readonly attempt: number
-  /** The state of the session; see `SessionState`. */
+  /** The state of the session; see `SessionState`. Without a session (2026-07-28) each use rejects with a `NoSessionError`. */
   readonly state: SessionState
   readonly #sdk: { extra?: Extra }
   readonly #lifetime: Lifetime
@@ -63,7 +64,7 @@ export class DurableContext<Extra = unknown> {
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
     this.#store = patientStore(store, { lifetime: this.#lifetime, during })
     this.#mapChanges = new MapChanges(log.callId, this.#steps, maxRecordBytes)
-    this.state = stateInCall(this.#store, log.scope, this.#steps)
+    this.state = isAlone(log.request) ? NO_STATE : stateInCall(this.#store, log.scope, this.#steps)
   }
 
   /** Fires when the call is cancelled, moves to another node, or has ended. Its reason is a `CallStoppedError`. */

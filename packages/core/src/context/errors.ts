@@ -161,6 +161,16 @@ export class UnknownScopeError extends DurableError {
   }
 }
 
+/** The call has no session, and so no state of one. */
+export class NoSessionError extends DurableError {
+  constructor() {
+    super(
+      'no-session',
+      'A call in protocol 2026-07-28 has no session, so `ctx.state` has nothing to belong to. Keep the value in a sorted map, under an id that the caller passes.',
+    )
+  }
+}
+
 /** A map was changed twice in one call, and the changes cannot be told apart when the call is run again. */
 export class MapChangedTwiceError extends DurableError {
   constructor(map: string, alias: string) {

@@ -1,7 +1,7 @@
 import { decodeValue, encodeValue } from './codec.js'
 import type { ContextStore } from '../store/context-store.js'
 import { MAX_RECORD_BYTES, requireFits } from '../errors.js'
-import { StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
+import { NoSessionError, StateConflictError, StateValueError, UnknownScopeError } from './errors.js'
 import { checkText } from './map-keys.js'
 import { quietly } from './quietly.js'
 import type { RecordLimit } from './sorted-map.js'
@@ -75,6 +75,14 @@ export function sessionState(
     }
     throw new StateConflictError(place.key, MOST_TRIES)
   })
+}
+
+/** In place of the state of a session, where there is none: every use is refused. */
+export const NO_STATE: SessionState = {
+  get: () => Promise.reject(new NoSessionError()),
+  set: () => Promise.reject(new NoSessionError()),
+  update: () => Promise.reject(new NoSessionError()),
+  of: () => NO_STATE as never,
 }
 
 /** The state of a session in one of its calls: every change is a step. */

@@ -160,3 +160,34 @@ test('the stream of a request that was sent again is resumed under its own id', 
   go()
   expect((await resumed.messages()).at(-1)).toMatchObject({ id: 2 })
 })
+
+test('a call whose client does not answer in time is cancelled', async () => {
+  let stopped: () => void = () => undefined
+  const isStopped = new Promise<void>((resolve) => (stopped = resolve))
+  await using nodes = await startNodes({
+    settings: {
+      eras: ['2025-11-25', '2026-07-28'],
+      inputTtlMs: 100,
+      server: () =>
+        durableServer(async (ctx) => {
+          ctx.signal.addEventListener('abort', () => stopped())
+          return ask(ctx, 'name')
+        }),
+    },
+  })
+  const caller = new Caller(new Alone(nodes))
+  const asked = resultOf(await caller.last())
+  await isStopped
+  await using late = await caller.client.call('work', caller.args, {
+    meta: CAPABILITIES,
+    more: { requestState: asked.requestState },
+  })
+  const message = 'The call was cancelled: The client has not answered in time.'
+  expect(await late.messages()).toMatchObject([{ error: { code: -32603, message } }])
+})
+
+test('there is no state of a session', async () => {
+  await using nodes = await start(async (ctx) => String(await ctx.state.get()))
+  const caller = new Caller(new Alone(nodes))
+  expect(textOf(await caller.last())).toContain('has no session')
+})

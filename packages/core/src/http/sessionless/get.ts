@@ -3,7 +3,6 @@ import type { Exchange } from '../exchange.js'
 import { guardAccept } from '../guard.js'
 import { refuse } from '../replies.js'
 import { CHANGES } from '../../session/changes.js'
-import { isOver } from '../resume.js'
 import { decodeAlias } from './alias.js'
 import { listenOn } from './listen.js'
 import { openOf, readAsked } from './asked.js'
@@ -30,7 +29,8 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   const session = await services.store.readSession(scope)
   // Whose it is nobody else learns, nor that it is there.
   if (!session || session.principal !== principal) throw refuse.callNotFound()
-  if (await isOver(services.store, scope, cursor)) return new Response(null, { status: 204 })
+  if (!(await services.store.read(scope, log, after, 1))) throw refuse.eventsGone()
+  if (cursor.end) return new Response(null, { status: 204 })
   services.streams.guardLimit(scope)
   const asked = await readAsked(services.store, scope)
   const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)

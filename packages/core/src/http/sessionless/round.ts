@@ -1,5 +1,5 @@
 import { parseRecord, splitRecord, isTerminal } from '../../call/record.js'
-import { isRequest } from '../../json-rpc.js'
+import { ErrorCode, errorResponse, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
 import { META } from '../../protocol.js'
 import type { Entry, EntryId, LogName } from '../../store/store.js'
@@ -83,6 +83,8 @@ export class Round {
     }
     const last = isTerminal(kind)
     if (last) this.end()
+    if (kind === 'cancelled')
+      return { event: this.#event(eventId(log, entry.id, true), this.#cancelled(entry)), last }
     const { alias } = this.#start
     if (!alias || (kind !== 'message' && kind !== 'response')) return encodeEvent(log, entry)
     const { message } = parseRecord(entry.data) as { message: JsonRpcMessage }
@@ -102,6 +104,13 @@ export class Round {
     this.#open.set(name, asked)
     this.#last = id
     this.#tellSoon()
+  }
+
+  /** For a client that comes back too late: it would wait for an answer. */
+  #cancelled({ data }: Entry) {
+    const { alias, id } = this.#start
+    const { reason } = parseRecord(data) as { reason: string }
+    return errorResponse(alias ? alias.id : id, ErrorCode.internalError, `The call was cancelled: ${reason}`)
   }
 
   #tellSoon() {
