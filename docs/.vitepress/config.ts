@@ -61,6 +61,7 @@ export default defineConfig({
           'Durable tools': 'durable-context',
           Frameworks: 'frameworks',
           Clients: 'clients',
+          'Protocol 2026-07-28': 'protocol-2026',
           Settings: 'settings',
         }),
       },

@@ -5,7 +5,7 @@ import { META } from '../../src/protocol.js'
 import { Alone } from '../support/alone.js'
 import type { AloneWhere } from '../support/alone.js'
 import { durableServer } from '../support/durable-server.js'
-import { startNodes } from '../support/nodes.js'
+import { SDKS, startNodes } from '../support/nodes.js'
 import { expectJson, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 
@@ -190,4 +190,25 @@ test('there is no state of a session', async () => {
   await using nodes = await start(async (ctx) => String(await ctx.state.get()))
   const caller = new Caller(new Alone(nodes))
   expect(textOf(await caller.last())).toContain('has no session')
+})
+
+describe.each(SDKS)('questions of the SDK’s own handlers, %s', (sdk) => {
+  test.each(['elicitation', 'sampling', 'roots'])('%s: answered at the other node', async (question) => {
+    await using nodes = await startNodes({ sdk, settings: { eras: ['2025-11-25', '2026-07-28'] } })
+    const client = new Alone(nodes)
+    const args = { question, related: true }
+    const ask = async (where: AloneWhere = {}) => {
+      await using stream = await client.call('ask', args, { meta: CAPABILITIES, ...where })
+      return (await stream.messages()).at(-1)
+    }
+    const { inputRequests, requestState } = resultOf(await ask())
+    const [key = ''] = Object.keys(inputRequests)
+    const answer = {
+      elicitation: { action: 'decline' },
+      sampling: { role: 'assistant', content: { type: 'text', text: 'yes' }, model: 'm' },
+      roots: { roots: [] },
+    }[question]
+    const answered = await ask({ node: 1, more: { requestState, inputResponses: { [key]: answer } } })
+    expect(JSON.parse(textOf(answered))).toMatchObject(answer ?? {})
+  })
 })
