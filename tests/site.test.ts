@@ -55,7 +55,7 @@ beforeAll(async () => {
   await run('node_modules/vitepress/bin/vitepress.js', 'build', 'docs', '--outDir', dir)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}, 300_000)
+}, 900_000)
 afterAll(async () => {
   server.closeAllConnections()
   await new Promise((resolve) => server.close(resolve))

@@ -36,20 +36,23 @@ test('the scenario has enough operations for the points to mean something', () =
   expect(second.slice(0, 3)).toEqual(['hold', 'claimCall', 'read'])
 })
 
+/** Many run at once, on a machine that may have other work. */
+const PATIENCE = { timeout: 120_000 }
+
 describe.each(moments)('the owner is killed: %s', (moment) => {
-  test.concurrent.each(numbered(first))('operation $operation, $name', async ({ operation }) => {
+  test.concurrent.each(numbered(first))('operation $operation, $name', PATIENCE, async ({ operation }) => {
     await expectNothingBroken([{ operation, moment }])
   })
 })
 
 describe.each(moments)('the one that takes over is killed: %s', (moment) => {
-  test.concurrent.each(numbered(second))('operation $operation, $name', async ({ operation }) => {
+  test.concurrent.each(numbered(second))('operation $operation, $name', PATIENCE, async ({ operation }) => {
     await expectNothingBroken([halfway, { operation, moment }])
   })
 })
 
 describe.each(pauses)('the owner is paused beyond its lease: %s', (moment) => {
-  test.concurrent.each(numbered(first))('operation $operation, $name', async ({ operation }) => {
+  test.concurrent.each(numbered(first))('operation $operation, $name', PATIENCE, async ({ operation }) => {
     await expectNothingBroken([{ operation, moment }])
   })
 })

@@ -21,7 +21,7 @@ export type ProxyKind = {
 
 const TIMEOUT = '60s'
 /** What the time-outs of the configuration are here. */
-export const PROXY_TIMEOUT_MS = 1000
+export const PROXY_TIMEOUT_MS = 3000
 
 export const proxies: ProxyKind[] = [
   {

@@ -1,13 +1,9 @@
-import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { createInterface } from 'node:readline'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startRedis, startRedisCluster, startSentinel, waitFor } from '../../../test-support/index.js'
-import type { RedisServer, Sentinel } from '../../../test-support/index.js'
+import { monitorRedis, startRedis, startRedisCluster, startSentinel } from '../../../test-support/index.js'
+import type { MonitoredCommand, RedisMonitor, RedisServer, Sentinel } from '../../../test-support/index.js'
 import { cli, out } from './support/cli.js'
 import { Demo } from './support/demo.js'
 
@@ -98,45 +94,26 @@ function lookingCommands(session: string, call: string): string[][] {
   ]
 }
 
-/** What a Redis is asked. Not through ioredis, which mixes up replies when something is asked in the moment that MONITOR begins. */
-async function monitored(url: string) {
-  const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
-  const lines = createInterface({ input: socket })
-  const asked: { source: string; command: string; line: string }[] = []
-  lines.on('line', (line) => {
-    const [, source, command] = /^\+[\d.]+ \[\d+ (\S+)\] "([^"]+)"/.exec(line) ?? []
-    if (source !== undefined && command !== undefined)
-      asked.push({ source, command: command.toLowerCase(), line })
-  })
-  socket.write('MONITOR\r\n')
-  await once(lines, 'line')
-  return {
-    /** The commands of the connections with this name, up to now. */
-    async by(name: string, client: Redis) {
-      const last = randomUUID()
-      await client.echo(last)
-      await waitFor(() => asked.some(({ line }) => line.includes(last)))
-      const isNaming = ({ command, line }: (typeof asked)[number]) =>
-        command === 'client' && line.includes(`"${name}"`)
-      const sources = new Set(asked.filter(isNaming).map(({ source }) => source))
-      return new Set(asked.filter(({ source }) => sources.has(source)).map(({ command }) => command))
-    },
-    async [Symbol.asyncDispose]() {
-      socket.destroy()
-    },
-  }
+/** The commands of the connections with this name, up to now. */
+async function commandsBy(name: string, monitor: RedisMonitor, client: Redis) {
+  const all = await monitor.commands(client)
+  const isNaming = ({ words }: MonitoredCommand) =>
+    words[0]?.toLowerCase() === 'client' && words.includes(name)
+  const sources = new Set(all.filter(isNaming).map(({ source }) => source))
+  return new Set(
+    all.filter(({ source }) => sources.has(source)).map(({ words }) => words[0]?.toLowerCase() ?? ''),
+  )
 }
 
 test('no command but clear writes, or asks for much at once', { timeout: 120_000 }, async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const booking = await demo.book(demo.nodes[0]!)
   const admin = new Redis(demo.url)
-  await using asked = await monitored(demo.url)
+  await using monitor = await monitorRedis(demo.url)
   for (const command of lookingCommands(booking.session.storedId.slice(0, 6), booking.callId.slice(0, 6))) {
     await cli(demo.url, ...command)
   }
-  const sent = await asked.by('mcp-durable-cli', admin)
+  const sent = await commandsBy('mcp-durable-cli', monitor, admin)
   expect(sent).toContain('hscan')
   expect(sent).toContain('ssubscribe')
   const infos = (await admin.call('COMMAND', 'INFO', ...sent)) as Array<[string, number, string[]]>

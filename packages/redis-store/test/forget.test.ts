@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { monitorRedis } from '../../../test-support/index.js'
 import { HOUR, keysOf, LIMITS, newCall, newSession, openStore } from './support.js'
 
 test('a session with much that outlived its calls is forgotten in steps that are short', async () => {
@@ -19,17 +20,16 @@ test('a session with much that outlived its calls is forgotten in steps that are
   }
   await store.openCall(newCall(scope))
 
-  const monitor = await here.client.duplicate().monitor()
-  const commands: string[][] = []
-  monitor.on('monitor', (_time: string, command: string[], source: string) => {
-    if (source === 'lua' && command.some((word) => word.includes(here.prefix))) commands.push(command)
-  })
+  const { host, port } = here.client.options
+  await using monitor = await monitorRedis(`redis://${host}:${port}`)
   expect(await store.forget({ scope })).toEqual({ sessions: 1, calls: count + 1, entries: 2 * count + 2 })
   expect(await keysOf(here.client, here.prefix)).toEqual(
     expect.not.arrayContaining([expect.stringMatching(/:call:|:history|:ended|:state/)]),
   )
-  await here.client.ping()
-  monitor.disconnect()
+  const all = await monitor.commands(here.client)
+  const commands = all
+    .filter(({ source, words }) => source === 'lua' && words.some((word) => word.includes(here.prefix)))
+    .map(({ words }) => words)
   // The history is deleted, never read; what ended is taken from the list a thousand at a time.
   const names = commands.map(([name = '']) => name.toLowerCase())
   expect(names).not.toContain('xrange')

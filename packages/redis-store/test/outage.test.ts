@@ -120,14 +120,14 @@ test('[D-4] when Redis hangs, operations end at the deadline, and later ones at 
 })
 
 test('a busy event loop is no outage', async () => {
-  await using opened = openStore(undefined, { deadlineMs: 100 })
+  await using opened = openStore(undefined, { deadlineMs: 500 })
   const { store } = opened
   await store.createSession(newSession(), LIMITS)
   await store.listSessions(undefined, 10)
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     const read = store.listSessions(undefined, 10)
     await new Promise((resolve) => setImmediate(resolve))
-    const end = performance.now() + 300
+    const end = performance.now() + 1000
     while (performance.now() < end);
     expect((await read).ids).toHaveLength(1)
   }

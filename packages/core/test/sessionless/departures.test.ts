@@ -27,6 +27,7 @@ describe.each(STORES)('a client that closes its stream, %s', (store) => {
     await using nodes = await start({ cancelAfterMs: 50 }, store)
     await leave(new Alone(nodes))
     await nodes.world.happened.until('aborted g')
+    expect(nodes.world.happened.all).not.toContain('passed g')
   })
 
   test('and comes back to another node in time, gets its result', async () => {
@@ -47,6 +48,7 @@ test('at once, if so told', async () => {
   await using nodes = await start('cancel')
   await leave(new Alone(nodes))
   await nodes.world.happened.until('aborted g')
+  expect(nodes.world.happened.all).not.toContain('passed g')
 })
 
 test('or never', async () => {

@@ -197,18 +197,18 @@ describe.each(SDKS)('questions of the SDK’s own handlers, %s', (sdk) => {
     await using nodes = await startNodes({ sdk, settings: { eras: ['2025-11-25', '2026-07-28'] } })
     const client = new Alone(nodes)
     const args = { question, related: true }
-    const ask = async (where: AloneWhere = {}) => {
+    const call = async (where: AloneWhere = {}) => {
       await using stream = await client.call('ask', args, { meta: CAPABILITIES, ...where })
       return (await stream.messages()).at(-1)
     }
-    const { inputRequests, requestState } = resultOf(await ask())
+    const { inputRequests, requestState } = resultOf(await call())
     const [key = ''] = Object.keys(inputRequests)
     const answer = {
       elicitation: { action: 'decline' },
       sampling: { role: 'assistant', content: { type: 'text', text: 'yes' }, model: 'm' },
       roots: { roots: [] },
     }[question]
-    const answered = await ask({ node: 1, more: { requestState, inputResponses: { [key]: answer } } })
+    const answered = await call({ node: 1, more: { requestState, inputResponses: { [key]: answer } } })
     expect(JSON.parse(textOf(answered))).toMatchObject(answer ?? {})
   })
 })

@@ -56,7 +56,7 @@ export class Alone {
       'content-type': 'application/json',
       accept: BOTH,
       'mcp-method': method,
-      'mcp-name': named === undefined ? undefined : String(named),
+      'mcp-name': typeof named === 'string' ? named : undefined,
     }
     const body = { jsonrpc: '2.0', id, method, params: { ...params, _meta } }
     return this.send('POST', body, { ...where, headers: { ...own, ...headers } })

@@ -29,29 +29,35 @@ export function isSessionlessPost(request: Request, { messages, batch }: Body): 
       )
     throw refuse.invalidParams(`params._meta['${META.protocolVersion}'] is missing`)
   }
-  guardEnvelope(message)
-  const [claim] = claims
+  const claim = guardEnvelope(message)
   if (header === undefined) throw refuse.headerMismatch('the header MCP-Protocol-Version is missing')
   if (header !== claim)
-    throw refuse.headerMismatch(`MCP-Protocol-Version is ${header}, and the body says ${String(claim)}`)
-  if (claim !== SESSIONLESS) throw refuse.unsupportedVersion(String(claim), new Set([SESSIONLESS]))
+    throw refuse.headerMismatch(`MCP-Protocol-Version is ${header}, and the body says ${claim}`)
+  if (claim !== SESSIONLESS) throw refuse.unsupportedVersion(claim, new Set([SESSIONLESS]))
   return true
 }
 
+/** `undefined`: it claims no version, or one with sessions. */
 function claimOf(message: JsonRpcMessage): unknown {
-  return 'method' in message ? message.params?._meta?.[META.protocolVersion] : undefined
+  const claim = 'method' in message ? message.params?._meta?.[META.protocolVersion] : undefined
+  return typeof claim === 'string' && !isSessionless(claim) ? undefined : claim
 }
 
-/** Who asks may be left out; what the client can do may not. */
-function guardEnvelope(message: JsonRpcRequest) {
+/** Who asks may be left out; what the client can do may not. Answers with the version. */
+function guardEnvelope(message: JsonRpcRequest): string {
   const meta = metaOf(message)
-  const required = [
-    [META.protocolVersion, typeof meta[META.protocolVersion] === 'string'],
-    [META.clientCapabilities, isObject(meta[META.clientCapabilities])],
-    [META.clientInfo, meta[META.clientInfo] === undefined || isObject(meta[META.clientInfo])],
-  ] as const
-  for (const [name, isRight] of required)
-    if (!isRight) throw refuse.invalidParams(`params._meta['${name}'] is missing, or not of its type`)
+  const {
+    [META.protocolVersion]: version,
+    [META.clientCapabilities]: capabilities,
+    [META.clientInfo]: info,
+  } = meta
+  if (typeof version !== 'string') throw missing(META.protocolVersion)
+  if (!isObject(capabilities)) throw missing(META.clientCapabilities)
+  if (info !== undefined && !isObject(info)) throw missing(META.clientInfo)
+  return version
 }
+
+const missing = (name: string) =>
+  refuse.invalidParams(`params._meta['${name}'] is missing, or not of its type`)
 
 const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -24,7 +24,8 @@ export function guardParams({ headers }: Request, { params }: JsonRpcRequest, mi
   for (const { param, header } of mirrored) {
     const name = `Mcp-Param-${header}`
     const value = Object.hasOwn(given, param) ? given[param] : undefined
-    if (value !== undefined && value !== null) guardHeader(headers, name, String(value))
+    if (value !== undefined && value !== null)
+      guardHeader(headers, name, typeof value === 'string' ? value : JSON.stringify(value))
     else if (headers.has(name)) throw refuse.headerMismatch(`the header ${name} is not what the body says`)
   }
 }

@@ -127,9 +127,7 @@ function decode(alias: string): Subscription | undefined {
   try {
     const [id, filter] = JSON.parse(Buffer.from(alias, 'base64url').toString()) as [unknown, unknown]
     const isId = typeof id === 'string' || typeof id === 'number'
-    return isId && typeof filter === 'object' && filter !== null
-      ? { id, filter: filter as Filter }
-      : undefined
+    return isId && typeof filter === 'object' && filter !== null ? { id, filter } : undefined
   } catch {
     return undefined
   }
