@@ -17,6 +17,7 @@ const sources = [
   'examples/src/readme-server.ts',
   'examples/src/durable-context.ts',
   'examples/src/operating.ts',
+  'examples/src/protocol-2026.ts',
   ...filesIn('examples/src/migrating', '.ts'),
   ...filesIn('examples/recipes', '.ts'),
   'examples/recipes/next/app/mcp/route.ts',
