@@ -9,6 +9,8 @@ type ListedTool = {
 }
 
 const MOST_PAGES = 100
+/** What a name of a header is made of (RFC 9110, section 5.6.2). */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 const NONE: MirroredParams = []
 
 /** Which parameters of its tools a server object wants repeated in headers (2026-07-28, "Custom Headers from Tool Parameters"). */
@@ -50,7 +52,7 @@ async function listed(ask: (request: JsonRpcRequest) => Promise<JsonRpcResponse>
     for (const { name, inputSchema } of response.result['tools'] as ListedTool[]) {
       const found = Object.entries(inputSchema?.properties ?? {}).flatMap(([param, schema]) => {
         const header = schema?.['x-mcp-header']
-        return typeof header === 'string' ? [{ param, header }] : []
+        return typeof header === 'string' && TOKEN.test(header) ? [{ param, header }] : []
       })
       if (found.length > 0) mirrored.set(name, found)
     }

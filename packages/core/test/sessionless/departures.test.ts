@@ -44,6 +44,14 @@ describe.each(STORES)('a client that closes its stream, %s', (store) => {
   })
 })
 
+test.each(['hono', 'express4', 'express5', 'node'] as const)('is noticed with %s', async (adapter) => {
+  const settings = { eras: ['2026-07-28'] as const, onDisconnect: 'cancel' as const }
+  await using nodes = await startNodes({ adapter, count: 1, settings })
+  await leave(new Alone(nodes))
+  await nodes.world.happened.until('aborted g')
+  expect(nodes.world.happened.all).not.toContain('passed g')
+})
+
 test('at once, if so told', async () => {
   await using nodes = await start('cancel')
   await leave(new Alone(nodes))
