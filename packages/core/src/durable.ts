@@ -25,9 +25,11 @@ import { sessionIdOf } from './ids.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
+import { SESSIONLESS } from './protocol.js'
 import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
 import type { Holdings } from './signals/telemetry.js'
+import { changeIn } from './session/changes.js'
 import type { Change } from './session/changes.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
 import { ServerNames } from './session/server-names.js'
@@ -64,7 +66,8 @@ export interface Durable {
    */
   notify(sessionId: string, notification: Notification): Promise<boolean>
   /**
-   * Notifies every session of this server, as `notify` does each; resolves to how many there were. With an `UnrecordableError`
+   * Notifies every session of this server, as `notify` does each, and of changes those who listen without one; resolves to how many
+   * sessions there were. With an `UnrecordableError`
    * none was notified; with a `StoreError` some may have been.
    */
   broadcast(notification: Notification): Promise<number>
@@ -264,8 +267,13 @@ class Node implements Durable {
     return this.#services.sessions.changes.publish(change)
   }
 
-  broadcast(notification: Notification) {
-    return this.#services.sessions.broadcast({ jsonrpc: '2.0', ...notification })
+  async broadcast(notification: Notification) {
+    const { sessions, eras } = this.#services
+    const message = { jsonrpc: '2.0', ...notification } as const
+    const notified = await sessions.broadcast(message)
+    const change = changeIn(message)
+    if (change && eras.has(SESSIONLESS)) await this.#publish(change)
+    return notified
   }
 
   health(options: HealthOptions = {}) {

@@ -49,6 +49,14 @@ describe.each(STORES)('listening without a session, %s', (store) => {
   })
 })
 
+test('hears of changes that are told to all sessions', async () => {
+  await using nodes = await start()
+  await using stream = await listen(new Alone(nodes), ALL)
+  await stream.nextMessage()
+  expect(await nodes.mcp(1).broadcast({ method: 'notifications/tools/list_changed' })).toBe(0)
+  expect(methodOf((await stream.nextMessage()).message)).toBe('notifications/tools/list_changed')
+})
+
 test('what changes for one caller, others do not hear', async () => {
   await using nodes = await start()
   const client = new Alone(nodes)
