@@ -166,7 +166,7 @@ export class Calls {
         id: callId,
         requests,
         first,
-        requestKeys: keysOf(requests, idempotencyKey),
+        requestKeys: keysOf(requests, runs.request),
         keepKey: idempotencyKey !== undefined,
         endsScope: isSessionless(protocol),
         past: { runs, inbox },
@@ -223,7 +223,7 @@ export class Calls {
       owner: node,
       principal,
       server,
-      requestKeys: keysOf(requests, idempotencyKey),
+      requestKeys: keysOf(requests, request),
       data,
       ttlMs: this.#limits.sessionTtlMs,
       maxOpenCalls: this.#limits.maxOpenCalls,
@@ -268,10 +268,17 @@ export class Calls {
 }
 
 /** A scope that is made with its call has the same name, so that who knows one finds the other. */
-export const callIdFor = ({ scope, protocol }: CallRequest) => (isSessionless(protocol) ? scope : randomId())
+export const callIdFor = ({ scope, protocol, idempotencyKey }: CallRequest) =>
+  isSessionless(protocol) && idempotencyKey === undefined ? scope : randomId()
 
-const keysOf = (requests: readonly JsonRpcRequest[], idempotencyKey: string | undefined) =>
-  requests.map((request) => requestKey(request, idempotencyKey))
+/** In a scope that follows from a key, whatever comes with the key means the same call. */
+function keysOf(
+  requests: readonly JsonRpcRequest[],
+  { idempotencyKey, protocol }: Pick<CallRequest, 'idempotencyKey' | 'protocol'>,
+): string[] {
+  if (isSessionless(protocol) && idempotencyKey !== undefined) return ['key']
+  return requests.map((request) => requestKey(request, idempotencyKey))
+}
 
 /** The first entry of a log. */
 async function* firstOf(pages: AsyncIterable<Entry[]>): AsyncGenerator<Entry[], void> {

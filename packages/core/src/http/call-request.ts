@@ -42,7 +42,7 @@ function storable({ token, ...info }: AuthInfo, keepToken: boolean): Record<stri
 }
 
 /** Sent by clients that repeat a POST whose answer they did not get; see `durableFetch`. */
-function idempotencyKeyOf(request: Request) {
+export function idempotencyKeyOf(request: Request) {
   const key = request.headers.get('idempotency-key') ?? undefined
   if (key && key.length > MAX_KEY_CHARS)
     throw refuse.badRequest(`Idempotency-Key may have ${MAX_KEY_CHARS} characters`)

@@ -5,19 +5,22 @@ import type { Entry, EntryId, LogName } from '../store/store.js'
 /**
  * Ids of SSE events. They name the log and the entry, so that any node finds the place again:
  * `out.<entry>` on the standalone stream, `<call>.<entry>` on the stream of a call, and
- * `<call>.<entry>.end` for its last event. Without a session, `~<alias>` follows where it must be known who is told. (Specification 2025-11-25, "Resumability and Redelivery".)
+ * `<call>.<entry>.end` for its last event. Without a session, `<scope>:` may stand before, where the scope is not
+ * named as the call, and `~<alias>` behind, where it must be known who is told. (Specification 2025-11-25, "Resumability and Redelivery".)
  */
-export type Cursor = { log: LogName; after: EntryId; end: boolean; alias?: string }
+export type Cursor = { log: LogName; after: EntryId; end: boolean; scope?: string; alias?: string }
 
 const ALIAS = /^[\w-]{1,1024}$/
 const ENTRY = /^\d{1,16}-\d{1,16}$/
 
 export function parseEventId(text: string): Cursor | undefined {
   const [place = '', alias, ...none] = text.split('~')
-  const [name = '', entry = '', end, ...rest] = place.split('.')
+  const [named = '', entry = '', end, ...rest] = place.split('.')
+  const [name = '', scope] = named.split(':', 2).toReversed()
   if (none.length > 0 || (alias !== undefined && !ALIAS.test(alias))) return undefined
   if (!ENTRY.test(entry) || rest.length > 0) return undefined
-  const under = alias !== undefined && { alias }
+  if (scope !== undefined && !isRandomId(scope)) return undefined
+  const under = { ...(alias !== undefined && { alias }), ...(scope !== undefined && { scope }) }
   if (name === 'out')
     return end === undefined ? { log: 'out', after: entry, end: false, ...under } : undefined
   if (!isRandomId(name) || (end !== undefined && end !== 'end')) return undefined

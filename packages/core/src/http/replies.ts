@@ -51,6 +51,12 @@ export const refuse = {
         reason: 'invalid_request_state',
       },
     ),
+  otherRequest: () =>
+    new Refusal(
+      422,
+      ErrorCode.invalidParams,
+      'Invalid params: this Idempotency-Key was sent with another request. Take a new one for each.',
+    ),
   invalidParams: (message: string) => new Refusal(400, ErrorCode.invalidParams, `Invalid params: ${message}`),
   methodNotFound: (method: string) =>
     new Refusal(404, ErrorCode.methodNotFound, `Method not found: ${method} is not in this protocol version`),

@@ -51,7 +51,7 @@ export class ClientMessages {
       const { requestId, reason } = message.params ?? {}
       const isId = typeof requestId === 'string' || typeof requestId === 'number'
       if (isId)
-        await this.cancel(sessionId, requestId, typeof reason === 'string' ? reason : CANCELLED_BY_CLIENT)
+        await this.#cancel(sessionId, requestId, typeof reason === 'string' ? reason : CANCELLED_BY_CLIENT)
       return 'accepted'
     }
     if (message.method === 'notifications/progress') {
@@ -105,18 +105,25 @@ export class ClientMessages {
     }
   }
 
-  /** Cancels a request of the client, whichever node runs it. */
-  async cancel(sessionId: string, requestId: RequestId, why: string) {
+  async #cancel(sessionId: string, requestId: RequestId, reason: string) {
     const requestKey = requestKeyPrefix(requestId)
-    const reason = why.slice(0, MAX_REASON_CHARS)
     // A request that is not journaled is known to its node alone; if the word gets lost, it only runs in vain.
     await this.#services.store.publish(sessionId, CANCELLED, requestKey)
     const callIds = await this.#services.store.findCalls(sessionId, requestKey)
     await Promise.all(
-      callIds.map((id) =>
-        this.#leave(sessionId, id, { kind: 'cancelled', requestKey, reason }, { ifOpen: id }),
-      ),
+      callIds.map((callId) => this.cancelCall({ scope: sessionId, callId }, requestId, reason)),
     )
+  }
+
+  /** Cancels a request of a call, whichever node runs it. */
+  async cancelCall(
+    { scope, callId }: { scope: string; callId: string },
+    requestId: RequestId,
+    why: string,
+  ): Promise<void> {
+    const requestKey = requestKeyPrefix(requestId)
+    const reason = why.slice(0, MAX_REASON_CHARS)
+    await this.#leave(scope, callId, { kind: 'cancelled', requestKey, reason }, { ifOpen: callId })
   }
 
   /** The client's progress on a question goes to whoever asked, if somebody listens now. */

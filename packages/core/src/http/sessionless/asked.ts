@@ -4,6 +4,7 @@ import type { JsonRpcRequest } from '../../json-rpc.js'
 import { readPages, within } from '../../store/retry.js'
 import { compareIds } from '../../store/store.js'
 import type { EntryId, Store } from '../../store/store.js'
+import type { CallPlace } from './place.js'
 import { readQuestion } from './round.js'
 import type { Asked } from './round.js'
 
@@ -21,13 +22,13 @@ export type AskedSoFar = {
   ended: boolean
 }
 
-export async function readAsked(store: Store, scope: string): Promise<AskedSoFar> {
+export async function readAsked(store: Store, { scope, callId }: CallPlace): Promise<AskedSoFar> {
   const questions = new Map<string, AskedAt>()
   const closed = new Set<string>()
   let first: JsonRpcRequest | undefined
   let ended = false
   const ending = within(READ_WITHIN_MS)
-  for await (const page of readPages(store, scope, `call:${scope}`, ending)) {
+  for await (const page of readPages(store, scope, `call:${callId}`, ending)) {
     for (const { id, data } of page) {
       const record = parseRecord(data)
       if (record.kind === 'request') [first] = record.request.messages
@@ -38,7 +39,7 @@ export async function readAsked(store: Store, scope: string): Promise<AskedSoFar
     }
   }
   if (!ended && questions.size > 0) {
-    for await (const page of readPages(store, scope, `call:${scope}:in`, ending))
+    for await (const page of readPages(store, scope, `call:${callId}:in`, ending))
       for (const { data } of page) {
         const item = decodeInboxItem(data)
         if (item?.kind === 'answer') closed.add(item.question)

@@ -3,6 +3,7 @@ import type { Logger } from '../../logger.js'
 import type { Store } from '../../store/store.js'
 import type { Watcher } from '../../store/watcher.js'
 import { sleepFor } from '../../timers.js'
+import type { CallPlace } from './place.js'
 
 /** Topics by which nodes find out whether any of them shows a call to its client. */
 const WANTED = 'wanted'
@@ -18,8 +19,8 @@ export type DepartureServices = {
   watcher: Watcher
   logger: Logger
   /** Whether the call waits for its client, who then may take any time. */
-  isAsking: (scope: string) => Promise<boolean>
-  cancel: (scope: string, requestId: RequestId) => Promise<unknown>
+  isAsking: (place: CallPlace) => Promise<boolean>
+  cancel: (place: CallPlace, requestId: RequestId) => Promise<unknown>
 }
 
 /**
@@ -40,9 +41,10 @@ export class Departures {
   }
 
   /** A stream shows the call to its client, who may have come from another node. `end`: not any more; `left`: the client has closed it. */
-  show(scope: string, requestId: RequestId, isBack: boolean): { end: () => void; left: () => void } {
+  show(place: CallPlace, requestId: RequestId, isBack: boolean): { end: () => void; left: () => void } {
     if (this.#cancelAfterMs === undefined) return { end: () => undefined, left: () => undefined }
     const { watcher } = this.#services
+    const { scope } = place
     this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
     const watch = watcher.watch(scope, WANTED, ({ topic }) => {
       if (topic === WANTED) this.#say(scope, SHOWN)
@@ -58,7 +60,7 @@ export class Departures {
         const others = (this.#shown.get(scope) ?? 1) - 1
         if (others > 0) this.#shown.set(scope, others)
         else this.#shown.delete(scope)
-        if (hasLeft && others === 0) void this.#wait(scope, requestId)
+        if (hasLeft && others === 0) void this.#wait(place, requestId)
       },
     }
   }
@@ -67,7 +69,8 @@ export class Departures {
     this.#closed.abort()
   }
 
-  async #wait(scope: string, requestId: RequestId) {
+  async #wait(place: CallPlace, requestId: RequestId) {
+    const { scope } = place
     const { store, watcher, logger, isAsking, cancel } = this.#services
     const afterMs = this.#cancelAfterMs ?? 0
     let isShown = false
@@ -81,8 +84,8 @@ export class Departures {
         await store.publish(scope, WANTED, '')
         await this.#pause(ANSWER_MS)
       }
-      if (isBack() || (await isAsking(scope))) return
-      await cancel(scope, requestId)
+      if (isBack() || (await isAsking(place))) return
+      await cancel(place, requestId)
     } catch (error) {
       // The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')

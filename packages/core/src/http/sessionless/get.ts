@@ -25,17 +25,19 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
     return listenOn(exchange, cursor)
   }
   const { log, after } = cursor
-  const scope = log.slice('call:'.length)
+  const callId = log.slice('call:'.length)
+  const place = { scope: cursor.scope ?? callId, callId }
+  const { scope } = place
   const session = await services.store.readSession(scope)
   // Whose it is nobody else learns, nor that it is there.
   if (!session || session.principal !== principal) throw refuse.callNotFound()
   if (!(await services.store.read(scope, log, after, 1))) throw refuse.eventsGone()
   if (cursor.end) return new Response(null, { status: 204 })
   services.streams.guardLimit(scope)
-  const asked = await readAsked(services.store, scope)
+  const asked = await readAsked(services.store, place)
   const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)
   const round = new Round({
-    log,
+    place,
     after,
     id: asked.first?.id ?? 0,
     alias,
@@ -45,7 +47,7 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   })
   return showRound(
     exchange,
-    { scope, log, after, outgoing, resumed: true, requestId: asked.first?.id ?? 0 },
+    { place, after, outgoing, resumed: true, requestId: asked.first?.id ?? 0 },
     round,
   )
 }

@@ -1,18 +1,21 @@
 import type { Call } from '../../call/call.js'
 import type { CallRequest } from '../../call/calls.js'
-import { randomId } from '../../ids.js'
+import { digest, randomId } from '../../ids.js'
 import { ErrorCode, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../json-rpc.js'
 import { discovery, sessionlessForm } from '../../session/envelope.js'
 import type { SessionServer } from '../../session/session-server.js'
+import { OLDEST } from '../../store/store.js'
 import type { EntryId } from '../../store/store.js'
 import { endOfTurn } from '../../turn.js'
-import { callRequest, extraOf } from '../call-request.js'
+import { callRequest, extraOf, idempotencyKeyOf } from '../call-request.js'
 import type { Exchange } from '../exchange.js'
 import { json, jsonText, refuse } from '../replies.js'
+import { aliasFor } from './alias.js'
+import { readAsked } from './asked.js'
 import { guardHeaders, guardParams } from './headers.js'
 import { listen } from './listen.js'
-import { answerRound, isRetry } from './retry.js'
+import { answerRound, isRetry, isSame } from './retry.js'
 import { Round } from './round.js'
 import { showRound } from './show-round.js'
 
@@ -25,12 +28,21 @@ const GONE = new Set([
   'resources/unsubscribe',
 ])
 
+/** 128 bits and more, as base64 or as a UUID has them. */
+const SECRET_CHARS = 22
+
 const STATUS: Readonly<Record<number, number>> = {
   [ErrorCode.methodNotFound]: 404,
   [ErrorCode.missingCapability]: 400,
 }
 
-type Asked = { request: JsonRpcRequest; scope: string; principal: string | undefined }
+type Asked = {
+  request: JsonRpcRequest
+  scope: string
+  principal: string | undefined
+  /** What is asked again with the same key is the same call. */
+  key?: string | undefined
+}
 
 /** POST in the version without sessions: one request, which says for itself who asks. */
 export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Promise<Response> {
@@ -43,7 +55,8 @@ export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Pr
   if (message.method === 'server/discover') return discover(exchange, asked)
   if (message.method === 'subscriptions/listen') return subscribe(exchange, asked)
   const isJournaled = message.method === 'tools/call' || exchange.services.recorded.has(message.method)
-  return isJournaled ? runJournaled(exchange, asked) : runDeferred(exchange, asked)
+  if (!isJournaled) return runDeferred(exchange, asked)
+  return runJournaled(exchange, { ...asked, ...keyed(exchange, asked) })
 }
 
 /** Without the store: a client that gets no answer takes the server for one of an older version. */
@@ -66,9 +79,11 @@ async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response>
   const server = sessions.shared.ready(asked) ?? (await serverOf(exchange, asked))
   await guardParamsOf(exchange, asked.request, server)
   const outcome = await calls.open(requestOf(exchange, asked, server))
-  if (outcome.status !== 'opened') throw refuse.unavailable('the call could not be opened. Send it again.')
+  if (outcome.status === 'attached') return joinCall(exchange, asked, outcome.callId)
+  // Its scope has begun with another caller.
+  if (outcome.status !== 'opened') throw refuse.callNotFound()
   const { call, first, admission } = outcome
-  const response = streamFirst(exchange, asked, { after: first, caughtUp: true })
+  const response = streamFirst(exchange, asked, { callId: call.id, after: first, caughtUp: true })
   sessions.runner.run(call, server, admission, extraOf(exchange))
   await endOfTurn()
   const refusal = await refused(call)
@@ -102,25 +117,56 @@ async function runDeferred(exchange: Exchange, asked: Asked): Promise<Response> 
       return jsonText(text, message && statusOf(message))
     }
     case 'journaled': {
-      const { first, caughtUp } = outcome
-      return streamFirst(exchange, asked, { after: first, caughtUp })
+      const { call, first, caughtUp } = outcome
+      return streamFirst(exchange, asked, { callId: call.id, after: first, caughtUp })
     }
     default:
       throw refuse.unavailable('the request could not be run to its end here. Send it again.')
   }
 }
 
+/** The scope of a call with an idempotency key follows from it, so that the same key finds the same call. */
+function keyed({ request, principal }: Exchange, { scope }: Asked): Pick<Asked, 'scope' | 'key'> {
+  const key = idempotencyKeyOf(request)
+  if (key === undefined) return { scope }
+  if (principal === undefined && key.length < SECRET_CHARS)
+    throw refuse.badRequest(
+      `without authorization, an Idempotency-Key is a secret: it must have ${SECRET_CHARS} characters or more`,
+    )
+  return { key, scope: digest(JSON.stringify([principal ?? null, key])) }
+}
+
+/** The same request again: it hears what the first one does, from the beginning. */
+async function joinCall(exchange: Exchange, { request, scope }: Asked, callId: string): Promise<Response> {
+  const { services, outgoing } = exchange
+  const place = { scope, callId }
+  const [begun] = (await services.store.read(scope, `call:${callId}`, OLDEST, 1)) ?? []
+  const asked = await readAsked(services.store, place)
+  if (!begun || !asked.first) throw refuse.unavailable('the call has just ended. Send it again.')
+  if (!isSame(asked.first, request)) throw refuse.otherRequest()
+  services.streams.guardLimit(scope)
+  const round = new Round({
+    place,
+    after: begun.id,
+    id: request.id,
+    alias: aliasFor(request, asked.first),
+    serverInfo: services.sessions.shared.serverInfo,
+    closed: asked.closed,
+  })
+  return showRound(exchange, { place, after: begun.id, outgoing, requestId: asked.first.id }, round)
+}
+
 /** The stream of the request that began the call. */
 function streamFirst(
   exchange: Exchange,
   { scope, request }: Asked,
-  { after, caughtUp }: { after: EntryId; caughtUp: boolean },
+  { callId, after, caughtUp }: { callId: string; after: EntryId; caughtUp: boolean },
 ): Response {
   const { serverInfo } = exchange.services.sessions.shared
-  const log = `call:${scope}` as const
-  const round = new Round({ log, after, id: request.id, serverInfo })
+  const place = { scope, callId }
+  const round = new Round({ place, after, id: request.id, serverInfo })
   const { outgoing } = exchange
-  return showRound(exchange, { scope, log, after, caughtUp, outgoing, requestId: request.id }, round)
+  return showRound(exchange, { place, after, caughtUp, outgoing, requestId: request.id }, round)
 }
 
 const statusOf = (response: JsonRpcResponse) =>
@@ -131,11 +177,11 @@ function serverOf(exchange: Exchange, asked: Asked): Promise<SessionServer> {
 }
 
 /** Of several servers on one store, the call belongs to the one whose name it has. */
-function requestOf(exchange: Exchange, { scope, request }: Asked, server: SessionServer): CallRequest {
+function requestOf(exchange: Exchange, { scope, request, key }: Asked, server: SessionServer): CallRequest {
   const isCall = request.method === 'tools/call'
   return {
     ...callRequest(exchange, scope, [request], false),
-    idempotencyKey: undefined,
+    idempotencyKey: key,
     server: exchange.services.sessions.own.isByName ? server.name : undefined,
     handlers: [isCall ? server.handlerOf(request) : 'plain'],
   }

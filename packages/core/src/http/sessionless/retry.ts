@@ -5,10 +5,11 @@ import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
 import { openOf, readAsked } from './asked.js'
 import type { AskedSoFar } from './asked.js'
+import { parsePlace } from './place.js'
 import { Round } from './round.js'
 import { showRound } from './show-round.js'
 
-const STATE = /^([\w-]{22})\.(\d{1,16}-\d{1,16})$/
+const STATE = /^([\w:-]{22,45})\.(\d{1,16}-\d{1,16})$/
 
 /** Results that may ask for input, and so their requests may come again (2026-07-28, "Multi Round-Trip Requests"). */
 const ASKING = new Set(['tools/call', 'prompts/get', 'resources/read'])
@@ -20,17 +21,18 @@ export const isRetry = ({ method, params }: JsonRpcRequest) =>
 /** The request again, with answers. The state that comes with it is a handle: all that it stands for is in the store. */
 export async function answerRound(exchange: Exchange, request: JsonRpcRequest): Promise<Response> {
   const { services, principal, outgoing } = exchange
-  const [, scope, after] = STATE.exec(String(request.params?.['requestState'])) ?? []
-  if (scope === undefined || after === undefined) throw refuse.invalidState()
+  const [, name = '', after] = STATE.exec(String(request.params?.['requestState'])) ?? []
+  const place = parsePlace(name)
+  if (!place || after === undefined) throw refuse.invalidState()
+  const { scope } = place
   const session = await services.store.readSession(scope)
   if (!session || session.principal !== principal) throw refuse.invalidState()
-  const asked = await readAsked(services.store, scope)
+  const asked = await readAsked(services.store, place)
   if (!asked.first || !isSame(asked.first, request)) throw refuse.invalidState()
   await takeAnswers(exchange, scope, request, asked)
-  const log = `call:${scope}` as const
   services.streams.guardLimit(scope)
   const round = new Round({
-    log,
+    place,
     after,
     id: request.id,
     alias: aliasFor(request, asked.first),
@@ -38,7 +40,7 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
     open: openOf(asked, after),
     closed: asked.closed,
   })
-  return showRound(exchange, { scope, log, after, outgoing, requestId: asked.first.id }, round)
+  return showRound(exchange, { place, after, outgoing, requestId: asked.first.id }, round)
 }
 
 /** The first answer counts, whoever takes it. */
@@ -56,7 +58,7 @@ async function takeAnswers(exchange: Exchange, scope: string, { params }: JsonRp
   }
 }
 
-function isSame(first: JsonRpcRequest, again: JsonRpcRequest) {
+export function isSame(first: JsonRpcRequest, again: JsonRpcRequest) {
   return first.method === again.method && isDeepStrictEqual(asAsked(first), asAsked(again))
 }
 

@@ -1,12 +1,14 @@
-import { parseRecord, splitRecord, isTerminal } from '../../call/record.js'
+import { isShown, isTerminal, parseRecord, splitRecord } from '../../call/record.js'
 import { ErrorCode, errorResponse, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
 import { META } from '../../protocol.js'
-import type { Entry, EntryId, LogName } from '../../store/store.js'
-import { encodeEvent, event, eventId, primingEvent } from '../events.js'
+import type { Entry, EntryId } from '../../store/store.js'
+import { encodeEvent, event, primingEvent } from '../events.js'
 import type { EventStream } from '../event-stream.js'
 import { encodeAlias, underAlias } from './alias.js'
 import type { Alias } from './alias.js'
+import { nameOf } from './place.js'
+import type { CallPlace } from './place.js'
 
 /** What is asked at once goes to the client at once. */
 const GATHER_MS = 20
@@ -28,7 +30,7 @@ export function readQuestion(data: string): Asked | string | undefined {
 }
 
 type RoundStart = {
-  log: LogName
+  place: CallPlace
   /** The id of the first request, if there is no alias. */
   id: JsonRpcRequest['id']
   alias?: Alias | undefined
@@ -71,12 +73,12 @@ export class Round {
   }
 
   preamble(retryMs: number) {
-    const { log, after } = this.#start
-    return this.#suffix === undefined ? '' : primingEvent(eventId(log, after) + this.#suffix, retryMs)
+    const { after } = this.#start
+    return this.#suffix === undefined ? '' : primingEvent(this.#id(after), retryMs)
   }
 
   readonly encode: typeof encodeEvent = (log, entry) => {
-    const { kind } = splitRecord(entry.data)
+    const { kind, json } = splitRecord(entry.data)
     if (kind === 'question' || kind === 'withdrawn') {
       this.#asked(entry)
       return { event: undefined, last: false }
@@ -84,16 +86,24 @@ export class Round {
     const last = isTerminal(kind)
     if (last) this.end()
     if (kind === 'cancelled')
-      return { event: this.#event(eventId(log, entry.id, true), this.#cancelled(entry)), last }
-    const { alias } = this.#start
-    if (!alias || (kind !== 'message' && kind !== 'response')) return encodeEvent(log, entry)
-    const { message } = parseRecord(entry.data) as { message: JsonRpcMessage }
-    return { event: this.#event(eventId(log, entry.id, last), underAlias(message, alias)), last }
+      return { event: this.#event(this.#id(entry.id, true), this.#cancelled(entry)), last }
+    const { alias, place } = this.#start
+    if (!isShown(kind)) return { event: undefined, last }
+    if (!alias)
+      return place.scope === place.callId
+        ? encodeEvent(log, entry)
+        : { event: event(this.#id(entry.id, last), json), last }
+    const message = underAlias(JSON.parse(json) as JsonRpcMessage, alias)
+    return { event: this.#event(this.#id(entry.id, last), message), last }
+  }
+
+  #id(entry: EntryId, end = false) {
+    return `${nameOf(this.#start.place)}.${entry}${end ? '.end' : ''}${this.#suffix ?? ''}`
   }
 
   #event(id: string, message: unknown) {
     const json = JSON.stringify(message)
-    return this.#suffix === undefined ? `event: message\ndata: ${json}\n\n` : event(id + this.#suffix, json)
+    return this.#suffix === undefined ? `event: message\ndata: ${json}\n\n` : event(id, json)
   }
 
   #asked({ id, data }: Entry) {
@@ -116,20 +126,19 @@ export class Round {
   #tellSoon() {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      if (this.#open.size > 0)
-        this.#stream?.finish(this.#event(eventId(this.#start.log, this.#last, true), this.#required()))
+      if (this.#open.size > 0) this.#stream?.finish(this.#event(this.#id(this.#last, true), this.#required()))
     }, GATHER_MS)
   }
 
   #required() {
-    const { alias, id, log, serverInfo } = this.#start
+    const { alias, id, place, serverInfo } = this.#start
     const inputRequests = Object.fromEntries(
       [...this.#open.values()].map(({ key, question }) => [key, bare(question)]),
     )
     const result = {
       resultType: 'input_required',
       inputRequests,
-      requestState: `${log.slice('call:'.length)}.${this.#last}`,
+      requestState: `${nameOf(place)}.${this.#last}`,
       ...(serverInfo !== undefined && { _meta: { [META.serverInfo]: serverInfo } }),
     }
     return { jsonrpc: '2.0', id: alias ? alias.id : id, result }

@@ -2,11 +2,11 @@ import type { RequestId } from '../../json-rpc.js'
 import type { EntryId } from '../../store/store.js'
 import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
+import type { CallPlace } from './place.js'
 import type { Round } from './round.js'
 
 type Shown = {
-  scope: string
-  log: `call:${string}`
+  place: CallPlace
   after: EntryId
   outgoing: Exchange['outgoing']
   /** Of the request that began the call. */
@@ -16,12 +16,15 @@ type Shown = {
 }
 
 /** The stream of one request. */
-export function showRound(exchange: Exchange, { requestId, ...shown }: Shown, round: Round): Response {
+export function showRound(exchange: Exchange, { requestId, place, ...shown }: Shown, round: Round): Response {
   const { services } = exchange
-  const { scope, caughtUp = false } = shown
-  const { left, end } = services.departures.show(scope, requestId, !caughtUp)
+  const { scope, callId } = place
+  const { caughtUp = false } = shown
+  const { left, end } = services.departures.show(place, requestId, !caughtUp)
   const stream = services.streams.open({
     ...shown,
+    scope,
+    log: `call:${callId}`,
     preamble: round.preamble(services.settings.retryMs),
     encode: round.encode,
     onLeft: left,
