@@ -1,6 +1,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { durableFetch } from '@mcp-durable/core/client'
+import type { FetchLike } from '@mcp-durable/core/client'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import type { ClientOptions } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -64,7 +66,11 @@ class Pair implements AsyncDisposable {
       .map((line) => line.split(' ')[2] ?? '')
   }
 
-  async client(mode: (typeof MODES)[number][1], answer: () => Promise<string> = async () => '') {
+  async client(
+    mode: (typeof MODES)[number][1],
+    answer: () => Promise<string> = async () => '',
+    through: FetchLike = this.fetch,
+  ) {
     const client = new Client(
       { name: 'official', version: '1' },
       { capabilities: { elicitation: {} }, versionNegotiation: { mode } },
@@ -74,7 +80,7 @@ class Pair implements AsyncDisposable {
       content: { answer: await answer() },
     }))
     await client.connect(
-      new StreamableHTTPClientTransport(new URL('http://127.0.0.1/mcp'), { fetch: this.fetch }),
+      new StreamableHTTPClientTransport(new URL('http://127.0.0.1/mcp'), { fetch: through }),
     )
     return client
   }
@@ -121,4 +127,29 @@ describe.each(MODES)('the official client, %s', (name, mode) => {
     expect(await pair.done()).toEqual(['note-1', 'note-2', 'note-3'])
     await client.close()
   })
+})
+
+test('with durableFetch, a call whose answer never began is sent again, and joins the first', async () => {
+  await using pair = await Pair.start('again')
+  let sent = 0
+  const losing: FetchLike = async (url, init) => {
+    const isCall = String(init?.body).includes('ledger_steps')
+    const answered = pair.fetch(url, init)
+    if (!isCall || ++sent > 1) return answered
+    // Nothing of the answer comes through before the node is dead.
+    await waitFor(async () => (await pair.done()).length >= 2)
+    await pair.killFirst()
+    await answered.then((response) => response.text()).catch(() => undefined)
+    throw new TypeError('fetch failed')
+  }
+  const client = await pair.client({ pin: '2026-07-28' }, undefined, durableFetch({ fetch: losing }))
+  const steps = 5
+  const calling = { name: 'ledger_steps', arguments: { id: 'x', steps, delayMs: 100 } }
+  const result = await client.callTool(calling)
+  expect(result.isError).toBeFalsy()
+  expect(sent).toBe(2)
+  const done = await pair.done()
+  expect(new Set(done).size).toBe(steps)
+  expect(done.length).toBeLessThanOrEqual(steps + 1)
+  await client.close()
 })
