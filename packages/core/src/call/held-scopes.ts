@@ -2,6 +2,7 @@ import type { MembershipStore } from '../store/membership.js'
 
 /** Longer than it takes to open a call in a scope that was just held, with a store that answers within its deadline. */
 const RELEASE_AFTER_MS = 60_000
+const PAGE = 1000
 
 /** The scopes in which this node may own calls, as the store has them. A node may hold very many. */
 export class HeldScopes {
@@ -45,7 +46,7 @@ export class HeldScopes {
 
   /** Others may have released them. */
   async holdAgain() {
-    if (this.#held.size > 0) await this.#store.hold(this.#node, [...this.#held.keys()])
+    await this.#inPages([...this.#held.keys()], (page) => this.#store.hold(this.#node, page))
   }
 
   releaseUnused(isUsed: (scope: string) => boolean) {
@@ -57,6 +58,13 @@ export class HeldScopes {
     if (scopes.length === 0) return
     for (const scope of scopes) this.#held.delete(scope)
     // What stays held by mistake is found empty by whoever takes this node's calls over.
-    this.#store.release(this.#node, scopes).catch(() => undefined)
+    this.#inPages(scopes, (page) => this.#store.release(this.#node, page)).catch(() => undefined)
+  }
+
+  /** No operation holds up the store for long. All are sent now: what is held again after this is held after it. */
+  async #inPages(scopes: readonly string[], act: (page: string[]) => Promise<void>) {
+    const acts: Promise<void>[] = []
+    for (let from = 0; from < scopes.length; from += PAGE) acts.push(act(scopes.slice(from, from + PAGE)))
+    await Promise.all(acts)
   }
 }
