@@ -133,7 +133,7 @@ test('with durableFetch, a call whose answer never began is sent again, and join
   await using pair = await Pair.start('again')
   let sent = 0
   const losing: FetchLike = async (url, init) => {
-    const isCall = String(init?.body).includes('ledger_steps')
+    const isCall = typeof init?.body === 'string' && init.body.includes('ledger_steps')
     const answered = pair.fetch(url, init)
     if (!isCall || ++sent > 1) return answered
     // Nothing of the answer comes through before the node is dead.
