@@ -30,7 +30,7 @@ import { parseSettings } from './settings.js'
 import type { Settings } from './settings.js'
 import type { Holdings } from './signals/telemetry.js'
 import { changeIn } from './session/changes.js'
-import type { Change } from './session/changes.js'
+import type { Changed } from './session/changes.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
 import { ServerNames } from './session/server-names.js'
 import { Sessions } from './session/sessions.js'
@@ -44,15 +44,6 @@ import { Watcher } from './store/watcher.js'
 import { sleepFor } from './timers.js'
 
 export type Notification = { method: string; params?: { [key: string]: unknown } }
-
-/** Each resolves when it is stored, and rejects with a `StoreError` if the store is away for 10 s. */
-export interface Changed {
-  tools(): Promise<void>
-  prompts(): Promise<void>
-  resources(): Promise<void>
-  /** The content of a resource; with a `principal`, only that one's streams are told. */
-  resource(uri: string, options?: { principal?: string }): Promise<void>
-}
 
 /** A mounted durable MCP server: one node. */
 export interface Durable {
@@ -256,15 +247,8 @@ class Node implements Durable {
     )
   }
 
-  readonly changed: Changed = {
-    tools: () => this.#publish({ of: 'tools' }),
-    prompts: () => this.#publish({ of: 'prompts' }),
-    resources: () => this.#publish({ of: 'resources' }),
-    resource: (uri, options) => this.#publish({ of: 'resource', uri, ...options }),
-  }
-
-  #publish(change: Change) {
-    return this.#services.sessions.changes.publish(change)
+  get changed() {
+    return this.#services.sessions.changes.changed
   }
 
   async broadcast(notification: Notification) {
@@ -272,7 +256,7 @@ class Node implements Durable {
     const message = { jsonrpc: '2.0', ...notification } as const
     const notified = await sessions.broadcast(message)
     const change = changeIn(message)
-    if (change && eras.has(SESSIONLESS)) await this.#publish(change)
+    if (change && eras.has(SESSIONLESS)) await sessions.changes.publish(change)
     return notified
   }
 

@@ -164,7 +164,7 @@ export class Questions {
   /** A client without a session answers by the name. */
   #kindFor(name: string) {
     const { kind } = this.#of
-    return kind === 'question' ? { kind, step: encodeURIComponent(name) } : { kind }
+    return kind === 'question' ? { kind, step: encodeURIComponent(Buffer.from(name).toString()) } : { kind }
   }
 
   #idOf(name: string) {

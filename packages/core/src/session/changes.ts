@@ -7,6 +7,15 @@ import type { Store } from '../store/store.js'
 export type Change =
   { of: 'tools' | 'prompts' | 'resources' } | { of: 'resource'; uri: string; principal?: string }
 
+/** Each resolves when it is stored, and rejects with a `StoreError` if the store is away for 10 s. */
+export interface Changed {
+  tools(): Promise<void>
+  prompts(): Promise<void>
+  resources(): Promise<void>
+  /** The content of a resource; with a `principal`, only that one's streams are told. */
+  resource(uri: string, options?: { principal?: string }): Promise<void>
+}
+
 /** The scope of all changes; no id of a session or call is like it. */
 export const CHANGES = 'changes'
 
@@ -30,6 +39,13 @@ export class Changes {
   constructor(store: Store, ttlMs: number) {
     this.#store = store
     this.#ttlMs = ttlMs
+  }
+
+  readonly changed: Changed = {
+    tools: () => this.publish({ of: 'tools' }),
+    prompts: () => this.publish({ of: 'prompts' }),
+    resources: () => this.publish({ of: 'resources' }),
+    resource: (uri, options) => this.publish({ of: 'resource', uri, ...options }),
   }
 
   /** Resolves when it is stored. Rejects with a `StoreError` if the store is away for 10 s. */

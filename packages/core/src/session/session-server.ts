@@ -84,7 +84,7 @@ export class SessionServer implements CallServer {
   readonly #own = new OwnRequests()
   readonly #outgoing: OutgoingMessages
   readonly #seenAhead = new Set<number>()
-  readonly #awaited = new Set<Promise<void>>()
+  readonly #awaited = new Set<Promise<unknown>>()
   #receiving: Promise<unknown> = Promise.resolve()
   /** Of the client, that wait for a turn of their own. */
   #received = 0
@@ -136,7 +136,7 @@ export class SessionServer implements CallServer {
   }
 
   /** Somebody wants the server as soon as `ready` resolves; until then it counts as busy. */
-  async isWanted(ready: Promise<void>) {
+  async isWanted(ready: Promise<unknown>) {
     this.#awaited.add(ready)
     try {
       await ready

@@ -107,8 +107,11 @@ export class SharedServers {
 
   #makeRoom() {
     if (this.#held.size < this.#services.maxServers) return
-    for (const [key, { busy }] of this.#ready) if (!busy) return void this.#drop(key)
-    throw new ServersBusyError()
+    let oldest: [key: string, usedAt: number] | undefined
+    for (const [key, { busy, usedAt }] of this.#ready)
+      if (!busy && !(oldest && oldest[1] <= usedAt)) oldest = [key, usedAt]
+    if (!oldest) throw new ServersBusyError()
+    void this.#drop(oldest[0])
   }
 
   /** Lets go of server objects that nothing has used for `serverIdleMs`. */

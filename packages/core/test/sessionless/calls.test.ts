@@ -46,3 +46,20 @@ describe.each(SYSTEMS)('a server of the SDK over %s, %s', (store, sdk) => {
     expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-1')
   })
 })
+
+test('where there may be one server object, clients that differ take turns, and no call is left without', async () => {
+  await using nodes = await start({ count: 1, settings: { maxServers: 1 } })
+  const client = new Alone(nodes)
+  const call = async (n: number) => {
+    const meta = { [META.clientInfo]: { name: `client ${n}`, version: '1' } }
+    const params = { name: 'echo', arguments: { text: String(n) } }
+    const response = await client.request('tools/call', params, { meta })
+    return { status: response.status, text: await response.text() }
+  }
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => call(n)))
+  for (const [n, { status, text }] of answers.entries()) {
+    expect([200, 503]).toContain(status)
+    if (status === 200) expect(text).toContain(`"text":"${n}"`)
+  }
+  expect(await call(99)).toMatchObject({ status: 200 })
+})

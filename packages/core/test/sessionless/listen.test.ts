@@ -76,3 +76,10 @@ test('without a filter it is refused', async () => {
   await using nodes = await start()
   await expectRefused(await new Alone(nodes).request('subscriptions/listen'), 400, -32602)
 })
+
+test('what one client wants to hear of is bounded', async () => {
+  await using nodes = await start()
+  const resourceSubscriptions = Array.from({ length: 2000 }, (_, n) => `test://${n}/${'x'.repeat(40)}`)
+  const params = { notifications: { resourceSubscriptions } }
+  await expectRefused(await new Alone(nodes).request('subscriptions/listen', params), 413)
+})

@@ -1,6 +1,7 @@
 import type { JsonRpcRequest, RequestId } from '../../json-rpc.js'
 import { CHANGES, notificationOf } from '../../session/changes.js'
 import type { Change } from '../../session/changes.js'
+import { MAX_STATE_CHARS } from '../../session/state.js'
 import { BEGINNING, OLDEST } from '../../store/store.js'
 import type { EntryId, Store } from '../../store/store.js'
 import { event, eventId, primingEvent } from '../events.js'
@@ -36,7 +37,9 @@ export async function listen(
   const asked = request.params?.['notifications']
   if (typeof asked !== 'object' || asked === null) throw refuse.invalidParams('`notifications` is missing')
   const filter = honoured(asked as Record<string, unknown>, initialized['capabilities'])
-  const subscription = { id: request.id, filter }
+  // It is held as long as the stream.
+  if (JSON.stringify([request.id, filter]).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
+  const subscription = subscriptionOf(request.id, filter)
   const after = await newest(exchange.services.store)
   const acknowledged = {
     jsonrpc: '2.0',
@@ -57,7 +60,17 @@ export function listenOn(exchange: Exchange, { after, alias = '' }: Cursor): Res
   return show(exchange, subscription, after, { preamble, resumed: true })
 }
 
-type Subscription = { id: RequestId; filter: Filter }
+type Subscription = {
+  id: RequestId
+  filter: Filter
+  /** The whole of it, so that any node can go on with it; `undefined`: too long for the ids of events. */
+  alias: string | undefined
+}
+
+function subscriptionOf(id: RequestId, filter: Filter): Subscription {
+  const alias = Buffer.from(JSON.stringify([id, filter])).toString('base64url')
+  return { id, filter, alias: alias.length > MOST_ALIAS ? undefined : alias }
+}
 
 function show(
   exchange: Exchange,
@@ -117,17 +130,15 @@ async function newest(store: Store): Promise<EntryId> {
   }
 }
 
-/** The whole subscription, so that any node can go on with it. Whose changes it hears is decided by who asks. */
-function idFor({ id, filter }: Subscription, after: EntryId): string | undefined {
-  const alias = Buffer.from(JSON.stringify([id, filter])).toString('base64url')
-  return alias.length > MOST_ALIAS ? undefined : `${eventId('out', after)}~${alias}`
-}
+/** Whose changes it hears is decided by who asks. */
+const idFor = ({ alias }: Subscription, after: EntryId) =>
+  alias === undefined ? undefined : `${eventId('out', after)}~${alias}`
 
 function decode(alias: string): Subscription | undefined {
   try {
     const [id, filter] = JSON.parse(Buffer.from(alias, 'base64url').toString()) as [unknown, unknown]
     const isId = typeof id === 'string' || typeof id === 'number'
-    return isId && typeof filter === 'object' && filter !== null ? { id, filter } : undefined
+    return isId && typeof filter === 'object' && filter !== null ? subscriptionOf(id, filter) : undefined
   } catch {
     return undefined
   }

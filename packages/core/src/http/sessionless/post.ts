@@ -78,13 +78,20 @@ async function runJournaled(exchange: Exchange, asked: Asked): Promise<Response>
   const { sessions, calls } = services
   const server = sessions.shared.ready(asked) ?? (await serverOf(exchange, asked))
   await guardParamsOf(exchange, asked.request, server)
-  const outcome = await calls.open(requestOf(exchange, asked, server))
+  const opening = calls.open(requestOf(exchange, asked, server)).then((outcome) => {
+    if (outcome.status !== 'opened') return outcome
+    const { call, first, admission } = outcome
+    const response = streamFirst(exchange, asked, { callId: call.id, after: first, caughtUp: true })
+    sessions.runner.run(call, server, admission, extraOf(exchange))
+    return { status: 'runs', call, response } as const
+  })
+  // Until then the server object must not go to make room for another one.
+  await server.isWanted(opening)
+  const outcome = await opening
   if (outcome.status === 'attached') return joinCall(exchange, asked, outcome.callId)
   // Its scope has begun with another caller.
-  if (outcome.status !== 'opened') throw refuse.callNotFound()
-  const { call, first, admission } = outcome
-  const response = streamFirst(exchange, asked, { callId: call.id, after: first, caughtUp: true })
-  sessions.runner.run(call, server, admission, extraOf(exchange))
+  if (outcome.status !== 'runs') throw refuse.callNotFound()
+  const { call, response } = outcome
   await endOfTurn()
   const refusal = await refused(call)
   if (!refusal) return response
@@ -102,7 +109,12 @@ async function guardParamsOf(exchange: Exchange, request: JsonRpcRequest, server
 /** What a handler has refused at once is the status of the answer. */
 async function refused({ answered }: Call): Promise<Response | undefined> {
   if (!answered || statusOf(answered.message) === 200) return undefined
-  await answered.recorded
+  const isRecorded = await answered.recorded.then(
+    () => true,
+    () => false,
+  )
+  // Its stream tells what became of it.
+  if (!isRecorded) return undefined
   return json(answered.message, statusOf(answered.message))
 }
 
