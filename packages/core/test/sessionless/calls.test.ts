@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
+import type { NewCall, Store } from '../../src/store/index.js'
 import { META } from '../../src/protocol.js'
 import { Alone } from '../support/alone.js'
 import { SDKS, startNodes } from '../support/nodes.js'
 import type { NodesOptions } from '../support/nodes.js'
-import { Session, textOf } from '../support/session.js'
+import { expectRefused, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import { Gates, Happenings } from '../support/world.js'
 
 const ERAS = ['2025-11-25', '2026-07-28'] as const
 const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 }
@@ -47,19 +49,39 @@ describe.each(SYSTEMS)('a server of the SDK over %s, %s', (store, sdk) => {
   })
 })
 
-test('where there may be one server object, clients that differ take turns, and no call is left without', async () => {
-  await using nodes = await start({ count: 1, settings: { maxServers: 1 } })
+test('the server object of a call that is being recorded does not go to make room for another one', async () => {
+  const gates = new Gates()
+  const happened = new Happenings()
+  const wrap = (store: Store): Store =>
+    new Proxy(store, {
+      get: (target, name) =>
+        name === 'openCall'
+          ? async (call: NewCall) => {
+              happened.add('opening')
+              await gates.pass('open', new AbortController().signal)
+              return target.openCall(call)
+            }
+          : (Reflect.get(target, name) as unknown),
+    })
+  await using nodes = await start({ count: 1, wrap, settings: { maxServers: 1 } })
   const client = new Alone(nodes)
-  const call = async (n: number) => {
-    const meta = { [META.clientInfo]: { name: `client ${n}`, version: '1' } }
-    const params = { name: 'echo', arguments: { text: String(n) } }
-    const response = await client.request('tools/call', params, { meta })
-    return { status: response.status, text: await response.text() }
-  }
-  const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => call(n)))
-  for (const [n, { status, text }] of answers.entries()) {
-    expect([200, 503]).toContain(status)
-    if (status === 200) expect(text).toContain(`"text":"${n}"`)
-  }
-  expect(await call(99)).toMatchObject({ status: 200 })
+  const calling = client.call('echo', { text: 'first' })
+  await happened.until('opening')
+  const meta = { [META.clientInfo]: { name: 'another', version: '1' } }
+  expect((await client.request('tools/list', {}, { meta })).status).toBe(503)
+  gates.open('open')
+  await using stream = await calling
+  expect(textOf((await stream.messages()).at(-1))).toBe('first')
+  expect((await client.request('tools/list', {}, { meta })).status).toBe(200)
+})
+
+test('the stream of a call is its caller’s alone', async () => {
+  await using nodes = await start()
+  const client = new Alone(nodes)
+  await using stream = await client.call('echo', { text: 'mine' }, { who: 'ann/1' })
+  const priming = await stream.next()
+  for (const where of [{ who: 'eve/1' }, {}])
+    await expectRefused(await client.get(priming?.id, { node: 1, ...where }), 404, -32001)
+  await using resumed = await client.stream(priming?.id, { node: 1, who: 'ann/2' })
+  expect(textOf((await resumed.messages()).at(-1))).toBe('mine')
 })
