@@ -4,11 +4,22 @@ import { defineConfig } from 'vitest/config'
 // Tests run on the sources of the packages: no build is needed, and none can be stale.
 const conditions = ['@mcp-durable/source', 'node', 'development|production']
 
-/** What is run by itself with `--project`: in one process, with processes of their own, and those that kill them for minutes. */
+const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
+const POINTS = 'chaos/test/crash-points*.test.ts'
+const SITE = 'tests/site.test.ts'
+
+/**
+ * What is run by itself with `--project`: in one process, with processes of their own, those that kill them for minutes, those that
+ * kill one at each operation, and those of the site of the documentation.
+ */
 const projects = {
-  unit: ['packages/core', 'packages/redis-store', 'test-support'],
-  processes: ['packages/cli', 'examples', 'tests'],
-  chaos: ['chaos', 'bench'],
+  unit: {
+    include: testsIn('packages/core', 'packages/redis-store', 'packages/sqlite-store', 'test-support'),
+  },
+  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: [SITE] },
+  chaos: { include: testsIn('chaos', 'bench'), exclude: [POINTS] },
+  points: { include: [POINTS] },
+  site: { include: [SITE] },
 }
 
 export default defineConfig({
@@ -24,9 +35,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
-    projects: Object.entries(projects).map(([name, folders]) => ({
-      extends: true,
-      test: { name, include: folders.map((folder) => `${folder}/**/*.test.ts`) },
-    })),
+    projects: Object.entries(projects).map(([name, files]) => ({ extends: true, test: { name, ...files } })),
   },
 })

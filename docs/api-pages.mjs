@@ -12,7 +12,7 @@ const out = fileURLToPath(new URL('api', import.meta.url))
 
 /** What can be imported, by the file that it is made from. */
 const imports = new Map()
-for (const folder of ['packages/core', 'packages/redis-store']) {
+for (const folder of ['packages/core', 'packages/redis-store', 'packages/sqlite-store']) {
   const { name, exports } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8'))
   for (const [path, { '@mcp-durable/source': source }] of Object.entries(exports)) {
     if (source !== undefined) imports.set(join(folder, source), name + path.slice(1))

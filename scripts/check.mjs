@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { root, run } from './run.mjs'
 
-const published = ['packages/core', 'packages/redis-store', 'packages/cli']
+const published = ['packages/core', 'packages/redis-store', 'packages/sqlite-store', 'packages/cli']
 
 /** @type {[name: string, command: string, args: string[], folder?: string][]} */
 const checks = [

@@ -22,7 +22,10 @@ if (!version || !command) {
 
 const node = await bring(version)
 const PATH = [dirname(node), process.env.PATH].join(delimiter)
-const child = spawn(command, args, { cwd: root, env: { ...process.env, PATH }, stdio: 'inherit' })
+// Tests start very many processes, each of which would compile the same files.
+const NODE_COMPILE_CACHE = join(dirname(node), 'compiled')
+const env = { NODE_COMPILE_CACHE, ...process.env, PATH }
+const child = spawn(command, args, { cwd: root, env, stdio: 'inherit' })
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
 child.on('error', (error) => fail(`${command}: ${error.message}`, 'Is it on the PATH?'))
 child.on('exit', (code, signal) => process.exit(signal ? 1 : code))

@@ -17,6 +17,8 @@ export interface NodeProcess extends AsyncDisposable {
 export interface SpawnNodeOptions {
   /** Added to this process's environment. */
   env?: NodeJS.ProcessEnv
+  /** Where it runs; default the root of the repository. */
+  cwd?: string
   /** The line on stdout that says it is ready; default `listening on <url>`. */
   ready?: RegExp
   /** Milliseconds until it must be ready; default 20 s. */
@@ -34,9 +36,9 @@ export async function spawnNode(
   args: string[] = [],
   options: SpawnNodeOptions = {},
 ): Promise<NodeProcess> {
-  const { env, ready = /listening on (http:\/\/\S+)/, timeoutMs = 20_000 } = options
+  const { env, cwd = ROOT, ready = /listening on (http:\/\/\S+)/, timeoutMs = 20_000 } = options
   const child = await Child.spawn(process.execPath, [resolve(ROOT, file), ...args], {
-    cwd: ROOT,
+    cwd,
     env: { ...process.env, ...env },
   })
   try {

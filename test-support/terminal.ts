@@ -73,6 +73,11 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux('send-keys', ...keys)
   }
 
+  /** Types a text, as it is. */
+  async type(text: string): Promise<void> {
+    await this.#tmux('send-keys', '-l', '--', text)
+  }
+
   /** Writes every byte that the terminal gets from now on to a file. */
   async record(file: string): Promise<void> {
     await this.#tmux('pipe-pane', '-o', `cat > ${quote(file)}`)

@@ -7,13 +7,15 @@ import { beforeAll, expect, test } from 'vitest'
 // docs/errors.md names every error that can reach a user: what the sources throw, answer and log, it lists.
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const PACKAGES = ['packages/core/src', 'packages/redis-store/src']
+const PACKAGES = ['packages/core/src', 'packages/redis-store/src', 'packages/sqlite-store/src']
 /** Classes that no application, client or operator gets to see. */
 const INTERNAL = new Set([
   'Refusal', // becomes an HTTP answer
   'UnsentError', // a request to an upstream that was not sent is sent again
   'DeadlineError', // becomes a StoreError
   'BadAnswerError', // becomes a 502
+  'ServerRefusedError', // becomes the answer that the server behind has given
+  'NoAnswerError', // ends the call of a client with a JSON-RPC error
 ])
 /** Enough of a text to find it by. */
 const ENOUGH = 40
@@ -133,6 +135,11 @@ test('every warning and error on the log', () => {
     ...[...sources.matchAll(/`Redis [^`]*|'Redis (?:has|refuses) [^']*/g)].map(
       ([text]) => text.slice(1).split(':')[0]!,
     ),
+    ...[
+      ...sources.matchAll(
+        /`(?:SQLite \w+ [^`]*|The SQLite (?!file \S+ is on)[^`]*|Another process [^`]*|Processes that [^`]*)/g,
+      ),
+    ].map(([text]) => text.slice(1).split(':')[0]!),
   ]
   expect(texts.length).toBeGreaterThan(25)
   expect(missing(texts)).toEqual([])

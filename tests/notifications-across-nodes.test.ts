@@ -134,6 +134,7 @@ describe.each(systems)('[U-8] SDK %i.x, %s', (sdk, host) => {
       await client.hears('second')
       const reopen = router.hold('resume')
       expect(router.cut('GET')).toBe(1)
+      await new RawSession(client.sessionId).heardBy(b)
       await client.call('announce', { text: 'third' })
       reopen()
       await client.hears('third')

@@ -1,98 +1,42 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { durableFetch } from '@mcp-durable/core/client'
 import type { FetchLike } from '@mcp-durable/core/client'
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import type { ClientOptions } from '@modelcontextprotocol/client'
+import { inspectRedis } from '@mcp-durable/redis-store/inspect'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { spawnNode, startRedis, waitFor } from '../test-support/index.js'
-import type { NodeProcess, RedisServer } from '../test-support/index.js'
+import { startRedis, waitFor } from '../test-support/index.js'
+import type { RedisServer } from '../test-support/index.js'
+import { Pair } from './support/pair.js'
+import type { Mode } from './support/pair.js'
 
 // The official client in protocol 2026-07-28, and nodes that are killed under it.
 
-const MODES: [name: string, mode: NonNullable<ClientOptions['versionNegotiation']>['mode']][] = [
+const MODES: [name: string, mode: Mode][] = [
   ['pinned', { pin: '2026-07-28' }],
   ['auto', 'auto'],
 ]
 
 let redis: RedisServer
+let reading: Redis
 let folder: string
 beforeAll(async () => {
   redis = await startRedis()
+  reading = new Redis(redis.url)
   folder = await mkdtemp(join(tmpdir(), 'mcp-durable-sessionless-'))
 })
 afterAll(async () => {
+  reading.disconnect()
   await redis[Symbol.asyncDispose]()
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Two nodes; what a client sends goes to the first, and to the second once that is dead. */
-class Pair implements AsyncDisposable {
-  readonly ledger: string
-  /** Of the protocol, that clients have spoken. */
-  readonly versions = new Set<string | null>()
-  readonly #nodes: NodeProcess[]
-  #alive = 0
-  private constructor(nodes: NodeProcess[], ledger: string) {
-    this.#nodes = nodes
-    this.ledger = ledger
-  }
-
-  static async start(name: string) {
-    const ledger = join(folder, name)
-    const args = ['--port', '0', '--redis', redis.url, '--ledger', ledger]
-    const start = () => spawnNode('examples/dist/everything.js', args)
-    return new Pair([await start(), await start()], ledger)
-  }
-
-  async killFirst() {
-    this.#alive = 1
-    await this.#nodes[0]?.kill('SIGKILL')
-  }
-
-  readonly fetch = (input: string | URL | Request, init?: RequestInit) => {
-    const { pathname } = new URL(input instanceof Request ? input.url : input)
-    this.versions.add(new Headers(init?.headers).get('mcp-protocol-version'))
-    return fetch(new URL(pathname, this.#nodes[this.#alive]?.url), init)
-  }
-
-  /** What was really done. */
-  async done(): Promise<string[]> {
-    const text = await readFile(this.ledger, 'utf8').catch(() => '')
-    return text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => line.split(' ')[2] ?? '')
-  }
-
-  async client(
-    mode: (typeof MODES)[number][1],
-    answer: () => Promise<string> = async () => '',
-    through: FetchLike = this.fetch,
-  ) {
-    const client = new Client(
-      { name: 'official', version: '1' },
-      { capabilities: { elicitation: {} }, versionNegotiation: { mode } },
-    )
-    client.setRequestHandler('elicitation/create', async () => ({
-      action: 'accept' as const,
-      content: { answer: await answer() },
-    }))
-    await client.connect(
-      new StreamableHTTPClientTransport(new URL('http://127.0.0.1/mcp'), { fetch: through }),
-    )
-    return client
-  }
-
-  async [Symbol.asyncDispose]() {
-    await Promise.all(this.#nodes.map((node) => node[Symbol.asyncDispose]()))
-  }
-}
+const startPair = (name: string) => Pair.start({ redis: redis.url, ledger: join(folder, name) })
 
 describe.each(MODES)('the official client, %s', (name, mode) => {
   test('a call with progress outlives its node, and each step is done once', async () => {
-    await using pair = await Pair.start(`steps-${name}`)
+    await using pair = await startPair(`steps-${name}`)
     const client = await pair.client(mode)
     const steps = 6
     const heard: number[] = []
@@ -115,7 +59,7 @@ describe.each(MODES)('the official client, %s', (name, mode) => {
   })
 
   test('a question is answered at another node when the one that asked is dead', async () => {
-    await using pair = await Pair.start(`ask-${name}`)
+    await using pair = await startPair(`ask-${name}`)
     let asked = 0
     const client = await pair.client(mode, async () => {
       if (++asked === 2) await pair.killFirst()
@@ -127,10 +71,59 @@ describe.each(MODES)('the official client, %s', (name, mode) => {
     expect(await pair.done()).toEqual(['note-1', 'note-2', 'note-3'])
     await client.close()
   })
+
+  test('a call that the client aborts is cancelled, on its node, and its handler stops', async () => {
+    await using pair = await startPair(`abort-${name}`)
+    const client = await pair.client(mode)
+    const abort = new AbortController()
+    const heard: number[] = []
+    const calling = client.callTool(
+      { name: 'ledger_steps', arguments: { id: 'x', steps: 100, delayMs: 300 } },
+      { signal: abort.signal, onprogress: ({ progress }) => void heard.push(progress) },
+    )
+    await waitFor(() => heard.length >= 2)
+    abort.abort()
+    await expect(calling).rejects.toThrow()
+    const inspect = inspectRedis(reading)
+    const ended = async () => {
+      for await (const calls of inspect.calls.all())
+        for (const place of calls) if ((await inspect.calls.read(place))?.owner !== undefined) return false
+      return true
+    }
+    await waitFor(ended, { timeoutMs: 30_000, what: 'the call has ended' })
+    const done = await pair.done()
+    expect(done.length).toBeLessThan(100)
+    const other = await client.callTool({
+      name: 'ledger_steps',
+      arguments: { id: 'y', steps: 3, delayMs: 50 },
+    })
+    expect(other.isError).toBeFalsy()
+    // One may have been under way.
+    expect((await pair.done()).length).toBeLessThanOrEqual(done.length + 1 + 3)
+    await client.close()
+  })
+
+  test('a client that listens goes on hearing changes when the node is dead on which it did', async () => {
+    await using pair = await startPair(`listen-${name}`)
+    const client = await pair.client(mode)
+    let changes = 0
+    client.setNotificationHandler('notifications/tools/list_changed', () => void changes++)
+    const subscription = await client.listen({ toolsListChanged: true })
+    expect(subscription.honoredFilter).toEqual({ toolsListChanged: true })
+    const change = { name: 'test_trigger_tool_change', arguments: {} }
+    await client.callTool(change)
+    await waitFor(() => changes === 1)
+    await pair.killFirst()
+    await client.callTool(change)
+    await waitFor(() => changes >= 2)
+    expect(changes).toBe(2)
+    await subscription.close()
+    await client.close()
+  })
 })
 
 test('with durableFetch, a call whose answer never began is sent again, and joins the first', async () => {
-  await using pair = await Pair.start('again')
+  await using pair = await startPair('again')
   let sent = 0
   const losing: FetchLike = async (url, init) => {
     const isCall = typeof init?.body === 'string' && init.body.includes('ledger_steps')

@@ -73,7 +73,7 @@ test('every page of docs/ is in the navigation', async () => {
 
 test('every import of the packages has a page of its API, with what it exports', async () => {
   const index = await readFile(join(dir, 'api/index.html'), 'utf8')
-  for (const folder of ['packages/core', 'packages/redis-store']) {
+  for (const folder of ['packages/core', 'packages/redis-store', 'packages/sqlite-store']) {
     const manifest = JSON.parse(await readFile(join(ROOT, folder, 'package.json'), 'utf8')) as Manifest
     for (const path of Object.keys(manifest.exports).filter((name) => !name.endsWith('.json'))) {
       const name = manifest.name + path.slice(1)
@@ -85,6 +85,7 @@ test('every import of the packages has a page of its API, with what it exports',
     'core/errors': ['StepTimeoutError', 'JournalLostError'],
     'core/store': ['Store', 'MembershipStore'],
     'redis-store': ['redisStore'],
+    'sqlite-store': ['file', 'sqliteStore'],
   }
   for (const [path, names] of Object.entries(exported)) {
     const [, page = ''] =

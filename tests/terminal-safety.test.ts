@@ -76,18 +76,34 @@ const cases: Record<string, () => string[][]> = {
     ['--count', '1', ...SHOW],
     ['--count', '1', ...SHOW, '--json'],
   ],
-  sessions: () => [SHOW, [...SHOW, '--json'], ['--prefix', POISONED_NAME]],
+  sessions: () => [SHOW, [...SHOW, '--json'], ['--prefix', POISONED_NAME], ['--sqlite', POISONED_NAME]],
   session: () => ofBoth(redis.session, `b${POISONED_NAME}`),
-  call: () => ofBoth(redis.openCall, redis.endedCall),
+  calls: () => [
+    SHOW,
+    [...SHOW, '--json'],
+    [...SHOW, '--ended'],
+    ['--principal', POISONED_NAME, ...SHOW],
+    ['--principal', `${POISONED_NAME} is none`],
+  ],
+  call: () => ofBoth(redis.openCall, redis.endedCall, redis.callAlone),
   tail: () => ofBoth(redis.endedCall),
   state: () => [...ofBoth(redis.session), [redis.session, POISONED_NAME]],
   map: () => [[], ['--json'], ...ofBoth(POISONED_NAME), [`${POISONED_NAME} is none`]],
   export: () => [[redis.session, ...SHOW]],
+  cancel: () => [[`${POISONED_NAME} is none`], [redis.callAlone, '--by', POISONED_NAME]],
+  resume: () => [[`${POISONED_NAME} is none`]],
+  retry: () => [[`${POISONED_NAME} is none`]],
+  fork: () => [
+    [`${POISONED_NAME} is none`, '--from', 'x'],
+    [redis.endedCall, '--from', POISONED_NAME, '--by', POISONED_NAME],
+  ],
   clear: () => [
     ['--principal', POISONED_NAME],
     ['--all', '--prefix', POISONED_NAME],
     [`b${POISONED_NAME}`, '--full-ids'],
+    [`${POISONED_NAME} is none`],
   ],
+  migrate: () => [['--from', `sqlite:${POISONED_NAME}`, '--to', redis.url]],
   doctor: () => [SHOW, [...SHOW, '--json']],
   proxy: () => [
     ['--upstream', POISONED_NAME],
@@ -199,6 +215,8 @@ describe('on a terminal', () => {
       await terminal.shows(String.raw`\u001b[5m`)
       for (let table = 0; table < 3; table++) {
         await terminal.press('Enter')
+        // The first one is the session that holds most of it.
+        if (table === 0) await terminal.shows('INJECTED')
         await terminal.press('Escape', 'Tab')
       }
       await terminal.press('c')

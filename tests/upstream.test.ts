@@ -15,7 +15,8 @@ const start = (sdk: Major, options: SystemOptions = {}) =>
     sdk,
     nodes: 2,
     ...options,
-    options: { heartbeatMs: 100, sweepMs: 100, ...options.options },
+    // A node that stood still for four heartbeats judges no other for 5 s, and a busy machine often stands still.
+    options: { heartbeatMs: 250, sweepMs: 100, ...options.options },
   })
 
 describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
@@ -117,7 +118,7 @@ test.each(['a node', 'the upstream', 'both'])('[I-3] [I-4] %s dies under load', 
 
   await expectHonest(system, load)
   if (who === 'the upstream')
-    expect(load.failed.filter(({ error }) => /fetch failed/.test(error ?? ''))).toEqual([])
+    expect(load.failed.filter(({ error }) => /fetch failed|timed out/.test(error ?? ''))).toEqual([])
 })
 
 /** Waits until the journal of the session's call says where the upstream's stream can be resumed. */
@@ -137,5 +138,7 @@ async function expectHonest(system: System, { succeeded, failed }: Load) {
   const effects = (await system.ledger('effect')).map(({ detail }) => detail)
   expect(new Set(effects).size).toBe(effects.length)
   for (const { tool, name } of succeeded) if (tool === 'effect') expect(effects).toContain(name)
-  for (const { error } of failed) expect(error).toMatch(/fetch failed|unknown|Bad Gateway|terminated/)
+  // A client whose node dies before it has read the id of its stream hears of it by its own time-out.
+  for (const { error } of failed)
+    expect(error).toMatch(/fetch failed|unknown|Bad Gateway|terminated|Request timed out/)
 }

@@ -128,6 +128,7 @@ test('[X-13] what was delivered does not wait for the next GET, what was not doe
   const [, { id }] = (await first.events.atLeast(2)) as [unknown, { id: string }]
   await waitFor(async () => `out.${await keys.delivered()}` === id)
   first.close()
+  await session.heardBy(a)
   await (
     await session.call(b, 'announce', { text: 'waiting' })
   ).ended

@@ -1,4 +1,4 @@
-// One contestant: `node contestant.js KIND [REDIS-URL] [SETTINGS]`. Prints `listening on URL, commands on URL`.
+// One contestant: `node contestant.js KIND [REDIS-URL | FILE] [SETTINGS]`. Prints `listening on URL, commands on URL`.
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -6,8 +6,10 @@ import { serve } from '@hono/node-server'
 import type { AddressInfo } from 'node:net'
 import { serveCommands } from './commands.js'
 import { hanging } from './contestant/hanging.js'
+import { woken } from './contestant/napping.js'
+import { insertsPerSecond } from './contestant/inserts.js'
 import { mount } from './contestant/mounts.js'
-import type { Kind } from './contestant/mounts.js'
+import type { Kind, Settings } from './contestant/mounts.js'
 import { notify } from './contestant/notifying.js'
 import type { NotifyJob } from './contestant/notifying.js'
 import { Profiler } from './contestant/profiler.js'
@@ -15,8 +17,8 @@ import { countRoundTrips } from './contestant/round-trips.js'
 import { stepsPerSecond, xaddsPerSecond } from './contestant/steps.js'
 import type { StepsJob } from './contestant/steps.js'
 
-const [kind, redisUrl = '', settings = '{}'] = process.argv.slice(2)
-const mounted = mount(kind as Kind, redisUrl, JSON.parse(settings) as object)
+const [kind, place = '', settings = '{}'] = process.argv.slice(2)
+const mounted = mount(kind as Kind, place, JSON.parse(settings) as Settings)
 const { app, mcp, redis } = mounted
 const profiler = new Profiler()
 
@@ -42,8 +44,10 @@ const commands = {
   startProfile: () => profiler.start(),
   stopProfile: ({ file }: { file: string }) => profiler.stop(file),
   steps: (job: StepsJob) => stepsPerSecond(mounted, job),
-  xadds: (job: StepsJob) => xaddsPerSecond(redisUrl, job),
-  roundTrips: () => countRoundTrips(redisUrl),
+  xadds: (job: StepsJob) => xaddsPerSecond(place, job),
+  inserts: (job: StepsJob) => insertsPerSecond(place, job),
+  roundTrips: () => countRoundTrips(place),
+  woken,
   notify: (job: NotifyJob) => notify(mounted, job),
   /** From now on the tool `hang` does not end here. */
   hang: () => void (hanging.wanted = true),

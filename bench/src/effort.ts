@@ -13,10 +13,14 @@ export type Effort = {
   notifications: number
   /** Idle sessions. `serverIdleMs` is only set where there is no time to wait for the default. */
   idle: { sessions: number; warmUp: number; settings: { serverIdleMs?: number }; evictedAfterMs: number }
+  /** Tasks that sleep, and are to be woken within `wakeMs` in turn. */
+  naps: { tasks: number; warmUp: number; wakeMs: number; lookMs: number }
   /** Idle streams. */
   streams: { count: number; rounds: number }
   rebuilds: number
   growth: { calls: number; block: number; rounds: number }
+  /** Calls in protocol 2026-07-28 that have ended. */
+  ended: number
   kills: { count: number; clients: number }
 }
 
@@ -32,9 +36,11 @@ export const efforts = {
     notifications: 400,
     // The default of `serverIdleMs` is 60 s, looked at every quarter of it; a scope is let go 60 s after its last use.
     idle: { sessions: 100_000, warmUp: 2000, settings: {}, evictedAfterMs: 95_000 },
+    naps: { tasks: 100_000, warmUp: 4000, wakeMs: 400_000, lookMs: 10_000 },
     streams: { count: 5000, rounds: 3 },
     rebuilds: 100,
     growth: { calls: 10_000, block: 200, rounds: 15 },
+    ended: 100_000,
     kills: { count: 12, clients: 8 },
   },
   quick: {
@@ -46,9 +52,11 @@ export const efforts = {
     replay: { events: 10_000, rounds: 4 },
     notifications: 100,
     idle: { sessions: 1000, warmUp: 200, settings: { serverIdleMs: 1000 }, evictedAfterMs: 1600 },
+    naps: { tasks: 1000, warmUp: 500, wakeMs: 10_000, lookMs: 2000 },
     streams: { count: 500, rounds: 1 },
     rebuilds: 30,
     growth: { calls: 1000, block: 100, rounds: 4 },
+    ended: 2000,
     kills: { count: 2, clients: 4 },
   },
 } as const satisfies Record<string, Effort>

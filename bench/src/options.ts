@@ -15,7 +15,7 @@ export const usage = `usage: npm run bench -- [--quick] [--only ROW]… [--json 
 Measures the durable server beside what it replaces: everything in this run, in turns, each in a process of its own.
 The last line is JSON. Exit code 1: something could not be measured. A whole run writes the table and the charts of docs/performance.md.
 
-  --quick        within 3 minutes: short rounds and small numbers; it shows that all is measured, and about where it is
+  --quick        within 5 minutes: short rounds and small numbers; it shows that all is measured, and about where it is
   --only ROW     just this row; may be given several times. One of
                  ${rowSpecs.map(({ name }) => name).join(' ')}
   --json FILE    write the JSON into this file too

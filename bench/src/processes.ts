@@ -58,8 +58,8 @@ export class Contestant extends Worker<ContestantCommands> {
     this.kind = kind
   }
 
-  static async start(kind: Kind, redisUrl = '', settings: object = {}): Promise<Contestant> {
-    const started = await spawnNode(`${PROGRAMS}contestant.js`, [kind, redisUrl, JSON.stringify(settings)], {
+  static async start(kind: Kind, place = '', settings: object = {}): Promise<Contestant> {
+    const started = await spawnNode(`${PROGRAMS}contestant.js`, [kind, place, JSON.stringify(settings)], {
       env,
       ready: /listening on (http:\/\/\S+), commands/,
       timeoutMs: 60_000,

@@ -16,6 +16,7 @@ test('a call and its steps wait for the store as often as they may', { timeout: 
   expect(failures).toEqual([])
   expect(rows.map(({ name, value, ok }) => [name, value, ok])).toEqual([
     ['round-trips-call', 2, true],
+    ['round-trips-call-sessionless', 2, true],
     ['round-trips-at-least-once', 1, true],
     ['round-trips-at-most-once', 2, true],
   ])

@@ -1,91 +1,120 @@
-import { redisStore } from '@mcp-durable/redis-store'
-import type { Store } from '@mcp-durable/core'
 import { Redis } from 'ioredis'
-import type { Cluster } from 'ioredis'
+import Database from 'libsql'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { startRedis, startRedisCluster } from '../../test-support/index.js'
+import { openContents, redisContents } from './contents.js'
+import type { Contents } from './contents.js'
+import type { Fate } from './node-pool.js'
 import type { Random } from './random.js'
 
-export type BackendKind = 'redis' | 'cluster'
+export type BackendKind = 'redis' | 'cluster' | 'sqlite'
 
-/** The Redis of a run: its own, which flushes every write before it answers, and may be killed. */
+/** The store of a run: servers of its own, which flush every write before they answer, and may be killed; or a file. */
 export interface Backend extends AsyncDisposable {
-  /** For the flag `--redis` of a node. */
-  readonly urls: string
-  readonly client: Redis | Cluster
-  /** The store of the checks. */
-  readonly store: Store
-  /** SIGKILL to a server, which is started again after that time. */
-  killFor(ms: number, random: Random): Promise<void>
-  /** Ids of all calls that have a journal, with their sessions. */
-  journals(): Promise<JournalName[]>
+  readonly kind: BackendKind
+  /** For the flag `--store` of a node. */
+  readonly url: string
+  readonly contents: Contents
+  /** When a server was away. */
+  readonly away: Fate[]
+  /** SIGKILL to a server, which is started again after that time. Of a file: another program holds its lock for so long. */
+  takeAwayFor(ms: number, random: Random): Promise<void>
 }
 
-export type JournalName = { scope: string; callId: string }
-
 export const PREFIX = 'chaos'
-const JOURNAL = /:\{([^}]+)\}:call:([\w-]{22})$/
 /** The checks wait longer than the nodes while a server is away. */
 const DEADLINE_MS = 20_000
 
-export const startBackend = (kind: BackendKind): Promise<Backend> =>
-  kind === 'cluster' ? startCluster() : startSingle()
+export function startBackend(kind: BackendKind): Promise<Backend> {
+  if (kind === 'sqlite') return openFile()
+  return kind === 'cluster' ? startCluster() : startSingle()
+}
 
 async function startSingle(): Promise<Backend> {
+  const away: Fate[] = []
   const server = await startRedis({ aof: 'always' })
-  const client = new Redis(server.url, { retryStrategy: () => 100 })
-  client.on('error', () => undefined)
+  const contents = openContents(server.url, PREFIX, DEADLINE_MS)
   return {
-    urls: server.url,
-    client,
-    store: redisStore(client, { prefix: PREFIX, deadlineMs: DEADLINE_MS }),
-    async killFor(ms) {
+    kind: 'redis',
+    url: server.url,
+    contents,
+    away,
+    async takeAwayFor(ms) {
+      const from = Date.now()
       await server.kill()
       await pause(ms)
       await server.restart()
+      away.push({ what: 'killed', from, to: Date.now() })
     },
-    journals: async () => journalsIn(client, PREFIX),
     async [Symbol.asyncDispose]() {
-      client.disconnect()
+      await contents.close()
       await server[Symbol.asyncDispose]()
     },
   }
 }
 
 async function startCluster(): Promise<Backend> {
+  const away: Fate[] = []
   const cluster = await startRedisCluster({ masters: 3, aof: 'always' })
   const client = cluster.client()
   client.on('error', () => undefined)
+  // The client of the cluster may know fewer masters for a while after one was away.
+  const masters = () => cluster.servers.map(({ url }) => new Redis(url))
+  const contents = redisContents(client, PREFIX, masters, DEADLINE_MS)
   return {
-    urls: cluster.nodes.map(({ host, port }) => `redis://${host}:${port}`).join(','),
-    client,
-    store: redisStore(client, { prefix: PREFIX, deadlineMs: DEADLINE_MS }),
-    async killFor(ms, random) {
+    kind: 'cluster',
+    url: cluster.nodes.map(({ host, port }) => `redis://${host}:${port}`).join(','),
+    contents,
+    away,
+    async takeAwayFor(ms, random) {
+      const from = Date.now()
       const server = await cluster.killMaster(String(random.next()))
       await pause(ms)
       await server.restart()
       await cluster.waitUntilOk()
-    },
-    async journals() {
-      const journals = await Promise.all(client.nodes('master').map((master) => journalsIn(master, PREFIX)))
-      return journals.flat()
+      away.push({ what: 'killed', from, to: Date.now() })
     },
     async [Symbol.asyncDispose]() {
-      client.disconnect()
+      await contents.close()
       await cluster[Symbol.asyncDispose]()
     },
   }
 }
 
-/** All journals on one server; `prefix` has no character that means something in a pattern. */
-export async function journalsIn(redis: Redis, prefix: string): Promise<JournalName[]> {
-  const names = new Map<string, JournalName>()
-  for await (const page of redis.scanStream({ match: `${prefix}:*:call:*`, count: 1000 })) {
-    for (const key of page as string[]) {
-      const [, scope, callId] = JOURNAL.exec(key) ?? []
-      if (scope !== undefined && callId !== undefined) names.set(key, { scope, callId })
-    }
+async function openFile(): Promise<Backend> {
+  const dir = await mkdtemp(join(tmpdir(), 'mcp-durable-chaos-sqlite-'))
+  const path = join(dir, 'mcp.db')
+  const contents = openContents(`sqlite:${path}`, PREFIX)
+  const other = new Database(path)
+  other.exec('PRAGMA busy_timeout = 0')
+  return {
+    kind: 'sqlite',
+    url: `sqlite:${path}`,
+    contents,
+    away: [],
+    async takeAwayFor(ms) {
+      // A node may have been stopped with it.
+      while (!isBegun(other)) await pause(5)
+      await pause(ms)
+      other.exec('COMMIT')
+    },
+    async [Symbol.asyncDispose]() {
+      other.close()
+      await contents.close()
+      await rm(dir, { recursive: true, force: true })
+    },
   }
-  return [...names.values()]
+}
+
+function isBegun(database: Database.Database): boolean {
+  try {
+    database.exec('BEGIN IMMEDIATE')
+    return true
+  } catch {
+    return false
+  }
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

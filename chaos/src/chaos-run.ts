@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PREFIX, startBackend } from './backend.js'
 import type { Backend, BackendKind } from './backend.js'
+import { Changes } from './changes.js'
+import { CANCEL_AFTER_MS } from './check-departure.js'
 import { strike } from './faults.js'
 import type { FaultKind } from './faults.js'
+import type { Listener } from './listener.js'
 import { NodePool } from './node-pool.js'
 import { ObservedCalls } from './observed-call.js'
 import type { ClientKind } from './official-clients.js'
@@ -13,7 +16,7 @@ import { Random } from './random.js'
 import { Referee } from './referee.js'
 import type { Verdict } from './referee.js'
 import { TcpRouter } from './tcp-router.js'
-import { work } from './workload.js'
+import { LINGER_MS, work } from './workload.js'
 
 export type ChaosOptions = {
   seconds: number
@@ -22,7 +25,7 @@ export type ChaosOptions = {
   store: BackendKind
   faults: readonly FaultKind[]
   client: ClientKind
-  /** For the test of the tests; see `mutations.ts`. */
+  /** For the test of the tests; see `mutations.ts` and `mutants.ts`. */
   mutation?: string | undefined
 }
 
@@ -32,7 +35,7 @@ export type ChaosReport = Verdict & {
   calls: number
   kills: number
   pauses: number
-  redisKills: number
+  storeFaults: number
   cuts: number
   /** POSTs that failed before the first byte of their answer, and were sent again. */
   reposts: number
@@ -41,6 +44,12 @@ export type ChaosReport = Verdict & {
 const HEARTBEAT_MS = 500
 const LEASE_MS = 2500
 const SWEEP_MS = 1000
+const RETRY_MS = 500
+const IDLE_MS = 100
+/** Some of the calls that may be tasks end sooner. */
+const TASK_AFTER_MS = 250
+/** What is open when all clients have their results: calls whose clients went away, and those that lost their owner. */
+const OPEN_FOR_MS = CANCEL_AFTER_MS + LINGER_MS + LEASE_MS + SWEEP_MS
 const SAY_EVERY_MS = 5000
 
 export async function chaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
@@ -54,13 +63,19 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     // What must not be given up, and not expire, before it was looked at.
     maxAttempts: 100,
     resumeWindowMs: (options.seconds + 900) * 1000,
+    retryMs: RETRY_MS,
+    // Calls that wait for their client are parked soon.
+    serverIdleMs: IDLE_MS,
+    taskAfterMs: TASK_AFTER_MS,
+    onDisconnect: { cancelAfterMs: CANCEL_AFTER_MS },
     validateEffects: false,
   }
-  const env = { MCP_CHAOS_MUTATION: options.mutation ?? '' }
-  const flags = { redis: backend.urls, prefix: PREFIX, ledger, settings, env }
+  const flags = { store: backend.url, prefix: PREFIX, ledger, settings, mutation: options.mutation }
   await using pool = await NodePool.start(options.nodes, flags)
   await using router = await TcpRouter.start(pool.ports)
   const calls = new ObservedCalls()
+  const listeners: Listener[] = []
+  const changes = new Changes(backend.contents.store)
   const referee = new Referee(backend, calls, pool, ledger, say)
 
   const began = Date.now()
@@ -73,21 +88,27 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     new Random(options.seed, 'faults'),
     over.signal,
   )
+  const collecting = new AbortController()
+  const collected = changes.collect(collecting.signal)
   const { client, seed } = options
   await work({
     url: router.url,
     client,
     seed,
     calls,
+    listeners,
     signal: over.signal,
     ended: (call) => referee.ended(call),
   })
   const struck = await striking
   clearTimeout(timer)
   clearInterval(progress)
+  collecting.abort()
+  await collected
+  await changes.read()
   const open = await leftOpen(backend)
   const seconds = Math.round((Date.now() - began) / 1000)
-  const verdict = await referee.verdict(open)
+  const verdict = await referee.verdict(open, listeners, changes)
   return {
     seed,
     seconds,
@@ -95,7 +116,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     kills: pool.kills,
     pauses: pool.pauses,
     ...verdict,
-    redisKills: struck.redis,
+    storeFaults: struck.store,
     cuts: struck.proxy,
     reposts: calls.reposts,
   }
@@ -103,7 +124,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
 
 /** Every client has its results; what is open still was left behind. */
 async function leftOpen(backend: Backend): Promise<string[]> {
-  const deadline = Date.now() + LEASE_MS + SWEEP_MS + 2000
+  const deadline = Date.now() + OPEN_FOR_MS
   let open = await openCalls(backend)
   while (open.length > 0 && Date.now() < deadline) {
     await sleep(200)
@@ -112,15 +133,10 @@ async function leftOpen(backend: Backend): Promise<string[]> {
   return open
 }
 
-async function openCalls({ store }: Backend): Promise<string[]> {
-  const open: string[] = []
-  let cursor: string | undefined
-  do {
-    const page = await store.listSessions(cursor, 500)
-    for (const id of page.ids) open.push(...(await store.listOpenCalls(id)).map(({ callId }) => callId))
-    cursor = page.cursor
-  } while (cursor !== undefined)
-  return open
+async function openCalls({ contents }: Backend): Promise<string[]> {
+  const scopes = [...new Set((await contents.journals()).map(({ scope }) => scope))]
+  const open = await Promise.all(scopes.map((scope) => contents.store.listOpenCalls(scope)))
+  return open.flat().map(({ callId }) => callId)
 }
 
 async function temporaryDir() {

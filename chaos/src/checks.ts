@@ -1,12 +1,17 @@
+import { checkConnection } from './check-connection.js'
+import { GONE } from './check-departure.js'
+import { checkTask } from './check-task.js'
 import { effectSteps, expectedDigest } from './expectations.js'
-import { epochOf } from './journal.js'
 import type { Journal } from './journal.js'
 import type { Ledger } from './ledger.js'
-import { callIdOf } from './observed-call.js'
 import type { ObservedCall } from './observed-call.js'
+import { TASK_CANCELLED } from './task-client.js'
 
-/** Of the data of an event that is wrong; more would hide the rest of the report. */
-const PRINTED_CHARS = 500
+/** How a call ends whose tool may not be run again when its node has died. */
+const INTERRUPTED = /^The tool \w+ was interrupted: .+ It is not run again: its outcome is unknown\./
+
+/** What the step of a change of a state begins with that says what is to be written. */
+const INTENT = '\nintent\n'
 
 /** What does not hold of a call that has ended, as its client, its journals and the ledger tell. */
 export function checkCall(call: ObservedCall, opened: readonly Journal[], ledger: Ledger): string[] {
@@ -18,6 +23,8 @@ export function checkCall(call: ObservedCall, opened: readonly Journal[], ledger
     ...checkOutcome(call, journals),
     ...checkEffects(call, journals, ledger),
     ...call.connections.flatMap((_, index) => checkConnection(call, index, journals)),
+    ...checkAsked(call),
+    ...checkTask(call, journals),
     ...checkProgress(call, journals),
   ]
 }
@@ -34,7 +41,9 @@ export function checkJournal(journal: Journal): string[] {
     if (index > 0 && epoch <= owners[index - 1]!.epoch) found.push('an epoch does not grow')
   }
   const ended = steps.filter(({ phase }) => phase === 'done' || phase === 'failed').map(({ id }) => id)
-  for (const id of repeated(ended)) found.push(`the step ${id} has ended more than once`)
+  // What is to be written is decided anew when others have written meanwhile.
+  const once = ended.filter((id) => !id.startsWith(INTENT))
+  for (const id of repeated(once)) found.push(`the step ${id} has ended more than once`)
   const progress = journal.messages.flatMap(({ params }) => params?.progress ?? [])
   if (progress.some((value, index) => index > 0 && value <= progress[index - 1]!)) {
     found.push(`progress does not grow: ${progress.join(' ')}`)
@@ -43,8 +52,7 @@ export function checkJournal(journal: Journal): string[] {
 }
 
 function checkQuestions(call: ObservedCall, journal: Journal): string[] {
-  const questions = journal.messages.filter(({ method }) => method === 'elicitation/create')
-  const found = repeated(questions.map(({ params }) => params?.message ?? '')).map(
+  const found = repeated(journal.questions.map(({ message }) => message.params?.message ?? '')).map(
     (question) => `the question '${question}' is in the journal more than once`,
   )
   for (const { id, phase, value } of journal.steps) {
@@ -58,12 +66,20 @@ function checkQuestions(call: ObservedCall, journal: Journal): string[] {
 
 function checkOutcome(call: ObservedCall, journals: readonly Journal[]): string[] {
   const { outcome } = call
+  // Of a client that went away nothing is asked, nor of one that was away for too long.
+  if (call.abortedAt !== undefined) return []
+  if (outcome && 'failure' in outcome && outcome.failure.endsWith(GONE) && journals.some(isCancelled))
+    return []
+  // Then `checkTask` says whether it may be.
+  if (outcome && 'failure' in outcome && outcome.failure === TASK_CANCELLED) return []
   if (!outcome || 'failure' in outcome) return [`the client got no result: ${outcome?.failure}`]
-  if (outcome.isError) return [`the result is an error: ${outcome.text}`]
+  const isInterrupted = call.tool === 'plain' && INTERRUPTED.test(outcome.text)
+  if (isInterrupted && journals.every(({ owners }) => owners.length < 2)) return ['no node of it has died']
+  if (outcome.isError && !isInterrupted) return [`the result is an error: ${outcome.text}`]
   const texts = journals.map(({ response }) => response?.result?.content?.[0]?.text)
   if (!texts.includes(outcome.text)) return ['the client got a result that no journal has']
   return journals
-    .filter(({ response }) => response?.result !== undefined)
+    .filter(({ response }) => response?.result !== undefined && !isInterrupted)
     .filter((journal) => expectedDigest(call, journal) !== journal.response?.result?.content?.[0]?.text)
     .map(() => 'the result was made of other values than were recorded')
 }
@@ -74,7 +90,9 @@ function checkEffects(call: ObservedCall, journals: readonly Journal[], ledger: 
     const ends = journals.map((journal) =>
       journal.steps.find(({ id, phase }) => id === name && (phase === 'done' || phase === 'failed')),
     )
-    const done = ends.filter((end) => end?.phase === 'done').length
+    const isPlain =
+      call.tool === 'plain' && call.outcome && 'isError' in call.outcome && !call.outcome.isError
+    const done = isPlain ? 1 : ends.filter((end) => end?.phase === 'done').length
     const found: string[] = []
     if (effects < done) found.push(`${name} has ended, but took effect ${effects} times`)
     // Who owned the call until the end was recorded may have run the body once; nobody after that.
@@ -88,44 +106,20 @@ function checkEffects(call: ObservedCall, journals: readonly Journal[], ledger: 
   })
 }
 
-/** What came over one connection is what the journal holds behind the cursor: nothing left out, nothing twice. */
-function checkConnection(call: ObservedCall, index: number, journals: readonly Journal[]): string[] {
-  const { after, events } = call.connections[index]!
-  const callId = callIdOf(after ?? events[0]?.id ?? '')
-  const journal = journals.find((candidate) => candidate.callId === callId)
-  if (!journal) return events.length > 0 ? [`there is no journal ${callId}`] : []
-  const cursor = after?.split('.')[1]
-  const expected = journal.events.filter(({ id }) => cursor === undefined || isBehind(id, cursor))
-  const seen = events.filter(({ data }) => data !== '')
-  const wrong = seen.findIndex(
-    (event, place) => event.id !== expected[place]?.id || event.data !== expected[place].data,
-  )
-  if (wrong < 0) return []
-  return [
-    `connection ${index} from ${after ?? 'the start'}: event ${wrong} is ${print(seen[wrong])}, not ${print(expected[wrong])}`,
-  ]
-}
-
-/** With its data: an id may be right and what came under it not. */
-const print = (event: { id: string; data: string } | undefined) =>
-  event === undefined ? 'nothing' : `${event.id} ${JSON.stringify(event.data.slice(0, PRINTED_CHARS))}`
-
 /** The application of an official client heard all of it, once, in order. */
 function checkProgress(call: ObservedCall, journals: readonly Journal[]): string[] {
-  if (!call.official || journals.length !== 1) return []
+  if (!call.client.official || call.abortedAt !== undefined || journals.length !== 1) return []
   const sent = journals[0]!.messages.flatMap(({ params }) => params?.progress ?? [])
-  const found = repeated(call.asked).map((question) => `the application was asked '${question}' twice`)
-  if (call.progress.join() !== sent.join()) {
-    found.push(`the application heard the progress ${call.progress.join(' ')}, not ${sent.join(' ')}`)
-  }
-  return found
+  if (call.progress.join() === sent.join()) return []
+  return [`the application heard the progress ${call.progress.join(' ')}, not ${sent.join(' ')}`]
 }
 
-function isBehind(eventId: string, cursor: string) {
-  const entry = eventId.split('.')[1] ?? ''
-  const seq = (id: string) => Number(id.slice(id.indexOf('-') + 1))
-  return (epochOf(entry) - epochOf(cursor) || seq(entry) - seq(cursor)) > 0
+/** Whoever has an application, and whoever answers by sending the request again, which is done once. */
+function checkAsked({ asked }: ObservedCall): string[] {
+  return repeated(asked).map((question) => `the client was asked '${question}' twice`)
 }
+
+const isCancelled = ({ records }: Journal) => records.at(-1)?.kind === 'cancelled'
 
 const repeated = (items: readonly string[]) => [
   ...new Set(items.filter((item, index) => items.indexOf(item) !== index)),

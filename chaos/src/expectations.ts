@@ -18,20 +18,28 @@ export function effectSteps({ tool, args }: ObservedCall): EffectStep[] {
     case 'ledger_charge':
       return [{ name: 'charge', guarantee: 'most' }]
     case 'scenario':
+    case 'task':
       return [
         { name: 'make', guarantee: 'least' },
         { name: 'pay', guarantee: 'most' },
       ]
     case 'bulk':
       return numbered('bulk', 3)
+    case 'plain':
+      return [{ name: 'plain', guarantee: 'most' }]
+    case 'beside':
+      return numbered('beside', 4)
+    case 'linger':
+      return numbered('linger', 2)
     case 'look':
+    case 'tell':
       return []
   }
 }
 
 /** The digest that the call must return, from the values that were recorded first. */
 export function expectedDigest(call: ObservedCall, journal: Journal): string {
-  if (call.tool === 'look') return ledgerDigest([call.id])
+  if (call.tool === 'look' || call.tool === 'plain' || call.tool === 'tell') return ledgerDigest([call.id])
   const ends = new Map<string, StepBody>()
   for (const step of journal.steps) {
     const ended = step.phase === 'done' || step.phase === 'failed'
@@ -56,9 +64,16 @@ function valueNames({ tool, args }: ObservedCall): string[] {
       ])
     case 'bulk':
       return names('bulk', 3)
+    case 'beside':
+      return ['question-1', 'question-2', ...names('beside', 4)]
+    case 'linger':
+      return names('linger', 2)
     case 'look':
+    case 'plain':
+    case 'tell':
       return []
     case 'scenario':
+    case 'task':
       return ['make', 'pay', 'ask', 'state default', 'draw']
   }
 }
@@ -66,7 +81,7 @@ function valueNames({ tool, args }: ObservedCall): string[] {
 function valueOf(end: StepBody | undefined, { tool }: ObservedCall): string {
   if (end?.error !== undefined) {
     const { name, message } = decodeFlat(end.error) as { name: string; message: string }
-    return tool === 'scenario' ? name : `${name}: ${message}`
+    return tool === 'scenario' || tool === 'task' ? name : `${name}: ${message}`
   }
   const value = end?.value === undefined ? undefined : decodeFlat(end.value)
   if (typeof value !== 'object' || value === null) return String(value)

@@ -4,7 +4,7 @@ import type { NodePool } from './node-pool.js'
 import type { Random } from './random.js'
 import type { TcpRouter } from './tcp-router.js'
 
-export const faultKinds = ['kill', 'pause', 'successor', 'redis', 'proxy'] as const
+export const faultKinds = ['kill', 'pause', 'successor', 'store', 'proxy'] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 export type Targets = { pool: NodePool; backend: Backend; router: TcpRouter; leaseMs: number }
@@ -14,7 +14,7 @@ const REST_MS = [300, 2000] as const
 const LATE_MS = [100, 1500] as const
 /** From when others may take over from a node that is paused, to the death of one of them. */
 const SUCCEEDED_MS = [500, 2500] as const
-const REDIS_AWAY_MS = [100, 1200] as const
+const AWAY_MS = [100, 1200] as const
 
 /** One fault after the other, some of them at the same time, until `signal` fires; then waits until all are healed. */
 export async function strike(
@@ -23,18 +23,18 @@ export async function strike(
   random: Random,
   signal: AbortSignal,
 ): Promise<Record<FaultKind, number>> {
-  const struck: Record<FaultKind, number> = { kill: 0, pause: 0, successor: 0, redis: 0, proxy: 0 }
+  const struck: Record<FaultKind, number> = { kill: 0, pause: 0, successor: 0, store: 0, proxy: 0 }
   const healing = new Set<Promise<void>>()
-  let redisIsAway = false
-  while (!signal.aborted) {
+  let storeIsAway = false
+  while (kinds.length > 0 && !signal.aborted) {
     await sleep(random.between(...REST_MS), undefined, { signal }).catch(() => undefined)
     if (signal.aborted) break
     const kind = random.pick(kinds)
-    if (kind === 'redis' && redisIsAway) continue
-    if (kind === 'redis') redisIsAway = true
+    if (kind === 'store' && storeIsAway) continue
+    if (kind === 'store') storeIsAway = true
     struck[kind]++
     const healed = apply(kind, targets, random).finally(() => {
-      if (kind === 'redis') redisIsAway = false
+      if (kind === 'store') storeIsAway = false
       healing.delete(healed)
     })
     healing.add(healed)
@@ -57,8 +57,8 @@ async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Target
       return
     case 'successor':
       return killSuccessor(pool, leaseMs, random)
-    case 'redis':
-      return backend.killFor(random.between(...REDIS_AWAY_MS), random)
+    case 'store':
+      return backend.takeAwayFor(random.between(...AWAY_MS), random)
     case 'proxy':
       return router.cut(random)
   }

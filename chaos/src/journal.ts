@@ -1,30 +1,44 @@
 import { BEGINNING } from '@mcp-durable/core/store'
 import type { Store } from '@mcp-durable/core'
 import type { Entry, LogName } from '@mcp-durable/core/store'
+import { epochOf } from './event-ids.js'
 
 export type Message = {
   id?: string | number
   method?: string
-  params?: { progress?: number; message?: string; [key: string]: unknown }
+  params?: {
+    progress?: number
+    message?: string
+    arguments?: { id?: string }
+    _meta?: { progressToken?: unknown }
+    [key: string]: unknown
+  }
   result?: { content?: { text?: string }[]; isError?: boolean }
   error?: unknown
 }
 export type StepBody = { id: string; phase: string; value?: string; error?: string }
-export type JournalRecord = { id: string; kind: string; json: string }
+/** `step`: in which step it was sent; of a question, the name it has. */
+export type JournalRecord = { id: string; kind: string; step: string | undefined; json: string }
+/** What the client was asked: by which name it answers, and where that stands in the journal. */
+export type Question = { key: string; entry: string; message: Message }
 
 const PAGE = 256
+
+type Request = { messages: Message[]; protocol: string; task?: { afterMs: number; ttlMs: number } }
 
 /** One call as the store has it. */
 export class Journal {
   readonly records: readonly JournalRecord[]
 
   constructor(
+    readonly scope: string,
     readonly callId: string,
     entries: readonly Entry[],
   ) {
     this.records = entries.map(({ id, data }) => {
       const space = data.indexOf(' ')
-      return { id, kind: data.slice(0, space).split('@')[0] ?? '', json: data.slice(space + 1) }
+      const [kind = '', step] = data.slice(0, space).split('@')
+      return { id, kind, step, json: data.slice(space + 1) }
     })
   }
 
@@ -34,16 +48,28 @@ export class Journal {
     for (;;) {
       const page = (await store.read(scope, log, entries.at(-1)?.id ?? BEGINNING, PAGE)) ?? []
       entries.push(...page)
-      if (page.length < PAGE) return new Journal(callId, entries)
+      if (page.length < PAGE) return new Journal(scope, callId, entries)
     }
+  }
+
+  get request(): Request | undefined {
+    const [first] = this.records
+    return first?.kind === 'request' ? (JSON.parse(first.json) as Request) : undefined
+  }
+
+  /** Its client is given a name for it. */
+  get isTask(): boolean {
+    return this.request?.task?.afterMs === 0 || this.records.some(({ kind }) => kind === 'task')
   }
 
   /** The `id` among the arguments of the call. */
   get id(): string | undefined {
-    const [first] = this.records
-    if (first?.kind !== 'request') return undefined
-    type Request = { messages: { params?: { arguments?: { id?: string } } }[] }
-    return (JSON.parse(first.json) as Request).messages[0]?.params?.arguments?.id
+    return this.request?.messages[0]?.params?.arguments?.id
+  }
+
+  /** In the protocol without sessions. */
+  get isAlone(): boolean {
+    return (this.request?.protocol ?? '') >= '2026-07-28'
   }
 
   /** Opened without its node's knowledge, and closed by it: nothing was run, and no client ever heard of it. */
@@ -70,6 +96,15 @@ export class Journal {
       .map(({ json }) => JSON.parse(json) as Message)
   }
 
+  get questions(): Question[] {
+    return this.records.flatMap(({ id, kind, step, json }) => {
+      if (kind !== 'message' && kind !== 'question') return []
+      const message = JSON.parse(json) as Message
+      if (message.method !== 'elicitation/create') return []
+      return [{ key: step === undefined ? String(message.id) : decodeURIComponent(step), entry: id, message }]
+    })
+  }
+
   get steps(): (StepBody & { epoch: number })[] {
     return this.records
       .filter(({ kind }) => kind === 'step')
@@ -81,14 +116,20 @@ export class Journal {
     return last && (JSON.parse(last.json) as Message)
   }
 
-  /** What a client gets to see, in order. */
+  /** What a client gets to see, in order. Without a session it hears that its call was cancelled, too. */
   get events(): { id: string; data: string }[] {
+    const shown = this.isAlone ? ['message', 'response', 'cancelled'] : ['message', 'response']
     return this.records
-      .filter(({ kind }) => kind === 'message' || kind === 'response')
+      .filter(({ kind }) => shown.includes(kind))
       .map(({ id, kind, json }) => ({
-        id: `${this.callId}.${id}${kind === 'response' ? '.end' : ''}`,
-        data: json,
+        id: `${this.callId}.${id}${kind === 'message' ? '' : '.end'}`,
+        data: kind === 'cancelled' ? this.#cancelled(JSON.parse(json) as string) : json,
       }))
+  }
+
+  #cancelled(reason: string) {
+    const error = { code: -32603, message: `The call was cancelled: ${reason}` }
+    return JSON.stringify({ jsonrpc: '2.0', id: this.request?.messages[0]?.id, error })
   }
 
   print(): string {
@@ -96,8 +137,6 @@ export class Journal {
     return [`  journal ${this.callId}`, ...lines].join('\n')
   }
 }
-
-export const epochOf = (id: string) => Number(id.slice(0, id.indexOf('-')))
 
 /** Values are recorded flattened, members as indices; the plain ones are all there is here. */
 export function decodeFlat(text: string): unknown {

@@ -3,19 +3,21 @@
 import { parseArgs } from 'node:util'
 import { chaos } from './chaos-run.js'
 import { faultKinds } from './faults.js'
+import { mutants } from './mutants.js'
 import { mutations } from './mutations.js'
 
-const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster]
-                    [--fault kill|pause|successor|redis|proxy|all] [--client ts1|ts2]
+const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster|sqlite]
+                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2]
 
   --seconds S   how long faults and calls go on (default 60)
   --seed N      what the random numbers begin with (default: a random one)
   --nodes N     server processes (default 3)
-  --store S     redis: one server; cluster: three masters (default redis)
+  --store S     redis: one server; cluster: three masters; sqlite: one file (default redis)
   --fault F     kill: SIGKILL to a node · pause: SIGSTOP beyond its lease, then SIGCONT · successor: a pause, and SIGKILL to
-                another node when that may have taken over · redis: kill -9 to a Redis, and start it again · proxy: cut
-                connections · all of them (default all); several with commas
-  --client C    the official client: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default ts1)
+                another node when that may have taken over · store: kill -9 to a Redis, and start it again; of a file, hold
+                its lock · proxy: cut connections · all of them (default all); several with commas
+  --client C    the official client in sessions: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default
+                ts1). Beside it there are always clients without sessions (2026-07-28)
 
 The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`
 
@@ -53,13 +55,16 @@ function readOptions() {
       seconds: positive('seconds', values.seconds),
       seed: positive('seed', values.seed),
       nodes: positive('nodes', values.nodes),
-      store: choice('store', values.store, ['redis', 'cluster'] as const),
+      store: choice('store', values.store, ['redis', 'cluster', 'sqlite'] as const),
       client: choice('client', values.client, ['ts1', 'ts2'] as const),
       faults:
         values.fault === 'all'
           ? faultKinds
           : values.fault.split(',').map((kind) => choice('fault', kind, faultKinds)),
-      mutation: values.mutation === undefined ? undefined : choice('mutation', values.mutation, mutations),
+      mutation:
+        values.mutation === undefined
+          ? undefined
+          : choice('mutation', values.mutation, [...mutations, ...mutants]),
     }
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)

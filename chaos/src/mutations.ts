@@ -2,9 +2,13 @@ import { BEGINNING, compareIds } from '@mcp-durable/core/store'
 import type { Store } from '@mcp-durable/core'
 import type { Entry, LogName } from '@mcp-durable/core/store'
 
-/** What the proof must notice when it is taken out of the store. */
+/** What the proof must notice when it is taken out of the store; what of the code, `mutants.ts` has. */
 export const mutations = ['fence', 'start-mark', 'suppression'] as const
 export type Mutation = (typeof mutations)[number]
+
+/** Named by the environment of a node. */
+export const isMutation = (name: string | undefined): name is Mutation =>
+  mutations.some((mutation) => mutation === name)
 
 /** The same store without one of the things that the guarantees rest on. For the test of the tests. */
 export function mutatedStore(store: Store, mutation: Mutation): Store {

@@ -1,32 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { spawnNode, waitFor } from '../../test-support/index.js'
 import type { NodeProcess } from '../../test-support/index.js'
+import { isMutation } from './mutations.js'
 
 /** A node process, and the id under which the other nodes know it. */
 export type PoolNode = { process: NodeProcess; id: string; port: number; paused: boolean }
 
+/** `to`: when it went on, if it did. */
+export type Fate = { what: 'killed' | 'paused'; from: number; to: number }
+
 export type NodeFlags = {
-  redis: string
+  /** URL, as of `openStore`. */
+  store: string
   prefix: string
   ledger: string
   settings: object
   crash?: object
-  env?: NodeJS.ProcessEnv
+  /** Names of a `Mutation`, or of `Mutant`s with commas between. */
+  mutation?: string | undefined
 }
 
 // What runs is always the compiled program, whether this file is compiled or not.
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-const PROGRAM = HERE.includes('/dist/') ? `${HERE}node.js` : `${HERE}../dist/chaos/src/node.js`
+const COMPILED = HERE.includes('/dist/') ? HERE : `${HERE}../dist/chaos/src/`
+const PROGRAM = `${COMPILED}node.js`
+const HOOK = pathToFileURL(`${COMPILED}mutant-hook.js`).href
 
-export async function startNode({ settings, crash, env, ...flags }: NodeFlags): Promise<PoolNode> {
+export async function startNode({ settings, crash, mutation, ...flags }: NodeFlags): Promise<PoolNode> {
   const texts = {
     ...flags,
     settings: JSON.stringify(settings),
     ...(crash && { crash: JSON.stringify(crash) }),
   }
   const args = Object.entries<string>(texts).flatMap(([name, value]) => [`--${name}`, value])
-  const process = await spawnNode(PROGRAM, args, { ...(env && { env }), timeoutMs: 60_000 })
+  // A hook takes its time, so only where code is to be changed.
+  const hook = mutation && !isMutation(mutation) ? { NODE_OPTIONS: `--import ${HOOK}` } : {}
+  const env = mutation ? { MCP_CHAOS_MUTATION: mutation, ...hook } : {}
+  const process = await spawnNode(PROGRAM, args, { env, timeoutMs: 60_000 })
   const [, id = ''] = await waitFor(() => /^node (\S+)/m.exec(process.output), { timeoutMs: 60_000 })
   return { process, id, port: Number(new URL(process.url).port), paused: false }
 }
@@ -35,8 +46,8 @@ export async function startNode({ settings, crash, env, ...flags }: NodeFlags): 
 export class NodePool implements AsyncDisposable {
   /** When each killed node died, by its id. */
   readonly killedAt = new Map<string, number>()
-  /** What happened to each node, by its id, with times. */
-  readonly fates = new Map<string, string[]>()
+  /** What happened to each node, by its id. */
+  readonly fates = new Map<string, Fate[]>()
   /** Nodes that ended without being killed, with their last words. */
   readonly crashes: string[] = []
   kills = 0
@@ -72,7 +83,7 @@ export class NodePool implements AsyncDisposable {
     this.kills++
     this.#nodes.delete(node)
     this.killedAt.set(node.id, Date.now())
-    this.#note(node, `killed ${Date.now()}`)
+    this.#note(node, { what: 'killed', from: Date.now(), to: Number.POSITIVE_INFINITY })
     await node.process.kill('SIGKILL')
     const started = this.#add().catch(
       (error: unknown) => void this.crashes.push(`a node did not start: ${String(error)}`),
@@ -90,7 +101,7 @@ export class NodePool implements AsyncDisposable {
     await sleep(ms)
     node.process.resume()
     node.paused = false
-    this.#note(node, `paused ${from} to ${Date.now()}`)
+    this.#note(node, { what: 'paused', from, to: Date.now() })
   }
 
   /** Waits until every replacement has started. */
@@ -111,7 +122,7 @@ export class NodePool implements AsyncDisposable {
     await Promise.all([...this.#nodes].map(({ process }) => process.kill('SIGKILL')))
   }
 
-  #note({ id }: PoolNode, fate: string) {
+  #note({ id }: PoolNode, fate: Fate) {
     this.fates.set(id, [...(this.fates.get(id) ?? []), fate])
   }
 

@@ -1,5 +1,6 @@
 // One node under chaos: the server `everything` with its ledger tools, and the scenario of the crash points. Prints
-// `listening on URL`, and `node ID` with the id under which the other nodes know it.
+// `listening on URL`, and `node ID` with the id under which the other nodes know it, which its answers also say.
+// Callers are whoever they say they are.
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,18 +9,24 @@ import { durable } from '@mcp-durable/core'
 import type { CommonOptions, Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { createEverythingServer } from '@mcp-durable/examples/dist/everything-server.js'
-import { redisStore } from '@mcp-durable/redis-store'
-import { Cluster, Redis } from 'ioredis'
+import { openStore } from './contents.js'
 import { crashingStore } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
-import { mutatedStore } from './mutations.js'
-import type { Mutation } from './mutations.js'
-import { registerBulk, registerLook, registerScenario } from './scenario-tool.js'
+import { isMutation, mutatedStore } from './mutations.js'
+import {
+  registerBeside,
+  registerBulk,
+  registerLinger,
+  registerLook,
+  registerPlain,
+  registerScenario,
+  registerTell,
+} from './scenario-tool.js'
 
 const { values } = parseArgs({
   options: {
-    /** URLs; more than one are start-up nodes of a Cluster. */
-    redis: { type: 'string', default: '' },
+    /** URL, as of `openStore`. */
+    store: { type: 'string', default: '' },
     prefix: { type: 'string', default: 'chaos' },
     ledger: { type: 'string', default: '' },
     /** Settings of `durable()`, in JSON. */
@@ -29,23 +36,30 @@ const { values } = parseArgs({
   },
 })
 
-const urls = values.redis.split(',')
-const redis = urls.length > 1 ? new Cluster(urls) : new Redis(values.redis)
-// Without a listener ioredis prints every failed attempt.
-redis.on('error', () => undefined)
+let self: string | undefined
 
 const mcp = durable({
+  eras: ['2025-11-25', '2026-07-28'],
+  principal: (request) => request.headers.get('x-principal') ?? undefined,
   ...(JSON.parse(values.settings) as Partial<CommonOptions>),
-  store: telling(mutated(crashing(redisStore(redis, { prefix: values.prefix })))),
+  store: telling(mutated(crashing(openStore(values.store, values.prefix).store))),
   server: () => {
     const server = createEverythingServer({ ledger: values.ledger })
     registerScenario(server, values.ledger)
     registerBulk(server, values.ledger)
     registerLook(server)
+    registerPlain(server, values.ledger)
+    registerBeside(server, values.ledger)
+    registerLinger(server, values.ledger)
+    registerTell(server, () => mcp.changed)
     return server
   },
 })
-const http = createServer(node(mcp))
+const serve = node(mcp)
+const http = createServer((request, response) => {
+  if (self !== undefined) response.setHeader('x-node', self)
+  return serve(request, response)
+})
 http.listen(0, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)
 })
@@ -61,14 +75,13 @@ function crashing(store: Store): Store {
 
 function mutated(store: Store): Store {
   const mutation = process.env['MCP_CHAOS_MUTATION']
-  return mutation ? mutatedStore(store, mutation as Mutation) : store
+  return isMutation(mutation) ? mutatedStore(store, mutation) : store
 }
 
 function telling(store: Store): Store {
-  let told = false
   const beat = (id: string, about?: string) => {
-    if (!told) console.log(`node ${id}`)
-    told = true
+    if (self === undefined) console.log(`node ${id}`)
+    self = id
     return store.beat(id, about)
   }
   return new Proxy(store, {

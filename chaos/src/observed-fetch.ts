@@ -1,9 +1,22 @@
 import { durableFetch } from '@mcp-durable/core/client'
 import type { FetchLike } from '@mcp-durable/core/client'
-import { createParser } from 'eventsource-parser'
 import type { ObservedCalls } from './observed-call.js'
+import { hasEvents, tapped } from './tapped.js'
 
-type ToolCall = { method?: string; params?: { arguments?: { id?: string } } }
+type ToolCall = {
+  id: string | number
+  method?: string
+  params?: { arguments?: { id?: string }; requestState?: string; _meta?: { progressToken?: unknown } }
+}
+
+/** Sends what a caller of that name sends; `undefined`: of none. */
+export function as(name: string | undefined): FetchLike {
+  return (url, init = {}) => {
+    const headers = new Headers(init.headers)
+    if (name !== undefined) headers.set('x-principal', name)
+    return fetch(url, { ...init, headers })
+  }
+}
 
 /** The `fetch` of a client that hears nothing of a node's death; every event of every attempt is noted. */
 export function observedFetch(calls: ObservedCalls, send: FetchLike = fetch): FetchLike {
@@ -17,30 +30,30 @@ export function observedFetch(calls: ObservedCalls, send: FetchLike = fetch): Fe
 }
 
 function observed(response: Response, init: RequestInit, calls: ObservedCalls): Response {
-  const after = new Headers(init.headers).get('last-event-id') ?? undefined
-  const id = init.method === 'POST' ? idOfCall(init.body) : undefined
-  const hasEvents = response.headers.get('content-type')?.startsWith('text/event-stream') === true
-  if (!response.body || !hasEvents || (id === undefined && after === undefined)) return response
-  const connection = calls.connected(id, after)
-  const parser = createParser({
+  const headers = new Headers(init.headers)
+  const sent = init.method === 'POST' ? toolCallIn(init.body) : undefined
+  const id = sent?.params?.arguments?.id
+  // Sent again with answers, a request goes on where the one before has ended.
+  const after = headers.get('last-event-id') ?? sent?.params?.requestState
+  if (!hasEvents(response) || (id === undefined && after === undefined)) return response
+  const connection = calls.connected(id, after, {
+    asker: sent && { id: sent.id, token: sent.params?._meta?.progressToken },
+    key: headers.get('idempotency-key') ?? undefined,
+    node: response.headers.get('x-node') ?? undefined,
+  })
+  return tapped(response, {
     onEvent: (event) => {
-      if (event.id === undefined) return
       calls.belongs(id, event.id)
-      connection?.events.push({ id: event.id, data: event.data, at: Date.now() })
+      connection?.events.push(event)
+    },
+    onEnded: () => {
+      if (connection) connection.closedAt ??= Date.now()
     },
   })
-  const decoder = new TextDecoder()
-  const tap = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      parser.feed(decoder.decode(chunk, { stream: true }))
-      controller.enqueue(chunk)
-    },
-  })
-  return new Response(response.body.pipeThrough(tap), { status: response.status, headers: response.headers })
 }
 
-function idOfCall(body: RequestInit['body']): string | undefined {
+function toolCallIn(body: RequestInit['body']): ToolCall | undefined {
   if (typeof body !== 'string') return undefined
-  const { method, params } = JSON.parse(body) as ToolCall
-  return method === 'tools/call' ? params?.arguments?.id : undefined
+  const message = JSON.parse(body) as ToolCall
+  return message.method === 'tools/call' ? message : undefined
 }

@@ -1,16 +1,34 @@
 import type { Backend } from './backend.js'
+import type { Changes } from './changes.js'
+import { checkDeparture } from './check-departure.js'
+import type { Fates } from './check-departure.js'
 import { checkCall, checkJournal } from './checks.js'
-import { epochOf, Journal } from './journal.js'
+import { checkKept } from './check-task.js'
+import { callIdOf, entryOf, epochOf } from './event-ids.js'
+import { Journal } from './journal.js'
 import { Ledger } from './ledger.js'
+import type { Listener } from './listener.js'
 import type { NodePool } from './node-pool.js'
 import type { ObservedCall, ObservedCalls } from './observed-call.js'
 
-/** Violations beyond this many are counted, not printed. */
-const PRINTED = 20
+/** A node hears no sooner that it can't reach a server. */
+const UNNOTICED_MS = 1000
+/** Violations beyond this many are printed without details, */
+const DETAILED = 20
+/** and beyond this many counted. */
+const PRINTED = 200
 
 export type Verdict = {
   violations: number
   takeovers: number
+  /** Calls that ended because their clients had gone, or wanted it. */
+  cancelled: number
+  /** Calls whose clients were given tasks. */
+  tasks: number
+  /** Calls that nothing has run: their node died while it could not tell the others of them. */
+  unheld: number
+  /** Events of changes that were heard. */
+  heard: number
   recoveryMsP50: number | null
   recoveryMsP99: number | null
 }
@@ -42,7 +60,7 @@ export class Referee {
 
   ended(call: ObservedCall) {
     this.#ended++
-    if (!call.outcome || 'failure' in call.outcome) {
+    if (call.abortedAt === undefined && (!call.outcome || 'failure' in call.outcome)) {
       this.#failed++
       this.#say(`${call.tool} ${call.id}: ${JSON.stringify(call.outcome)}`)
     }
@@ -56,33 +74,54 @@ export class Referee {
 
   violation(what: string, details = '') {
     this.#violations++
-    if (this.#violations <= PRINTED) this.#say(`VIOLATION: ${what}${details && `\n${details}`}`)
+    const about = this.#violations <= DETAILED && details ? `\n${details}` : ''
+    if (this.#violations <= PRINTED) this.#say(`VIOLATION: ${what}${about}`)
   }
 
   /** Judges everything; `open`: calls that are still open although every client has its results. */
-  async verdict(open: readonly string[]): Promise<Verdict> {
+  async verdict(open: readonly string[], listeners: readonly Listener[], changes: Changes): Promise<Verdict> {
     const journals = await this.#journals()
     const ledger = await Ledger.read(this.#ledgerFile)
+    const fates = { nodes: this.#pool.fates, store: this.#backend.away }
     const recoveries: number[] = []
     let takeovers = 0
+    let cancelled = 0
+    let tasks = 0
+    const unheld = new Set<string>()
     for (const call of this.#calls.all) {
       const own = journals.get(call.id) ?? []
       journals.delete(call.id)
-      for (const what of checkCall(call, own, ledger))
+      if (this.#backend.kind === 'cluster' && own.length === 1 && isUnheld(own[0]!, fates)) {
+        unheld.add(own[0]!.callId)
+        continue
+      }
+      if (call.task) tasks++
+      const isKept = await checkKept(this.#backend.contents, call, own)
+      for (const what of [...checkCall(call, own, ledger), ...checkDeparture(call, own, fates), ...isKept])
         this.violation(`${call.tool} ${call.id}: ${what}`, this.#tell(call, own))
-      for (const { owners } of own) takeovers += Math.max(0, owners.length - 1)
+      for (const { owners, records, wasTakenBack } of own) {
+        takeovers += Math.max(0, owners.length - 1)
+        if (!wasTakenBack && records.at(-1)?.kind === 'cancelled') cancelled++
+      }
       recoveries.push(...own.flatMap((journal) => this.#recoveries(call, journal)))
     }
     for (const journal of [...journals.values()].flat()) {
       for (const what of checkJournal(journal)) this.violation(`an unknown call: ${what}`, journal.print())
     }
-    for (const callId of open) this.violation(`the call ${callId} is still open`)
+    for (const listener of listeners)
+      for (const what of listener.check(changes)) this.violation(`${listener.principal} listens: ${what}`)
+    for (const intrusion of this.#calls.intrusions) this.violation(intrusion)
+    for (const callId of open) if (!unheld.has(callId)) this.violation(`the call ${callId} is still open`)
     for (const crash of this.#pool.crashes) this.violation(crash)
     for (const complaint of new Set(this.#pool.complaints)) this.#say(`a node said: ${complaint}`)
     recoveries.sort((a, b) => a - b)
     return {
       violations: this.#violations,
       takeovers,
+      cancelled,
+      tasks,
+      unheld: unheld.size,
+      heard: listeners.reduce((sum, { events }) => sum + events, 0),
       recoveryMsP50: percentile(recoveries, 0.5),
       recoveryMsP99: percentile(recoveries, 0.99),
     }
@@ -91,8 +130,9 @@ export class Referee {
   /** All that are in the store, by the `id` among the arguments of their calls. */
   async #journals(): Promise<Map<string, Journal[]>> {
     const journals = new Map<string, Journal[]>()
-    for (const { scope, callId } of await this.#backend.journals()) {
-      const journal = await Journal.read(this.#backend.store, scope, callId)
+    const { contents } = this.#backend
+    for (const { scope, callId } of await contents.journals()) {
+      const journal = await Journal.read(contents.store, scope, callId)
       const id = journal.id ?? callId
       journals.set(id, [...(journals.get(id) ?? []), journal])
     }
@@ -101,18 +141,19 @@ export class Referee {
 
   #tell(call: ObservedCall, journals: readonly Journal[]): string {
     const connections = call.connections.map(
-      ({ after, events }) =>
-        `    after ${after ?? 'nothing'}: ${events.map(({ id }) => id.split('.')[1]).join(' ')}`,
+      ({ after, events, node, openedAt, closedAt }) =>
+        `    after ${after ?? 'nothing'}: ${events.map(({ id }) => entryOf(id)).join(' ')} (${node}, ${openedAt} to ${closedAt})`,
     )
     const owners = new Set(journals.flatMap((journal) => journal.owners.map(({ node }) => node)))
+    for (const { node } of call.connections) if (node !== undefined) owners.add(node)
     const fates = [...owners].map(
-      (node) => `    ${node}: ${this.#pool.fates.get(node)?.join(', ') ?? 'nothing'}`,
+      (node) => `    ${node}: ${JSON.stringify(this.#pool.fates.get(node) ?? 'nothing')}`,
     )
     return [
-      `  arguments ${JSON.stringify(call.args)}, outcome ${JSON.stringify(call.outcome)}`,
+      `  arguments ${JSON.stringify(call.args)}, outcome ${JSON.stringify(call.outcome)}, gone ${call.abortedAt}`,
       '  connections',
       ...connections,
-      '  what happened to its owners',
+      '  what happened to its nodes',
       ...fates,
       ...journals.map((journal) => journal.print()),
     ].join('\n')
@@ -124,14 +165,27 @@ export class Referee {
       const killedAt = this.#pool.killedAt.get(owners[index]!.node)
       const heard = call.connections
         .flatMap(({ events }) => events)
-        .filter(
-          ({ id, data }) => data !== '' && id.startsWith(callId) && epochOf(id.split('.')[1] ?? '') >= epoch,
-        )
+        .filter(({ id, data }) => data !== '' && callIdOf(id) === callId && epochOf(entryOf(id)) >= epoch)
         .map(({ at }) => at)
       if (killedAt === undefined || heard.length === 0) return []
       return [Math.max(0, Math.min(...heard) - killedAt)]
     })
   }
+}
+
+/**
+ * Without a session a node opens a call, and lists it among those to be taken over, at the same time. In a Cluster another
+ * master may be asked for that: if it is away, and the node dies, only a client that waits leads to the call. Nothing of it was
+ * run, nor told by its node.
+ */
+function isUnheld({ isAlone, records, owners }: Journal, { nodes, store }: Fates): boolean {
+  const [owner, ...others] = owners
+  if (!isAlone || records.length > 1 || !owner || others.length > 0) return false
+  const death = nodes.get(owner.node)?.find(({ what }) => what === 'killed')
+  return (
+    death !== undefined &&
+    store.some(({ from, to }) => from <= death.from && to >= owner.epoch - UNNOTICED_MS)
+  )
 }
 
 function percentile(sorted: readonly number[], part: number): number | null {

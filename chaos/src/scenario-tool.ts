@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { durableTool } from '@mcp-durable/core'
+import type { Durable, DurableContext, TaskMode } from '@mcp-durable/core'
 import { ledgerDigest } from '@mcp-durable/examples/dist/fixtures/ledger-tools.js'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { z } from 'zod'
@@ -13,14 +14,13 @@ const requestedSchema = {
   required: ['answer'],
 }
 
-/** One of each kind of step, one after the other. */
+/** One of each kind of step, one after the other; and the same as a task, if its client takes tasks. */
 export function registerScenario(server: McpServer, ledger: string): void {
-  server.registerTool(
-    'scenario',
-    { inputSchema: { id: z.string() } },
-    durableTool(async ({ id }, ctx) => {
+  const scenario = (name: string, task: TaskMode) =>
+    durableTool({ task }, async ({ id }: { id: string }, context) => {
+      const ctx = context as DurableContext
       const effect = (step: string) => {
-        appendFileSync(ledger, `scenario ${id} ${step} ${process.pid}\n`)
+        appendFileSync(ledger, `${name} ${id} ${step} ${process.pid}\n`)
         return randomUUID()
       }
       const made = await ctx.atLeastOnce('make', () => effect('make'))
@@ -36,9 +36,11 @@ export function registerScenario(server: McpServer, ledger: string): void {
       const drawn = await ctx.random('draw')
       await ctx.progress(3, 3)
       const values = [made, paid, String(content?.['answer']), String(visits), String(drawn)]
-      return { content: [{ type: 'text', text: ledgerDigest(values) }] }
-    }),
-  )
+      return { content: [{ type: 'text' as const, text: ledgerDigest(values) }] }
+    })
+  const inputSchema = { id: z.string() }
+  server.registerTool('scenario', { inputSchema }, scenario('scenario', 'never'))
+  server.registerTool('task', { inputSchema }, scenario('task', 'always'))
 }
 
 const BULK_STEPS = 3
@@ -64,6 +66,23 @@ export function registerBulk(server: McpServer, ledger: string): void {
   )
 }
 
+/** A tool of the SDK alone that has an effect, and says nothing of whether it may be run again. */
+export function registerPlain(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'plain',
+    { inputSchema: { id: z.string() } },
+    async ({ id }, { _meta, sendNotification }) => {
+      appendFileSync(ledger, `plain ${id} plain ${process.pid}\n`)
+      const { progressToken } = _meta ?? {}
+      if (progressToken !== undefined) {
+        const params = { progressToken, progress: 1, total: 1 }
+        await sendNotification({ method: 'notifications/progress', params })
+      }
+      return { content: [{ type: 'text', text: ledgerDigest([id]) }] }
+    },
+  )
+}
+
 /** A plain tool that says it only reads. Without a delay it answers before it has to be recorded. */
 export function registerLook(server: McpServer): void {
   server.registerTool(
@@ -78,5 +97,72 @@ export function registerLook(server: McpServer): void {
       }
       return { content: [{ type: 'text', text: ledgerDigest([id]) }] }
     },
+  )
+}
+
+const BESIDE = 4
+
+/** Asks two questions at once, and says something meanwhile. */
+export function registerBeside(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'beside',
+    { inputSchema: { id: z.string(), delayMs: z.number() } },
+    durableTool(async ({ id, delayMs }, ctx) => {
+      const ask = async (name: string) => {
+        const { content } = await ctx.elicit(name, { message: `${id} ${name}`, requestedSchema })
+        return String(content?.['answer'])
+      }
+      const work = async () => {
+        const values: string[] = []
+        for (let step = 1; step <= BESIDE; step++) {
+          const value = await ctx.atLeastOnce(`beside-${step}`, async ({ signal }) => {
+            appendFileSync(ledger, `beside ${id} beside-${step} ${process.pid}\n`)
+            await delay(delayMs, undefined, { signal })
+            return randomUUID()
+          })
+          values.push(value)
+          await ctx.progress(step, BESIDE, value)
+        }
+        return values
+      }
+      const [values, ...answers] = await Promise.all([work(), ask('question-1'), ask('question-2')])
+      return { content: [{ type: 'text', text: ledgerDigest([...answers, ...values]) }] }
+    }),
+  )
+}
+
+/** Takes its time, so that its client may go away before it ends. */
+export function registerLinger(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'linger',
+    { inputSchema: { id: z.string(), delayMs: z.number() } },
+    durableTool(async ({ id, delayMs }, ctx) => {
+      const values: string[] = []
+      for (const step of ['linger-1', 'linger-2']) {
+        const value = await ctx.atLeastOnce(step, () => {
+          appendFileSync(ledger, `linger ${id} ${step} ${process.pid}\n`)
+          return randomUUID()
+        })
+        values.push(value)
+        await ctx.progress(values.length, 2, value)
+        await ctx.sleep(`after ${step}`, delayMs / 2)
+      }
+      return { content: [{ type: 'text', text: ledgerDigest(values) }] }
+    }),
+  )
+}
+
+/** Tells those who listen that a resource has changed; `to`: only this principal. */
+export function registerTell(server: McpServer, changed: () => Durable['changed']): void {
+  server.registerTool(
+    'tell',
+    { inputSchema: { id: z.string(), uri: z.string(), to: z.string().optional() } },
+    durableTool(async ({ id, uri, to }, ctx) => {
+      await ctx.atLeastOnce('tell', async () => {
+        await changed().resource(uri, to === undefined ? {} : { principal: to })
+        return null
+      })
+      return { content: [{ type: 'text', text: ledgerDigest([id]) }] }
+    }),
   )
 }

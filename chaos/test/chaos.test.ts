@@ -27,6 +27,7 @@ describe.each(runs)('$store, client $client, seed $seed', (run) => {
     expect(report.violations, [`to repeat it: ${repeat(run)}`, ...lines].join('\n')).toBe(0)
     expect(report.calls).toBeGreaterThan(50)
     expect(report.takeovers).toBeGreaterThan(0)
+    expect(report.heard).toBeGreaterThan(0)
   })
 })
 

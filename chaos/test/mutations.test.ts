@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { crashRun } from '../src/crash-run.js'
-import type { CrashPoint, Moment } from '../src/crash-points.js'
+import type { Moment } from '../src/crash-points.js'
 import type { Mutation } from '../src/mutations.js'
-import { redis, twoAtATime } from './support.js'
+import { NEVER } from './crash-support.js'
+import { store, twoAtATime } from './support.js'
 
 // The test of the test: without one of the things that the guarantees rest on, the crash points find it.
 
@@ -10,7 +11,7 @@ const cases: { mutation: Mutation; moment: Moment; finds: RegExp }[] = [
   {
     mutation: 'fence',
     moment: 'overlap',
-    finds: /ends|behind the end|ended more than once|not grow|not \S+$/,
+    finds: /ends|behind the end|ended more than once|not grow|not \S+$|other values than were recorded/,
   },
   { mutation: 'start-mark', moment: 'before', finds: /pay took effect 2 times/ },
   { mutation: 'suppression', moment: 'after', finds: /in the journal more than once|progress does not grow/ },
@@ -18,12 +19,11 @@ const cases: { mutation: Mutation; moment: Moment; finds: RegExp }[] = [
 
 describe.each(cases)('without the $mutation', ({ mutation, moment, finds }) => {
   test(`a crash point of the moment '${moment}' finds it`, async () => {
-    const never: CrashPoint = { operation: 0, moment: 'never' }
-    const { operations } = await crashRun({ redis, points: [never], mutation })
+    const { operations } = await crashRun({ store, points: [NEVER], mutation })
     const found: string[] = []
     for (let operation = 3; operation <= (operations[0]?.length ?? 0) && found.length === 0; operation++) {
       const { violations } = await twoAtATime(() =>
-        crashRun({ redis, points: [{ operation, moment }], mutation }),
+        crashRun({ store, points: [{ operation, moment }], mutation }),
       )
       found.push(...violations)
     }

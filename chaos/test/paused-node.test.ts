@@ -7,7 +7,8 @@ import { startNode } from '../src/node-pool.js'
 import { ObservedCall } from '../src/observed-call.js'
 import type { Args } from '../src/observed-call.js'
 import { RawClient } from '../src/raw-client.js'
-import { redis as url } from './support.js'
+
+const url = process.env['REDIS_URL'] ?? ''
 
 // So many that taking over from a node lasts long enough to be met in the middle.
 const SESSIONS = 200
@@ -15,7 +16,7 @@ const SETTINGS = { heartbeatMs: 200, leaseMs: 1000, sweepMs: 200, validateEffect
 
 test('a node that comes back while it is taken over from can still be taken over from later', async () => {
   const prefix = `paused-${randomUUID()}`
-  const flags = { redis: url, prefix, ledger: '/dev/null', settings: SETTINGS }
+  const flags = { store: url, prefix, ledger: '/dev/null', settings: SETTINGS }
   const redis = new Redis(url)
   const [paused, sweeper] = await Promise.all([startNode(flags), startNode(flags)])
   onTestFinished(async () => {
@@ -26,7 +27,9 @@ test('a node that comes back while it is taken over from can still be taken over
   const clients: RawClient[] = []
   const callAll = (steps: Args) =>
     clients.map((client, index) =>
-      client.call(new ObservedCall(`${index}`, 'ledger_steps', { id: `${index}`, ...steps }, false)),
+      client.call(
+        new ObservedCall(`${index}`, 'ledger_steps', { id: `${index}`, ...steps }, { official: false }),
+      ),
     )
   for (let index = 0; index < SESSIONS; index++) {
     clients.push(await RawClient.connect({ fetch, url: endpoint, answer: () => '' }))

@@ -1,5 +1,5 @@
-/** The Redis of the test run. */
-export const redis = process.env['REDIS_URL'] ?? ''
+/** The Redis of the test run, unless another store is wanted: `CHAOS_STORE=sqlite npx vitest run chaos`. */
+export const store = process.env['CHAOS_STORE'] ?? process.env['REDIS_URL'] ?? ''
 
 const AT_A_TIME = 2
 const waiting: (() => void)[] = []

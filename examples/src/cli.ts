@@ -6,11 +6,13 @@ export const serverOptions = {
   port: { type: 'string', default: '3000' },
   host: { type: 'string', default: '127.0.0.1' },
   redis: { type: 'string' },
+  file: { type: 'string' },
 } as const
 
 export const serverUsage = `  --port N      port to listen on; 0 takes a free one (default 3000)
   --host HOST   address to bind (default 127.0.0.1)
-  --redis URL   keep sessions and streams in this Redis; without it they live in this process only`
+  --redis URL   keep sessions and streams in this Redis
+  --file FILE   keep them in this file; without either they live in this process only`
 
 type Parsed<T extends ParseArgsConfig> = ReturnType<typeof parseArgs<T>>
 

@@ -7,10 +7,10 @@ import { LATEST_PROTOCOL_VERSION, type CallToolResult } from '@modelcontextproto
 import { fail, messageOf, readFlags, urlFlag, usageError } from './cli.js'
 import { formatTable } from './table.js'
 
-const usage = `usage: node dist/continue-session.js SESSION_ID [--base URL …] [--tool NAME] [--arguments JSON]
+const usage = `usage: node dist/continue-session.js [--base URL …] [--tool NAME] [--arguments JSON] [--] SESSION_ID
 
 Goes on with a session that somebody else began: lists the tools and calls one, on any node. Exits with 0 if
-every node knew the session.
+every node knew the session. An id that begins with a dash stands behind --.
 
   --base URL          the MCP endpoint of a node or of the load balancer; more than one are asked in turn
                       (default http://127.0.0.1:3000/mcp)

@@ -1,5 +1,13 @@
 // The code of docs/durable-context.md, as it compiles. A test compares the two.
-import { durable, durableContext, durableTool, sessionState, sortedMap, type Store } from '@mcp-durable/core'
+import {
+  durable,
+  durableContext,
+  durableTool,
+  principalState,
+  sessionState,
+  sortedMap,
+  type Store,
+} from '@mcp-durable/core'
 import { uuid7Floor, type DurableContext } from '@mcp-durable/core'
 import { AtMostOnceFailedBeforeCompleting } from '@mcp-durable/core/errors'
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
@@ -98,6 +106,17 @@ export async function state(ctx: DurableContext, item: string) {
   return await cart.get()
 }
 
+export async function beginCart(ctx: DurableContext, item: string) {
+  const cart = await ctx.handle.create('cart', { ttlMs: 24 * 60 * 60_000 }) // a step of this name
+  await cart.state.of('items').set([item])
+  return `Your cart is ${cart.id}. Pass this id to add to it.`
+}
+
+export async function addToCart(ctx: DurableContext, id: string, item: string) {
+  const cart = await ctx.handle.open(id)
+  await cart.state.of('items', { schema: z.array(z.string()) }).update((items = []) => [...items, item])
+}
+
 export async function maps(ctx: DurableContext, who: string, what: Uint8Array) {
   const log = ctx.map('audit')
   await log.insert({ [await ctx.uuid7('entry')]: what })
@@ -107,8 +126,9 @@ export async function maps(ctx: DurableContext, who: string, what: Uint8Array) {
 
 export async function fromOutside(store: Store, sessionId: string) {
   const cart = await sessionState(store, sessionId).of('cart').get()
+  const theirs = await principalState(store, 'ann').of('cart').get() // of calls without a session
   const today = await sortedMap(store, 'audit').range({ from: uuid7Floor(Date.now() - 86_400_000) })
-  return { cart, today }
+  return { cart, theirs, today }
 }
 
 export async function deepBelow(order: string) {

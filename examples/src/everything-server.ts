@@ -8,6 +8,7 @@ import { registerPrompts } from './fixtures/prompts.js'
 import { registerQuestionTools } from './fixtures/question-tools.js'
 import { registerResources } from './fixtures/resources.js'
 import { registerStreamTools } from './fixtures/stream-tools.js'
+import { registerTaskTools } from './fixtures/task-tools.js'
 import { streamToolsList } from './fixtures/streamed-list.js'
 
 export interface EverythingOptions {
@@ -42,6 +43,7 @@ export function createEverythingServer({
   registerQuestionTools(server)
   registerInputRequired(server)
   registerJsonSchemaTool(server)
+  registerTaskTools(server)
   registerNodeTools(server, nodeName)
   if (ledger !== undefined) registerLedgerTools(server, ledger)
   registerResources(server)

@@ -2,13 +2,13 @@ import { exitOnSignal, fail, messageOf, portFlag, readFlags, usageError } from '
 import { examples, type Example } from './examples/catalog.js'
 import { choices } from './examples/menu.js'
 import { runExample } from './examples/run-example.js'
-import { findRedis } from './local-redis.js'
+import { findPlace } from './place.js'
 
 const names = examples.map(({ name }) => name).join(', ')
 const usage = `usage: npm run examples [-- [--all | NAME …] [--port N]]
 
 Runs examples of durable tools: starts two nodes of the server and the outside service it works with, runs the
-client, and cleans up. Uses the Redis of REDIS_URL, or starts one of its own. Without --all or names it asks which.
+client, and cleans up. Nodes share one file, or the Redis of REDIS_URL. Without --all or names it asks which.
 Exits with 0 if all that was run held.
 
   --all      all of them, without asking
@@ -30,11 +30,11 @@ try {
 }
 
 async function run(chosen: readonly Example[]): Promise<boolean> {
-  await using redis = await findRedis({ install: true })
-  console.log(`Redis: ${redis.origin}`)
+  await using place = await findPlace()
+  console.log(`kept in ${place.title}`)
   const failed: string[] = []
   for await (const example of chosen.length > 0 ? chosen : choices()) {
-    if (!(await runExample(example, { redisUrl: redis.url, port }))) failed.push(example.name)
+    if (!(await runExample(example, { place, port }))) failed.push(example.name)
   }
   if (failed.length > 0) console.error(`\nnot as it should be: ${failed.join(', ')}`)
   else if (chosen.length > 0) console.log(`\nheld: ${chosen.map(({ name }) => name).join(', ')}`)

@@ -13,16 +13,13 @@ export interface LocalRedis extends AsyncDisposable {
 }
 
 /**
- * The Redis of `REDIS_URL`, else a server of our own on a free port of the loopback interface.
- * Undefined when there is neither; with `install` that is an error, after an attempt to install one.
+ * The Redis of `REDIS_URL`, else a server of our own on a free port of the loopback interface. Throws when there is neither,
+ * after an attempt to install one.
  */
-export async function findRedis(options: { install: true }): Promise<LocalRedis>
-export async function findRedis(options: { install: false }): Promise<LocalRedis | undefined>
-export async function findRedis({ install }: { install: boolean }): Promise<LocalRedis | undefined> {
+export async function findRedis(): Promise<LocalRedis> {
   const url = process.env['REDIS_URL']
   if (url) return { url, origin: 'REDIS_URL', [Symbol.asyncDispose]: async () => {} }
-  const command = installed() ?? (install ? installRedis() : undefined)
-  return command === undefined ? undefined : startRedis(command)
+  return startRedis(installed() ?? installRedis())
 }
 
 async function startRedis(command: string): Promise<LocalRedis> {

@@ -1,7 +1,11 @@
 // The code of docs/operating.md, as it compiles. A test compares the two.
 import { durable, type Durable, type ServerFactory, type Store } from '@mcp-durable/core'
+import { listCalls } from '@mcp-durable/core/inspect'
+import { runsOf, type CallPlace } from '@mcp-durable/core/runs'
 import { telemetry } from '@mcp-durable/core/telemetry'
+import { inspectRedis } from '@mcp-durable/redis-store/inspect'
 import type { Hono } from 'hono'
+import type { Redis } from 'ioredis'
 
 export function answerHealthChecks(app: Hono, mcp: Durable) {
   app.get('/healthz', async (c) => {
@@ -26,4 +30,14 @@ export async function readHistory(store: Store, sessionId: string, from: number,
   const page = await store.history(sessionId, { from, to, limit: 100 }) // ms since 1970, both included
   const next = await store.history(sessionId, { after: page.at(-1)?.id, to, limit: 100 })
   return [...page, ...next]
+}
+
+export async function actOnCalls(client: Redis, store: Store, { scope, callId }: CallPlace) {
+  const wanted = { tool: 'book_table', status: ['failed', 'unknown'] } as const
+  const { calls } = await listCalls(inspectRedis(client), wanted)
+  const runs = runsOf(store, { by: 'ann' })
+  await runs.cancel({ scope, callId }, { reason: 'the table is gone' })
+  await runs.resume({ scope, callId })
+  const { call } = await runs.fork({ scope, callId }, { from: { name: 'confirm' } })
+  return [...calls, call]
 }

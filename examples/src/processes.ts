@@ -13,6 +13,9 @@ export interface Program extends AsyncDisposable {
   kill(): Promise<void>
 }
 
+/** The slowest of them import much. */
+const STARTS_WITHIN_MS = 60_000
+
 const children = new Set<ChildProcess>()
 
 /** Makes sure that the child does not outlive this process, unless this one is killed itself. */
@@ -42,19 +45,24 @@ export function startProxy(args: readonly string[]): Promise<Program> {
   return start('mcp-durable proxy', main, ['proxy', ...args])
 }
 
-async function start(name: string, program: URL, args: readonly string[]): Promise<Program> {
-  const file = fileURLToPath(program)
-  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+const start = (name: string, program: URL, args: readonly string[]): Promise<Program> =>
+  startCommand(name, process.execPath, [fileURLToPath(program), ...args])
+
+/** Starts a command that prints, as the servers here do, where it listens. */
+export async function startCommand(name: string, command: string, args: readonly string[]): Promise<Program> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   own(child)
 
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors = (errors + text).slice(-4000)
   })
-  const url = await firstLine(child, /^listening on (http:[^\s,]+)/).catch((error: unknown) => {
-    child.kill('SIGKILL')
-    throw new Error(`${name} did not start: ${errors.trim() || String(error)}`)
-  })
+  const url = await firstLine(child, /^listening on (http:[^\s,]+)/, STARTS_WITHIN_MS).catch(
+    (error: unknown) => {
+      child.kill('SIGKILL')
+      throw new Error(`${name} did not start: ${errors.trim() || String(error)}`)
+    },
+  )
   const stop = () => end(child, 'SIGTERM')
   return { url, pid: child.pid!, stop, kill: () => end(child, 'SIGKILL'), [Symbol.asyncDispose]: stop }
 }

@@ -1,15 +1,13 @@
-import { serve } from '@hono/node-server'
+import { createServer } from 'node:http'
 import { durable, durableTool } from '@mcp-durable/core'
-import { hono } from '@mcp-durable/core/hono'
-import { redisStore } from '@mcp-durable/redis-store'
+import { node } from '@mcp-durable/core/node'
+import { file } from '@mcp-durable/sqlite-store'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { Hono } from 'hono'
-import { Redis } from 'ioredis'
 import { z } from 'zod'
 
-const { PORT = '3000', REDIS_URL = 'redis://127.0.0.1:6379' } = process.env
+const { PORT = '3000' } = process.env
 
-// Called for each session, in each process that serves it.
+// Called where a process needs a server object: for a session, or for clients without one.
 function createMyServer() {
   const server = new McpServer({ name: 'my-server', version: '1.0.0' })
   server.registerTool(
@@ -27,24 +25,16 @@ function createMyServer() {
   return server
 }
 
-const redis = new Redis(REDIS_URL)
-const mcp = durable({
-  server: createMyServer,
-  store: redisStore(redis),
-  retryMs: 2000, // ms after which a client comes back: a process that was killed runs again by then
-})
-const app = new Hono()
-app.use('/mcp', hono(mcp)) // or express(mcp), node(mcp), mcp.fetch(request)
+// Sessions, calls and their steps are in this file.
+const mcp = durable({ server: createMyServer, store: file('./mcp.db') })
 
-const http = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: Number(PORT) }, ({ port }) => {
-  console.log(`listening on http://127.0.0.1:${port}/mcp, process ${process.pid}`)
+const http = createServer(node(mcp)) // or app.use('/mcp', hono(mcp)), app.use('/mcp', express(mcp))
+http.listen(Number(PORT), '127.0.0.1', () => {
+  console.log(`listening on http://127.0.0.1:${PORT}/mcp, process ${process.pid}`)
 })
 
-// At a deploy: hand the running calls over to other processes, and go.
-process.once('SIGTERM', () => void leave())
-
-async function leave() {
+// At a deploy: let the running calls end, leave the others to the next process, and go.
+process.once('SIGTERM', () => {
   http.close()
-  await mcp.close()
-  await redis.quit() // The client is yours. While it is open, the process does not end.
-}
+  void mcp.close()
+})

@@ -1,13 +1,14 @@
 // The code of the README and of docs/, as it compiles. A test compares them.
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { durable, durableTool } from '@mcp-durable/core'
-import type { AuthInfo, FetchHandler, Hooks, Logger, Store } from '@mcp-durable/core'
+import type { AuthInfo, Durable, FetchHandler, Hooks, Logger, Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
 import { hono } from '@mcp-durable/core/hono'
 import { node } from '@mcp-durable/core/node'
 import { telemetry } from '@mcp-durable/core/telemetry'
 import { redisStore } from '@mcp-durable/redis-store'
+import { file } from '@mcp-durable/sqlite-store'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import type { Express } from 'express'
@@ -41,6 +42,23 @@ export function mountInHono(app: Hono, url: string, createMyServer: () => McpSer
   return mcp
 }
 
+export function keepInAFile(app: Hono, createMyServer: () => McpServer) {
+  const mcp = durable({ server: () => createMyServer(), store: file('./mcp.db') })
+
+  app.use('/mcp', hono(mcp)) // or express(mcp), node(mcp), mcp.fetch(request)
+  return mcp
+}
+
+export function leaveGracefully(http: Server, mcp: Durable, redis: Redis) {
+  process.once('SIGTERM', () => void leave())
+
+  async function leave() {
+    http.close()
+    await mcp.close()
+    await redis.quit() // The client is yours. While it is open, the process does not end.
+  }
+}
+
 export function wrapInHono(app: Hono, store: Store, existing: { fetch: FetchHandler }) {
   app.use('/mcp', hono(durable({ store, handler: existing.fetch }))) // any (Request) => Response: a Map in Hono, @hono/mcp
 }
@@ -51,6 +69,14 @@ export function wrapInExpress(app: Express, store: Store, existing: Express) {
 
 export function standBefore(store: Store) {
   const mcp = durable({ store, upstream: 'http://localhost:4000/mcp' }) // a server in any language
+  return mcp
+}
+
+export function serveStdio(store: Store) {
+  const mcp = durable({
+    store,
+    stdio: { command: 'npx', args: ['-y', '@modelcontextprotocol/server-everything'] },
+  })
   return mcp
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { escapeControls } from '@mcp-durable/core/inspect'
 import { exitOnSignal, fail, messageOf, readFlags, urlFlag, usageError } from './cli.js'
-import { findRedis } from './local-redis.js'
+import { findPlace } from './place.js'
 import { disposeAll, startProgram } from './processes.js'
 import { RawSession, type Step } from './raw-session.js'
 
@@ -12,7 +12,7 @@ Last-Event-ID on another node. Prints the curl commands that do the same, and ex
 lost or came twice.
 
   --base URL  MCP endpoints that share one store; the call starts on the first and resumes on the last.
-              Without it, nodes are started: two on Redis where there is one, else a single one
+              Without it, two nodes are started over one file, or over the Redis of REDIS_URL
   --to N      how far the tool counts, one message for each number (default 10)
   --cut N     after how many messages the stream is cut (default 4)`
 
@@ -61,18 +61,12 @@ async function walkThrough(nodes: readonly URL[]): Promise<void> {
 async function onOwnNodes(): Promise<void> {
   const started: AsyncDisposable[] = []
   try {
-    const redis = await findRedis({ install: false })
-    if (redis !== undefined) started.push(redis)
-    console.log(
-      redis ? `two nodes on Redis (${redis.origin})` : 'no Redis here: one node that keeps all in memory',
-    )
+    const place = await findPlace()
+    started.push(place)
+    console.log(`two nodes over ${place.title}`)
     const nodes: URL[] = []
-    for (let node = 0; node < (redis ? 2 : 1); node++) {
-      const program = await startProgram('everything', [
-        '--port',
-        '0',
-        ...(redis ? ['--redis', redis.url] : []),
-      ])
+    for (let node = 0; node < 2; node++) {
+      const program = await startProgram('everything', ['--port', '0', ...place.flags])
       started.push(program)
       nodes.push(new URL('/mcp', program.url))
     }

@@ -8,20 +8,11 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { Hono } from 'hono'
 import { z } from 'zod'
-import {
-  closeOnSignal,
-  fail,
-  messageOf,
-  portFlag,
-  readFlags,
-  redisFlag,
-  serverOptions,
-  serverUsage,
-} from './cli.js'
+import { closeOnSignal, fail, messageOf, portFlag, readFlags, serverOptions, serverUsage } from './cli.js'
 import { listen, type HttpServer } from './listen.js'
 import { openStore } from './store.js'
 
-const usage = `usage: node dist/single-node.js [--serve] [--port N] [--host HOST] [--redis URL]
+const usage = `usage: node dist/single-node.js [--serve] [--port N] [--host HOST] [--redis URL | --file FILE]
 
 A server with two tools, made durable. Without --serve it starts on a free port, calls itself with the official
 client, and exits with 0 if all was as it should be.
@@ -63,7 +54,7 @@ function createServer(): McpServer {
 }
 
 try {
-  const opened = await openStore(redisFlag(values.redis, usage))
+  const opened = await openStore(values, usage)
   const mcp = durable({ server: createServer, ...(opened.store && { store: opened.store }) })
   const app = new Hono()
   app.use('/mcp', hono(mcp))

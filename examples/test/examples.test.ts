@@ -25,6 +25,14 @@ describe('npm run examples', () => {
     60_000,
   )
 
+  test('share a file without Redis', async () => {
+    const { code, stdout, stderr } = await runProgram('examples', ['steps', '--port', '0'], { REDIS_URL: '' })
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/^kept in one file/)
+    expect(stdout).toContain('held: steps')
+    expect(code).toBe(0)
+  }, 60_000)
+
   test('asks which, until q', async () => {
     const input = 'no such\n1\nq\n'
     const { code, stdout, stderr } = await runProgram('examples', ['--port', '0'], {}, input)

@@ -18,7 +18,9 @@ const sources = [
   'examples/src/durable-context.ts',
   'examples/src/operating.ts',
   'examples/src/protocol-2026.ts',
+  'examples/src/tasks.ts',
   ...filesIn('examples/src/migrating', '.ts'),
+  ...filesIn('examples/src/testing', '.ts'),
   ...filesIn('examples/recipes', '.ts'),
   'examples/recipes/next/app/mcp/route.ts',
 ]

@@ -56,6 +56,7 @@ describe('what is wrong is said, with a next step', () => {
     ['everything', ['--port', '70000'], /--port must be a number from 0 to 65535/],
     ['everything', ['--adapter', 'koa'], /--adapter must be one of hono, express, node/],
     ['everything', ['--redis', 'localhost'], /--redis must be a URL like redis:\/\//],
+    ['everything', ['--redis', 'redis://x', '--file', 'x'], /--redis and --file name two stores/],
     ['everything', ['--prot', '1'], /Unknown option '--prot'/],
     ['round-robin-lb', [], /at least one --backend/],
     ['round-robin-lb', ['--backend', 'ftp://x'], /--backend must be a URL like http:\/\//],

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { dirname } from 'node:path'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { describe, expect, test } from 'vitest'
@@ -9,7 +11,7 @@ import { ownRedis } from './own-redis.js'
 
 const redisUrl = await ownRedis()
 const startEverything = () => spawnNode(program('everything'), ['--port', '0', '--redis', redisUrl])
-const noRedis = { REDIS_URL: '', PATH: '/nowhere' }
+const noRedis = { REDIS_URL: '' }
 
 test('[E-1] single-node checks itself', async () => {
   const { code, stdout } = await runProgram('single-node', ['--redis', redisUrl])
@@ -26,7 +28,7 @@ describe('[E-3] continue-session', () => {
     await client.connect(transport)
 
     const bases = [first, second].flatMap(({ url }) => ['--base', `${url}/mcp`])
-    const { code, stdout } = await runProgram('continue-session', [transport.sessionId!, ...bases])
+    const { code, stdout } = await runProgram('continue-session', [...bases, '--', transport.sessionId!])
     expect(stdout).toContain(`pid ${first.pid}`)
     expect(stdout).toContain(`pid ${second.pid}`)
     expect(code).toBe(0)
@@ -56,15 +58,15 @@ describe('[E-3] continue-session', () => {
 describe('[E-4] resumability', () => {
   test('resumes on another node', async () => {
     const { code, stdout } = await runProgram('resumability')
-    expect(stdout).toMatch(/two nodes on Redis/)
+    expect(stdout).toMatch(/two nodes over Redis/)
     expect(stdout).toMatch(/last-event-id: /)
     expect(stdout).toMatch(/10 messages and the result: nothing lost, nothing repeated/)
     expect(code).toBe(0)
   })
 
-  test('resumes on a single node in memory', async () => {
+  test('resumes on another node over one file', async () => {
     const { code, stdout } = await runProgram('resumability', ['--to', '5', '--cut', '5'], noRedis)
-    expect(stdout).toMatch(/no Redis here/)
+    expect(stdout).toMatch(/two nodes over one file/)
     expect(code).toBe(0)
   })
 
@@ -94,10 +96,10 @@ describe('[E-4] resumability', () => {
   })
 })
 
-describe('[E-6] demo', () => {
+describe('[E-6] demo', { timeout: 60_000 }, () => {
   test('holds with node processes on Redis', async () => {
     const { code, stdout } = await runProgram('demo')
-    expect(stdout).toMatch(/^two processes on Redis \(REDIS_URL\)/)
+    expect(stdout).toMatch(/^two processes over Redis \(REDIS_URL\)/)
     expect(stdout).toMatch(/killed with SIGKILL at message/)
     expect(stdout).toMatch(/asked by pid (\d+), then killed with SIGKILL; result by pid (?!\1)/)
     expect(stdout).toMatch(/ask for the name +asked once +1 /)
@@ -113,10 +115,15 @@ describe('[E-6] demo', () => {
     expect(code).toBe(0)
   })
 
-  test('holds without Redis, and says that it did without', async () => {
-    const { code, stdout } = await runProgram('demo', [], noRedis)
-    expect(stdout).toMatch(/^no Redis here: two nodes in this process/)
+  test('holds over one file on a bare machine, which it leaves as it was', async () => {
+    const { code, stdout, stderr } = await runProgram('demo', [], noRedis)
+    const [, path = ''] = /^two processes over one file \((.+)\)/.exec(stdout) ?? []
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/killed with SIGKILL at message/)
+    expect(stdout).toMatch(/asked by pid (\d+), then killed with SIGKILL; result by pid (?!\1)/)
     expect(stdout).toMatch(/all of it held/)
     expect(code).toBe(0)
+    expect(path).toMatch(/mcp\.db$/)
+    expect(existsSync(dirname(path))).toBe(false)
   })
 })

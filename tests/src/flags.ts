@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { isCrashPoint, type CrashPoint } from './crashing-store.js'
 
-export const hosts = ['server', 'handler', 'upstream'] as const
+export const hosts = ['server', 'handler', 'upstream', 'stdio'] as const
 export type Host = (typeof hosts)[number]
 
 export interface Flags {
@@ -21,6 +21,8 @@ export interface Flags {
   tls: boolean
   /** Give events no ids; for the server behind the nodes. */
   noEvents: boolean
+  /** What is wrapped, or behind the nodes, needs no sessions, and serves none. */
+  sessionless: boolean
   /** Where the nodes of one test keep their ledger and find their gates. */
   dir: string
   crashAt: CrashPoint | undefined
@@ -44,6 +46,7 @@ export function readFlags(argv: readonly string[]): Flags {
       upstream: { type: 'string', default: '' },
       tls: { type: 'boolean', default: false },
       'no-events': { type: 'boolean', default: false },
+      sessionless: { type: 'boolean', default: false },
       dir: { type: 'string', default: '.' },
       'crash-at': { type: 'string' },
       'grace-ms': { type: 'string', default: '5000' },
@@ -63,6 +66,7 @@ export function readFlags(argv: readonly string[]): Flags {
     upstream: values.upstream,
     tls: values.tls,
     noEvents: values['no-events'],
+    sessionless: values.sessionless,
     dir: values.dir,
     crashAt,
     graceMs: Number(values['grace-ms']),

@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { durable, type Notification, type Served } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -13,6 +14,7 @@ import { readFlags, type Flags } from './flags.js'
 import { createServer as createServer1 } from './server-sdk1.js'
 import { createServer as createServer2 } from './server-sdk2.js'
 import { SharedDir } from './shared-dir.js'
+import { withoutSessions } from './sessionless.js'
 import { tools } from './tools.js'
 import { mapOfTransports } from './wrapped.js'
 
@@ -58,9 +60,14 @@ function served(): Served {
     case 'server':
       return { server: make }
     case 'handler':
-      return { handler: mapOfTransports(flags.sdk, make) }
+      return { handler: flags.sessionless ? withoutSessions(dir) : mapOfTransports(flags.sdk, make) }
     case 'upstream':
       return { upstream: flags.upstream }
+    case 'stdio': {
+      const server = fileURLToPath(new URL('stdio-server.js', import.meta.url))
+      const args = [server, '--dir', flags.dir, '--sdk', String(flags.sdk)]
+      return { stdio: { command: process.execPath, args } }
+    }
   }
 }
 

@@ -8,13 +8,16 @@ import { readFlags } from './flags.js'
 import { createServer as createServer1 } from './server-sdk1.js'
 import { createServer as createServer2 } from './server-sdk2.js'
 import { SharedDir } from './shared-dir.js'
+import { withoutSessions } from './sessionless.js'
 import { tools } from './tools.js'
 import { mapOfTransports } from './wrapped.js'
 
 const flags = readFlags(process.argv.slice(2))
 const dir = new SharedDir(flags.dir)
 const createMcpServer = { 1: createServer1, 2: createServer2 }[flags.sdk]
-const serve = mapOfTransports(flags.sdk, () => createMcpServer(tools(dir)), !flags.noEvents)
+const serve = flags.sessionless
+  ? withoutSessions(dir)
+  : mapOfTransports(flags.sdk, () => createMcpServer(tools(dir)), !flags.noEvents)
 
 const secure = { createServer: createHttps, serverOptions: { cert: pem('cert'), key: pem('key') } }
 const http = createAdaptorServer({ fetch: (request) => serve(request, {}), ...(flags.tls && secure) })

@@ -29,6 +29,8 @@ export class PoisonedRedis implements AsyncDisposable {
   session = ''
   openCall = ''
   endedCall = ''
+  /** It belongs to no session, and asks. */
+  callAlone = ''
   readonly client: Redis
   readonly store: Store
   readonly #redis: RedisServer
@@ -86,7 +88,31 @@ export class PoisonedRedis implements AsyncDisposable {
       POISONED_NAME,
       JSON.stringify({ host: POISON, pid: 7, startedAt: 0, clock: Date.now() + 60_000 }),
     )
+    await this.#callWithoutSession()
     await this.#fillFromElsewhere()
+  }
+
+  async #callWithoutSession() {
+    const name = `alone ${POISONED_NAME}`
+    const own = 'io.modelcontextprotocol'
+    const _meta = {
+      [`${own}/protocolVersion`]: '2026-07-28',
+      [`${own}/clientCapabilities`]: { elicitation: {} },
+      [`${own}/clientInfo`]: { name: POISON, version: POISON },
+    }
+    const response = await this.#mcp.fetch(
+      new Request('http://127.0.0.1/mcp', {
+        method: 'POST',
+        headers: {
+          ...headers,
+          'mcp-protocol-version': '2026-07-28',
+          'mcp-method': 'tools/call',
+          'mcp-name': `=?base64?${Buffer.from(name).toString('base64')}?=`,
+        },
+        body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, _meta } }),
+      }),
+    )
+    this.callAlone = /^id: ([\w-]{22})\./m.exec(await response.text())?.[1] ?? ''
   }
 
   /** What no node writes, but whoever else may write to this Redis. */
@@ -149,5 +175,7 @@ function poisonedServer(): McpServer {
   })
   server.registerTool(POISON, { inputSchema: {} }, told)
   server.registerTool(`ask ${POISON}`, { inputSchema: {} }, asking)
+  // Its name stands in a header too, which has no half of a pair.
+  server.registerTool(`alone ${POISONED_NAME}`, { inputSchema: {} }, asking)
   return server
 }

@@ -101,6 +101,13 @@ export class RawSession {
     return new RawStream(await this.post(node, message, abort.signal), abort)
   }
 
+  /** Resolves when the node has read what came before: that another connection was closed, for one. */
+  async heardBy(node: Backend): Promise<void> {
+    await (
+      await this.call(node, 'which_node')
+    ).ended
+  }
+
   async get(node: Backend, lastEventId?: string): Promise<RawStream> {
     const abort = new AbortController()
     const response = await fetch(`${node.url}/mcp`, {

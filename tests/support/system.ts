@@ -19,6 +19,8 @@ export interface SystemOptions {
   tls?: 'trusted' | 'unknown'
   /** Whether the upstream gives its events ids; default true. */
   resumable?: boolean
+  /** What is wrapped, or behind the nodes, needs no sessions, and serves none. */
+  sessionless?: boolean
   /** How many nodes; default 2. */
   nodes?: number
   /** Where Redis is; default the one of the test run. */
@@ -82,7 +84,7 @@ export class System implements AsyncDisposable {
 
   /** Starts the server behind the nodes, where the last one was. */
   async startUpstream(): Promise<NodeProcess> {
-    const { sdk = 1, tls, resumable = true } = this.#options
+    const { sdk = 1, tls, resumable = true, sessionless } = this.#options
     const flags = { port: String(this.#upstreamPort), sdk: String(sdk), dir: this.#dir }
     this.#upstream = await spawnNode(
       'tests/dist/upstream.js',
@@ -90,6 +92,7 @@ export class System implements AsyncDisposable {
         ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
         ...(tls ? ['--tls'] : []),
         ...(resumable ? [] : ['--no-events']),
+        ...(sessionless ? ['--sessionless'] : []),
       ],
       { ready: /listening on (https?:\/\/\S+)/ },
     )
@@ -184,7 +187,8 @@ export class System implements AsyncDisposable {
       options: JSON.stringify({ ...QUICK, ...options }),
       'store-options': JSON.stringify(storeOptions ?? {}),
     }
-    return Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+    const given = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
+    return this.#options.sessionless ? [...given, '--sessionless'] : given
   }
 }
 

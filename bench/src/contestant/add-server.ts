@@ -3,6 +3,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { McpServer as McpServer2 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { registerHanging } from './hanging.js'
+import { registerNapping } from './napping.js'
 
 const info = { name: 'bench', version: '1.0.0' }
 const addInput = { a: z.number(), b: z.number() }
@@ -10,6 +11,8 @@ const add = { description: 'Adds two numbers', inputSchema: addInput }
 const sum = ({ a, b }: { a: number; b: number }) => ({
   content: [{ type: 'text' as const, text: String(a + b) }],
 })
+
+const done = (steps: number) => ({ content: [{ type: 'text' as const, text: String(steps) }] })
 
 /** The server of every contestant with the SDK 1.x: the tool `add`, and one that reports its progress. */
 export function createServer(): McpServer {
@@ -30,10 +33,18 @@ export function createServer(): McpServer {
   return server
 }
 
-/** The same with the SDK 2.x. */
+/** With the SDK 2.x: `add`, and steps of which nothing is recorded. */
 export function createServer2(): McpServer2 {
   const server = new McpServer2(info)
   server.registerTool('add', { ...add, inputSchema: z.object(addInput) }, sum)
+  server.registerTool(
+    'at-least-once',
+    { inputSchema: z.object({ steps: z.number() }) },
+    async ({ steps }) => {
+      for (let step = 0; step < steps; step++) await Promise.resolve(step)
+      return done(steps)
+    },
+  )
   return server
 }
 
@@ -62,7 +73,6 @@ export function createServerOf20(): McpServer {
 export function createDurableServer(): McpServer {
   const server = createServer()
   const inputSchema = { steps: z.number() }
-  const done = (steps: number) => ({ content: [{ type: 'text' as const, text: String(steps) }] })
   server.registerTool(
     'at-least-once',
     { inputSchema },
@@ -80,5 +90,6 @@ export function createDurableServer(): McpServer {
     }),
   )
   registerHanging(server)
+  registerNapping(server)
   return server
 }

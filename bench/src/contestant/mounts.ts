@@ -4,9 +4,13 @@ import { durable } from '@mcp-durable/core'
 import type { Durable } from '@mcp-durable/core'
 import { hono } from '@mcp-durable/core/hono'
 import { redisStore } from '@mcp-durable/redis-store'
+import { file } from '@mcp-durable/sqlite-store'
 import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js'
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
-import { WebStandardStreamableHTTPServerTransport as WebStandardTransport2 } from '@modelcontextprotocol/server'
+import {
+  createMcpHandler,
+  WebStandardStreamableHTTPServerTransport as WebStandardTransport2,
+} from '@modelcontextprotocol/server'
 import { Hono } from 'hono'
 import type { Context } from 'hono'
 import { streamSSE } from 'hono/streaming'
@@ -17,31 +21,44 @@ import { addMaking } from './making.js'
 export const kinds = [
   'durable-redis',
   'durable-memory',
+  'durable-file',
   'durable-of-20',
   'sdk',
   'sdk-events',
   'sdk-2',
+  'sdk-2-handler',
   'hono-mcp',
   'bare-sse',
 ] as const
 /** Who takes part: the durable server on each store, and those it is compared with. */
 export type Kind = (typeof kinds)[number]
 
+export type Settings = { synchronous?: 'full' | 'normal' }
 export type Mounted = { app: Hono; mcp?: Durable; redis?: Redis }
 
-/** The endpoint `/mcp` of a contestant, on Hono, mounted as its own documentation shows it. Settings are for the durable ones. */
-export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
+/**
+ * The endpoint `/mcp` of a contestant, on Hono, mounted as its own documentation shows it. `place`: the URL of Redis, or the path of a
+ * file. Settings are for the durable ones, and for the file.
+ */
+export function mount(kind: Kind, place: string, settings: Settings): Mounted {
   const app = new Hono()
   switch (kind) {
     case 'durable-redis':
     case 'durable-of-20': {
-      const redis = new Redis(redisUrl)
+      const redis = new Redis(place)
       redis.on('error', () => undefined)
       const server = servers[kind]
       const mcp = durable({ server, store: redisStore(redis), ...settings })
       app.use('/mcp', hono(mcp))
       if (kind === 'durable-of-20') addMaking(app, redis)
       return { app, mcp, redis }
+    }
+    case 'durable-file': {
+      const { synchronous = 'full', ...others } = settings
+      const store = file(place, { synchronous })
+      const mcp = durable({ server: createDurableServer, store, ...others })
+      app.use('/mcp', hono(mcp))
+      return { app, mcp }
     }
     case 'durable-memory': {
       const mcp = durable({ server: createDurableServer })
@@ -56,6 +73,11 @@ export function mount(kind: Kind, redisUrl: string, settings: object): Mounted {
     case 'sdk-2':
       app.all('/mcp', bySession(sdk2Session))
       return { app }
+    case 'sdk-2-handler': {
+      const handler = createMcpHandler(createServer2)
+      app.all('/mcp', (c) => handler.fetch(c.req.raw))
+      return { app }
+    }
     case 'hono-mcp':
       app.all('/mcp', bySession(honoSession))
       return { app }

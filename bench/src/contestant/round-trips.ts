@@ -16,19 +16,22 @@ export async function countRoundTrips(redisUrl: string) {
   // A node that does nothing else meanwhile.
   const quiet = { heartbeatMs: NEVER_MS, sweepMs: NEVER_MS, reconcileEveryMs: NEVER_MS }
   const mcp = durable({ server: createDurableServer, store: redisStore(gate.redis), ...quiet })
-  const client = await OwnClient.connect((request) => mcp.fetch(request))
-  await client.call('at-least-once', { steps: 1 }, '1')
-  const count = async (tool: string, steps: number) => {
+  const fetch = (request: Request) => mcp.fetch(request)
+  const inSession = await OwnClient.connect(fetch)
+  const sessionless = OwnClient.sessionless(fetch)
+  for (const client of [inSession, sessionless]) await client.call('at-least-once', { steps: 1 }, '1')
+  const count = async (client: OwnClient, tool: string, steps: number) => {
     const before = gate.openings
     await client.call(tool, { steps }, String(steps))
     return gate.openings - before
   }
-  const call = await count('at-least-once', 0)
-  const atLeastOnce = ((await count('at-least-once', STEPS)) - call) / STEPS
-  const atMostOnce = ((await count('at-most-once', STEPS)) - call) / STEPS
+  const call = await count(inSession, 'at-least-once', 0)
+  const atLeastOnce = ((await count(inSession, 'at-least-once', STEPS)) - call) / STEPS
+  const atMostOnce = ((await count(inSession, 'at-most-once', STEPS)) - call) / STEPS
+  const callSessionless = await count(sessionless, 'at-least-once', 0)
   await mcp.close({ graceMs: 0 })
   gate.redis.disconnect()
-  return { call, atLeastOnce, atMostOnce }
+  return { call, atLeastOnce, atMostOnce, callSessionless }
 }
 
 /**

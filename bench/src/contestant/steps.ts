@@ -3,15 +3,21 @@ import type { Mounted } from './mounts.js'
 import { OwnClient } from './own-client.js'
 
 /** Lanes: calls that run at once, each with that many steps. */
-export type StepsJob = { lanes: number; steps: number; ms: number }
+export type StepsJob = { lanes: number; steps: number; ms: number; sessionless?: boolean }
 export type StepsResult = { perSecond: number; cpuPerStep: number }
 
-const clients: OwnClient[] = []
+const clients: { inSession: OwnClient[]; sessionless: OwnClient[] } = { inSession: [], sessionless: [] }
 
-/** Steps of calls that run at once, in sessions of their own; a lane whose call has ended makes the next one. */
-export async function stepsPerSecond({ app }: Mounted, { lanes, steps, ms }: StepsJob): Promise<StepsResult> {
-  while (clients.length < lanes) clients.push(await OwnClient.connect((request) => app.fetch(request)))
-  return rateOf(ms, clients.slice(0, lanes), async (client) => {
+/** Steps of calls that run at once, in sessions of their own if any; a lane whose call has ended makes the next one. */
+export async function stepsPerSecond(
+  { app }: Mounted,
+  { lanes, steps, ms, sessionless = false }: StepsJob,
+): Promise<StepsResult> {
+  const fetch = (request: Request) => app.fetch(request)
+  const known = clients[sessionless ? 'sessionless' : 'inSession']
+  while (known.length < lanes)
+    known.push(sessionless ? OwnClient.sessionless(fetch) : await OwnClient.connect(fetch))
+  return rateOf(ms, known.slice(0, lanes), async (client) => {
     await client.call('at-least-once', { steps }, String(steps))
     return steps
   })

@@ -20,26 +20,27 @@ export class Entrant {
   readonly cpu: { server: number; redis: number }[] = []
   readonly #redis: RedisServer
   readonly #contestant: Contestant
+  readonly #sessionless: boolean
 
-  constructor(name: string, redis: RedisServer, contestant: Contestant) {
+  /** `sessionless`: its clients speak protocol 2026-07-28. */
+  constructor(name: string, redis: RedisServer, contestant: Contestant, sessionless = false) {
     this.name = name
     this.#redis = redis
     this.#contestant = contestant
+    this.#sessionless = sessionless
   }
 
   async warmUp({ load, effort }: Bench) {
     const { warmUpMs, warmUpCalls } = effort
-    const job = { url: this.#contestant.url, clients: CLIENTS, warmUpMs, warmUpCalls, ms: 1, progress: 0 }
-    await load.tell('closedLoop', job)
+    await load.tell('closedLoop', this.#loop({ warmUpMs, warmUpCalls, ms: 1 }))
   }
 
   /** As many calls as it can from 32 clients. */
   async rush({ load, effort, profile }: Bench) {
-    const { url } = this.#contestant
     const before = await this.#cpuUsed()
     const began = performance.now()
     const result = await this.#contestant.profiled(profile(`calls-${this.name}`), () =>
-      load.tell('closedLoop', { url, clients: CLIENTS, warmUpMs: 200, ms: effort.roundMs, progress: 0 }),
+      load.tell('closedLoop', this.#loop({ warmUpMs: 200, ms: effort.roundMs })),
     )
     const after = await this.#cpuUsed()
     const done = (result.perSecond * (performance.now() - began)) / 1000
@@ -50,13 +51,27 @@ export class Entrant {
     })
   }
 
+  /** Calls of as many steps per second, from as many clients. */
+  async callsOfSteps({ load, effort }: Bench, steps: number) {
+    const loop = this.#loop({ warmUpMs: 200, ms: effort.roundMs })
+    const { perSecond } = await load.tell('closedLoop', { ...loop, steps })
+    return perSecond
+  }
+
   /** One client, which also says how long a PING takes meanwhile. */
   async alone({ load, effort, profile }: Bench) {
-    const job = { url: this.#contestant.url, redis: this.#redis.url, warmUpMs: 100, ms: effort.roundMs / 2 }
+    const { url } = this.#contestant
+    const times = { warmUpMs: 100, ms: effort.roundMs / 2 }
+    const job = { url, redis: this.#redis.url, ...times, sessionless: this.#sessionless }
     const result = await this.#contestant.profiled(profile(`latency-${this.name}`), () =>
       load.tell('alternating', job),
     )
     this.singles.push(result)
+  }
+
+  #loop(times: { warmUpMs: number; warmUpCalls?: number; ms: number }) {
+    const { url } = this.#contestant
+    return { url, clients: CLIENTS, sessionless: this.#sessionless, ...times }
   }
 
   tell({ note }: Bench) {

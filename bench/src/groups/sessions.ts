@@ -49,7 +49,7 @@ async function run(bench: Bench): Promise<Measurements> {
   return {
     'memory-session-node': within(perSession(after.node.used, before.node.used, sessions), NODE_LIMIT),
     'memory-session-redis': within(perSession(after.redis, before.redis, sessions), REDIS_LIMIT),
-    ...(bench.wants('growth-sessions') && (await callsBeside(bench, full.url, empty.url))),
+    ...(bench.wants('growth-sessions') && (await growth(bench, full.url, empty.url))),
   }
 }
 
@@ -64,26 +64,31 @@ async function dropJournals(url: string) {
   redis.disconnect()
 }
 
-/** Nodes that have just started, so that only their stores differ. */
-async function callsBeside(bench: Bench, full: string, empty: string): Promise<Measurements> {
-  const { effort, load } = bench
+async function growth(bench: Bench, full: string, empty: string): Promise<Measurements> {
   await using cleanup = new Cleanup()
   const beside = cleanup.use(await Contestant.start('durable-redis', full))
   const alone = cleanup.use(await Contestant.start('durable-redis', empty))
-  const urls: [string, string] = [beside.url, alone.url]
+  const { late, early } = await callsBeside(bench, beside, alone)
+  return { 'growth-sessions': compare(late, early) }
+}
+
+/** p50s of calls of nodes that have just started, so that only their stores differ. */
+export async function callsBeside(bench: Bench, full: Contestant, empty: Contestant) {
+  const { effort, load } = bench
+  const urls = [full.url, empty.url]
   for (const url of urls) {
-    await load.tell('closedLoop', { url, clients: 1, warmUpMs: effort.warmUpMs, ms: 1, progress: 0 })
+    await load.tell('closedLoop', { url, clients: 1, warmUpMs: effort.warmUpMs, ms: 1 })
   }
   const late: number[] = []
   const early: number[] = []
   const { block, rounds } = effort.growth
   const turn = async () => {
     const [lateP50, earlyP50] = await load.tell('besideEachOther', { urls, calls: block })
-    late.push(lateP50)
-    early.push(earlyP50)
+    late.push(lateP50!)
+    early.push(earlyP50!)
   }
   await takeTurns(rounds, [turn], (done) => bench.progress(0.8 + done / 5))
-  return { 'growth-sessions': compare(late, early) }
+  return { late, early }
 }
 
 /** A session with many calls behind it beside new ones. */

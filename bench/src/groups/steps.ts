@@ -5,16 +5,22 @@ import { Cleanup } from '../cleanup.js'
 import type { StepsResult } from '../contestant/steps.js'
 import { median } from '../measure.js'
 import { Contestant } from '../processes.js'
-import type { Measurements } from '../rows.js'
+import type { Measurement, Measurements } from '../rows.js'
 import { quietRedis } from './redis.js'
 
 const CALLS = 256
+const counted = [
+  'round-trips-call',
+  'round-trips-call-sessionless',
+  'round-trips-at-least-once',
+  'round-trips-at-most-once',
+] as const
 
 /** Steps, beside what the store could do at best; and how often they wait for it. */
 export const steps: Group = {
   title: 'steps',
-  rows: ['steps', 'round-trips-call', 'round-trips-at-least-once', 'round-trips-at-most-once'],
-  weight: 30,
+  rows: ['steps', 'steps-sessionless', ...counted],
+  weight: 50,
   run,
 }
 
@@ -23,35 +29,40 @@ async function run(bench: Bench): Promise<Measurements> {
   const redis = cleanup.use(await startRedis({ aof: 'everysec', config: quietRedis }))
   const contestant = cleanup.use(await Contestant.start('durable-redis', redis.url))
   return {
-    ...(bench.wants('steps') && (await stepRates(bench, contestant))),
-    ...(steps.rows.slice(1).some(bench.wants) && (await roundTrips(contestant))),
+    ...(bench.wants('steps') && { steps: await stepRates(bench, contestant) }),
+    ...(bench.wants('steps-sessionless') && {
+      'steps-sessionless': await stepRates(bench, contestant, true),
+    }),
+    ...(counted.some(bench.wants) && (await roundTrips(contestant))),
   }
 }
 
 async function stepRates(
   { effort, progress, profile, note }: Bench,
   contestant: Contestant,
-): Promise<Measurements> {
-  const job = { lanes: CALLS, steps: effort.steps, ms: effort.roundMs }
+  sessionless = false,
+): Promise<Measurement> {
+  const job = { lanes: CALLS, steps: effort.steps, ms: effort.roundMs, sessionless }
+  const name = sessionless ? 'steps-sessionless' : 'steps'
   const done: StepsResult[] = []
   const xadds: number[] = []
   await contestant.tell('steps', { ...job, ms: effort.warmUpMs })
   await contestant.tell('xadds', { ...job, ms: effort.warmUpMs })
   const turns = [
     async () => void xadds.push(await contestant.tell('xadds', job)),
-    async () =>
-      void done.push(await contestant.profiled(profile('steps'), () => contestant.tell('steps', job))),
+    async () => void done.push(await contestant.profiled(profile(name), () => contestant.tell('steps', job))),
   ]
   await takeTurns(effort.rounds, turns, progress)
-  note(`steps: CPU per step ${Math.round(median(done.map(({ cpuPerStep }) => cpuPerStep)))} µs`)
+  note(`${name}: CPU per step ${Math.round(median(done.map(({ cpuPerStep }) => cpuPerStep)))} µs`)
   const rates = done.map(({ perSecond }) => perSecond)
-  return { steps: compare(rates, xadds) }
+  return compare(rates, xadds)
 }
 
 async function roundTrips(contestant: Contestant): Promise<Measurements> {
-  const { call, atLeastOnce, atMostOnce } = await contestant.tell('roundTrips')
+  const { call, callSessionless, atLeastOnce, atMostOnce } = await contestant.tell('roundTrips')
   return {
     'round-trips-call': within(call, 2),
+    'round-trips-call-sessionless': within(callSessionless, 2),
     'round-trips-at-least-once': within(atLeastOnce, 1),
     'round-trips-at-most-once': within(atMostOnce, 2),
   }

@@ -22,11 +22,11 @@ export const replay: Group = {
     await using cleanup = new Cleanup()
     const redis = cleanup.use(await startRedis({ aof: 'everysec', config: quietRedis }))
     const node = cleanup.use(await Contestant.start('durable-redis', redis.url))
-    const { http, xrange } = await node.profiled(profile('replay'), () =>
+    const { http, plain } = await node.profiled(profile('replay'), () =>
       load.tell('replay', { url: node.url, redis: redis.url, ...size }),
     )
     const perSecond = (ms: number) => (size.events * 1000) / ms
-    return { replay: compare(http.map(perSecond), xrange.map(perSecond)) }
+    return { replay: compare(http.map(perSecond), plain.map(perSecond)) }
   },
 }
 

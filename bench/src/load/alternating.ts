@@ -3,7 +3,13 @@ import { Stopwatch } from '../measure.js'
 import type { Latencies } from '../measure.js'
 import { connected } from './closed-loop.js'
 
-export type AlternatingJob = { url: string; redis: string; warmUpMs: number; ms: number }
+export type AlternatingJob = {
+  url: string
+  redis: string
+  warmUpMs: number
+  ms: number
+  sessionless?: boolean
+}
 export type Alternating = { calls: Latencies; pings: Latencies }
 
 /**
@@ -15,8 +21,9 @@ export async function alternating({
   redis: redisUrl,
   warmUpMs,
   ms,
+  sessionless,
 }: AlternatingJob): Promise<Alternating> {
-  const [client] = await connected(url, 1)
+  const [client] = await connected(url, 1, sessionless && 'add')
   const redis = new Redis(redisUrl)
   const loop = async (forMs: number) => {
     const calls = new Stopwatch()

@@ -1,7 +1,9 @@
+import { sessionlessHeaders, sessionlessMeta } from '../protocol-2026.js'
 import { Connection } from './connection.js'
 import type { Answer } from './connection.js'
 
 const PROTOCOL = '2025-11-25'
+const CLIENT_INFO = { name: 'bench', version: '1.0.0' }
 const ACCEPT = 'accept: application/json, text/event-stream\r\n'
 /** All ids have as many digits, and so all bodies as many bytes. */
 const FIRST_ID = 1_000_000
@@ -14,6 +16,7 @@ export class Client {
   #connection: Connection
   #sessionId = ''
   #postHead = ''
+  #meta: object | undefined
   #id = FIRST_ID
 
   private constructor(url: URL, connection: Connection) {
@@ -28,9 +31,16 @@ export class Client {
 
   set sessionId(sessionId: string) {
     this.#sessionId = sessionId
-    this.#postHead =
-      `POST ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\ncontent-type: application/json\r\n` +
-      `${ACCEPT}${this.#sessionHeaders()}content-length: `
+    this.#sendWithEach(this.#sessionHeaders())
+  }
+
+  /** A client of protocol 2026-07-28, which calls one tool without any session. */
+  static async sessionless(url: URL, tool: string): Promise<Client> {
+    const client = new Client(url, await Connection.open(url))
+    const headers = Object.entries(sessionlessHeaders(tool)).map(([name, value]) => `${name}: ${value}\r\n`)
+    client.#sendWithEach(headers.join(''))
+    client.#meta = sessionlessMeta()
+    return client
   }
 
   /** Begins a session. */
@@ -51,8 +61,7 @@ export class Client {
   /** Begins one more session on the same connection, and leaves the one before. */
   async initialize() {
     this.sessionId = ''
-    const clientInfo = { name: 'bench', version: '1.0.0' }
-    const params = { protocolVersion: PROTOCOL, capabilities: {}, clientInfo }
+    const params = { protocolVersion: PROTOCOL, capabilities: {}, clientInfo: CLIENT_INFO }
     const { status, head, body } = await this.post(this.#request('initialize', params))
     const [, sessionId] = /\r\nmcp-session-id: *(\S+)/i.exec(head) ?? []
     if (status !== 200 || sessionId === undefined) throw new Error(`initialize failed: ${head}${body}`)
@@ -72,7 +81,8 @@ export class Client {
 
   /** Calls a tool and looks that its result is what it must be. */
   async call({ tool, args, meta }: ToolCall, expected: string): Promise<Answer> {
-    const params = { name: tool, arguments: args, ...(meta && { _meta: meta }) }
+    const _meta = this.#meta ? { ...this.#meta, ...meta } : meta
+    const params = { name: tool, arguments: args, ...(_meta && { _meta }) }
     const request = this.#request('tools/call', params)
     const answer = await this.post(request)
     if (answer.status !== 200 || !answer.body.includes(expected) || !answer.body.includes(`"id":${this.#id}`))
@@ -114,6 +124,12 @@ export class Client {
       `GET ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\naccept: text/event-stream\r\n` +
       `${cursor}${this.#sessionHeaders()}\r\n`
     )
+  }
+
+  #sendWithEach(headers: string) {
+    this.#postHead =
+      `POST ${this.#url.pathname} HTTP/1.1\r\nhost: ${this.#url.host}\r\ncontent-type: application/json\r\n` +
+      `${ACCEPT}${headers}content-length: `
   }
 
   #sessionHeaders() {

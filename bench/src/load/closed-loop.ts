@@ -9,8 +9,11 @@ export type LoopJob = {
   /** The warm-up goes on until there were as many calls. */
   warmUpCalls?: number
   ms: number
-  /** 0: the tool `add`; else one that reports progress as often. */
-  progress: number
+  /** What is called: a tool that reports its progress as often, or one of as many steps; else `add`. */
+  progress?: number
+  steps?: number
+  /** In protocol 2026-07-28. */
+  sessionless?: boolean
 }
 export type LoopResult = { perSecond: number; latencies: Latencies; loadCpu: number }
 
@@ -24,9 +27,16 @@ export async function closedLoop({
   warmUpCalls = 0,
   ms,
   progress,
+  steps,
+  sessionless,
 }: LoopJob): Promise<LoopResult> {
-  const used = await connected(url, clients)
-  const call = progress > 0 ? callWithProgress(progress) : (client: Client) => client.add()
+  const tool = progress ? 'progress' : steps ? 'at-least-once' : 'add'
+  const used = await connected(url, clients, sessionless && tool)
+  const call = progress
+    ? callWithProgress(progress)
+    : steps
+      ? callWithSteps(steps)
+      : (client: Client) => client.add()
   let warmUp = 0
   do warmUp += (await loop(used, call, warmUpMs)).count
   while (warmUp < warmUpCalls)
@@ -37,12 +47,15 @@ export async function closedLoop({
   return { perSecond: latencies.count / seconds, latencies, loadCpu: cpu() }
 }
 
-/** Clients with sessions of their own, which serve every round at the same server. */
-export async function connected(url: string, count: number): Promise<Client[]> {
-  const known = sessions.get(url) ?? []
+/** Clients, with sessions of their own or else for one tool, which serve every round at the same server. */
+export async function connected(url: string, count: number, sessionless?: string | false): Promise<Client[]> {
+  const key = sessionless ? `${url} ${sessionless}` : url
+  const known = sessions.get(key) ?? []
+  const connect = () =>
+    sessionless ? Client.sessionless(new URL(url), sessionless) : Client.connect(new URL(url))
   await Promise.all(known.slice(0, count).map((client) => client.reconnect()))
-  while (known.length < count) known.push(await Client.connect(new URL(url)))
-  sessions.set(url, known)
+  while (known.length < count) known.push(await connect())
+  sessions.set(key, known)
   return known.slice(0, count)
 }
 
@@ -59,6 +72,11 @@ async function loop(
     }),
   )
   return watch.latencies
+}
+
+function callWithSteps(steps: number) {
+  const call = { tool: 'at-least-once', args: { steps } }
+  return (client: Client) => client.call(call, `"text":"${steps}"`)
 }
 
 function callWithProgress(steps: number) {

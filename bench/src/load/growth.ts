@@ -3,6 +3,7 @@ import { connected } from './closed-loop.js'
 import { Client, inParallel } from './client.js'
 
 const WARM_UP = 20
+const LANES = 32
 
 export type GrowthJob = { url: string; calls: number; block: number; rounds: number }
 
@@ -21,29 +22,35 @@ export async function growth({ url, calls, block, rounds }: GrowthJob) {
     // Servers close connections on which nothing has happened for a while.
     await old.reconnect()
     const fresh = await Client.connect(new URL(url))
-    const [lateP50, earlyP50] = await inTurns(old, fresh, block)
-    late.push(lateP50)
-    early.push(earlyP50)
+    const [lateP50, earlyP50] = await inTurns([old, fresh], block)
+    late.push(lateP50!)
+    early.push(earlyP50!)
     fresh.close()
   }
   old.close()
   return { late, early }
 }
 
-/** p50 in µs of calls of one client at each of two servers, in turns. */
-export async function besideEachOther({ urls, calls }: { urls: [string, string]; calls: number }) {
-  const [one, other] = await Promise.all(urls.map((url) => connected(url, 1)))
-  return await inTurns(one![0]!, other![0]!, calls)
+/** p50 in µs of calls of one client at each server, in turns. */
+export async function besideEachOther({ urls, calls, sessionless }: BesideJob) {
+  const clients = await Promise.all(urls.map((url) => connected(url, 1, sessionless && 'add')))
+  return await inTurns(clients.flat(), calls)
+}
+export type BesideJob = { urls: string[]; calls: number; sessionless?: boolean }
+
+/** As many calls of `add` in protocol 2026-07-28, which are over at the end. */
+export async function endCalls({ url, count }: { url: string; count: number }) {
+  const lanes = await connected(url, LANES, 'add')
+  await inParallel(lanes, count, (lane) => lane.add())
 }
 
-/** Call by call, and each as often the first as the other: what disturbs the machine for a moment disturbs both. */
-async function inTurns(one: Client, other: Client, calls: number): Promise<[number, number]> {
-  const sides = [one, other].map((client) => ({ client, watch: new Stopwatch() }))
+/** Call by call, and every second time backwards: what disturbs the machine for a moment disturbs both. */
+async function inTurns(clients: readonly Client[], calls: number): Promise<number[]> {
+  const sides = clients.map((client) => ({ client, watch: new Stopwatch() }))
   for (let call = 0; call < WARM_UP; call++) for (const { client } of sides) await client.add()
   for (let call = 0; call < calls; call++) {
     for (const { client, watch } of call % 2 === 0 ? sides : sides.toReversed())
       await watch.time(() => client.add())
   }
-  const [first, second] = sides.map(({ watch }) => watch.latencies.p50)
-  return [first!, second!]
+  return sides.map(({ watch }) => watch.latencies.p50)
 }

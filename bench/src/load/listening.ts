@@ -10,23 +10,23 @@ const WAIT_MS = 10_000
 const arrivals = new EventEmitter()
 let notified = new Stopwatch()
 let published = new Stopwatch()
-let open: { client: Client; redis: Redis } | undefined
+let open: { client: Client; redis: Redis | undefined } | undefined
 
-/** Hears notifications on the standalone stream of a new session, and messages of a Redis channel. */
+/** Hears notifications on the standalone stream of a new session, and messages of a Redis channel, if there is one. */
 export async function listen({
   url,
   redis: redisUrl,
   channel,
 }: {
   url: string
-  redis: string
-  channel: string
+  redis?: string
+  channel?: string
 }) {
   const client = await Client.connect(new URL(url))
   await client.listen((text) => hear(text, notified))
-  const redis = new Redis(redisUrl)
-  redis.on('message', (_channel, message: string) => hear(message, published))
-  await redis.subscribe(channel)
+  const redis = redisUrl === undefined ? undefined : new Redis(redisUrl)
+  redis?.on('message', (_channel, message: string) => hear(message, published))
+  await redis?.subscribe(channel!)
   open = { client, redis }
   return client.sessionId
 }
@@ -36,7 +36,8 @@ export async function heard({ count }: { count: number }): Promise<Heard> {
   const signal = AbortSignal.timeout(WAIT_MS)
   const look = () => ({ notified: notified.latencies, published: published.latencies })
   let latencies = look()
-  while (latencies.notified.count < count || latencies.published.count < count) {
+  const least = { notified: count, published: open?.redis ? count : 0 }
+  while (latencies.notified.count < least.notified || latencies.published.count < least.published) {
     await once(arrivals, 'arrival', { signal }).catch((cause: unknown) => {
       const { notified: ours, published: peers } = latencies
       throw new Error(`of ${count} each, ${ours.count} notifications and ${peers.count} messages came`, {
@@ -54,7 +55,8 @@ type Heard = { notified: Latencies; published: Latencies }
 
 export function stopListening() {
   open?.client.close()
-  open?.redis.disconnect()
+  open?.redis?.disconnect()
+  open = undefined
 }
 
 function hear(text: string, stopwatch: Stopwatch) {

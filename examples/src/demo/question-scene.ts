@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { formatTable } from '../table.js'
 import { bookingSteps } from './booking-tool.js'
 import type { Cluster, Done } from './nodes.js'
-import type { DemoNode } from './node-kinds.js'
+import type { DemoNode } from './demo-node.js'
 import type { ObservedClient } from './observed-client.js'
 
 /** What is at stake: a call, its question, and the node that dies while the user thinks. */
@@ -26,7 +26,7 @@ export async function playQuestionScene(
   assert.equal(client.questions, asked + 1, 'the question came more than once')
   if (!cluster.toolsRunOnNodes) {
     assert.match(result, /"username":"ada"/)
-    return `sent by ${victim}, then ${cluster.killing}; the server behind it got the answer through the other`
+    return `sent by ${victim}, then killed with SIGKILL; the server behind it got the answer through the other`
   }
   const done = await cluster.ledger()
   const steps = done.map(({ step }) => step)
@@ -35,7 +35,7 @@ export async function playQuestionScene(
   assert.deepEqual([done[0]?.node, done[1]?.node], [victim, victim])
   assert.notEqual(confirmedBy, victim, 'the node that was killed went on')
   assert.equal(result, `table 12 for ada, confirmed by ${confirmedBy}`)
-  return `asked by ${victim}, then ${cluster.killing}; result by ${confirmedBy}`
+  return `asked by ${victim}, then killed with SIGKILL; result by ${confirmedBy}`
 }
 
 /** What each step promised, and what came of it. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import type { DemoNode } from './node-kinds.js'
-import type { Cluster } from './nodes.js'
+import type { DemoNode } from './demo-node.js'
+import type { Cluster, Done } from './nodes.js'
 import type { ObservedClient } from './observed-client.js'
 import { playQuestionScene } from './question-scene.js'
+import { playSessionlessScene } from './sessionless-scene.js'
 import type { Story } from './story.js'
+import { playTaskScene } from './task-scene.js'
 
 const watchedUri = 'test://watched-resource'
 const lastNumber = 24
@@ -12,8 +14,13 @@ const leaveAfter = 4
 /** After this number the node that carries the stream is killed. */
 const killAfter = 10
 
-/** Resolves with how many questions the last scene's call has asked. */
-export async function play(story: Story, cluster: Cluster, client: ObservedClient): Promise<number> {
+/** What came of the booking whose node died: what its steps did, and how many questions it asked. */
+export interface Booked {
+  done: readonly Done[]
+  questions: number
+}
+
+export async function play(story: Story, cluster: Cluster, client: ObservedClient): Promise<Booked> {
   const { nodes } = cluster
   const nodeAt = (url: string): DemoNode => {
     const node = nodes.find((candidate) => candidate.url === url)
@@ -85,7 +92,7 @@ export async function play(story: Story, cluster: Cluster, client: ObservedClien
     assert.equal(result, `counted to ${lastNumber}`)
     assert.ok(victim)
     assert.deepEqual(countedBy.has(victim.name), false, 'the call ran on the node that was killed')
-    return `${victim.name} ${cluster.killing} at message ${killAfter} of ${lastNumber}; none lost or repeated`
+    return `${victim.name} killed with SIGKILL at message ${killAfter} of ${lastNumber}; none lost or repeated`
   })
 
   await story.scene('the session goes on without it', async () => {
@@ -100,14 +107,32 @@ export async function play(story: Story, cluster: Cluster, client: ObservedClien
     return 'notifications/resources/updated came on the standalone stream'
   })
 
-  await story.scene('another node takes its place', async () => {
-    await victim?.restart()
-    return `${victim?.name} at the same address`
-  })
+  const restart = (died: DemoNode | undefined) =>
+    story.scene('another node takes its place', async () => {
+      await died?.restart()
+      return `${died?.name} at the same address`
+    })
+  await restart(victim)
 
   const askedBefore = client.questions
+  let asking: DemoNode | undefined
   await story.scene('the node that has asked a question dies', () =>
-    playQuestionScene(cluster, client, (since) => servedSince('POST tools/call', since)),
+    playQuestionScene(cluster, client, async (since) => {
+      asking = await servedSince('POST tools/call', since)
+      return asking
+    }),
   )
-  return client.questions - askedBefore
+  const booked = { done: await cluster.ledger(), questions: client.questions - askedBefore }
+  if (!cluster.servesWithoutSessions) return booked
+  await restart(asking)
+  let gone: DemoNode | undefined
+  await story.scene('the same without a session (2026-07-28)', async () => {
+    const { seen, victim: died } = await playSessionlessScene(cluster, nodeAt)
+    gone = died
+    return seen
+  })
+  if (!cluster.hasTasks) return booked
+  await restart(gone)
+  await story.scene('a long job outlives its client and node', () => playTaskScene(cluster, nodeAt))
+  return booked
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import type { Place } from '../place.js'
 import { own } from '../processes.js'
 import type { Example } from './catalog.js'
 import { startSystem } from './system.js'
@@ -8,7 +9,7 @@ import { startSystem } from './system.js'
 /** Starts the server, runs the client, and cleans up. True if the client says that all held. */
 export async function runExample(
   { name, title }: Example,
-  where: { redisUrl: string; port: number },
+  where: { place: Place; port: number },
 ): Promise<boolean> {
   console.log(`\n${name}: ${title}`)
   await using system = await startSystem(name, where)

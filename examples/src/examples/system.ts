@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { Place } from '../place.js'
 import { disposeAll, end, firstLine, own, startProgram } from '../processes.js'
 
 /** Everything an example's client needs: the outside service, two nodes behind a load balancer, and who restarts them. */
@@ -14,13 +15,13 @@ const nodes = 2
 
 export async function startSystem(
   name: string,
-  { redisUrl, port }: { redisUrl: string; port: number },
+  { place, port }: { place: Place; port: number },
 ): Promise<System> {
   const started: AsyncDisposable[] = []
   try {
     const service = await startProgram(`${name}/service`, ['--port', '0'])
     started.push(service)
-    const flags = ['--redis', redisUrl, '--service', service.url]
+    const flags = [...place.flags, '--service', service.url]
     const keepers = Array.from({ length: nodes }, () => new Keeper(`${name}/server`, flags))
     started.push(...keepers)
     const urls = await Promise.all(keepers.map((keeper) => keeper.start()))

@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util'
-import { prefixOf } from '@mcp-durable/redis-store/inspect'
 import type { Command, OptionSpec } from './command.js'
 import { messageOf, usageError } from './errors.js'
 
@@ -10,7 +9,8 @@ export const globalOptions = {
     value: 'URL',
     help: 'the Redis of the nodes (default: REDIS_URL, or redis://127.0.0.1:6379)',
   },
-  prefix: { type: 'string', value: 'TEXT', help: 'what all keys begin with (default: mcp)' },
+  sqlite: { type: 'string', value: 'FILE', help: 'the file of the nodes, where they have no Redis' },
+  prefix: { type: 'string', value: 'TEXT', help: 'what all keys in Redis begin with (default: mcp)' },
   name: { type: 'string', value: 'NAME', help: 'the name that durable() was given (default: none)' },
   json: { type: 'boolean', help: 'JSON instead of text' },
   'no-color': { type: 'boolean', help: 'plain text; so does the variable NO_COLOR' },
@@ -25,7 +25,9 @@ export const globalOptions = {
 export type Values = Record<string, string | boolean | undefined>
 export type GlobalOptions = {
   redis: string | undefined
+  sqlite: string | undefined
   prefix: string
+  name: string | undefined
   json: boolean
   color: boolean
   showPayloads: boolean
@@ -95,13 +97,23 @@ function globals(values: Values): GlobalOptions {
   const plain = values['no-color'] === true || !!process.env['NO_COLOR']
   const wanted = !!process.env['FORCE_COLOR'] || process.stdout.isTTY
   return {
-    redis: text('redis') ?? process.env['REDIS_URL'],
-    prefix: prefixOf(text('prefix') ?? 'mcp', text('name')),
+    sqlite: fileOf(values),
+    redis: text('redis') ?? (process.env['REDIS_URL'] || undefined),
+    prefix: text('prefix') ?? 'mcp',
+    name: text('name'),
     json: values['json'] === true,
     color: !plain && wanted,
     showPayloads: values['show-payloads'] === true,
     fullIds: values['full-ids'] === true,
   }
+}
+
+function fileOf({ sqlite, redis, prefix }: Values): string | undefined {
+  if (typeof sqlite !== 'string') return undefined
+  if (redis !== undefined) throw usageError('--sqlite and --redis name two stores: give one of them.')
+  if (prefix !== undefined)
+    throw usageError('--prefix is of Redis: what a file holds is told apart by --name.')
+  return sqlite
 }
 
 /** The value of an option that is a whole number. */
@@ -118,4 +130,15 @@ export function numberOption(
   if (Number.isInteger(number) && number >= least && number <= most) return number
   const upTo = most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ''
   throw usageError(`--${name} must be a whole number from ${least}${upTo}, not '${String(text)}'.`)
+}
+
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** The value of an option that is a span of time such as `90m`, in ms. */
+export function timeOption(values: Values, name: string): number | undefined {
+  const text = values[name]
+  if (text === undefined) return undefined
+  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(String(text)) ?? []
+  if (count !== '') return Number(count) * UNITS[unit as keyof typeof UNITS]
+  throw usageError(`--${name} must be a time like 45s, 90m, 12h or 2d, not '${String(text)}'.`)
 }

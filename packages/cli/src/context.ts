@@ -1,16 +1,19 @@
-import { redisStore } from '@mcp-durable/redis-store'
-import { inspectRedis } from '@mcp-durable/redis-store/inspect'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import { userInfo } from 'node:os'
+import { resolve } from 'node:path'
+import { runsOf } from '@mcp-durable/core/runs'
+import type { Runs } from '@mcp-durable/core/runs'
 import type { Store } from '@mcp-durable/core'
 import type { GlobalOptions, Values } from './command-line.js'
-import { connect } from './connect/connect.js'
-import type { Client, Patience } from './connect/connect.js'
-import { DEFAULT_URL, hostsOf, parseTarget } from './connect/target.js'
+import type { Connected, Patience } from './connect/connected.js'
+import { connectEnd } from './connect/ends.js'
+import { connectRedis } from './connect/redis.js'
+import { connectSqlite, makeStore } from './connect/sqlite.js'
+import { usageError } from './errors.js'
+import type { End } from './migrate/end.js'
 import { Output } from './show/output.js'
 import { Privacy } from './show/privacy.js'
 
-/** What a command needs of a Redis: looking into it. */
-export type Connected = { client: Client; inspect: RedisInspection; where: string }
+const DEFAULT_FILE = 'mcp.db'
 
 /** What a command is given. Connections are made when they are asked for, and end with it. */
 export class Context implements AsyncDisposable {
@@ -35,22 +38,56 @@ export class Context implements AsyncDisposable {
   }
 
   async connect(patience: Patience = { patient: false }): Promise<Connected> {
-    const target = parseTarget(this.options.redis ?? DEFAULT_URL)
-    const client = await connect(target, patience)
-    this.#closing.push(() => client.disconnect())
-    const { prefix } = this.options
-    const inspect = inspectRedis(client, { prefix })
-    return { client, inspect, where: hostsOf(target) }
+    const { sqlite, name } = this.options
+    const connected =
+      sqlite === undefined ? await connectRedis(this.options, patience) : connectSqlite(sqlite, name)
+    this.#closing.push(() => connected.close())
+    return connected
+  }
+
+  /** One end of a migration. */
+  async connectEnd(text: string, role: 'from' | 'to'): Promise<End> {
+    const end = await connectEnd(text, role, this.options.prefix)
+    this.#closing.push(() => end.close())
+    return end
   }
 
   /** The store itself, to be woken by it, and to delete. */
-  store({ client }: Connected): Store {
-    const store = redisStore(client, { prefix: this.options.prefix })
+  store(connected: Connected): Store {
+    const store = connected.open()
     this.#closing.push(() => store.close())
     return store
   }
 
+  /** The store of a node, which this process is; without a Redis, in a file, which is made if it is not there. */
+  async nodeStore(): Promise<{ store: Store; file?: string }> {
+    const { sqlite, redis, name } = this.options
+    const saysRedis = redis !== undefined || this.values['prefix'] !== undefined
+    if (sqlite === undefined && saysRedis) return { store: this.store(await this.connect({ patient: true })) }
+    const file = sqlite ?? DEFAULT_FILE
+    const store = makeStore(file, name)
+    this.#closing.push(() => store.close())
+    return { store, file: resolve(file) }
+  }
+
+  /** Acting on calls, in the name of `--by`, or of whoever uses this machine. */
+  runs(connected: Connected): Runs {
+    const { by = userOfThisMachine() } = this.values
+    if (!isName(by)) throw usageError(`--by is one line of 1 to 200 characters, not '${String(by)}'.`)
+    return runsOf(this.store(connected), { by })
+  }
+
   async [Symbol.asyncDispose]() {
     for (const close of this.#closing.toReversed()) await close()
+  }
+}
+
+const isName = (by: unknown): by is string => typeof by === 'string' && /^\P{Cc}{1,200}$/u.test(by)
+
+function userOfThisMachine(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? '?'}`
   }
 }

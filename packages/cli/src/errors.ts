@@ -1,4 +1,4 @@
-import { StoreError } from '@mcp-durable/core/errors'
+import { RunRefusedError, StoreError } from '@mcp-durable/core/errors'
 
 /** Something that a person can put right: what is wrong, and what to do next. */
 export class CliError extends Error {
@@ -22,6 +22,7 @@ export class CliError extends Error {
 
 export function asCliError(error: unknown): CliError {
   if (error instanceof CliError) return error
+  if (error instanceof RunRefusedError) return new CliError(error.message, [], { cause: error })
   if (!(error instanceof StoreError)) return new CliError(messageOf(error), framesOf(error), { cause: error })
   const next = /NOPERM/.test(error.message)
     ? 'This user of Redis may not do that. docs/operating.md says which rights are needed.'

@@ -8,10 +8,10 @@ export function overview(commands: readonly Command[]): string {
   )
   return [
     'usage: mcp-durable COMMAND [options]\n',
-    'Shows and operates what durable MCP servers keep in Redis.\n',
+    'Shows and operates what durable MCP servers keep in Redis, or in a file.\n',
     columns(lines),
     `\nOptions of every command:\n${optionLines(globalOptions)}`,
-    '\nIds may be given shortened wherever that names one thing only. Nothing is written, except by clear.',
+    '\nIds may be given shortened wherever that names one thing only. Nothing is written, except by cancel, resume, retry, fork, clear and migrate.',
     'mcp-durable COMMAND --help tells more of one command.',
   ].join('\n')
 }

@@ -34,6 +34,11 @@ output.stream.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error
 })
+// What opens a file is experimental in some versions of Node.js, which nobody who looks into one has to be told.
+process.removeAllListeners('warning')
+process.on('warning', ({ name, message }) => {
+  if (name !== 'ExperimentalWarning') output.note(`warning: ${message}`)
+})
 process.on('uncaughtException', (error: unknown) => process.exit(report(error)))
 
 process.exitCode = await main().catch(report)

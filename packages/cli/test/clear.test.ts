@@ -1,3 +1,4 @@
+import { principalState } from '@mcp-durable/core'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
 import { cli, json, out } from './support/cli.js'
@@ -74,4 +75,13 @@ test('clear takes histories too: of a session that is over, of a principal, of a
   expect(await json(demo.url, 'clear', '--all', '--yes')).toEqual(all)
   expect(await kept()).toBe(0)
   expect((await cli(demo.url, 'clear', '--all', '--principal', 'bob')).code).toBe(2)
+})
+
+test('the state of a principal is shown, and cleared with all else', async () => {
+  await using demo = await Demo.start({ nodes: 0 })
+  await principalState(demo.store, 'carol').set('hers')
+  expect(await out(demo.url, 'state', '--principal', 'carol', '--show-payloads')).toContain('"hers"')
+  expect((await cli(demo.url, 'state')).code).toBe(2)
+  await out(demo.url, 'clear', '--all', '--yes')
+  expect(await principalState(demo.store, 'carol').get()).toBeUndefined()
 })

@@ -59,12 +59,16 @@ describe('sessions', () => {
     const { stdout } = await cli(demo.url, 'doctor')
     expect(stdout).toContain('names: servers with a name, to be looked at with --name: shop')
     expect(await out(demo.url, 'clear', '--all', '--yes', '--name', 'shop')).toContain('deleted 1 session')
-    expect(await out(demo.url, 'sessions', '--name', 'shop')).toBe('no sessions under the prefix mcp:@shop\n')
+    expect(await out(demo.url, 'sessions', '--name', 'shop')).toBe(
+      `no sessions under the prefix mcp:@shop at ${new URL(demo.url).host}\n`,
+    )
     await shop.close()
   })
 
   test('of another prefix there are none', async () => {
-    expect(await out(demo.url, 'sessions', '--prefix', 'other')).toBe('no sessions under the prefix other\n')
+    expect(await out(demo.url, 'sessions', '--prefix', 'other')).toBe(
+      `no sessions under the prefix other at ${new URL(demo.url).host}\n`,
+    )
   })
 })
 

@@ -1,12 +1,15 @@
 import { createHmac, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { spawnNode, waitFor } from '../../../test-support/index.js'
-import { cli, startCli } from './support/cli.js'
+import { cli, startCli, startCliIn } from './support/cli.js'
 
 const redis = process.env['REDIS_URL'] ?? ''
 const HEADERS = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
@@ -48,6 +51,34 @@ test('two proxies before one server: a session of either is a session of both, a
   expect(await second.kill('SIGTERM')).toEqual({ code: 0, signal: null })
 
   await removeKeys(prefix)
+})
+
+test('without a Redis it keeps all in a file, and a session goes on after a SIGKILL', async () => {
+  await using server = await spawnNode('examples/dist/existing.js', ['--port', '0'])
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-durable-proxy-'))
+  const start = async () => {
+    const flags = ['proxy', '--upstream', `${server.url}/mcp`, '--port', '0']
+    const proxy = await startCliIn(folder, '', ...flags)
+    const listening = /listening on (http:\/\/\S+), .*; what it keeps is in .*mcp\.db$/
+    const [, url = ''] = await proxy.waitForLine(listening, 20_000)
+    return { proxy, url }
+  }
+  const { proxy: first, url: before } = await start()
+  await using killed = first
+  const clientInfo = { name: 'test', version: '1' }
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
+  const begun = await post(before, { id: 1, method: 'initialize', params })
+  await begun.text()
+  const sessionId = begun.headers.get('mcp-session-id') ?? ''
+  await killed.kill('SIGKILL')
+
+  const { proxy: second, url: after } = await start()
+  await using next = second
+  const which = { name: 'which_node', arguments: {} }
+  const call = await post(after, { id: 2, method: 'tools/call', params: which }, sessionId)
+  expect(await call.text()).toContain(`pid ${server.pid}`)
+  expect(await next.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+  await rm(folder, { recursive: true })
 })
 
 async function removeKeys(prefix: string) {
@@ -178,6 +209,88 @@ test('what is wrong is said', async () => {
     code: 2,
     stderr: expect.stringContaining('--pass-headers authorization'),
   })
+  const strange = await cli(redis, 'proxy', ...upstream, 'more')
+  expect(strange).toMatchObject({ code: 2, stderr: expect.stringContaining('one argument too many') })
   const nobody = await cli('redis://127.0.0.1:1', 'proxy', '--upstream', 'http://127.0.0.1:2/mcp')
   expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('no Redis answers') })
 })
+
+test.each([
+  [['--stdio'], 2, 'needs a command'],
+  [['--stdio', '--upstream', 'http://127.0.0.1:2/', '--', 'a'], 2, '--upstream is not for --stdio'],
+  [['--stdio', '--principal', 'subject', '--', process.execPath], 2, 'nobody would check whose a token is'],
+  [['--upstream', 'http://127.0.0.1:2/', '--idle', '1m'], 2, '--idle is for --stdio'],
+  [['--stdio', '--eras', '2024', '--', process.execPath], 2, '--eras takes'],
+  [['--stdio', '--', 'no-such-program'], 1, "no program 'no-such-program'"],
+  [['--stdio', '--', '/tmp'], 1, "no program '/tmp'"],
+])('proxy %j says what is wrong', async (args, code, told) => {
+  expect(await cli(redis, 'proxy', ...args)).toMatchObject({ code, stderr: expect.stringContaining(told) })
+})
+
+test('before a server that speaks stdio: one process for a session, none that stays', async () => {
+  const prefix = `test-${randomUUID()}`
+  const script = `
+    const say = (id, result) => console.log(JSON.stringify({ jsonrpc: '2.0', id, result }))
+    const serverInfo = { name: process.env.WHO, version: process.env.REDIS_URL ?? 'none' }
+    console.error('hello on standard error')
+    require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, method, params } = JSON.parse(line)
+      if (method === 'initialize') say(id, { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo })
+      else if (method === 'tools/call') say(id, { content: [{ type: 'text', text: String(process.pid) }] })
+    }).on('close', () => process.exit())`
+  const server = ['/usr/bin/env', 'WHO=me', process.execPath, '-e', script]
+  const flags = ['--stdio', '--port', '0', '--prefix', prefix]
+  await using proxy = await startCli(redis, 'proxy', ...flags, '--', ...server)
+  const [, url = ''] = await proxy.waitForLine(
+    /listening on (http:\/\/\S+), before \/usr\/bin\/env WHO=me/,
+    20_000,
+  )
+  const clientInfo = { name: 'test', version: '1' }
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
+  const begun = await post(url, { id: 1, method: 'initialize', params })
+  // How the store is reached is not told.
+  expect(await begun.json()).toMatchObject({ result: { serverInfo: { name: 'me', version: 'none' } } })
+  const sessionId = begun.headers.get('mcp-session-id') ?? ''
+  const call = await post(url, { id: 2, method: 'tools/call', params: { name: 'any' } }, sessionId)
+  const pid = Number(/"text":"(\d+)"/.exec(await call.text())?.[1])
+  expect(() => process.kill(pid, 0)).not.toThrow()
+  expect(proxy.output).toMatch(/stdio \d+: hello on standard error/)
+  expect(await proxy.kill('SIGKILL')).toMatchObject({ signal: 'SIGKILL' })
+  await waitFor(() => !isAlive(pid))
+  await removeKeys(prefix)
+})
+
+test.each(['SIGTERM', 'SIGKILL'] as const)(
+  'a process that does not listen is ended with the proxy by %s, and what it has started too',
+  async (signal) => {
+    const prefix = `test-${randomUUID()}`
+    const script = `
+    const stay = 'process.on("SIGTERM", () => 0); setInterval(() => 0, 1000)'
+    eval(stay)
+    const other = require('child_process').spawn(process.execPath, ['-e', stay])
+    require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, params } = JSON.parse(line)
+      const serverInfo = { name: process.pid + ' ' + other.pid, version: '1' }
+      if (id !== undefined) console.log(JSON.stringify({ jsonrpc: '2.0', id, result: { ...params, capabilities: {}, serverInfo } }))
+    })`
+    const flags = ['--stdio', '--port', '0', '--prefix', prefix]
+    await using proxy = await startCli(redis, 'proxy', ...flags, '--', process.execPath, '-e', script)
+    const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+), before/, 20_000)
+    const clientInfo = { name: 'test', version: '1' }
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
+    const begun = await (await post(url, { id: 1, method: 'initialize', params })).text()
+    const pids = (/"name":"(\d+ \d+)"/.exec(begun)?.[1] ?? '').split(' ').map(Number)
+    expect(pids.map(isAlive)).toEqual([true, true])
+    await proxy.kill(signal)
+    await waitFor(() => !pids.some(isAlive))
+    await removeKeys(prefix)
+  },
+)
+
+function isAlive(pid: number) {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

@@ -2,12 +2,16 @@ import { checkNames, shown } from './known-options.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { CommonOptions, DurableOptions, Served } from './options.js'
-import { ERAS, SESSIONLESS } from './protocol.js'
+import { ERAS } from './protocol.js'
+import type { StdioServer } from './proxy/stdio/stdio-process.js'
+import { checkQuotas } from './quota-options.js'
 import { renamed } from './renamed-options.js'
 import { SETTINGS } from './settings.js'
 import type { Settings } from './settings.js'
 
 type Other = Exclude<keyof Served | keyof CommonOptions, keyof Settings>
+const MIN_KEY_BYTES = 32
+
 type Check = [isRight: (value: unknown) => boolean, right: string]
 
 const isFunction = (value: unknown) => typeof value === 'function'
@@ -18,6 +22,17 @@ const isHttpUrl = (value: unknown) => {
   const text = typeof value === 'string' || value instanceof URL ? String(value) : ''
   return URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
 }
+const isText = (value: unknown) => typeof value === 'string' && value !== '' && !value.includes('\0')
+const isCommand = (value: unknown) => {
+  const {
+    command,
+    args = [],
+    env = {},
+    cwd = '.',
+    ...others
+  } = (isObject(value) ? value : {}) as Partial<StdioServer>
+  return isText(command) && isList(args) && isObject(env) && isText(cwd) && Object.keys(others).length === 0
+}
 const has = (value: unknown, ...methods: string[]) =>
   isObject(value) && methods.every((name) => isFunction((value as Record<string, unknown>)[name]))
 
@@ -26,6 +41,11 @@ const isGrace = (value: unknown) => {
   return Number.isFinite(cancelAfterMs) && Number(cancelAfterMs) >= 0 && Object.keys(others).length === 0
 }
 
+const isMode = (value: unknown) => ['auto', 'always', 'never'].includes(value as string)
+
+const isKey = (value: unknown) =>
+  (typeof value === 'string' || value instanceof Uint8Array) && Buffer.byteLength(value) >= MIN_KEY_BYTES
+
 const isLogger = (value: unknown): value is Logger => has(value, 'error', 'warn', 'info', 'debug')
 
 /** What settings don't check: types, and mistakes that would show only later. */
@@ -33,6 +53,10 @@ const CHECKS: { [Name in Other]: Check } = {
   server: [isFunction, 'a function that makes a new MCP server object: server: () => createMyServer()'],
   handler: [isFunction, 'a function from a Request to a Response, such as the `fetch` of an application'],
   upstream: [isHttpUrl, 'an http: or https: URL'],
+  stdio: [
+    isCommand,
+    "how its process is started: { command: 'npx', args: ['-y', 'a-server'] }, and `env` and `cwd` if need be",
+  ],
   store: [
     (store) => has(store, 'admit', 'openCall', 'appendCall', 'watch'),
     "a store: redisStore(new Redis('redis://HOST:PORT')), with redisStore of @mcp-durable/redis-store and Redis of ioredis",
@@ -49,9 +73,19 @@ const CHECKS: { [Name in Other]: Check } = {
     (given) => given === 'cancel' || given === 'finish' || isGrace(given),
     "'cancel', 'finish' or { cancelAfterMs: 5000 }",
   ],
+  role: [(role) => ['all', 'serve', 'work'].includes(role as string), "'all', 'serve' or 'work'"],
+  tasks: [
+    (tasks) => isMode(tasks) || (isObject(tasks) && Object.values(tasks).every(isMode)),
+    "'auto', 'always' or 'never', or an object of them by the names of tools",
+  ],
+  requestStateKeys: [
+    (keys) => Array.isArray(keys) && keys.length > 0 && keys.every(isKey),
+    'a list of secrets of 32 bytes or more, the newest first',
+  ],
   principal: [isFunction, 'a function that returns whose a request is'],
   keepToken: [isBoolean, 'true or false'],
   recover: [isFunction, 'a function that returns whether a call is run again'],
+  quotas: [Array.isArray, "a list: [{ tool: 'render', runsAtOnce: 3 }]"],
   passHeaders: [isList, "a list of names of headers: ['authorization']"],
   history: [isObject, "an object: { keep: '30d' }"],
   logger: [isLogger, 'an object with the methods error, warn, info and debug, as those of pino'],
@@ -78,11 +112,12 @@ export function checkOptions(given: DurableOptions): DurableOptions {
     if (value !== undefined && !isRight(value))
       throw new TypeError(`durable(): \`${name}\` must be ${right}. It is ${shown(value)}.`)
   }
-  const { server, handler, upstream } = options
-  const served = [server, handler, upstream].filter((one) => one !== undefined)
+  const { server, handler, upstream, stdio } = options
+  const served = [server, handler, upstream, stdio].filter((one) => one !== undefined)
   if (served.length !== 1)
-    throw new TypeError('durable(): give exactly one of `server`, `handler` and `upstream`.')
-  if (options.eras?.includes(SESSIONLESS) && !server)
-    throw new TypeError("durable(): `eras` can have '2026-07-28' with a `server` only.")
+    throw new TypeError('durable(): give exactly one of `server`, `handler`, `upstream` and `stdio`.')
+  if ((options.role ?? 'all') !== 'all' && !options.store)
+    throw new TypeError('durable(): nodes with a `role` need a `store` that they share.')
+  checkQuotas(options.quotas)
   return options
 }

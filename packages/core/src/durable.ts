@@ -1,6 +1,9 @@
+import { identifying, proxyServers } from './behind-http.js'
 import { Calls } from './call/calls.js'
 import type { Claimed } from './call/claims.js'
 import { Membership } from './call/membership.js'
+import { Quotas } from './call/quotas.js'
+import { OlderNodes } from './call/older-nodes.js'
 import { Takeovers } from './call/takeovers.js'
 import { Backlog } from './call/waiting-records.js'
 import { checkOptions } from './check-options.js'
@@ -10,16 +13,16 @@ import { forgiveStoppedRejections } from './context/stopped-rejections.js'
 import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
+import { AskedViews } from './http/sessionless/asked-views.js'
 import { isAsking, readAsked } from './http/sessionless/asked.js'
+import { callerTasks } from './http/sessionless/caller-tasks.js'
 import { Departures } from './http/sessionless/departures.js'
+import { RequestStates } from './session/request-states.js'
 import { LimitLog } from './http/limit-log.js'
-import { identifyBy, identifyByHeader } from './http/principal.js'
+import { ServedEras } from './http/served-eras.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
-import { ProxyServers } from './proxy/proxy-servers.js'
-import { LocalBackend } from './proxy/local-backend.js'
-import { PASSED_HEADERS, UpstreamBackend } from './proxy/upstream-backend.js'
-import { Vouching } from './proxy/vouching.js'
+import type { ProxyServers } from './proxy/proxy-servers.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
 import { consoleLogger } from './logger.js'
@@ -67,6 +70,13 @@ export interface Durable {
   /** How this node is, for a health check: it asks the store, and never rejects. */
   health(options?: HealthOptions): Promise<Health>
   /**
+   * Takes no more calls, and lets go of those that it has: what sleeps or waits is parked, the rest has `graceMs` (default: as long as it
+   * takes) and is then handed to the other nodes. A request that would begin a call gets 503; open streams, resumes, polls of tasks and
+   * requests that only read are served on. An answer that a client brings is still taken, and its call run. Resolves when
+   * this node has no call; `close()` it after that. Not without a `store`: there is nobody to hand them to.
+   */
+  drain(options?: { graceMs?: number }): Promise<void>
+  /**
    * Leaves: answers requests with 503, gives running calls `graceMs` (default 10 s; `Infinity`: as long as they take), then hands the
    * rest over to the other nodes (without a `store` they end with an error), ends every stream, and closes the store unless
    * another `durable()` here uses it. The client of Redis stays open: close it after this. Clients resume on another node.
@@ -98,6 +108,7 @@ class Node implements Durable {
   readonly #membership: Membership
   readonly #takeovers: Takeovers
   readonly #handsOver: boolean
+  readonly #onlyWorks: boolean
   readonly #proxy: ProxyServers | undefined
   readonly #left = new AbortController()
   readonly #signals: Signals
@@ -105,6 +116,7 @@ class Node implements Durable {
   readonly #closeStore: () => Promise<void>
   readonly #watcher: Watcher
   #closing: Promise<void> | undefined
+  #draining: Promise<void> | undefined
   #closed = false
 
   constructor(options: DurableOptions, settings: Settings) {
@@ -113,8 +125,8 @@ class Node implements Durable {
     this.#signals = signals
     const given = options.store ?? memoryStore()
     const history = parseHistory(options.history)
-    const { name, server, handler, upstream } = options
-    const sharing = { name, server, handler, upstream, keeping: history?.keeping }
+    const { name, server, handler, upstream, stdio } = options
+    const sharing = { name, server, handler, upstream, stdio, keeping: history?.keeping }
     const { store: own, isShared, close: closeStore } = shareStore(given, sharing, logger)
     const store = signals.store?.(own) ?? own
     this.#closeStore = closeStore
@@ -124,20 +136,22 @@ class Node implements Durable {
         'no store given: sessions, streams and calls live in this process only and do not survive it',
       )
     }
-    const watcher = new Watcher(store)
+    const watcher = new Watcher(store, logger)
     this.#watcher = watcher
-    const { sessionTtlMs, maxOpenCalls, maxOpenBytes, maxAttempts, maxRecordBytes, resumeWindowMs } = settings
+    const { maxRecordBytes, resumeWindowMs } = settings
     const { heartbeatMs, leaseMs, sweepMs } = settings
     const proxy = proxyServers(options, settings, { store, logger, signals })
     this.#proxy = proxy
     const onDoubt = () => void this.#services.calls.abandonTaken()
-    const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt)
-    const onClaimed = (claimed: Claimed) => void claimedCalls.run(claimed)
+    const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt, {
+      history: history?.keeping,
+      role: options.role,
+    })
+    const onClaimed = (claimed: Claimed) => claimedCalls.run(claimed)
     const takeovers = new Takeovers(store, membership, logger, onClaimed)
     this.#membership = membership
     this.#takeovers = takeovers
     const streams = new Streams(store, watcher, settings, signals)
-    const limits = { sessionTtlMs, maxOpenCalls, maxOpenBytes, maxAttempts }
     const calls = new Calls(
       {
         store,
@@ -147,11 +161,12 @@ class Node implements Durable {
         maxRecordBytes,
         backlog: new Backlog(),
       },
-      { membership, takeovers },
-      limits,
-      onClaimed,
+      { membership, takeovers, quotas: new Quotas(store, membership, takeovers.queuedCalls, options.quotas) },
+      settings,
+      (claimed) => void onClaimed(claimed),
     )
     const isBusy = () => this.#busy
+    const requestStates = new RequestStates(options.requestStateKeys ?? [], settings.inputTtlMs)
     const sessions = new Sessions({
       store,
       watcher,
@@ -161,7 +176,15 @@ class Node implements Durable {
       signals,
       server: options.server ?? ((session) => proxy!.make(session)),
       proxy,
+      requestStates,
       recover: options.recover,
+      // Of a client that names its application and nobody else there may be many users.
+      tasks: callerTasks(() => this.#services),
+      taskModes: options.tasks ?? 'never',
+      callerOf: (principal, authInfo) => ({
+        principal,
+        isUser: options.principal !== undefined || authInfo === undefined,
+      }),
       names: new ServerNames({
         isUsed: isShared,
         proxy,
@@ -179,8 +202,11 @@ class Node implements Durable {
       leaving: this.#left,
     })
     this.#handsOver = options.store !== undefined
+    this.#onlyWorks = options.role === 'work'
     this.#services = {
       store,
+      watcher,
+      askedViews: new AskedViews(store),
       sessions,
       calls,
       streams,
@@ -189,27 +215,37 @@ class Node implements Durable {
       limitLog: new LimitLog(logger),
       signals,
       isBusy,
-      eras: new Set(options.eras ?? ['2025-11-25']),
+      eras: new ServedEras(options.eras, new OlderNodes(membership, logger)),
+      requestStates,
+      tasks: options.tasks ?? 'never',
       departures: new Departures(
         {
           store,
           watcher,
           logger,
-          isAsking: async (place) => isAsking(await readAsked(store, place)),
-          cancel: (place, requestId) => sessions.clientMessages.cancelCall(place, requestId, GONE),
+          mayStay: async (place) => {
+            const asked = await readAsked(store, place)
+            return isAsking(asked) || asked.task?.isTask === true
+          },
+          cancel: async (place, requestId) => {
+            const { clientMessages } = sessions
+            await calls.leaveFor(place, 'all', () => clientMessages.cancelRequest(place, requestId, GONE))
+          },
         },
         options.onDisconnect ?? { cancelAfterMs: CANCEL_AFTER_MS },
       ),
       ...identifying(options, { store, proxy, logger }),
       keepToken: options.keepToken ?? false,
       keepUrl: options.handler !== undefined,
+      isProxy: proxy !== undefined,
+      isLast: options.store === undefined,
       recorded: history?.methods ?? NONE,
     }
     this.#timers = [
       every(settings.keepAliveMs / 4, () => this.#services.streams.tick()),
       every(settings.serverIdleMs / 4, () => this.#letGo()),
       every(settings.reconcileEveryMs, () => watcher.reconcile()),
-      every(sessionTtlMs / 4, () => this.#keepAlive()),
+      every(settings.sessionTtlMs / 4, () => this.#keepAlive()),
     ]
     membership.start()
     takeovers.start()
@@ -223,6 +259,7 @@ class Node implements Durable {
       leaving.headers.set('connection', 'close')
       return leaving
     }
+    if (this.#onlyWorks) return refuse.unavailable(ONLY_WORKS).toResponse()
     this.#handling++
     const isAlone = this.#handling === 1
     // The first of many comes alone as well.
@@ -256,13 +293,34 @@ class Node implements Durable {
     const message = { jsonrpc: '2.0', ...notification } as const
     const notified = await sessions.broadcast(message)
     const change = changeIn(message)
-    if (change && eras.has(SESSIONLESS)) await sessions.changes.publish(change)
+    if (change && eras.all.has(SESSIONLESS)) await sessions.changes.publish(change)
     return notified
   }
 
   health(options: HealthOptions = {}) {
-    const closing = { leaving: this.#closing !== undefined, closed: this.#closed }
+    const isLeaving = this.#closing !== undefined || this.#draining !== undefined
+    const closing = { leaving: isLeaving, closed: this.#closed }
     return healthOf(this.#membership, closing, options)
+  }
+
+  async drain({ graceMs = Number.POSITIVE_INFINITY } = {}) {
+    if (!(graceMs >= 0)) throw new TypeError('drain(): `graceMs` is a number of milliseconds, not negative.')
+    if (!this.#handsOver) throw new TypeError('drain(): without a `store` there is nobody to hand calls to.')
+    this.#draining ??= this.#drain(graceMs)
+    await this.#draining
+  }
+
+  async #drain(graceMs: number) {
+    const { calls } = this.#services
+    this.#membership.drain()
+    calls.parkSoon()
+    await settledWithin(calls.allEnded(), graceMs)
+    const givenBack = [...calls.owned].map(async (call) => {
+      call.abandon('This node is drained, and another one goes on with it.')
+      await this.#takeovers.giveBack({ scope: call.scope, callId: call.id }, { wasTried: true })
+    })
+    // What can't be given back now is taken over when this node has left.
+    await Promise.allSettled(givenBack)
   }
 
   async close({ graceMs = 10_000 } = {}) {
@@ -273,6 +331,8 @@ class Node implements Durable {
 
   async #leave(graceMs: number) {
     const { calls, streams, sessions, logger } = this.#services
+    this.#takeovers.endWaking()
+    if (this.#handsOver) calls.parkSoon()
     const quiet = this.#allHandled().then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
@@ -285,7 +345,7 @@ class Node implements Durable {
     for (const timer of this.#timers) clearInterval(timer)
     // If the store is away, the others find this node gone a little later.
     await this.#membership.leave().catch((error: unknown) => logger.warn({ error }, 'leaving took no effect'))
-    this.#proxy?.close()
+    await this.#proxy?.close()
     this.#unobserve?.()
     this.#watcher.close()
     await this.#closeStore()
@@ -325,7 +385,9 @@ class Node implements Durable {
   }
 
   #letGo() {
-    const { calls, sessions } = this.#services
+    const { calls, sessions, settings } = this.#services
+    // Without a store there is nobody to hand them to, and each has to end with this node.
+    if (this.#handsOver) calls.parkIdle(settings.serverIdleMs)
     sessions.servers.evictIdle()
     sessions.shared.evictIdle()
     const running = new Set([...calls.owned].map(({ scope }) => scope))
@@ -348,38 +410,7 @@ class Node implements Durable {
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** Undefined where server objects are made by the application. */
-function proxyServers(
-  { handler, upstream, passHeaders }: DurableOptions,
-  { upstreamGraceMs, maxAttempts, maxAnswerBytes: maxBytes }: Settings,
-  { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
-): ProxyServers | undefined {
-  if (handler) {
-    const backend = new LocalBackend(handler, services.logger)
-    return new ProxyServers({ ...services, backend, graceMs: 0, maxRuns: 1, maxBytes })
-  }
-  if (upstream === undefined) return undefined
-  const backend = new UpstreamBackend(upstream, passHeaders ?? PASSED_HEADERS, signals.trace)
-  return new ProxyServers({ ...services, backend, graceMs: upstreamGraceMs, maxRuns: maxAttempts, maxBytes })
-}
-
-/** A server behind this one may check tokens itself: then its callers are told apart by what they send it. */
-function identifying(
-  options: DurableOptions,
-  { store, proxy, logger }: { store: Store; proxy: ProxyServers | undefined; logger: Logger },
-): Pick<HttpServices, 'identify' | 'vouching'> {
-  const { principal, handler, passHeaders = PASSED_HEADERS } = options
-  if (principal || !proxy) return { identify: identifyBy(principal, logger), vouching: undefined }
-  // Where the server does not get the token, it can't vouch for it.
-  const getsToken =
-    handler !== undefined || passHeaders.some((name) => name.toLowerCase() === 'authorization')
-  const tryCaller: ProxyServers['tryCaller'] = (initialize, request) => proxy.tryCaller(initialize, request)
-  return {
-    identify: identifyByHeader(getsToken, logger),
-    vouching: getsToken ? new Vouching({ store, tryCaller, logger }) : undefined,
-  }
-}
-
+const ONLY_WORKS = 'this node serves no requests, but only runs calls. Send it to one that does.'
 const SHUT_DOWN = 'The server was shut down while it ran the call. What the call had done so far is unknown.'
 
 async function settledWithin(work: Promise<unknown>, ms: number) {

@@ -17,24 +17,28 @@ export {
   AtMostOnceFailedBeforeCompleting,
   CallStoppedError,
   ClientCapabilityError,
+  TasksNeededError,
   DuplicateStepError,
+  HandleLimitError,
   MapChangedTwiceError,
   NestedStepError,
   NoContextError,
-  NoSessionError,
+  NoPrincipalError,
   QuestionRefusedError,
   RecordedError,
   ReplayDivergedError,
   StateConflictError,
+  StateFullError,
   StateValueError,
   StepChangedError,
   StepError,
   StepTimeoutError,
   StepValueError,
+  UnknownHandleError,
   UnknownScopeError,
 } from './context/errors.js'
 
-// Of calls, sessions and event stores
+// Of calls, sessions, runs and event stores
 export { JournalClosedError, JournalLostError } from './call/journal.js'
 export {
   NobodyToAskError,
@@ -43,4 +47,5 @@ export {
   ServerUnknownError,
   SessionGoneError,
 } from './session/session-errors.js'
+export { RunRefusedError } from './runs/errors.js'
 export { UnknownEventError } from './adapters/event-store.js'

@@ -3,7 +3,7 @@ import { startTimer } from './timers.js'
 
 /** How a node is. `ready` is what a readiness check asks for, `live` a liveness check. */
 export type Health = {
-  /** It can serve requests now. False while it starts, while the store is away, and from `close()` on. */
+  /** It can serve requests now. False while it starts, while the store is away, and from `drain()` or `close()` on. */
   ready: boolean
   /** A restart would change nothing for the better. False once `close()` has ended; the process should be gone then. */
   live: boolean
@@ -13,7 +13,7 @@ export type Health = {
   beating: boolean
   /** The store knows that this node listens for wake-ups. */
   listening: boolean
-  /** `close()` was called: calls that run may still end here. */
+  /** `drain()` or `close()` was called: calls that run may still end here. */
   leaving: boolean
 }
 

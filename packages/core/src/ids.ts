@@ -1,15 +1,15 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { JsonRpcRequest, RequestId } from './json-rpc.js'
 
-const ID_BYTES = 16
+export const RANDOM_ID_BYTES = 16
 const POOL_BYTES = 4096
 let pool = Buffer.alloc(0)
 
 /** 128 random bits, 22 characters of base64url: sessions, calls, nodes and nonces. Drawn in bulk; each byte is used once. */
 export function randomId() {
   if (pool.length === 0) pool = randomBytes(POOL_BYTES)
-  const id = pool.toString('base64url', 0, ID_BYTES)
-  pool = pool.subarray(ID_BYTES)
+  const id = pool.toString('base64url', 0, RANDOM_ID_BYTES)
+  pool = pool.subarray(RANDOM_ID_BYTES)
   return id
 }
 

@@ -74,7 +74,7 @@ function isReadable(response: JsonRpcResponse, json: string): boolean {
 
 const writtenIn = (json: string, member: string) => (JSON.parse(json) as Record<string, unknown>)[member]
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
+export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 export function errorResponse(id: RequestId | null, code: number, message: string): JsonRpcError {

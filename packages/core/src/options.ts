@@ -1,17 +1,22 @@
 import type { AuthInfo } from './auth-info.js'
+import type { Role } from './call/role.js'
 import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './proxy/local-backend.js'
+import type { StdioServer } from './proxy/stdio/stdio-process.js'
 import type { Logger } from './logger.js'
 import type { OnDisconnect } from './http/sessionless/departures.js'
+import type { RequestStateKey } from './session/request-states.js'
 import type { Era } from './protocol.js'
+import type { QuotaOptions } from './quota-options.js'
 import type { ServerFactory } from './session/server-factory.js'
 import type { Settings } from './settings.js'
 import type { RecoveredCall } from './session/recovery.js'
+import type { TasksOption } from './session/task-mode.js'
 import type { Hooks } from './signals/events.js'
 import type { Telemetry } from './signals/telemetry.js'
 import type { Store } from './store/store.js'
 
-/** What is made durable: exactly one of three. */
+/** What is made durable: exactly one of four. */
 export type Served =
   | {
       /**
@@ -22,6 +27,7 @@ export type Served =
       server: ServerFactory
       handler?: never
       upstream?: never
+      stdio?: never
     }
   | {
       /**
@@ -31,12 +37,24 @@ export type Served =
       handler: FetchHandler
       server?: never
       upstream?: never
+      stdio?: never
     }
   | {
       /** URL of a server in any language. All nodes use the same session of it for a session of theirs. */
       upstream: string | URL
       server?: never
       handler?: never
+      stdio?: never
+    }
+  | {
+      /**
+       * A server that speaks stdio: `{ command: 'npx', args: ['-y', 'a-server'] }`. Each session has a process of its own on each node
+       * that needs one, started again and told what the client has told when it has ended; see docs/stdio.md.
+       */
+      stdio: StdioServer
+      server?: never
+      handler?: never
+      upstream?: never
     }
 
 /** What can be set whatever is served. */
@@ -51,16 +69,35 @@ export type CommonOptions = {
    */
   name?: string | undefined
   /**
-   * The versions of the protocol that are served: those with sessions, up to 2025-11-25, and the one without (2026-07-28), which
-   * a `server` can serve. Default: `['2025-11-25']`.
+   * The versions of the protocol that are served: those with sessions, up to 2025-11-25, and the one without (2026-07-28). Default:
+   * both. While nodes of a version of this library that does not know 2026-07-28 use the store, that one is not served; see
+   * docs/protocol-2026.md.
    */
   eras?: readonly Era[]
+  /**
+   * What this node does. `'serve'`: it answers requests and runs their calls, but leaves the calls of nodes that are gone, those that are
+   * woken, and tasks to the nodes that work, as long as there is one. `'work'`: only that; each request to it gets 503. Both need a
+   * `store` that they share. Default: `'all'`.
+   */
+  role?: Role
   /**
    * What becomes of a call without a session when its client closes the stream, which in 2026-07-28 cancels the request: nobody
    * can tell that from a broken connection, whose client comes back. `'cancel'`: it is cancelled at once; `'finish'`: it goes on
    * to its end. Default: `{ cancelAfterMs: 5000 }`, unless the client has come back by then, or is asked something.
    */
   onDisconnect?: OnDisconnect
+  /**
+   * Whether calls of tools may be tasks (2026-07-28, extension `io.modelcontextprotocol/tasks`) that do not say so themselves: those
+   * of a `handler` or an `upstream`, and plain tools. For all, or by name: `{ report: 'always' }`. See `TaskMode`. Default: `'never'`.
+   */
+  tasks?: TasksOption
+  /**
+   * Secrets that sign what a client sends along with its answers to questions (`requestState`, 2026-07-28), for its principal and for
+   * `inputTtlMs`; at least 32 bytes each, the same for all nodes. The first one signs, the others are still accepted. Default:
+   * none. What a client sends is the handle of a call then, which no other caller can use, but where no caller is
+   * known, whoever has it.
+   */
+  requestStateKeys?: readonly RequestStateKey[]
   /**
    * Who a session belongs to; requests of anybody else find no such session. `undefined`: nobody is known, and whoever has
    * the session's id may use it. Anything but a string that is not empty is refused with 500, and so is every request for
@@ -79,6 +116,11 @@ export type CommonOptions = {
    * have been one when the call began, and be one now.
    */
   recover?: (call: RecoveredCall) => boolean | undefined
+  /**
+   * How many calls of tools are open, started and run at once, over all nodes; see `QuotaOptions`. Past it a task waits for its
+   * turn, unless it is for `maxOpen`, and any other request gets 429 with `Retry-After`. Default: none.
+   */
+  quotas?: readonly QuotaOptions[]
   /**
    * Names of the client's headers that go on to an `upstream`; name `authorization` to have it passed on. Default:
    * `accept-language`, `baggage`, `traceparent`, `tracestate`, `user-agent`.

@@ -27,6 +27,12 @@ export const versionsOf = (eras: ReadonlySet<Era>): string[] => [
 
 export const isSessionless = (protocolVersion: string) => protocolVersion >= SESSIONLESS
 
+/** Whether a request's header names a version without sessions, or one that may be. What is no date is none. */
+export function namesSessionless({ headers }: Request): boolean {
+  const version = headers.get('mcp-protocol-version')?.trim() ?? ''
+  return isSessionless(version) && /^\d/.test(version)
+}
+
 /** What a request without a session says of itself, in `params._meta` (2026-07-28, "Base Protocol: `_meta`"). */
 export const META = {
   protocolVersion: 'io.modelcontextprotocol/protocolVersion',
@@ -35,6 +41,9 @@ export const META = {
   logLevel: 'io.modelcontextprotocol/logLevel',
   serverInfo: 'io.modelcontextprotocol/serverInfo',
 } as const
+
+/** The extension by which a call of a tool may go on as a task (SEP-2663). */
+export const TASKS = 'io.modelcontextprotocol/tasks'
 
 export const metaOf = ({ params }: JsonRpcRequest): Record<string, unknown> => params?._meta ?? {}
 
@@ -66,5 +75,38 @@ export function isUnwantedLog(message: JsonRpcMessage, request: JsonRpcRequest):
   return place < leastLevel(request, undefined)
 }
 
-/** Whether a request says for itself what a session says otherwise. */
-export const isAlone = (request: JsonRpcRequest) => metaOf(request)[META.protocolVersion] !== undefined
+/** Whether a request says for itself what a session says otherwise. One of a session may name the version of that. */
+export function isAlone(request: JsonRpcRequest): boolean {
+  const { [META.protocolVersion]: version } = metaOf(request)
+  return typeof version === 'string' && isSessionless(version)
+}
+
+/** The request as it is in a session: there are servers that refuse one which says for itself what their session says. */
+export function inSession(request: JsonRpcRequest): JsonRpcRequest {
+  if (!isAlone(request)) return request
+  const ofEnvelope = new Set<string>(Object.values(META))
+  const kept = Object.entries(metaOf(request)).filter(([key]) => !ofEnvelope.has(key))
+  const { _meta, ...params } = request.params ?? {}
+  return { ...request, params: { ...params, ...(kept.length > 0 && { _meta: Object.fromEntries(kept) }) } }
+}
+
+/** Whether the client of a request can be given a task in place of its result. */
+export function takesTasks(request: JsonRpcRequest): boolean {
+  const capabilities = metaOf(request)[META.clientCapabilities] as { extensions?: unknown } | undefined
+  const { extensions } = capabilities ?? {}
+  return typeof extensions === 'object' && extensions !== null && Object.hasOwn(extensions, TASKS)
+}
+
+/** The same request, of a client that takes none. */
+export function withoutTasks(request: JsonRpcRequest): JsonRpcRequest {
+  if (!takesTasks(request)) return request
+  const meta = metaOf(request)
+  const capabilities = meta[META.clientCapabilities] as { extensions: Record<string, unknown> }
+  const { [TASKS]: _, ...extensions } = capabilities.extensions
+  const _meta = { ...meta, [META.clientCapabilities]: { ...capabilities, extensions } }
+  return { ...request, params: { ...request.params, _meta } }
+}
+
+/** The session of a call, if it belongs to one: else its scope is its own. */
+export const sessionOf = (scope: string, [request]: readonly JsonRpcRequest[]): string | undefined =>
+  request && isAlone(request) ? undefined : scope

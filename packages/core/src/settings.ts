@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { hostEntry, originEntry } from './allowed-headers.js'
+import { DEFAULT_LIMITS } from './context/limits.js'
 import { MAX_RECORD_BYTES } from './errors.js'
 
 const ms = z.number().int().positive()
@@ -18,8 +19,8 @@ const headerValues = (parsed: (entry: string) => string | undefined, right: stri
 
 /** Numbers and lists a deployment may set. Times in milliseconds, sizes in bytes. docs/settings.md has them in this order and these words. */
 const settings = z.object({
-  /** How long a session lives after its last use. */
-  sessionTtlMs: ms.default(24 * 60 * 60_000),
+  /** How long a session lives after its last use; and the state of a principal (2026-07-28). */
+  sessionTtlMs: ms.default(DEFAULT_LIMITS.sessionTtlMs),
   /** How long the events of a call can be read again after its response. */
   resumeWindowMs: ms.default(15 * 60_000),
   /** How many messages the standalone stream of a session keeps. */
@@ -27,7 +28,7 @@ const settings = z.object({
   /** How many bytes those may have in all. Older ones go first; the newest always has room. */
   maxStandaloneBytes: count.default(16 * 1024 * 1024),
   /**
-   * Bytes of one record of a call (its request, a message, a step, its result), and of one change of a map or of session
+   * Bytes of one record of a call (its request, a message, a step, its result), and of one change of a map or of a
    * state. Past it: 413 for a request, else an error.
    */
   maxRecordBytes: count.default(MAX_RECORD_BYTES),
@@ -35,19 +36,25 @@ const settings = z.object({
   maxInboxBytes: count.default(64 * 1024 * 1024),
   /** How long a call without a session (2026-07-28) waits for its client's answers, each time it asks; then it is cancelled. */
   inputTtlMs: ms.default(60 * 60_000),
-  /** How long an unused server object stays in memory. */
+  /** How long a task is kept after it was created, whether or not it has ended. One that runs for longer is cancelled. */
+  taskTtlMs: ms.default(24 * 60 * 60_000),
+  /** How long a call of a durable tool runs before it becomes a task, if its client takes tasks or there are `taskTools()`. */
+  taskAfterMs: z.number().int().nonnegative().default(500),
+  /** How long an unused server object stays in memory, and a durable call without a session that only waits: for its client, or for a time. */
   serverIdleMs: ms.default(60_000),
   /** Server objects in memory. Past it, idle ones go early; if all are at work, a request that needs one more gets 503. */
   maxServers: count.default(10_000),
   /** Bytes of a request body. Past it: 413. */
   maxBodyBytes: count.default(4 * 1024 * 1024),
-  /** Bytes of one message of a `handler` or an `upstream`. Past it, its request ends with an error. */
+  /** Bytes of one message of a `handler`, an `upstream` or a server of `stdio`. Past it, its request ends with an error. */
   maxAnswerBytes: count.default(16 * 1024 * 1024),
   /** Open calls of one session, over all nodes. Past it: 429. */
   maxOpenCalls: count.default(1000),
-  /** Bytes of their requests. Those of up to 16 KiB don't count; the first larger one always has room. Past it: 429. */
+  /** Open calls without sessions (2026-07-28) of one principal, over all nodes; those without a principal are not counted. Past it: 429. */
+  maxOpenCallsPerPrincipal: count.default(1000),
+  /** Bytes of the requests of open calls of one session. Those of up to 16 KiB don't count; the first larger one always has room. Past it: 429. */
   maxOpenBytes: count.default(64 * 1024 * 1024),
-  /** Open streams of one session on one node. Past it: 429. */
+  /** Open streams of one session on one node, or of one caller that listens without one. Past it: 429. */
   maxOpenStreams: count.default(1000),
   /** Live sessions of one principal; those without a principal are not counted. Past it, `evictSessions` decides. */
   maxSessionsPerPrincipal: count.default(1000),
@@ -56,6 +63,10 @@ const settings = z.object({
    * in use: 429.
    */
   evictSessions: z.boolean().default(true),
+  /** Bytes of all values of one state that is no session's: a principal's (2026-07-28), or that of a handle. Past it, a change is an error. */
+  maxStateBytes: count.default(DEFAULT_LIMITS.maxStateBytes),
+  /** Handles of one principal (`ctx.handle`); those without a principal are not counted. Past it, creating one is an error. */
+  maxHandlesPerPrincipal: count.default(DEFAULT_LIMITS.maxHandlesPerPrincipal),
   /** Resource subscriptions and other state entries of one session. Past it, a request gets an error, a notification 429. */
   maxStateEntries: count.default(1000),
   /** Time between comments on an idle stream. */

@@ -2,7 +2,7 @@ import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import type { Store, StoreOptions } from './store/store.js'
 
-type Sharing = Pick<DurableOptions, 'name' | 'server' | 'handler' | 'upstream'>
+type Sharing = Pick<DurableOptions, 'name' | 'server' | 'handler' | 'upstream' | 'stdio'>
 /** Who uses a store object in this process; and whether several did that have no name. */
 type Users = { all: Set<Sharing>; several: boolean }
 const users = new WeakMap<Store, Users>()
@@ -39,7 +39,8 @@ export function shareStore(
   return { store, isShared: () => own.name === undefined && using.several, close }
 }
 
-const codeOf = ({ server, handler, upstream }: Omit<Sharing, 'name'>) => String(server ?? handler ?? upstream)
+const codeOf = ({ server, handler, upstream, stdio }: Omit<Sharing, 'name'>) =>
+  String(server ?? handler ?? upstream ?? JSON.stringify(stdio))
 
 const SHARED =
   'two durable() with different servers use one store under the same name. Give each server its own name: ' +

@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 const CORE: Record<string, string> = {
   '.': `
     AuthInfo CommonOptions Durable DurableContext DurableError DurableOptions Events FetchHandler Hooks Logger MapEntry
-    Notification RecoveredCall Served ServerFactory SessionInfo SessionState SortedMap Store
-    durable durableContext durablePrompt durableResource durableTool memoryStore sessionIdOf sessionState sortedMap uuid7 uuid7Floor`,
+    Notification RecoveredCall Served ServerFactory SessionInfo SessionState SortedMap StdioServer Store TaskMode TaskToolsOptions
+    durable durableContext durablePrompt durableResource durableTool memoryStore principalState sessionIdOf sessionState sortedMap taskTools uuid7 uuid7Floor`,
   './hono': 'hono',
   './express': 'express fromNode',
   './node': 'fromNode node',
@@ -14,34 +14,48 @@ const CORE: Record<string, string> = {
     ClientLike ConnectOptions Connection DurableFetchOptions FetchLike ReconnectOptions RetryInfo SentRequest TransportClass
     TransportLike connect durableFetch reconnect`,
   './store': `
-    Admission AppendOptions Appended BEGINNING CallAppended Claim Claimed CloseCall ContextStore Entry EntryId Forgotten
-    HistoryEntry HistoryPage HistoryStore Keeping LogName MapChange MapRange MembershipStore NewCall NewEntry NewSession NodeBeat
-    OLDEST OpenCall OpenedCall QuietlyAppended SessionLimits SharedLog StateEntry Store StoreError StoreErrorCode StoreOptions
-    StoredSession StoredValue TakeoverStore Unwatch ValueChange WatchListener compareIds`,
+    ASLEEP Admission AppendOptions Appended BEGINNING CallAppended Claim Claimed CloseCall ContextStore DueCall DueCallsStore Entry EntryId Forgotten FullQuotas
+    HistoryEntry HistoryPage HistoryStore Keeping LogName MapChange MapRange MembershipStore NOBODY NewCall NewEntry NewScope NewSession NodeBeat
+    OLDEST OpenCall OpenedCall PlaceOwner QuietlyAppended Quota QuotaStore SessionLimits SharedLog StateEntry Store StoreError StoreErrorCode StoreOptions
+    StoredSession StoredValue TakeoverStore Unwatch ValueChange WatchListener WriteOptions compareIds isParked`,
   './context': `
     Backoff ChangeOptions ContextNotification DurableContext ElicitContent ElicitOptions ElicitParams ElicitResult ErrorClass
-    ErrorMatcher HandlerExtra InferInput InferOutput LogLevel MapEntries MapEntry NoArgs QuestionOptions RangeOptions RecordLimit
+    ErrorMatcher Handle HandleOptions HandlerExtra InferInput InferOutput LogLevel MapEntries MapEntry NoArgs QuestionOptions RangeOptions RecordLimit
     RequestedSchema Root SampleParams SamplingBlock SamplingResult SessionState SortedMap StandardSchema StepBody StepKey
     StepOptions StepRun`,
   './errors': `
-    AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DuplicateStepError DurableError
-    JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoSessionError NobodyToAskError NodeLeavingError
-    NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError
-    ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateValueError StepChangedError StepError
-    StepTimeoutError StepValueError StoreError StoreErrorCode UnknownEventError UnknownScopeError UnrecordableError`,
+    AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DuplicateStepError DurableError HandleLimitError
+    JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoPrincipalError NobodyToAskError NodeLeavingError
+    NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError RunRefusedError
+    ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepChangedError StepError
+    StepTimeoutError StepValueError StoreError StoreErrorCode TasksNeededError UnknownEventError UnknownHandleError UnknownScopeError UnrecordableError`,
   './sdk':
-    'EventStoreOptions ServerFactory ServerObject SessionEventStore SessionInfo eventStore memoryStore',
+    'EventStoreOptions ServerChange ServerEventBusOptions ServerFactory ServerObject SessionEventStore SessionInfo StoredEventBus eventStore memoryStore serverEventBus',
   './inspect': `
-    AboutNode Attempt CallEvent CallStatus CallTimeline RequestSummary SESSION_STATE_KEYS SessionDescription StepName StepSummary
-    TimedEntry channelOf decodeAbout decodeMessage decodeStored decodeStoredBytes describeSession escapeControls titleOf`,
+    AboutNode Attempt CallEvent CallLog CallPlace CallReader CallStatus CallTimeline CallsInspection InspectedCall InspectedNode
+    InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary
+    RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
+    decodeAbout decodeMessage decodeStored decodeStoredBytes describeSession escapeControls isAlive isSessionless listCalls
+    scopeOfPrincipal titleOf`,
+  './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
-  './testing': 'CreateStores StorePair storeContract',
+  './testing': 'CrashOptions CrashReport Effect Fault FaultKind assertCrashSafe crashTest',
+  './testing/store': 'CreateStores StorePair storeContract',
+  './transfer': `
+    DuePiece HistoryPiece ListedPiece LogPiece MapPiece MarksPiece MovedCall MovedState NodePiece Piece PlacesPiece ScopePiece Transfer
+    ValuesPiece WaitingPiece`,
 }
 const REDIS_STORE: Record<string, string> = {
   '.': 'RedisLike RedisStoreOptions redisStore',
   './inspect': `
-    CallJournals CallPlace InspectableRedis InspectedNode InspectedServer InspectedSession KeyPlace Logs MapPage Maps Nodes
-    ReadingCommand RedisInspection Servers Sessions Survey SurveyedKey TimedEntry TimedState inspectRedis prefixOf`,
+    InspectableRedis InspectedServer KeyPlace ReadingCommand RedisInspection RedisNodes Servers Survey SurveyedKey inspectRedis
+    prefixOf`,
+  './transfer': 'transferRedis',
+}
+const SQLITE_STORE: Record<string, string> = {
+  '.': 'SqliteDatabase SqliteStatement SqliteStoreOptions SqliteValue file sqliteStore',
+  './inspect': 'FileInspection InspectedFile SqliteInspection inspectSqlite openReadOnly',
+  './transfer': 'openTarget transferSqlite',
 }
 
 type Manifest = { exports: Record<string, { '@mcp-durable/source'?: string }> }
@@ -49,6 +63,7 @@ type Manifest = { exports: Record<string, { '@mcp-durable/source'?: string }> }
 test.each([
   ['core', CORE],
   ['redis-store', REDIS_STORE],
+  ['sqlite-store', SQLITE_STORE],
 ])('every import of %s gives these names', async (folder, names) => {
   const root = new URL(`../../${folder}/`, import.meta.url)
   const manifest = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as Manifest

@@ -3,10 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { parseHistory } from '../src/history-options.js'
 import { durable } from '../src/index.js'
 import type { Store } from '../src/index.js'
+import { Alone } from './support/alone.js'
 import { startNodes } from './support/nodes.js'
 import { Session } from './support/session.js'
 import { STORES } from './support/stores.js'
 import { durableServer } from './support/durable-server.js'
+import { waitFor } from '../../../test-support/index.js'
 
 const history: HistoryOptions = { keep: '1h' }
 const uri = 'test://static'
@@ -75,6 +77,27 @@ describe.each(STORES)('a history, %s', (store) => {
     expect((await session.request('ping')).status).toBe(404)
     expect(await told(nodes.stores[0], session.id)).toEqual([])
     expect(await other.result('echo', { text: 'on' })).toBe('on')
+  })
+
+  test('of calls without a session: each has its own, and they are forgotten with their principal', async () => {
+    await using nodes = await startNodes({ store, settings: { history, resumeWindowMs: 1 } })
+    const [client, peer] = [new Alone(nodes), nodes.stores[1]]
+    const said = await client.call('say', { count: 1 }, { who: 'alice/1', node: 1 })
+    const [ended = ''] = ((await said.next())?.id ?? '').split('.')
+    await said.rest()
+    await using running = await client.call('wait', { gate: 'g' }, { who: 'alice/2' })
+    const [open = ''] = ((await running.next())?.id ?? '').split('.')
+    await using other = await client.call('echo', { text: 'on' }, { who: 'bob/1' })
+    const [others = ''] = ((await other.next())?.id ?? '').split('.')
+    await other.rest()
+    await nodes.world.happened.until('started g')
+    await waitFor(async () => !(await peer?.readSession(ended)))
+    expect(await told(peer, ended)).toEqual(['call request tools/call', 'call response'])
+    expect(await peer?.forget({ principal: 'alice' })).toEqual({ sessions: 0, calls: 1, entries: 3 })
+    await nodes.world.happened.until('aborted g')
+    expect(await running.messages()).toEqual([])
+    for (const callId of [ended, open]) expect(await told(peer, callId)).toEqual([])
+    expect(await told(peer, others)).toEqual(['call request tools/call', 'call response'])
   })
 })
 

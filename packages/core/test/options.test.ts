@@ -74,6 +74,31 @@ const WRONG: [name: string, options: object, says?: string][] = [
     { server, history: { keep: '1d', maxEntrys: 1 } },
     'Did you mean `maxEntries`?',
   ],
+  ['a quota that is no list', { server, quotas: { maxOpen: 1 } }, "[{ tool: 'render', runsAtOnce: 3 }]"],
+  ['a misspelt quota', { server, quotas: [{ maxOpn: 1 }] }, 'Did you mean `maxOpen`?'],
+  [
+    'a quota without a limit',
+    { server, quotas: [{ tool: 'x' }] },
+    'one of maxOpen, startsPerMinute, runsAtOnce',
+  ],
+  ['a quota of nothing', { server, quotas: [null] }, 'options are an object'],
+  [
+    'a limit of none',
+    { server, quotas: [{ runsAtOnce: 0 }] },
+    '`runsAtOnce` must be a positive whole number',
+  ],
+  ['a limit in words', { server, quotas: [{ maxOpen: 'ten' }] }, '`maxOpen` must be a positive whole number'],
+  ['a quota of no tool', { server, quotas: [{ tool: '', maxOpen: 1 }] }, '`tool` is the name of a tool'],
+  [
+    'a quota of a principal',
+    { server, quotas: [{ perPrincipal: 'ann', maxOpen: 1 }] },
+    '`perPrincipal` is true or false',
+  ],
+  [
+    'two quotas for the same',
+    { server, quotas: [{ maxOpen: 1 }, { maxOpen: 2, perPrincipal: false }] },
+    'two have a `maxOpen` for the same calls',
+  ],
   ['a misspelt event', { server, on: { cal: () => undefined } }, 'no event `cal`. Did you mean `call`?'],
 ]
 test.each(WRONG)('%s is refused at once', (_name, options, says = 'exactly one of') => {
@@ -134,9 +159,9 @@ test.each(WRAPPERS)('%s takes the handler alone', (name, wrapper) => {
   const handler = async () => ({ content: [] })
   expect(() => wrap('add', handler)).toThrow(TypeError)
   expect(() => wrap('add', { inputSchema: {} }, handler)).toThrow(
-    `${name}() takes the handler alone, and was given a name`,
+    `${name}() takes a handler, and was given a name`,
   )
-  expect(() => wrap({ inputSchema: {} }, handler)).toThrow('was given an object')
+  expect(() => wrap({ inputSchema: {} }, handler)).toThrow(/was given an object|no option `inputSchema`/)
   expect(() => wrap()).toThrow('was given undefined')
   expect(() => wrap('add', handler)).toThrow(/server\.register\w+\(…, durable\w+\(async/)
 })

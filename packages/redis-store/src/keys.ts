@@ -39,6 +39,11 @@ export class Keys {
     return `${this.session(scope)}:state`
   }
 
+  /** The marks of changes that a scope has seen, which expire with it. */
+  marks(scope: string) {
+    return `${this.session(scope)}:marks`
+  }
+
   /** What outlives the calls of a session, by when it goes. */
   ended(scope: string) {
     return `${this.session(scope)}:ended`
@@ -74,6 +79,21 @@ export class Keys {
     return `${this.prefix}:about:{nodes}`
   }
 
+  /** When calls are to be claimed. */
+  due() {
+    return `${this.prefix}:due`
+  }
+
+  /** What the keys of quotas begin with: all of them are in one slot. */
+  quotas() {
+    return `${this.prefix}:quota:{quotas}`
+  }
+
+  /** Who has places in a quota. */
+  quota(name: string) {
+    return `${this.quotas()}:${tag(name)}`
+  }
+
   sessions() {
     return `${this.prefix}:sessions`
   }
@@ -82,9 +102,10 @@ export class Keys {
   describe(key: string): KeyPlace {
     const rest = key.slice(this.prefix.length + 1)
     if (rest.startsWith('@')) return { kind: 'named', name: /^@[^:]*/.exec(rest)?.[0].slice(1) ?? '' }
-    if (rest === 'sessions') return { kind: 'sessions' }
+    if (rest === 'sessions' || rest === 'due') return { kind: rest }
     if (rest === 'about:{nodes}') return { kind: 'about' }
-    if (rest.startsWith('principal:') || rest.startsWith('kept:')) return { kind: 'principal' }
+    if (rest.startsWith('quota:')) return { kind: 'quota' }
+    if (/^(principal|kept|values|calls):/.test(rest)) return { kind: 'principal' }
     const [, area = '', tagged = '', part = ''] = /^(map:)?\{([^{}]*)\}(.*)$/s.exec(rest) ?? []
     if (area === 'map:') {
       const kind = MAP_PARTS[part as keyof typeof MAP_PARTS]
@@ -101,9 +122,20 @@ export class Keys {
     return `${this.prefix}:principal:${hashed(principal)}`
   }
 
+  /** The scopes of a principal that hold values alone. */
+  values(principal: string) {
+    return `${this.prefix}:values:${hashed(principal)}`
+  }
+
   /** The sessions of a principal of which a history is kept, as long as it is. */
   kept(principal: string) {
     return `${this.prefix}:kept:${hashed(principal)}`
+  }
+
+  /** Calls of a principal that belong to no session: the open ones, and those that have ended. In one slot. */
+  calls(principal: string) {
+    const open = `${this.prefix}:calls:{${hashed(principal)}}`
+    return [open, `${open}:ended`]
   }
 }
 
@@ -112,12 +144,12 @@ const hashed = (principal: string) => createHash('sha256').update(principal).dig
 /** What a key holds, and of what. `unknown`: no key of this version of the store. */
 export type KeyPlace =
   | { kind: 'journal' | 'inbox'; scope: string; callId: string }
-  | { kind: 'session' | 'out' | 'state' | 'history' | 'once' | 'ended'; scope: string }
+  | { kind: 'session' | 'out' | 'state' | 'marks' | 'history' | 'once' | 'ended'; scope: string }
   | { kind: 'map' | 'map-values' | 'map-marks'; map: string }
   /** Of a part with a name of its own. */
   | { kind: 'named'; name: string }
   | { kind: 'held'; node: string }
-  | { kind: 'nodes' | 'about' | 'sessions' | 'principal' | 'unknown' }
+  | { kind: 'nodes' | 'about' | 'quota' | 'sessions' | 'due' | 'principal' | 'unknown' }
 
 const MAP_PARTS = { '': 'map', ':values': 'map-values', ':marks': 'map-marks' } as const
 
@@ -133,9 +165,10 @@ function placeInScope(scope: string, rest: string): KeyPlace {
   return part === 'once' || part === 'ended' ? { kind: part, scope } : { kind: 'unknown' }
 }
 
-const isCorePart = (part: string) => part === 'out' || part === 'state' || part === 'history'
+const isCorePart = (part: string) =>
+  part === 'out' || part === 'state' || part === 'marks' || part === 'history'
 
-function untag(tagged: string) {
+export function untag(tagged: string) {
   return tagged.startsWith('~') ? Buffer.from(tagged.slice(1), 'base64url').toString() : tagged
 }
 

@@ -22,8 +22,9 @@ import type { RedisLike } from './redis-like.js'
 import * as replies from './replies.js'
 import { describeRisks } from './risks.js'
 import * as scripts from './scripts.generated.js'
-import { expiry, NONCE_MS, Sessions } from './sessions.js'
+import { NONCE_MS, Sessions } from './sessions.js'
 import { Subscriber } from './subscriber.js'
+import { expiry } from './values-and-maps.js'
 
 const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 
@@ -139,10 +140,11 @@ class RedisStore extends Sessions implements Store {
     const [who, of] = [replies.encodeName(principal), replies.encodeName(call.server)]
     const limits = [maxOpenCalls, owner ?? '', of, maxOpenBytes, call.begins?.protocolVersion ?? '']
     const args = [who, expiry(ttlMs), callId, data, ...limits, ...requestKeys]
-    const { opened, moved } = replies.decodeOpened(
-      await this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args),
-    )
-    if (moved) this.refresh(scope, principal, ttlMs)
+    const open = () => this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args)
+    const reply = await (call.begins ? this.listed(call, open) : open())
+    if (reply === 'limit') return { status: reply } as const
+    const { opened, moved } = replies.decodeOpened(reply)
+    if (moved && !call.begins) this.refresh(scope, principal, ttlMs)
     return opened
   }
 
@@ -166,7 +168,9 @@ class RedisStore extends Sessions implements Store {
     if (close) args.push(...close.requestKeys)
     const keys = [session, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)
-    if (reply !== 'unheard') return reply as CallAppended
+    const { outcome, principal } = replies.decodeAppended(reply)
+    if (close && principal !== undefined) this.calls.ended(scope, principal, close.retainMs)
+    if (outcome !== 'unheard') return outcome
     this.#subscriber.tell(session, `call:${callId}`, entries.at(-1)?.id ?? '')
     return 'appended'
   }

@@ -2,6 +2,7 @@ import type { Added } from './client.js'
 import { isRefusal, storeError } from './errors.js'
 import type {
   Admission,
+  CallAppended,
   Entry,
   HistoryEntry,
   OpenedCall,
@@ -38,10 +39,12 @@ function admitted([protocolVersion, version, delivered, changes, moved]: (string
   return { admission, moved: Number(moved) === 1 }
 }
 
-export function decodeAlive(reply: unknown): { principal: string | undefined; moved: boolean } | undefined {
+export type Alive = { principal: string | undefined; moved: boolean; isSession: boolean }
+
+export function decodeAlive(reply: unknown): Alive | undefined {
   if (reply === null) return undefined
-  const [principal, moved] = reply as [string, number | string]
-  return { principal: decodeName(principal), moved: Number(moved) === 1 }
+  const [principal, moved, isScope] = reply as [string, number | string, number | string]
+  return { principal: decodeName(principal), moved: Number(moved) === 1, isSession: Number(isScope) !== 1 }
 }
 
 export function decodeSession(reply: unknown): StoredSession | undefined {
@@ -84,6 +87,15 @@ export function decodeOpened(reply: unknown): { opened: OpenedCall; moved: boole
   return { opened: { status: 'limit' }, moved }
 }
 
+/** `principal`: whose call has ended that belongs to no session. */
+export function decodeAppended(reply: unknown): {
+  outcome: CallAppended | 'unheard'
+  principal: string | undefined
+} {
+  const [outcome = '', whose = '-'] = cut(String(reply))
+  return { outcome: outcome as CallAppended, principal: decodeName(whose) }
+}
+
 /** Of as many entries; the reply names those that failed. Throws what is an outcome of none. */
 export function decodeQuietlyAppended(count: number, reply: unknown): Added[] {
   const outcomes = Array.from({ length: count }, (): Added => 'appended')
@@ -109,4 +121,10 @@ export function groups(flat: string[], size: number): string[][] {
   const result: string[][] = []
   for (let i = 0; i < flat.length; i += size) result.push(flat.slice(i, i + size))
   return result
+}
+
+/** At its first space, if it has one. */
+function cut(text: string): string[] {
+  const space = text.indexOf(' ')
+  return space < 0 ? [text] : [text.slice(0, space), text.slice(space + 1)]
 }

@@ -3,7 +3,7 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: '5751bfd57afec064e1341bb4780ab3e20bc73181',
+  sha: '9cfd9dd623f301f173a1bf1bec6a938fd17f5c4b',
   lua: `-- Checks the principal and the server of a session, and slides its expiry.
 -- KEYS  session, out
 -- ARGV  principal, ttl in ms, server
@@ -14,10 +14,11 @@ local function expire_with(session, key)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
 local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
@@ -153,7 +154,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '845e3a42308b132cc8ddfd78875898eff10e46f9',
+  sha: '80966271dd245d475ea53381c0034d67e4fb6fc7',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
@@ -163,22 +164,31 @@ export const appendCall: Script = {
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       '1' when the session goes with the journal, then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
--- says how often any of them has changed: 'u'.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
+-- the session goes with the journal, also its principal: 'appended <principal>'.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
+-- many bytes keys and values have. The session says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
+local function size_of(state, key)
+  local value = redis.call('HGET', state, 'k:' .. key)
+  return value and #key + #value - string.find(value, ' ', 1, true) or 0
+end
+
 local function change_value(session, state, key, how, data)
   redis.call('HINCRBY', session, 'u', 1)
+  local before = size_of(state, key)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
+    redis.call('HINCRBY', state, 'b', -before)
     return 0
   end
   local version = redis.call('HINCRBY', state, 'v', 1)
   redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
+  redis.call('HINCRBY', state, 'b', #key + #data - before)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
@@ -209,6 +219,17 @@ local function drop_ended(session, most)
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
   return redis.call('ZCARD', list), journals
+end
+-- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
+-- gets no more for now. Without the right to copy it stays as it is.
+local function shrink(stream)
+  if redis.call('XLEN', stream) > 64 then
+    return
+  end
+  local copy = stream .. ':copy'
+  if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
+    redis.call('UNLINK', copy)
+  end
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
@@ -249,6 +270,7 @@ end
 if ARGV[change] ~= '' and not repeated then
   change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
+local whose = ''
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
@@ -267,20 +289,22 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  shrink(KEYS[2])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
+    whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
-  return 'unheard'
+  return 'unheard' .. whose
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
-return 'appended'
+return 'appended' .. whose
 `,
 }
 
@@ -326,6 +350,45 @@ return known
 `,
 }
 
+export const beginScope: Script = {
+  sha: 'f0046f361253a1d6b0c192b5355a19c17b361392',
+  lua: `-- Begins a scope that holds values alone; an existing one stays as it is.
+-- KEYS  session
+-- ARGV  principal, ms to live after a use
+-- Returns 1, or 0 when it exists with another principal.
+-- A scope that holds values alone has 't': for how many ms it lives after its last use.
+local function begin_scope(session, principal, ttl)
+  local whose = redis.call('HGET', session, 'p')
+  if whose and whose ~= principal then
+    return false
+  end
+  if not whose then
+    local clock = redis.call('TIME')
+    local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+    redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
+    -- Versions go up even if it was there before, and has expired.
+    redis.call('HSET', session .. ':state', 'v', now)
+  end
+  redis.call('HSET', session, 't', ttl)
+  return true
+end
+
+local function use_scope(session)
+  local ttl = redis.call('HGET', session, 't')
+  if ttl then
+    redis.call('PEXPIRE', session, ttl)
+    redis.call('PEXPIRE', session .. ':state', ttl)
+    redis.call('PEXPIRE', session .. ':marks', ttl)
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  begin_scope(KEYS[1], ARGV[1], ARGV[2])
+  use_scope(KEYS[1])
+end
+return redis.call('HGET', KEYS[1], 'p') == ARGV[1] and 1 or 0
+`,
+}
+
 export const changeMap: Script = {
   sha: '6b4c83728b09301f3f4bf1550db02405c34a080b',
   lua: `-- Changes a sorted map, once for each mark.
@@ -356,24 +419,62 @@ return 'applied'
 }
 
 export const claimCall: Script = {
-  sha: 'aa2ce03436df15f2e15b66e19d9a706f58a48d0b',
-  lua: `-- Gives an open call to another owner and raises the epoch of its journal, which shuts the old one out.
+  sha: '75dee5939b18f7aa88ec7d26e5cba456cb515a46',
+  lua: `-- Gives an open call to another owner, or to nobody, and raises the epoch of its journal, which shuts the old one out.
 -- KEYS  session, journal
 -- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
---       what it adds to the count of claims
--- Returns the id of the claim and the count; nil when the call is not open, not that owner's, or another id stands last.
+--       what it adds to the count of claims, id that must stand last in the inbox or '', ms after which the scope expires or ''
+-- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
+-- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
+local function slide(session, out, ttl)
+  local left = redis.call('PTTL', session)
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
+    return 0
+  end
+  redis.call('PEXPIRE', session, ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
+  return 1
+end
+-- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
+-- gets no more for now. Without the right to copy it stays as it is.
+local function shrink(stream)
+  if redis.call('XLEN', stream) > 64 then
+    return
+  end
+  local copy = stream .. ':copy'
+  if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
+    redis.call('UNLINK', copy)
+  end
+end
+local function last_of(log)
+  return redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+end
 local field = 'o:' .. ARGV[1]
 local count = 'n:' .. ARGV[1]
+local inbox = KEYS[2] .. ':in'
 local owner = redis.call('HGET', KEYS[1], field)
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local last = last_of(KEYS[2])
 if not owner or not last then
   return false
 end
+local scope = redis.call('HMGET', KEYS[1], 'p', 'v')
+local whose = scope[2] == '0' and scope[1] or '-'
 -- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
 if owner == ARGV[3] and last[2][2] == ARGV[4] then
-  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0) }
+  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0), whose }
 end
 if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
+  return false
+end
+if ARGV[7] ~= '' and (last_of(inbox) or { '0-0' })[1] ~= ARGV[7] then
   return false
 end
 local clock = redis.call('TIME')
@@ -382,8 +483,17 @@ local epoch = tonumber(string.match(last[1], '^%d+'))
 local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
+if ARGV[3] == '' or ARGV[3] == '-' then
+  shrink(KEYS[2])
+end
+if ARGV[8] ~= '' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[8])
+  expire_with(KEYS[1], KEYS[2])
+  expire_with(KEYS[1], inbox)
+  expire_with(KEYS[1], KEYS[1] .. ':state')
+end
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
-return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
+return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
 `,
 }
 
@@ -464,7 +574,7 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '0e8029e993ec0b0f253ffd86b79748d56b354bbb',
+  sha: '9a4e9f602603dcaa68989eddaac3c3fa0579433b',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, once
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
@@ -541,7 +651,7 @@ each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
   redis.call('UNLINK', journal, journal .. ':in')
 end)
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state', KEYS[1] .. ':marks')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return (drop_ended(KEYS[1], most))
@@ -715,11 +825,13 @@ return reply
 }
 
 export const forgetSession: Script = {
-  sha: '506fc9ca388c792129269bf868e02ac203b54075',
-  lua: `-- Deletes what is kept of a session but what outlived its ended calls, its history too, and wakes its watchers.
+  sha: '7e7e41bfddeb1ab224bb2ed1c4c0f40f1a513024',
+  lua: `-- Deletes what is kept of a session, or of a call without one, its history too, and wakes its watchers. What outlived its
+-- ended calls may be much: some of that.
 -- KEYS  session, out, state, history, once
--- ARGV  ms to remember what was deleted
--- Returns { 1 if there was a session, open calls, entries of the history, principal or '' }.
+-- ARGV  ms to remember what was deleted, how much of what outlived its calls to delete at most
+-- Returns { 1 if there was a session, journals of calls, entries of the history, principal or '',
+--   how much that outlived its calls is left }.
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
 -- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
@@ -736,6 +848,34 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
+-- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
+-- with the session without a search.
+local function list_ended(session, ms, name)
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local list = session .. ':ended'
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if redis.call('PTTL', list) < tonumber(ms) then
+    redis.call('PEXPIRE', list, ms)
+  end
+end
+
+-- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, most)
+  local list = session .. ':ended'
+  local journals = 0
+  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+    local key = session .. ':' .. name
+    local deleted = redis.call('UNLINK', key)
+    redis.call('UNLINK', key .. ':in')
+    if string.sub(name, 1, 5) == 'call:' then
+      journals = journals + deleted
+    end
+  end
+  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  return redis.call('ZCARD', list), journals
+end
 local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
@@ -746,9 +886,12 @@ each_field(KEYS[1], 'o:', function(call_id)
   calls = calls + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end)
-local principal = redis.call('HGET', KEYS[1], 'p')
-local deleted = { principal and 1 or 0, calls, redis.call('XLEN', KEYS[4]), principal or '' }
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local left, ended = drop_ended(KEYS[1], tonumber(ARGV[2]))
+local session = redis.call('HMGET', KEYS[1], 'p', 'v')
+-- A scope that was made with its call has no state.
+local is_session = session[1] and session[2] ~= '0'
+local deleted = { is_session and 1 or 0, calls + ended, redis.call('XLEN', KEYS[4]), session[1] or '', left }
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':marks')
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
@@ -777,24 +920,50 @@ redis.call('PEXPIRE', KEYS[1], ARGV[1])
 }
 
 export const indexAdd: Script = {
-  sha: '2a62f1b400897e4ad46ab800085721116d5c9b3d',
-  lua: `-- Adds a session to an index, or moves it to its new expiry, and purges those whose expiry has passed.
+  sha: '3315ac9e4e54414d4285aec72d36cf459baeac9e',
+  lua: `-- Adds a scope to an index, or moves it to its new expiry, and purges those whose expiry has passed.
 -- KEYS  index
--- ARGV  session id, ms until it expires, most sessions or '' for no limit,
---       'CH' to set the expiry, 'GT' to move it later only, 'XX' to move but not add
--- Returns 1, or 0 when there are so many already.
+-- ARGV  scope, ms until it expires, most scopes or '' for no limit,
+--       'CH' to set the expiry, 'GT' to move it later only, 'XX' to move but not add, '1' to add it to so many all the same
+-- Returns 1, or 0 when there were so many already.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-if ARGV[3] ~= '' and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3])
-  and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+local full = ARGV[3] ~= '' and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3])
+  and not redis.call('ZSCORE', KEYS[1], ARGV[1])
+if full and ARGV[5] ~= '1' then
   return 0
 end
 redis.call('ZADD', KEYS[1], ARGV[4], string.format('%.0f', now + ARGV[2]), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-return 1
+return full and 0 or 1
+`,
+}
+
+export const indexMove: Script = {
+  sha: '8b5c775c8ceb68de0627cd5d9de00bac2c5402b6',
+  lua: `-- Moves a scope from one index to another, and purges from that those whose expiry has passed.
+-- KEYS  index it leaves, index it goes to
+-- ARGV  scope, ms until it expires; or '' to leave its expiry as it is, if it is there
+-- Returns nothing.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local ms = tonumber(ARGV[2])
+if not ms then
+  local expiry = redis.call('ZSCORE', KEYS[1], ARGV[1])
+  if not expiry then
+    return
+  end
+  ms = math.max(expiry - now, 1)
+end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', now))
+redis.call('ZADD', KEYS[2], string.format('%.0f', now + ms), ARGV[1])
+if redis.call('PTTL', KEYS[2]) < ms then
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ms))
+end
 `,
 }
 
@@ -821,12 +990,12 @@ return { last and redis.call('ZSCORE', KEYS[1], last) or '', unpack(ids) }
 }
 
 export const indexRemove: Script = {
-  sha: '220fac84f0ad4291b56886057c87a43056a58473',
-  lua: `-- Removes a session from an index.
+  sha: '03aecb414c316f696717d1e5c95bb93c48c18a73',
+  lua: `-- Removes scopes from an index.
 -- KEYS  index
--- ARGV  session id
--- Returns 1 when it was there.
-return redis.call('ZREM', KEYS[1], ARGV[1])
+-- ARGV  scopes...
+-- Returns how many were there.
+return redis.call('ZREM', KEYS[1], unpack(ARGV))
 `,
 }
 
@@ -840,21 +1009,22 @@ return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
 }
 
 export const keepAlive: Script = {
-  sha: '8088b6f26def436003725a7cfa22921632172c34',
+  sha: '2d32b7bc0b82d2f66eeb8fa93ad59bb56e4fa23c',
   lua: `-- Slides the expiry of a session, and of those of the named calls that are open.
 -- KEYS  session, out
 -- ARGV  ttl in ms, call ids...
--- Returns nil without such a session, else { principal, 1 when the expiry moved }.
+-- Returns nil without such a session, else { principal, 1 when the expiry moved, 1 when it is no session but a scope of its own }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
 local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
@@ -862,8 +1032,8 @@ local function slide(session, out, ttl)
   expire_with(session, session .. ':state')
   return 1
 end
-local principal = redis.call('HGET', KEYS[1], 'p')
-if not principal then
+local session = redis.call('HMGET', KEYS[1], 'p', 'v')
+if not session[1] then
   return false
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[1]))
@@ -875,7 +1045,7 @@ for i = 2, #ARGV do
     expire_with(KEYS[1], journal .. ':in')
   end
 end
-return { principal, moved }
+return { session[1], moved, session[2] == '0' and 1 or 0 }
 `,
 }
 
@@ -1039,7 +1209,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '5f34a7a60d4b70968a782e9ae5a57fd2aee91221',
+  sha: '6219a44ffcc89c2f95fde82169ea0dec3db7e591',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1091,22 +1261,31 @@ local function append_call(KEYS, ARGV)
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       '1' when the session goes with the journal, then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
--- says how often any of them has changed: 'u'.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
+-- the session goes with the journal, also its principal: 'appended <principal>'.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
+-- many bytes keys and values have. The session says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
+local function size_of(state, key)
+  local value = redis.call('HGET', state, 'k:' .. key)
+  return value and #key + #value - string.find(value, ' ', 1, true) or 0
+end
+
 local function change_value(session, state, key, how, data)
   redis.call('HINCRBY', session, 'u', 1)
+  local before = size_of(state, key)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
+    redis.call('HINCRBY', state, 'b', -before)
     return 0
   end
   local version = redis.call('HINCRBY', state, 'v', 1)
   redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
+  redis.call('HINCRBY', state, 'b', #key + #data - before)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
@@ -1137,6 +1316,17 @@ local function drop_ended(session, most)
   end
   redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
   return redis.call('ZCARD', list), journals
+end
+-- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
+-- gets no more for now. Without the right to copy it stays as it is.
+local function shrink(stream)
+  if redis.call('XLEN', stream) > 64 then
+    return
+  end
+  local copy = stream .. ':copy'
+  if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
+    redis.call('UNLINK', copy)
+  end
 end
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
@@ -1177,6 +1367,7 @@ end
 if ARGV[change] ~= '' and not repeated then
   change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
+local whose = ''
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
@@ -1195,27 +1386,29 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  shrink(KEYS[2])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
+    whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
-  return 'unheard'
+  return 'unheard' .. whose
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
-return 'appended'
+return 'appended' .. whose
 end
 return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)
 `,
 }
 
 export const keptClaimCall: Script = {
-  sha: '9c7e0da979f0a215043030e239476c5eb1607b9e',
+  sha: '72b0c1b00672681b3aa628de0d44643b9dc01fdb',
   lua: `-- As claim-call, with a history.
 -- KEYS  those of claim-call, history
 -- ARGV  those of claim-call, ms to keep, most entries
@@ -1258,23 +1451,61 @@ local function keeping_state(data, script)
   return reply
 end
 local function claim_call(KEYS, ARGV)
--- Gives an open call to another owner and raises the epoch of its journal, which shuts the old one out.
+-- Gives an open call to another owner, or to nobody, and raises the epoch of its journal, which shuts the old one out.
 -- KEYS  session, journal
 -- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
---       what it adds to the count of claims
--- Returns the id of the claim and the count; nil when the call is not open, not that owner's, or another id stands last.
+--       what it adds to the count of claims, id that must stand last in the inbox or '', ms after which the scope expires or ''
+-- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
+-- A key expires in the same millisecond as its session, whose expiry may not just have been set.
+local function expire_with(session, key)
+  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+end
+
+-- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
+local function slide(session, out, ttl)
+  local left = redis.call('PTTL', session)
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
+    return 0
+  end
+  redis.call('PEXPIRE', session, ttl)
+  expire_with(session, out)
+  expire_with(session, session .. ':state')
+  return 1
+end
+-- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
+-- gets no more for now. Without the right to copy it stays as it is.
+local function shrink(stream)
+  if redis.call('XLEN', stream) > 64 then
+    return
+  end
+  local copy = stream .. ':copy'
+  if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
+    redis.call('UNLINK', copy)
+  end
+end
+local function last_of(log)
+  return redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+end
 local field = 'o:' .. ARGV[1]
 local count = 'n:' .. ARGV[1]
+local inbox = KEYS[2] .. ':in'
 local owner = redis.call('HGET', KEYS[1], field)
-local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+local last = last_of(KEYS[2])
 if not owner or not last then
   return false
 end
+local scope = redis.call('HMGET', KEYS[1], 'p', 'v')
+local whose = scope[2] == '0' and scope[1] or '-'
 -- The repetition of a claim that was applied: its owner appends nothing before it knows of it.
 if owner == ARGV[3] and last[2][2] == ARGV[4] then
-  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0) }
+  return { last[1], tonumber(redis.call('HGET', KEYS[1], count) or 0), whose }
 end
 if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
+  return false
+end
+if ARGV[7] ~= '' and (last_of(inbox) or { '0-0' })[1] ~= ARGV[7] then
   return false
 end
 local clock = redis.call('TIME')
@@ -1283,8 +1514,17 @@ local epoch = tonumber(string.match(last[1], '^%d+'))
 local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
+if ARGV[3] == '' or ARGV[3] == '-' then
+  shrink(KEYS[2])
+end
+if ARGV[8] ~= '' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[8])
+  expire_with(KEYS[1], KEYS[2])
+  expire_with(KEYS[1], inbox)
+  expire_with(KEYS[1], KEYS[1] .. ':state')
+end
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
-return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]) }
+return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
 end
 return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
 `,
@@ -1391,7 +1631,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '14c9a58a2887fe434271798ef3dd959921a91311',
+  sha: '84f5ced7833ac8cfe8d77359c90e08aa598f6012',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1446,10 +1686,11 @@ local function expire_with(session, key)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
 local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
@@ -1681,6 +1922,62 @@ return keeping_state(ARGV[2], put_state)
 `,
 }
 
+export const leaveQueue: Script = {
+  sha: 'acec50125cf67a6b8e82d8a219059520a22d38eb',
+  lua: `-- A call waits no more for its turn.
+-- KEYS  what keys of quotas begin with
+-- ARGV  call
+-- Returns nothing.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
+-- are waited for, and whose turn has come and when that was told.
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quotas, quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', quotas .. ':waited', 0, quota)
+  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function leave_queue(quotas, call)
+  local wait = redis.call('HGET', quotas .. ':waits', call)
+  if wait then
+    redis.call('HDEL', quotas .. ':waits', call)
+    redis.call('ZREM', quotas .. ':given', call)
+    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+  end
+end
+leave_queue(KEYS[1], ARGV[1])
+`,
+}
+
 export const listNodes: Script = {
   sha: '1e4c81d1be80b46bc1d0b47603bebac4fc109bd9',
   lua: `-- The nodes, how long ago each has beaten, and what it says about itself.
@@ -1730,8 +2027,182 @@ return reply
 `,
 }
 
+export const nextTurns: Script = {
+  sha: '1fa6442d91dc641db73a26cb27bffb86439d0f03',
+  lua: `-- Gives places to the calls that have waited for longest, and tells of those whose turn has come. The first in the queue of a quota that
+-- waits for another one by now goes to the queue of that, where it stands by when it came.
+-- KEYS  what keys of quotas begin with
+-- ARGV  ms after which a call is told of again, most calls, ms after which an unused quota is forgotten
+-- Returns { call, ms that it has waited, ... }.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
+-- are waited for, and whose turn has come and when that was told.
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quotas, quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', quotas .. ':waited', 0, quota)
+  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function leave_queue(quotas, call)
+  local wait = redis.call('HGET', quotas .. ':waits', call)
+  if wait then
+    redis.call('HDEL', quotas .. ':waits', call)
+    redis.call('ZREM', quotas .. ':given', call)
+    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+  end
+end
+local now = clock_ms()
+local waits, given, waited = KEYS[1] .. ':waits', KEYS[1] .. ':given', KEYS[1] .. ':waited'
+local most = tonumber(ARGV[2])
+local turns = {}
+local function wait_of(call)
+  local wait = redis.call('HGET', waits, call)
+  return wait and cjson.decode(wait)
+end
+local function give(call, wait)
+  redis.call('ZADD', given, string.format('%.0f', now), call)
+  redis.call('PEXPIRE', given, ARGV[3])
+  turns[#turns + 1] = call
+  turns[#turns + 1] = string.format('%.0f', now - wait.at)
+end
+local function full_of(call, wait)
+  for _, quota in ipairs(wait.quotas) do
+    if is_full(quota.key, call, quota.most, quota.window, now) then
+      return quota.key
+    end
+  end
+end
+
+local again = string.format('%.0f', now - ARGV[1])
+for _, call in ipairs(redis.call('ZRANGE', given, '-inf', again, 'BYSCORE', 'LIMIT', 0, most)) do
+  local wait = wait_of(call)
+  if wait then
+    give(call, wait)
+  else
+    redis.call('ZREM', given, call)
+  end
+end
+for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
+  local queue = queue_of(quota)
+  while #turns < 2 * most do
+    local call = redis.call('ZRANGE', queue, 0, 0)[1]
+    if not call then
+      redis.call('ZREM', waited, quota)
+      break
+    end
+    local wait = wait_of(call)
+    local full = wait and full_of(call, wait)
+    if full == quota then
+      break
+    end
+    redis.call('ZREM', queue, call)
+    if full then
+      wait_for(KEYS[1], full, call, wait, ARGV[3])
+    elseif wait then
+      for _, each in ipairs(wait.quotas) do
+        take_place(each.key, call, each.window, now, ARGV[3])
+      end
+      give(call, wait)
+    end
+  end
+end
+return turns
+`,
+}
+
+export const oldPlaces: Script = {
+  sha: 'b4aa4892a375f2124054165f3c2e1bdd3dc5b96b',
+  lua: `-- The calls that have had their places in a quota for long. They count as having taken them now.
+-- KEYS  quota
+-- ARGV  for how many ms, most calls
+-- Returns { now, call, ... }.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
+-- are waited for, and whose turn has come and when that was told.
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quotas, quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', quotas .. ':waited', 0, quota)
+  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function leave_queue(quotas, call)
+  local wait = redis.call('HGET', quotas .. ':waits', call)
+  if wait then
+    redis.call('HDEL', quotas .. ':waits', call)
+    redis.call('ZREM', quotas .. ':given', call)
+    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+  end
+end
+local now = string.format('%.0f', clock_ms())
+local before = string.format('%.0f', now - ARGV[1])
+local calls = redis.call('ZRANGE', KEYS[1], '-inf', before, 'BYSCORE', 'LIMIT', 0, ARGV[2])
+for _, call in ipairs(calls) do
+  redis.call('ZADD', KEYS[1], 'XX', now, call)
+end
+return { now, unpack(calls) }
+`,
+}
+
 export const openCall: Script = {
-  sha: '3d2342e2b79c85d76e61377172ac4be46068ce70',
+  sha: '69a30696a8af0c8d7af3c2888ee70c88d6467e94',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, journal
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
@@ -1744,10 +2215,11 @@ local function expire_with(session, key)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
--- A twentieth may be missing, so that a busy session is not one write per request.
+-- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
+-- comes no nearer: it may be a task, or sleep for longer.
 local function slide(session, out, ttl)
   local left = redis.call('PTTL', session)
-  if left <= ttl and left > ttl - ttl / 20 then
+  if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
@@ -2158,6 +2630,80 @@ end
 `,
 }
 
+export const releasePlaces: Script = {
+  sha: 'd6857761d89fd868a94eeedc33c196a1edb741ef',
+  lua: `-- Gives back places of a call in quotas; it does not wait for its turn any more, unless a time is given.
+-- KEYS  what keys of quotas begin with, quotas...
+-- ARGV  call, the time it must have had them since, or ''
+-- Returns 1 when calls wait for their turn, else 0.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
+-- are waited for, and whose turn has come and when that was told.
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quotas, quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', quotas .. ':waited', 0, quota)
+  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function leave_queue(quotas, call)
+  local wait = redis.call('HGET', quotas .. ':waits', call)
+  if wait then
+    redis.call('HDEL', quotas .. ':waits', call)
+    redis.call('ZREM', quotas .. ':given', call)
+    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+  end
+end
+if ARGV[2] == '' then
+  leave_queue(KEYS[1], ARGV[1])
+end
+for i = 2, #KEYS do
+  local at = redis.call('ZSCORE', KEYS[i], ARGV[1])
+  if at and (ARGV[2] == '' or tonumber(at) <= tonumber(ARGV[2])) then
+    redis.call('ZREM', KEYS[i], ARGV[1])
+  end
+end
+return redis.call('EXISTS', KEYS[1] .. ':waits')
+`,
+}
+
+export const removeDue: Script = {
+  sha: '22d60f461541ba3e7aee317074b49909f4dea4ae',
+  lua: `-- Calls that are not to be claimed any more.
+-- KEYS  calls by when they are due
+-- ARGV  entries...
+redis.call('ZREM', KEYS[1], unpack(ARGV))
+`,
+}
+
 export const removeNode: Script = {
   sha: '3ac6cf9cabf8d7e379b6c7be6f0ca2de431d69ef',
   lua: `-- Forgets a node that is late and holds nothing any more.
@@ -2196,35 +2742,257 @@ return 1
 `,
 }
 
+export const setDue: Script = {
+  sha: '08adea4eb325a2daf625bde0feb2b33d07e14596',
+  lua: `-- Says when a call is to be claimed, or says it anew.
+-- KEYS  calls by when they are due
+-- ARGV  entry, ms since 1970, ms for which the list is kept at least
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+`,
+}
+
+export const takeDue: Script = {
+  sha: '9ec4101f55095189ecaed3316d65b71ca61c271d',
+  lua: `-- Takes the calls that are due, the earliest first: until they are removed, they are due again later.
+-- KEYS  calls by when they are due
+-- ARGV  now, when they are due again, both in ms since 1970; most calls
+-- Returns { the earliest time that is left or '', entries... }.
+local due = redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[3])
+for _, entry in ipairs(due) do
+  redis.call('ZADD', KEYS[1], ARGV[2], entry)
+end
+local earliest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+table.insert(due, 1, earliest[2] or '')
+return due
+`,
+}
+
+export const takePlaces: Script = {
+  sha: 'de7243c4f1ee4427d40854bb7441e727a1931e24',
+  lua: `-- Takes a place for a call in each of several quotas, or in none; or lets it wait for its turn.
+-- KEYS  what keys of quotas begin with, quotas...
+-- ARGV  call, ms after which an unused quota is forgotten, how many of the quotas it does not wait for,
+--       for each quota: most places, ms that a place is had for, or '' until it is released
+-- Returns nil, or { '1' when it waits, ms until there is room or '' when that is not known, the numbers of the quotas that are full... }.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
+-- are waited for, and whose turn has come and when that was told.
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quotas, quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', quotas .. ':waited', 0, quota)
+  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function leave_queue(quotas, call)
+  local wait = redis.call('HGET', quotas .. ':waits', call)
+  if wait then
+    redis.call('HDEL', quotas .. ':waits', call)
+    redis.call('ZREM', quotas .. ':given', call)
+    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+  end
+end
+local now = clock_ms()
+local call, forget, refusing = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local quotas = {}
+for i = 2, #KEYS do
+  quotas[i - 1] = { key = KEYS[i], most = tonumber(ARGV[2 * i]), window = tonumber(ARGV[1 + 2 * i]) or false }
+end
+local full = {}
+local free_in = 0
+local refused = false
+for i, quota in ipairs(quotas) do
+  local is_over, ms = is_full(quota.key, call, quota.most, quota.window, now)
+  if is_over or redis.call('EXISTS', queue_of(quota.key)) == 1 and not redis.call('ZSCORE', quota.key, call) then
+    full[#full + 1] = i
+    free_in = ms and free_in and math.max(free_in, ms)
+    refused = refused or i <= refusing
+  end
+end
+local waits = #full > 0 and not refused
+for i, quota in ipairs(quotas) do
+  if #full == 0 or waits and i <= refusing then
+    take_place(quota.key, call, quota.window, now, forget)
+  end
+end
+if #full == 0 then
+  return false
+end
+if waits then
+  local wanted = {}
+  for i = refusing + 1, #quotas do
+    wanted[#wanted + 1] = quotas[i]
+  end
+  local earlier = redis.call('HGET', KEYS[1] .. ':waits', call)
+  -- Its turn had come, and its places were given back since.
+  local came_too_soon = redis.call('ZREM', KEYS[1] .. ':given', call) == 1
+  if not earlier or came_too_soon then
+    local at = earlier and cjson.decode(earlier).at or now
+    wait_for(KEYS[1], quotas[full[1]].key, call, { at = at, quotas = wanted }, forget)
+  end
+end
+local reply = { waits and '1' or '', free_in and string.format('%.0f', free_in) or '' }
+for _, i in ipairs(full) do
+  reply[#reply + 1] = tostring(i)
+end
+return reply
+`,
+}
+
+export const useScope: Script = {
+  sha: '3b062ddf7ad5d79e7beff04793790f7cf46a8314',
+  lua: `-- Slides the expiry of a scope that holds values alone.
+-- KEYS  session
+-- ARGV  principal
+-- Returns the ms it lives from now on, or nil when there is no such scope of this principal.
+-- A scope that holds values alone has 't': for how many ms it lives after its last use.
+local function begin_scope(session, principal, ttl)
+  local whose = redis.call('HGET', session, 'p')
+  if whose and whose ~= principal then
+    return false
+  end
+  if not whose then
+    local clock = redis.call('TIME')
+    local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+    redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
+    -- Versions go up even if it was there before, and has expired.
+    redis.call('HSET', session .. ':state', 'v', now)
+  end
+  redis.call('HSET', session, 't', ttl)
+  return true
+end
+
+local function use_scope(session)
+  local ttl = redis.call('HGET', session, 't')
+  if ttl then
+    redis.call('PEXPIRE', session, ttl)
+    redis.call('PEXPIRE', session .. ':state', ttl)
+    redis.call('PEXPIRE', session .. ':marks', ttl)
+  end
+end
+local scope = redis.call('HMGET', KEYS[1], 'p', 't')
+if scope[1] ~= ARGV[1] or not scope[2] then
+  return false
+end
+use_scope(KEYS[1])
+return scope[2]
+`,
+}
+
 export const writeValue: Script = {
-  sha: '198b39aeb52d1dd19fc8da981d61bbd67b9c25d1',
-  lua: `-- Changes a value of session state, if it has the expected version.
--- KEYS  session, state
--- ARGV  key, expected version, 'set' or 'delete', data
--- Returns the new version, 0 when deleted, 'conflict', or 'unknown' without such a session.
--- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice. The session
--- says how often any of them has changed: 'u'.
+  sha: '4ae52d902cc9f271fc53e13155dc8d4ab3c94fb4',
+  lua: `-- Changes a value of a scope, if it has the expected version.
+-- KEYS  session, state, marks
+-- ARGV  key, expected version, 'set' or 'delete', data, mark or '', ms to remember it,
+--       principal and ms to live after a use of a scope that is made if it is not there, or '' and '', most bytes or ''
+-- Returns the new version, 0 when deleted, 'conflict', 'repeated', 'full', or 'unknown' without such a scope.
+-- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
+-- many bytes keys and values have. The session says how often any of them has changed: 'u'.
 local function version_of(state, key)
   local value = redis.call('HGET', state, 'k:' .. key)
   return value and tonumber(string.match(value, '^%d+')) or 0
 end
 
+local function size_of(state, key)
+  local value = redis.call('HGET', state, 'k:' .. key)
+  return value and #key + #value - string.find(value, ' ', 1, true) or 0
+end
+
 local function change_value(session, state, key, how, data)
   redis.call('HINCRBY', session, 'u', 1)
+  local before = size_of(state, key)
   if how == 'delete' then
     redis.call('HDEL', state, 'k:' .. key)
+    redis.call('HINCRBY', state, 'b', -before)
     return 0
   end
   local version = redis.call('HINCRBY', state, 'v', 1)
   redis.call('HSET', state, 'k:' .. key, version .. ' ' .. data)
+  redis.call('HINCRBY', state, 'b', #key + #data - before)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
 end
+-- A scope that holds values alone has 't': for how many ms it lives after its last use.
+local function begin_scope(session, principal, ttl)
+  local whose = redis.call('HGET', session, 'p')
+  if whose and whose ~= principal then
+    return false
+  end
+  if not whose then
+    local clock = redis.call('TIME')
+    local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+    redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
+    -- Versions go up even if it was there before, and has expired.
+    redis.call('HSET', session .. ':state', 'v', now)
+  end
+  redis.call('HSET', session, 't', ttl)
+  return true
+end
+
+local function use_scope(session)
+  local ttl = redis.call('HGET', session, 't')
+  if ttl then
+    redis.call('PEXPIRE', session, ttl)
+    redis.call('PEXPIRE', session .. ':state', ttl)
+    redis.call('PEXPIRE', session .. ':marks', ttl)
+  end
+end
+if ARGV[8] ~= '' and not begin_scope(KEYS[1], ARGV[7], ARGV[8]) then
+  return 'unknown'
+end
+use_scope(KEYS[1])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
+if ARGV[5] ~= '' and redis.call('ZSCORE', KEYS[3], ARGV[5]) then
+  return 'repeated'
+end
 if version_of(KEYS[2], ARGV[1]) ~= tonumber(ARGV[2]) then
   return 'conflict'
+end
+if ARGV[9] ~= '' then
+  local more = (ARGV[3] == 'set' and #ARGV[1] + #ARGV[4] or 0) - size_of(KEYS[2], ARGV[1])
+  if more > 0 and tonumber(redis.call('HGET', KEYS[2], 'b') or 0) + more > tonumber(ARGV[9]) then
+    return 'full'
+  end
+end
+if ARGV[5] ~= '' then
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%.0f', now))
+  redis.call('ZADD', KEYS[3], string.format('%.0f', now + ARGV[6]), ARGV[5])
+  redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))
 end
 return change_value(KEYS[1], KEYS[2], ARGV[1], ARGV[3], ARGV[4])
 `,

@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto'
-import type { HistoryPage, HistoryStore, Keeping, NewSession, SessionLimits } from '@mcp-durable/core/store'
-import type { Client } from './client.js'
+import type {
+  Forgotten,
+  HistoryPage,
+  HistoryStore,
+  NewCall,
+  NewSession,
+  SessionLimits,
+} from '@mcp-durable/core/store'
+import { StoreError } from '@mcp-durable/core/store'
 import type { Deadline } from './deadline.js'
-import type { Keys } from './keys.js'
 import * as replies from './replies.js'
 import * as scripts from './scripts.generated.js'
-import { SessionIndex } from './session-index.js'
 import { Takeover } from './takeover.js'
+import { expiry } from './values-and-maps.js'
 
 /** How long a repeated nonce is recognised, in ms. */
 export const NONCE_MS = 60_000
@@ -17,13 +23,6 @@ const ENDED_AT_ONCE = 1000
 
 /** Sessions: how they begin, are found, last and go, with all that is theirs. */
 export class Sessions extends Takeover implements HistoryStore {
-  protected readonly index: SessionIndex
-
-  constructor(client: Client, keys: Keys, kept: Keeping | undefined) {
-    super(client, keys, kept)
-    this.index = new SessionIndex(client, keys)
-  }
-
   /** The index first: a node that dies in between leaves a name without a session, never a session without a name. */
   async createSession(
     { id, principal, protocolVersion, server, state, ttlMs }: NewSession,
@@ -60,7 +59,12 @@ export class Sessions extends Takeover implements HistoryStore {
   async keepAlive(scope: string, callIds: readonly string[], ttlMs: number) {
     const args = [expiry(ttlMs), ...callIds]
     const alive = replies.decodeAlive(await this.client.run(scripts.keepAlive, this.keys.core(scope), args))
-    if (alive?.moved) this.refresh(scope, alive.principal, ttlMs)
+    if (!alive?.moved) return
+    if (alive.isSession) this.refresh(scope, alive.principal, ttlMs)
+    else if (alive.principal !== undefined) {
+      const listing = this.calls.begun(scope, alive.principal, ttlMs, this.client.deadline())
+      listing.catch(() => undefined)
+    }
   }
 
   async readSession(scope: string) {
@@ -113,28 +117,40 @@ export class Sessions extends Takeover implements HistoryStore {
     return replies.decodeHistory(await this.client.run(scripts.readHistory, [this.keys.history(scope)], args))
   }
 
+  /** What names a scope goes last, when nothing of it is left. */
   async forget(what: { scope: string } | { principal: string }) {
-    if ('scope' in what) return this.#forget(what.scope)
     const total = { sessions: 0, calls: 0, entries: 0 }
-    for (const scope of await this.index.of(what.principal)) {
-      const { sessions, calls, entries } = await this.#forget(scope)
-      total.sessions += sessions
-      total.calls += calls
-      total.entries += entries
-      // Last: what names the session goes when nothing of it is left.
-      await this.index.forget(scope, what.principal)
+    if ('scope' in what) {
+      const { scope } = what
+      const { principal, ...forgotten } = await this.#forget(scope)
+      await this.index.forget(scope, principal)
+      if (principal !== undefined) await this.calls.forget([scope], principal)
+      return forgotten
+    }
+    const { principal } = what
+    for (const scope of await this.index.of(principal)) {
+      add(total, await this.#forget(scope))
+      await this.index.forget(scope, principal)
+    }
+    for await (const scopes of this.calls.of(principal)) {
+      const forgotten = await Promise.all(scopes.map((scope) => this.#forget(scope)))
+      for (const one of forgotten) add(total, one)
+      // One that is just being opened is not there yet, and goes on being named.
+      const found = scopes.filter((_, i) => forgotten[i]?.principal !== undefined)
+      await this.calls.forget(found, principal)
     }
     return total
   }
 
-  async #forget(scope: string) {
+  /** `principal`: whose it was, if it was there and somebody's. */
+  async #forget(scope: string): Promise<Forgotten & { principal: string | undefined }> {
     const keys = [...this.keys.core(scope), this.keys.state(scope), this.keys.history(scope)]
     keys.push(this.keys.once(scope, randomUUID()))
-    const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS])
-    const [sessions, open, entries, principal] = reply as [number, number, number, string]
-    const calls = open + (await this.#forgetEnded(scope))
-    if (principal !== '') await this.index.forget(scope, replies.decodeName(principal))
-    return { sessions, calls, entries }
+    const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS, ENDED_AT_ONCE])
+    const [sessions, journals, entries, whose, left] = reply as [number, number, number, string, number]
+    const calls = journals + (left > 0 ? await this.#forgetEnded(scope) : 0)
+    const principal = whose === '' ? undefined : replies.decodeName(whose)
+    return { sessions, calls, entries, principal }
   }
 
   /** In steps that hold up nobody for long; the session is gone by then. Resolves to how many journals there were. */
@@ -150,6 +166,30 @@ export class Sessions extends Takeover implements HistoryStore {
     return journals
   }
 
+  /**
+   * Opens a call that belongs to no session. Its principal's list has it first: the two are sent together, so it costs no
+   * round trip, and where one server has both, a node that dies in between leaves a name without a call.
+   * `limit`: the principal has as many open calls as it may.
+   */
+  protected async listed(
+    { scope, principal, ttlMs, begins }: NewCall,
+    open: () => Promise<unknown>,
+  ): Promise<unknown> {
+    if (principal === undefined) return open()
+    const whose = { principal, ttlMs, most: begins?.maxPerPrincipal }
+    const deadline = this.client.deadline()
+    if (this.calls.isFull(principal) && !(await this.calls.hasRoom(scope, whose, deadline))) return 'limit'
+    const listing = this.calls.begins(scope, whose, deadline)
+    const [listed, opened] = await Promise.allSettled([listing, open()])
+    if (opened.status === 'rejected') throw opened.reason
+    // Whoever opens it must take it back: nobody would find it.
+    if (listed.status === 'rejected')
+      throw new StoreError('store-timeout', 'The call was opened, and could not be listed.', {
+        cause: listed.reason,
+      })
+    return opened.value
+  }
+
   /** In the background: the session was used, and so are the places that name it. */
   protected refresh(scope: string, principal: string | undefined, ttlMs: number) {
     this.index.refresh(scope, principal, ttlMs)
@@ -161,7 +201,6 @@ export class Sessions extends Takeover implements HistoryStore {
   }
 }
 
-/** Redis takes whole milliseconds, and 0 would delete at once. */
-export function expiry(ms: number) {
-  return Math.max(1, Math.ceil(ms))
+function add(sum: Forgotten, more: Forgotten) {
+  for (const name of ['sessions', 'calls', 'entries'] as const) sum[name] += more[name]
 }

@@ -1,19 +1,35 @@
-import type { ContextStore, Keeping, MapChange, MapRange } from '@mcp-durable/core/store'
+import type {
+  ContextStore,
+  Keeping,
+  MapChange,
+  MapRange,
+  NewScope,
+  WriteOptions,
+} from '@mcp-durable/core/store'
+import { CallIndex } from './call-index.js'
 import type { Client } from './client.js'
 import type { Deadline } from './deadline.js'
 import type { Keys } from './keys.js'
+import { encodeName } from './replies.js'
 import * as scripts from './scripts.generated.js'
+import { SessionIndex } from './session-index.js'
 
 /** Longer than a call can stay open; a change that a call repeats later than that would apply again. */
-const MARK_MS = 7 * 24 * 60 * 60_000
+export const MARK_MS = 7 * 24 * 60 * 60_000
 
-/** Session state and sorted maps. A map lives in a slot of its own, apart from the sessions that use it. */
+/** State and sorted maps. A map lives in a slot of its own, apart from the sessions that use it. */
 export class ValuesAndMaps implements ContextStore {
+  protected readonly index: SessionIndex
+  protected readonly calls: CallIndex
+
   constructor(
     protected readonly client: Client,
     protected readonly keys: Keys,
     protected readonly kept: Keeping | undefined,
-  ) {}
+  ) {
+    this.index = new SessionIndex(client, keys)
+    this.calls = new CallIndex(client, keys, kept?.keepMs)
+  }
 
   /** Runs a script, or the one that also keeps a history, where one is kept. */
   protected write(
@@ -38,11 +54,37 @@ export class ValuesAndMaps implements ContextStore {
     return { version: Number(value.slice(0, space)), data: value.slice(space + 1) }
   }
 
-  async writeValue(scope: string, key: string, expected: number, data: string | undefined) {
-    const keys = [this.keys.session(scope), this.keys.state(scope)]
-    const args = [key, expected, data === undefined ? 'delete' : 'set', data ?? '']
-    const reply = await this.client.run(scripts.writeValue, keys, args)
-    return reply === 'conflict' || reply === 'unknown' ? reply : Number(reply)
+  async writeValue(
+    scope: string,
+    key: string,
+    expected: number,
+    data: string | undefined,
+    { mark = '', markMs = MARK_MS, begins, maxBytes }: WriteOptions = {},
+  ) {
+    const keys = [this.keys.session(scope), this.keys.state(scope), this.keys.marks(scope)]
+    const args = [key, expected, data === undefined ? 'delete' : 'set', data ?? '', mark, expiry(markMs)]
+    const whose = begins ? [encodeName(begins.principal), expiry(begins.ttlMs)] : ['', '']
+    const deadline = this.client.deadline()
+    // Sent first: what names the scope may name one that is not there, and never lacks one that is.
+    const listed = begins && this.index.holdsValues(scope, begins, deadline)
+    const written = this.client.run(scripts.writeValue, keys, [...args, ...whose, maxBytes ?? ''], deadline)
+    const [reply] = await Promise.all([written, listed])
+    return isNumber(reply) ? Number(reply) : (reply as 'conflict' | 'unknown' | 'repeated' | 'full')
+  }
+
+  async beginScope(scope: string, whose: NewScope, limits: { maxPerPrincipal: number }) {
+    const deadline = this.client.deadline()
+    if (!(await this.index.holdsValues(scope, whose, deadline, limits.maxPerPrincipal))) return 'limit'
+    const args = [encodeName(whose.principal), expiry(whose.ttlMs)]
+    await this.client.run(scripts.beginScope, [this.keys.session(scope)], args, deadline)
+    return 'begun'
+  }
+
+  async useScope(scope: string, principal: string | undefined) {
+    const ttlMs = await this.client.run(scripts.useScope, [this.keys.session(scope)], [encodeName(principal)])
+    if (ttlMs === null) return false
+    this.index.refreshValues(scope, { principal, ttlMs: Number(ttlMs) })
+    return true
   }
 
   async changeMap(map: string, { set, remove }: MapChange, mark = '') {
@@ -69,6 +111,13 @@ export class ValuesAndMaps implements ContextStore {
     return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? '', flat[2 * i + 1] ?? ''])
   }
 }
+
+/** Redis takes whole milliseconds, and 0 would delete at once. */
+export function expiry(ms: number) {
+  return Math.max(1, Math.ceil(ms))
+}
+
+const isNumber = (reply: unknown) => /^\d+$/.test(String(reply))
 
 /** Redis compares keys by their bytes. */
 const compareBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { storeContract } from '@mcp-durable/core/testing'
+import { listCalls } from '@mcp-durable/core/inspect'
+import { runsOf } from '@mcp-durable/core/runs'
+import { NOBODY } from '@mcp-durable/core/store'
+import { storeContract } from '@mcp-durable/core/testing/store'
 import { redisStore } from '@mcp-durable/redis-store'
+import { inspectRedis } from '@mcp-durable/redis-store/inspect'
+import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startRedis, startRedisCluster } from '../../../test-support/index.js'
 import type { RedisCluster, RedisServer } from '../../../test-support/index.js'
+import { fill } from './filled-store.js'
+import { LIMITS, newCall, newSession } from './support.js'
 
 /** What docs/security.md says to type, in its order: the arguments of each `ACL SETUSER`. */
 async function documented(user: string): Promise<string[][]> {
@@ -47,8 +54,8 @@ const FORBIDDEN = [
   'MIGRATE 127.0.0.1 1 mcp:x 0 1',
   'DUMP mcp:x',
   'RESTORE mcp:x 0 x',
-  'COPY mcp:x mcp:y',
-  'RENAME mcp:x mcp:y',
+  'COPY mcp:x other:y',
+  'RENAME mcp:x other:y',
   'MOVE mcp:x 1',
   'SORT mcp:x BY other:* GET other:*',
   'OBJECT FREQ mcp:x',
@@ -85,6 +92,8 @@ const FORBIDDEN = [
   'SPUBLISH other:x y',
 ]
 const WRITING = [
+  'COPY mcp:x mcp:y',
+  'RENAME mcp:x mcp:y',
   'EVAL x 0',
   'SET mcp:x y',
   'HSET mcp:x y z',
@@ -110,11 +119,51 @@ describe('users of a single server', () => {
     server = await startRedis()
     await create(server, (await documented('mcp-node')).slice(0, 1))
     await create(server, await documented('mcp-viewer'))
+    await create(server, await documented('mcp-operator'))
   })
   afterAll(() => server[Symbol.asyncDispose]())
 
   mustNot(() => server, 'mcp-node', [...FORBIDDEN, 'SCAN 0', 'CLUSTER SLOTS'])
   mustNot(() => server, 'mcp-viewer', [...FORBIDDEN, ...WRITING])
+  mustNot(() => server, 'mcp-operator', FORBIDDEN)
+
+  test('mcp-operator lists calls and acts on them', async () => {
+    const client = new Redis(server.url, as('mcp-operator'))
+    const prefix = prefixOf()
+    const store = redisStore(client, { prefix })
+    const { id: scope } = newSession()
+    await store.createSession(newSession({ id: scope }), LIMITS)
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'book' } }
+    const request = { messages: [message], batch: false, protocol: '2025-11-25', node: '' }
+    const call = newCall(scope, { owner: NOBODY, data: `request ${JSON.stringify(request)}` })
+    const opened = await store.openCall(call)
+    if (opened.status !== 'opened') throw new Error(opened.status)
+    const { callId, requestKeys } = call
+    const runs = runsOf(store, { by: 'ann' })
+    await runs.cancel({ scope, callId })
+    // As the node that claims it would.
+    const end = { id: `${Date.now() + 60_000}-1`, data: 'cancelled "enough"' }
+    expect(await store.appendCall(scope, callId, [end], { requestKeys, retainMs: 60_000 })).toBe('appended')
+    await runs.retry({ scope, callId }, { repeat: true })
+    const { calls } = await listCalls(inspectRedis(client, { prefix }), { ended: true, tool: 'book' })
+    expect(calls.map(({ status }) => status)).toEqual(['orphaned', 'cancelled'])
+    await store.close()
+    client.disconnect()
+    expect(await refused(server)).toEqual([])
+  })
+
+  test('mcp-operator moves what is there to another prefix', async () => {
+    const client = new Redis(server.url, as('mcp-operator'))
+    const [from, to] = [prefixOf(), prefixOf()]
+    const store = redisStore(client, { prefix: from })
+    await fill(store)
+    const target = transferRedis(client, { prefix: to })
+    for await (const piece of transferRedis(client, { prefix: from }).pieces()) await target.put(piece)
+    expect(await inspectRedis(client, { prefix: to }).sessions.count()).toBe(3)
+    await store.close()
+    client.disconnect()
+    expect(await refused(server)).toEqual([])
+  })
 
   storeContract('as mcp-node', () => {
     const prefix = prefixOf()
@@ -129,6 +178,24 @@ describe('users of a single server', () => {
       },
     }
   })
+})
+
+test('calls of a user that may not copy end as others do', async () => {
+  await using server = await startRedis()
+  await create(server, [...(await documented('mcp-node')).slice(0, 1), ['mcp-node', '-copy', '-rename']])
+  const client = new Redis(server.url, as('mcp-node'))
+  const store = redisStore(client, { prefix: prefixOf() })
+  const { id: scope } = newSession()
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const call = newCall(scope)
+  const opened = await store.openCall(call)
+  if (opened.status !== 'opened') throw new Error(opened.status)
+  const end = { id: `${Number.parseInt(opened.id, 10)}-2`, data: 'response' }
+  const { callId, requestKeys } = call
+  expect(await store.appendCall(scope, callId, [end], { requestKeys, retainMs: 60_000 })).toBe('appended')
+  const left = await store.read(scope, `call:${callId}`, opened.id, 9)
+  expect(left?.map(({ data }) => data)).toEqual(['response'])
+  client.disconnect()
 })
 
 describe('users of a Cluster', () => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { storeContract } from '@mcp-durable/core/testing'
+import { storeContract } from '@mcp-durable/core/testing/store'
 import { redisStore } from '@mcp-durable/redis-store'
 import { Cluster } from 'ioredis'
 import { Cluster as Cluster5 } from 'ioredis5'

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { sortedMap } from '@mcp-durable/core'
+import type { NewCall } from '@mcp-durable/core/store'
 import { expect, test } from 'vitest'
 import { startRedis } from '../../../test-support/index.js'
 import { keysOf, LIMITS, newCall, newSession, once, openStore } from './support.js'
@@ -11,7 +12,8 @@ const DOCUMENTED = {
   'record of 0.2 KB': 170,
   'standalone stream': 4600,
   inbox: 4400,
-  'ended call': 4400,
+  'ended call': 1480,
+  'ended call without a session': 1420,
   'session state': 430,
   'map entry': 380,
   history: 4600,
@@ -62,17 +64,25 @@ test(
       await store.putState(session.id, state, { maxKeys: 9 })
       return session.id
     }
-    const open = async (scope: string) => {
+    const open = async (scope: string, more: Partial<NewCall> = {}) => {
       const made = newCall(scope, {
         callId: id(),
         owner: id(),
         principal: undefined,
+        ...more,
         requestKeys: [id() + id()],
         data: request,
       })
       const started = await store.openCall(made)
       if (started.status !== 'opened') throw new Error(started.status)
       return { ...made, epoch: Number.parseInt(started.id, 10) }
+    }
+    const end = (
+      { scope, callId, epoch, requestKeys }: Awaited<ReturnType<typeof open>>,
+      endsScope = false,
+    ) => {
+      const response = { id: `${epoch}-2`, data: `response ${'r'.repeat(200)}` }
+      return store.appendCall(scope, callId, [response], { requestKeys, retainMs: 900_000, endsScope })
     }
     const running = async () => open(await begin(undefined))
     /** Bytes of what `work` writes, for each of the things that `setup` has made. */
@@ -113,11 +123,12 @@ test(
       ),
       'ended call': await measure(
         () => begin(undefined),
-        async (scope) => {
-          const { callId, epoch, requestKeys } = await open(scope)
-          const end = { id: `${epoch}-2`, data: `response ${'r'.repeat(200)}` }
-          await store.appendCall(scope, callId, [end], { requestKeys, retainMs: 900_000 })
-        },
+        async (scope) => end(await open(scope)),
+      ),
+      'ended call without a session': await measure(
+        async () => id(),
+        async (scope) =>
+          end(await open(scope, { begins: { protocolVersion: '2026-07-28' }, principal: 'ann' }), true),
       ),
       'session state': await measure(
         () => begin(undefined),

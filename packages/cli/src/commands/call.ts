@@ -1,6 +1,6 @@
+import { CallLog } from '@mcp-durable/core/inspect'
 import type { CallEvent, CallTimeline } from '@mcp-durable/core/inspect'
 import type { Command } from '../command.js'
-import { CallLog } from '../look/call-log.js'
 import { readNodeNames } from '../look/node-names.js'
 import { resolveCall } from '../look/resolve.js'
 import { eventJson, stepName, tell } from '../show/call-events.js'
@@ -15,23 +15,28 @@ export const call: Command = {
   arity: [1, 1],
   summary: 'the journal of a call as a timeline: runs, takeovers, steps, questions and answers',
   details:
-    'A run begins by the clock of Redis, so times compare across nodes. Answers are kept until the call has ended;\n' +
+    'A run begins by the clock of the store, so times compare across nodes. Answers are kept until the call has ended;\n' +
     'after that, the end of the step that asked tells when it had its answer.',
   async run(context) {
     const { output, privacy } = context
     const { inspect } = await context.connect()
     const place = await resolveCall(inspect, context.arg(0), privacy)
     const log = new CallLog(inspect, place)
-    const [events, nodeName, now] = await Promise.all([
+    const [events, inspected, nodeName, now] = await Promise.all([
       log.read(),
+      inspect.calls.read(place),
       readNodeNames(inspect, privacy),
       inspect.nodes.clock(),
     ])
+    const whose = inspected?.principal === undefined ? undefined : privacy.id(inspected.principal)
+    const session = inspected?.inSession === false ? undefined : privacy.id(place.scope)
     const { timeline } = log
     if (output.json) {
       return output.document({
         call: privacy.id(place.callId),
-        session: privacy.id(place.scope),
+        session,
+        protocol: inspected?.protocolVersion,
+        principal: whose,
         title: timeline.title,
         status: timeline.status,
         outcome: timeline.outcome,
@@ -47,7 +52,10 @@ export const call: Command = {
       })
     }
     output.line('call ', styled('bold', privacy.id(place.callId)), '  ', styled('name', timeline.title))
-    output.line(`session ${privacy.id(place.scope)}`)
+    output.line(
+      `${session === undefined ? 'no session' : `session ${session}`}, protocol ${inspected?.protocolVersion ?? 'unknown'}, ` +
+        (whose === undefined ? 'no principal' : `principal ${whose}`),
+    )
     output.line(summary(timeline, now))
     output.line()
     const showing = { privacy, nodeName }

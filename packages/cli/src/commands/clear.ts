@@ -1,10 +1,12 @@
 import type { Store } from '@mcp-durable/core'
 import type { Command } from '../command.js'
-import type { Connected, Context } from '../context.js'
-import { usageError } from '../errors.js'
-import { clearAll, clearSession } from '../look/clear.js'
+import type { Connected } from '../connect/connected.js'
+import type { Context } from '../context.js'
+import { CliError, usageError } from '../errors.js'
+import { clearAll, clearSession, toldOf } from '../look/clear.js'
 import type { Cleared } from '../look/clear.js'
-import { resolveSession, sessionIdsOf } from '../look/resolve.js'
+import { resolveSessionOrCall } from '../look/resolve-any.js'
+import { sessionIdsOf } from '../look/resolve.js'
 import { confirm } from '../show/ask.js'
 import { count } from '../show/text.js'
 
@@ -12,14 +14,18 @@ export const clear: Command = {
   name: 'clear',
   args: 'ID|--principal NAME|--all',
   arity: [0, 1],
-  summary: 'delete a session, those of a principal, or all of the prefix; asks first',
+  summary: 'delete a session, or a call that has none, those of a principal, or all; asks first',
   details:
     'As when a client deletes its session: its streams end and its open calls are aborted, on whichever node they run.\n' +
-    'Histories go too, also those of sessions that are over; for one of these, give its whole ID. Journals of calls that\n' +
-    'had ended, and have no history, go when their time is over (resumeWindowMs). Maps stay. The only command that writes.',
+    'Journals of calls that have ended go too, and histories, also those of sessions that are over; for one of these, give\n' +
+    'its whole ID. Maps stay.',
   options: {
-    principal: { type: 'string', value: 'NAME', help: 'every session of a principal' },
-    all: { type: 'boolean', help: 'every session of the prefix' },
+    principal: {
+      type: 'string',
+      value: 'NAME',
+      help: 'every session, call, state and handle of a principal',
+    },
+    all: { type: 'boolean', help: 'every session, call and state of the prefix, or file' },
     yes: { type: 'boolean', short: 'y', help: 'do not ask' },
   },
   async run(context) {
@@ -41,7 +47,7 @@ export const clear: Command = {
     }
     const cleared = await clearing.act()
     if (output.json) output.document(cleared)
-    else output.line(`deleted ${count(cleared.sessions, 'session')} with ${partsOf(cleared).join(', ')}`)
+    else output.line(toldOf(cleared))
     return 0
   },
 }
@@ -50,20 +56,27 @@ export const clear: Command = {
 type Outcome = Omit<Cleared, 'openCalls'> & { openCalls?: number }
 type Clearing = { question: string; act: () => Promise<Outcome> }
 
-function partsOf({ openCalls, calls, entries }: Outcome): string[] {
-  const first = openCalls === undefined ? count(calls, 'call') : count(openCalls, 'open call')
-  return [first, ...(entries > 0 ? [`${count(entries, 'entry', 'entries')} of history`] : [])]
-}
-
 async function one(context: Context, connected: Connected, given: string): Promise<Clearing> {
   const { inspect } = connected
+  const { privacy } = context
   const store = context.store(connected)
-  const id = (await withHistory(store, given)) ?? (await resolveSession(inspect, given, context.privacy))
-  const open = (await inspect.sessions.read(id))?.openCalls.length ?? 0
-  return {
-    question: `Delete session ${context.privacy.id(id)} with ${count(open, 'open call')}?`,
-    act: () => clearSession(inspect, store, id),
-  }
+  const kept = await withHistory(store, given)
+  const { scope, callId } =
+    kept === undefined
+      ? await resolveSessionOrCall(inspect, given, privacy)
+      : { scope: kept, callId: undefined }
+  const live = await inspect.sessions.read(scope)
+  if (callId !== undefined && live?.isSession)
+    throw new CliError(`the call ${privacy.id(callId)} belongs to the session ${privacy.id(scope)}.`, [
+      `mcp-durable clear ${privacy.id(scope)} deletes that session, with all of its calls.`,
+    ])
+  const open = count(live?.openCalls.length ?? 0, 'open call')
+  const what = !live
+    ? `the history of ${privacy.id(scope)}`
+    : live.isSession
+      ? `session ${privacy.id(scope)} with ${open}`
+      : `call ${privacy.id(callId ?? scope)}`
+  return { question: `Delete ${what}?`, act: () => clearSession(inspect, store, scope) }
 }
 
 /** Of a session that is gone, a history may be left. */
@@ -74,16 +87,16 @@ async function withHistory(store: Store, given: string): Promise<string | undefi
 
 async function allOf(context: Context, connected: Connected, principal: string): Promise<Clearing> {
   return {
-    question: `Delete all sessions and histories of the principal ${principal}?`,
+    question: `Delete all sessions, calls, states and histories of the principal ${principal}?`,
     act: () => context.store(connected).forget({ principal }),
   }
 }
 
 async function everything(context: Context, connected: Connected): Promise<Clearing> {
-  const { inspect, where } = connected
+  const { inspect, area } = connected
   const total = await inspect.sessions.count()
   return {
-    question: `Delete all ${count(total, 'session')} of the prefix ${context.options.prefix} at ${where}?`,
+    question: `Delete all ${count(total, 'session')}, and all calls and states, ${area}?`,
     act: () => clearAll(inspect, context.store(connected)),
   }
 }

@@ -1,8 +1,8 @@
 import { decodeStoredBytes } from '@mcp-durable/core/inspect'
 import type { Command } from '../command.js'
 import { numberOption } from '../command-line.js'
+import type { Connected } from '../connect/connected.js'
 import type { Context } from '../context.js'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
 import { count } from '../show/text.js'
 
 export const map: Command = {
@@ -17,19 +17,19 @@ export const map: Command = {
     reverse: { type: 'boolean', help: 'from the highest key down' },
   },
   async run(context) {
-    const { inspect } = await context.connect()
+    const connected = await context.connect()
     const [name] = context.args
-    return name === undefined ? listMaps(context, inspect) : listEntries(context, inspect, name)
+    return name === undefined ? listMaps(context, connected) : listEntries(context, connected, name)
   },
 }
 
-async function listMaps({ output, options }: Context, inspect: RedisInspection) {
+async function listMaps({ output }: Context, { inspect, area }: Connected) {
   const names = await inspect.maps.names()
   const maps = await Promise.all(
     names.map(async (name) => ({ name, entries: await inspect.maps.size(name) })),
   )
   if (output.json) return output.document({ maps })
-  if (maps.length === 0) return output.line(`no maps under the prefix ${options.prefix}`)
+  if (maps.length === 0) return output.line(`no maps ${area}`)
   output.table(
     [
       { title: 'MAP', text: ({ name }) => name, style: () => 'name' },
@@ -39,7 +39,7 @@ async function listMaps({ output, options }: Context, inspect: RedisInspection) 
   )
 }
 
-async function listEntries({ output, privacy, values }: Context, inspect: RedisInspection, name: string) {
+async function listEntries({ output, privacy, values }: Context, { inspect }: Connected, name: string) {
   const limit = numberOption(values, 'limit', 100, 1)
   const { after, reverse } = values
   const page = await inspect.maps.read(name, {

@@ -22,22 +22,21 @@ export const monitor: Command = {
     count: { type: 'string', value: 'N', help: 'without a terminal: end after N looks' },
   },
   async run(context) {
-    const { options, output, privacy, values } = context
+    const { output, privacy, values } = context
     const everyMs = numberOption(values, 'interval', 1000, 100, 3_600_000)
     const looks = numberOption(values, 'count', Number.MAX_SAFE_INTEGER, 1)
     const connected = await context.connect({ patient: true })
-    const { inspect, where } = connected
+    const { inspect, where, area } = connected
     const store = context.store(connected)
     const model = new MonitorModel(inspect, store, {
       where,
-      prefix: options.prefix,
       privacy,
       sessions: numberOption(values, 'sessions', 200, 1),
       leaseMs: numberOption(values, 'lease', 10_000, 1),
     })
     const interrupted = untilInterrupted()
     if (process.stdin.isTTY && output.stream.isTTY && !output.json && values['count'] === undefined) {
-      const services = { inspect, store, model, privacy, prefix: options.prefix, everyMs }
+      const services = { inspect, store, model, privacy, area, everyMs }
       return new Monitor(services, process.stdin, output).run(interrupted)
     }
     const lines = new PlainLines(privacy)

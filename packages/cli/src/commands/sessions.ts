@@ -21,11 +21,11 @@ export const sessions: Command = {
     const { output, privacy, values } = context
     const limit = numberOption(values, 'limit', 100, 1)
     const skip = numberOption(values, 'skip', 0)
-    const { inspect } = await context.connect()
+    const { inspect, area } = await context.connect()
     const [ids, total] = await Promise.all([inspect.sessions.newest(limit, skip), inspect.sessions.count()])
     const rows = await readSessionRows(inspect, ids)
     if (output.json) return output.document({ total, sessions: rows.map((row) => rowJson(row, context)) })
-    if (rows.length === 0) return output.line(`no sessions under the prefix ${context.options.prefix}`)
+    if (rows.length === 0) return output.line(`no sessions ${area}`)
     output.table(
       [
         { title: 'SESSION', text: ({ id }) => privacy.id(id), style: () => 'name' },

@@ -1,3 +1,8 @@
+import type { Privacy } from '../show/privacy.js'
+
+/** How far the doctor looks, and by which lease nodes are dead. */
+export type Examination = { leaseMs: number; mostSessions: number; mostKeys: number; privacy: Privacy }
+
 /**
  * What the doctor found. `risk`: something may be lost or stop; `note`: worth knowing; `ok`: as it should be.
  */

@@ -8,10 +8,11 @@ import type { Finding } from './finding.js'
 /** A session that is larger holds up its slot when it is read or deleted. */
 const LARGE = 16 * 1024 ** 2
 const LISTED = 3
+const PER_SCOPE = 'memory per session, or call without one'
 /** Maps are for ever. */
 const LASTING = new Set<KeyPlace['kind']>(['map', 'map-values'])
 
-/** Goes through the keys, at most so many: who never expires, and how much memory sessions take. */
+/** Goes through the keys, at most so many: who never expires, and how much memory sessions and calls take. */
 export async function checkKeys(
   inspect: RedisInspection,
   { most, prefix, privacy }: { most: number; prefix: string; privacy: Privacy },
@@ -76,11 +77,11 @@ class KeySurvey {
     const sum = sizes.reduce((total, [, size]) => total + size, 0)
     const [id, size] = largest
     const found = `${bytes(Math.round(sum / sizes.length))} on average, the largest ${privacy.id(id)} has ${bytes(size)}${part}`
-    if (size < LARGE) return [ok('memory per session', found), ...maps]
+    if (size < LARGE) return [ok(PER_SCOPE, found), ...maps]
     return [
-      risk('memory per session', found, {
-        risk: 'one session in one slot: reading or deleting it holds up everything else there',
-        fix: `mcp-durable session ${quoted(privacy.id(id))} shows what it holds`,
+      risk(PER_SCOPE, found, {
+        risk: 'it is in one slot: reading or deleting it holds up everything else there',
+        fix: `mcp-durable tail ${quoted(privacy.id(id))} shows what it holds`,
       }),
       ...maps,
     ]

@@ -1,5 +1,5 @@
-import { channelOf, decodeAbout } from '@mcp-durable/core/inspect'
-import type { InspectedNode, InspectedServer, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import { decodeAbout, isAlive } from '@mcp-durable/core/inspect'
+import type { InspectedNode } from '@mcp-durable/core/inspect'
 import { placeOf } from '../look/node-names.js'
 import type { Privacy } from '../show/privacy.js'
 import { count, span } from '../show/text.js'
@@ -7,11 +7,9 @@ import { note, ok, risk } from './finding.js'
 import type { Finding } from './finding.js'
 
 /** Times across nodes (sleeps, deadlines of questions) are off by as much. */
-const MOST_SKEW_MS = 1000
+export const MOST_SKEW_MS = 1000
 
 export type LookedAt = { nodes: readonly InspectedNode[]; leaseMs: number; privacy: Privacy }
-
-export const isAlive = ({ left, lateMs }: InspectedNode, leaseMs: number) => !left && lateMs < leaseMs
 
 export function checkNodes({ nodes, leaseMs, privacy }: LookedAt): Finding[] {
   const alive = nodes.filter((node) => isAlive(node, leaseMs))
@@ -49,10 +47,7 @@ export function checkNodes({ nodes, leaseMs, privacy }: LookedAt): Finding[] {
 }
 
 /** How far the nodes' clocks are from the one that heartbeats and journals are measured by. */
-export function checkClocks(
-  { nodes, leaseMs, privacy }: LookedAt,
-  servers: readonly InspectedServer[],
-): Finding[] {
+export function checkClocks({ nodes, leaseMs, privacy }: LookedAt, clockOf: string): Finding[] {
   const skews = nodes
     .filter((node) => isAlive(node, leaseMs))
     .flatMap((node) => {
@@ -61,38 +56,19 @@ export function checkClocks(
     })
   const off = skews.filter(({ ms }) => Math.abs(ms) > MOST_SKEW_MS)
   const worst = Math.max(0, ...skews.map(({ ms }) => Math.abs(ms)))
-  const mine = servers.filter(({ clock }) => Math.abs(clock.aheadMs) - clock.uncertainMs > MOST_SKEW_MS)
   return [
     ...off.map(({ node, ms }) =>
       risk(
         'clock of a node',
-        `${placeOf(node.about)} ${privacy.id(node.node)} is ${span(Math.abs(ms))} ${ms > 0 ? 'ahead of' : 'behind'} Redis`,
+        `${placeOf(node.about)} ${privacy.id(node.node)} is ${span(Math.abs(ms))} ${ms > 0 ? 'ahead of' : 'behind'} ${clockOf}`,
         {
           risk: 'sleeps and deadlines that another node takes over end early or late by as much',
           fix: 'timedatectl set-ntp true, on that machine',
         },
       ),
     ),
-    ...mine.map(({ address, clock }) =>
-      note('clock of this machine', `${span(Math.abs(clock.aheadMs))} off from ${address}`),
-    ),
-    ...(off.length === 0 && skews.length > 0 ? [ok('clocks', `nodes within ${span(worst)} of Redis`)] : []),
-  ]
-}
-
-/** Every node that lives listens on its own channel, else the others find it dead at its first late heartbeat. */
-export async function checkChannels(
-  inspect: RedisInspection,
-  { nodes, leaseMs, privacy }: LookedAt,
-): Promise<Finding[]> {
-  const alive = nodes.filter((node) => isAlive(node, leaseMs))
-  const heard = await Promise.all(alive.map(({ node }) => inspect.nodes.isWatched(channelOf(node))))
-  const deaf = alive.filter((_node, i) => !heard[i])
-  if (deaf.length === 0) return []
-  const names = deaf.map((node) => `${placeOf(node.about) ?? 'node'} ${privacy.id(node.node)}`)
-  return [
-    note('wake-ups', `not listening: ${names.join('; ')}`, {
-      risk: 'it may be connecting again or just have died; a node that stays deaf hears answers and cancellations seconds late',
-    }),
+    ...(off.length === 0 && skews.length > 0
+      ? [ok('clocks', `nodes within ${span(worst)} of ${clockOf}`)]
+      : []),
   ]
 }

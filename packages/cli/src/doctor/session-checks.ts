@@ -1,18 +1,19 @@
-import type { CallPlace, InspectedNode, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import { isAlive } from '@mcp-durable/core/inspect'
+import type { CallPlace, InspectedNode, Inspection } from '@mcp-durable/core/inspect'
+import { isParked } from '@mcp-durable/core/store'
 import type { Privacy } from '../show/privacy.js'
 import { count } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Finding } from './finding.js'
-import { isAlive } from './node-checks.js'
 
 const PAGE = 200
 const LISTED = 5
 
 type OwnedCall = CallPlace & { owner: string; hasJournal: boolean }
 
-/** Goes through the sessions, at most so many, and looks for open calls whose owner is gone. */
+/** Goes through the sessions, and the calls without one, at most so many of each, and looks for open calls whose owner is gone. */
 export async function checkCalls(
-  inspect: RedisInspection,
+  inspect: Inspection,
   {
     nodes,
     leaseMs,
@@ -20,11 +21,18 @@ export async function checkCalls(
     most,
   }: { nodes: readonly InspectedNode[]; leaseMs: number; privacy: Privacy; most: number },
 ): Promise<Finding[]> {
-  const { calls, looked, total } = await openCalls(inspect, most)
+  const { calls: inSessions, looked, total } = await openCalls(inspect, most)
+  const alone = await callsAlone(inspect, most)
+  const calls = [...inSessions, ...alone.calls]
   const alive = new Set(nodes.filter((node) => isAlive(node, leaseMs)).map(({ node }) => node))
-  const orphans = calls.filter(({ owner, hasJournal }) => hasJournal && !alive.has(owner))
-  const part = looked < total ? `, in the last used ${looked} of ${total} sessions` : ''
-  const open = `${count(calls.length, 'open call')} in ${count(looked, 'session')}${looked < total ? ` of ${total}` : ''}`
+  // What is parked waits for its client, or for a time.
+  const orphans = calls.filter(({ owner, hasJournal }) => hasJournal && !isParked(owner) && !alive.has(owner))
+  const part =
+    (looked < total ? `, in the last used ${looked} of ${total} sessions` : '') +
+    (alone.isPart ? `, among ${alone.looked} journals` : '')
+  const open =
+    `${count(inSessions.length, 'open call')} in ${count(looked, 'session')}${looked < total ? ` of ${total}` : ''}` +
+    `, ${alone.calls.length} without a session${alone.isPart ? `, among ${alone.looked} journals` : ''}`
   if (orphans.length === 0) return [ok('open calls', open)]
   const ids = orphans
     .slice(0, LISTED)
@@ -44,13 +52,13 @@ export async function checkCalls(
       risk: 'their clients wait for a result that nobody works on',
       fix:
         alive.size > 0
-          ? 'mcp-durable clear SESSION ends them, with their session'
+          ? 'mcp-durable clear ID ends one, with its session if it has one'
           : 'start a node: it takes the calls over within seconds',
     }),
   ]
 }
 
-async function openCalls(inspect: RedisInspection, most: number) {
+async function openCalls(inspect: Inspection, most: number) {
   const total = await inspect.sessions.count()
   const calls: OwnedCall[] = []
   let looked = 0
@@ -64,7 +72,23 @@ async function openCalls(inspect: RedisInspection, most: number) {
   return { calls, looked, total: Math.max(total, looked) }
 }
 
-async function callsOf(inspect: RedisInspection, scope: string): Promise<OwnedCall[]> {
+/** Found among the keys. */
+async function callsAlone(inspect: Inspection, most: number) {
+  const calls: OwnedCall[] = []
+  let looked = 0
+  for await (const page of inspect.calls.all()) {
+    looked += page.length
+    const found = await Promise.all(page.map((place) => inspect.calls.read(place)))
+    for (const call of found) {
+      const { owner, inSession = true } = call ?? {}
+      if (call && owner !== undefined && !inSession) calls.push({ ...call, owner, hasJournal: true })
+    }
+    if (looked >= most) break
+  }
+  return { calls, looked, isPart: looked >= most }
+}
+
+async function callsOf(inspect: Inspection, scope: string): Promise<OwnedCall[]> {
   const open = await inspect.sessions.openCalls(scope)
   return Promise.all(
     open.map(async ({ callId, owner }) => {

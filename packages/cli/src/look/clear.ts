@@ -1,5 +1,6 @@
 import type { Store } from '@mcp-durable/core'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
+import { count } from '../show/text.js'
 
 const PAGE = 100
 
@@ -8,15 +9,28 @@ export type Cleared = { sessions: number; openCalls: number; calls: number; entr
 
 const NOTHING: Cleared = { sessions: 0, openCalls: 0, calls: 0, entries: 0 }
 
-/** Deletes a session and its history: its streams end, and its open calls are aborted wherever they run. */
-export async function clearSession(inspect: RedisInspection, store: Store, id: string): Promise<Cleared> {
-  const openCalls = (await inspect.sessions.read(id))?.openCalls.length ?? 0
-  const forgotten = await store.forget({ scope: id })
-  return { ...forgotten, openCalls: forgotten.sessions > 0 ? openCalls : 0 }
+/** In words. Open calls are not counted where they are found by their principal. */
+export function toldOf({
+  sessions,
+  openCalls,
+  calls,
+  entries,
+}: Omit<Cleared, 'openCalls'> & { openCalls?: number }) {
+  const open = openCalls === undefined ? count(calls, 'call') : count(openCalls, 'open call')
+  const what =
+    sessions === 0 && calls > 0 ? count(calls, 'call') : `${count(sessions, 'session')} with ${open}`
+  return `deleted ${what}${entries > 0 ? `, ${count(entries, 'entry', 'entries')} of history` : ''}`
 }
 
-/** Deletes every session and every history of the prefix, page by page; those that begin meanwhile may stay. */
-export async function clearAll(inspect: RedisInspection, store: Store): Promise<Cleared> {
+/** Deletes a session, or a call that belongs to none, and its history: streams end, and open calls are aborted wherever they run. */
+export async function clearSession(inspect: Inspection, store: Store, id: string): Promise<Cleared> {
+  const openCalls = (await inspect.sessions.read(id))?.openCalls.length ?? 0
+  const forgotten = await store.forget({ scope: id })
+  return { ...forgotten, openCalls: forgotten.sessions + forgotten.calls > 0 ? openCalls : 0 }
+}
+
+/** Deletes every session, call, state and history of the prefix, page by page; those that begin meanwhile may stay. */
+export async function clearAll(inspect: Inspection, store: Store): Promise<Cleared> {
   const cleared = { ...NOTHING }
   const clearPage = async (ids: readonly string[]) => {
     const outcomes = await Promise.all(ids.map((id) => clearSession(inspect, store, id)))
@@ -31,6 +45,9 @@ export async function clearAll(inspect: RedisInspection, store: Store): Promise<
     skip += (await clearPage(ids)).filter(({ sessions }) => sessions === 0).length
   }
   for await (const ids of inspect.sessions.kept()) await clearPage(ids)
+  for await (const ids of inspect.sessions.stateful()) await clearPage(ids)
+  for await (const calls of inspect.calls.all())
+    await clearPage([...new Set(calls.map(({ scope }) => scope))])
   return cleared
 }
 

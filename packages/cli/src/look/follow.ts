@@ -29,10 +29,12 @@ export async function follow(
   try {
     while (!signal.aborted && (await look())) {
       if (!woken) {
+        let timer: NodeJS.Timeout | undefined
         await new Promise<void>((resolve) => {
           wake = resolve
-          setTimeout(resolve, RECONCILE_MS).unref()
+          timer = setTimeout(resolve, RECONCILE_MS)
         })
+        clearTimeout(timer)
       }
       woken = false
     }

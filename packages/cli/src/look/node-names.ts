@@ -1,11 +1,11 @@
 import { decodeAbout } from '@mcp-durable/core/inspect'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
 import type { Privacy } from '../show/privacy.js'
 
 /** What to call a node: where it runs, if it still says so, and its id. */
 export type NodeNames = (node: string) => string
 
-export async function readNodeNames(inspect: RedisInspection, privacy: Privacy): Promise<NodeNames> {
+export async function readNodeNames(inspect: Inspection, privacy: Privacy): Promise<NodeNames> {
   const nodes = await inspect.nodes.list()
   const places = new Map(nodes.map(({ node, about }) => [node, placeOf(about)]))
   return (node) => {

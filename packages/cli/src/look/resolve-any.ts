@@ -1,11 +1,11 @@
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
 import { CliError } from '../errors.js'
 import type { Privacy } from '../show/privacy.js'
 import { resolveCall, resolveSession } from './resolve.js'
 
 /** The session, or the call in its session, that an id names. */
 export async function resolveSessionOrCall(
-  inspect: RedisInspection,
+  inspect: Inspection,
   given: string,
   privacy: Privacy,
 ): Promise<{ scope: string; callId: string | undefined }> {

@@ -1,20 +1,18 @@
 import { sessionIdOf } from '@mcp-durable/core'
-import type { CallPlace, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { CallPlace, Inspection } from '@mcp-durable/core/inspect'
 import { CliError } from '../errors.js'
 import type { Privacy } from '../show/privacy.js'
 
 const LISTED = 5
 
 /** The session that an id, the beginning of one, or the `Mcp-Session-Id` of its client names. */
-export async function resolveSession(
-  inspect: RedisInspection,
-  given: string,
-  privacy: Privacy,
-): Promise<string> {
+export async function resolveSession(inspect: Inspection, given: string, privacy: Privacy): Promise<string> {
   const text = beginning(given)
-  for (const id of sessionIdsOf(text)) if (await inspect.sessions.read(id)) return id
+  // A scope of a call that belongs to no session is none.
+  const isLive = async (id: string) => (await inspect.sessions.read(id))?.isSession === true
+  for (const id of sessionIdsOf(text)) if (await isLive(id)) return id
   const found = await inspect.sessions.find(text)
-  const live = await Promise.all(found.map(async (id) => ((await inspect.sessions.read(id)) ? [id] : [])))
+  const live = await Promise.all(found.map(async (id) => ((await isLive(id)) ? [id] : [])))
   return onlyOne(live.flat(), {
     what: 'session',
     given,
@@ -26,17 +24,13 @@ export async function resolveSession(
 }
 
 /** The call that an id, or the beginning of one, names. */
-export async function resolveCall(
-  inspect: RedisInspection,
-  given: string,
-  privacy: Privacy,
-): Promise<CallPlace> {
+export async function resolveCall(inspect: Inspection, given: string, privacy: Privacy): Promise<CallPlace> {
   return onlyOne(await inspect.calls.find(beginning(given)), {
     what: 'call',
     given,
     show: ({ callId }) => longer(callId, beginning(given), privacy),
     next: [
-      'mcp-durable session ID lists the calls of a session. A journal is kept for a while after the response (resumeWindowMs).',
+      'mcp-durable calls --ended lists them. A journal is kept for a while after the response (resumeWindowMs).',
     ],
   })
 }
@@ -55,7 +49,7 @@ type Wanted<T> = { what: string; given: string; show: (found: T) => string; next
 
 function onlyOne<T>(found: readonly T[], { what, given, show, next }: Wanted<T>): T {
   const [first] = found
-  if (first === undefined) throw new CliError(`there is no ${what} '${given}' under this prefix.`, next)
+  if (first === undefined) throw new CliError(`there is no ${what} '${given}' here.`, next)
   if (found.length === 1) return first
   const listed = found.slice(0, LISTED).map((one) => show(one))
   const more = found.length > LISTED ? ', …' : ''

@@ -1,7 +1,5 @@
-import { decodeMessage, titleOf } from '@mcp-durable/core/inspect'
-import type { CallEvent } from '@mcp-durable/core/inspect'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
-import { CallLog } from './call-log.js'
+import { CallLog, decodeMessage, titleOf } from '@mcp-durable/core/inspect'
+import type { CallEvent, Inspection } from '@mcp-durable/core/inspect'
 
 /** Something in the history of a session. */
 export type SessionEvent =
@@ -25,11 +23,11 @@ const PAGE = 500
 export class SessionLog {
   readonly id: string
   readonly calls = new Map<string, CallLog>()
-  readonly #inspect: RedisInspection
+  readonly #inspect: Inspection
   #version = 0
   #standaloneEnd: string | undefined
 
-  constructor(inspect: RedisInspection, id: string) {
+  constructor(inspect: Inspection, id: string) {
     this.#inspect = inspect
     this.id = id
   }

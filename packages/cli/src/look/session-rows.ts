@@ -1,6 +1,6 @@
 import { describeSession, SESSION_STATE_KEYS } from '@mcp-durable/core/inspect'
 import type { OpenCall } from '@mcp-durable/core/store'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
 
 /** A session at a glance. Times in ms. */
 export type SessionRow = {
@@ -17,17 +17,14 @@ export type SessionRow = {
 }
 
 /** Those that are still there, in the order of the ids. */
-export async function readSessionRows(
-  inspect: RedisInspection,
-  ids: readonly string[],
-): Promise<SessionRow[]> {
+export async function readSessionRows(inspect: Inspection, ids: readonly string[]): Promise<SessionRow[]> {
   const now = await inspect.nodes.clock()
   const rows = await Promise.all(ids.map((id) => readSessionRow(inspect, id, now)))
   return rows.filter((row) => row !== undefined)
 }
 
 export async function readSessionRow(
-  inspect: RedisInspection,
+  inspect: Inspection,
   id: string,
   now: number,
 ): Promise<SessionRow | undefined> {

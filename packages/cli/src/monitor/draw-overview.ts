@@ -38,7 +38,7 @@ export function drawOverview(overview: Overview): Line[] {
 }
 
 export function titleBar(snapshot: Snapshot, columns: number): Line {
-  const left = ` mcp-durable  ${snapshot.where}  prefix ${snapshot.prefix}`
+  const left = ` mcp-durable  ${snapshot.where}`
   const right = `${timeOfDay(snapshot.at).slice(0, 8)} `
   const bar = width(left) + width(right) < columns ? padEnd(left, columns - width(right)) + right : left
   return [styled('inverse', padEnd(clip(bar, columns), columns))]
@@ -60,7 +60,7 @@ function drawHead({ snapshot, size, view }: Overview): Line[] {
   const line =
     problem === undefined
       ? clip(numbers, size.columns)
-      : styled('bad', clip(`Redis is away: ${problem}`, size.columns))
+      : styled('bad', clip(`the store is away: ${problem}`, size.columns))
   return [titleBar(snapshot, size.columns), [line], []]
 }
 

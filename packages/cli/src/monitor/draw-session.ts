@@ -24,10 +24,13 @@ export const pageOf = ({ rows }: Size) => Math.max(1, rows - FRAME)
 
 export function drawSession({ snapshot, open, privacy, nodeName, size }: DrawSession): Line[] {
   const row = snapshot.sessions.find(({ id }) => id === open.scope)
-  const what = open.callId === undefined ? '' : `  call ${privacy.id(open.callId)}`
+  const what = [
+    ...(open.inSession ? [`session ${privacy.id(open.scope)}`] : []),
+    ...(open.callId === undefined ? [] : [`call ${privacy.id(open.callId)}`]),
+  ].join('  ')
   const status = open.state === 'following' ? (row?.status ?? 'there') : open.state
   const where = open.scrolled > 0 ? `, ${count(open.scrolled, 'newer event')} below` : ''
-  const head = `session ${privacy.id(open.scope)}${what}  ${status}, ${count(open.events.length, 'event')}${where}`
+  const head = `${what}  ${status}, ${count(open.events.length, 'event')}${where}`
   const problem = open.problem ?? snapshot.problem
   const lines = open.page(pageOf(size)).map((event) => {
     const { at, source, text, style, payload } = sessionParts(event, { privacy, nodeName })

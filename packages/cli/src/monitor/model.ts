@@ -1,6 +1,6 @@
 import { decodeAbout } from '@mcp-durable/core/inspect'
 import type { Store } from '@mcp-durable/core'
-import type { InspectedNode, RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { InspectedNode, Inspection } from '@mcp-durable/core/inspect'
 import { messageOf } from '../errors.js'
 import { callOf } from '../look/follow.js'
 import { placeOf } from '../look/node-names.js'
@@ -15,7 +15,6 @@ import { Watches } from './watches.js'
 
 export type ModelOptions = {
   where: string
-  prefix: string
   privacy: Privacy
   /** Sessions to look at: the last used ones. */
   sessions: number
@@ -33,11 +32,11 @@ const MOST_WATCHED = 500
 const MOST_FOLLOWED = 200
 
 /**
- * Puts together what the monitor shows. What it asks of Redis is bounded: of each look at most a few commands for
+ * Puts together what the monitor shows. What it asks of the store is bounded: of each look at most a few commands for
  * each session that it looks at, most of which are only asked for their open calls.
  */
 export class MonitorModel {
-  readonly #inspect: RedisInspection
+  readonly #inspect: Inspection
   readonly #options: ModelOptions
   readonly #activity = new Activity()
   readonly #open: OpenCalls
@@ -51,7 +50,7 @@ export class MonitorModel {
   #hasLooked = false
   #last: Snapshot
 
-  constructor(inspect: RedisInspection, store: Store, options: ModelOptions) {
+  constructor(inspect: Inspection, store: Store, options: ModelOptions) {
     this.#inspect = inspect
     this.#options = options
     this.#open = new OpenCalls(inspect, options.privacy, MOST_FOLLOWED)
@@ -61,7 +60,6 @@ export class MonitorModel {
     this.#last = {
       at: Date.now(),
       where: options.where,
-      prefix: options.prefix,
       nodes: [],
       sessions: [],
       totalSessions: 0,
@@ -87,7 +85,7 @@ export class MonitorModel {
   }
 
   async #look(): Promise<Snapshot> {
-    const { sessions: most, where, prefix, leaseMs } = this.#options
+    const { sessions: most, where, leaseMs } = this.#options
     const [now, nodes, newest, totalSessions] = await Promise.all([
       this.#inspect.nodes.clock(),
       this.#inspect.nodes.list(),
@@ -110,7 +108,6 @@ export class MonitorModel {
     return {
       at: now,
       where,
-      prefix,
       nodes: this.#withBuried(nodeRows, now),
       sessions,
       totalSessions,

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ReadStream } from 'node:tty'
 import type { Store } from '@mcp-durable/core'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
 import { messageOf } from '../errors.js'
-import { clearAll, clearSession } from '../look/clear.js'
+import { clearAll, clearSession, toldOf } from '../look/clear.js'
 import type { Cleared } from '../look/clear.js'
 import { styled } from '../show/line.js'
 import type { Output } from '../show/output.js'
@@ -16,6 +16,7 @@ import type { MonitorModel } from './model.js'
 import { Screen } from './screen.js'
 import type { Key } from './screen.js'
 import { SessionView } from './session-view.js'
+import type { OpenPlace } from './session-view.js'
 import type { Snapshot } from './snapshot.js'
 import { tables } from './tables.js'
 import {
@@ -30,11 +31,12 @@ import {
 } from './view-state.js'
 
 export type MonitorServices = {
-  inspect: RedisInspection
+  inspect: Inspection
   store: Store
   model: MonitorModel
   privacy: Privacy
-  prefix: string
+  /** What is looked at, in a sentence. */
+  area: string
   everyMs: number
 }
 
@@ -155,7 +157,7 @@ export class Monitor {
     else if (key.name === 'escape') this.#view = { ...this.#view, filter: '' }
     else if (key.name === 'c') {
       const place = this.#selected()
-      if (place) this.#ask(this.#clearing(place.scope))
+      if (place) this.#ask(this.#clearing(place))
     }
   }
 
@@ -174,7 +176,7 @@ export class Monitor {
     const steps = by[key.name]
     if (steps !== undefined) open.scroll(steps, page)
     else if (key.name === 'escape' || key.name === 'backspace') this.#close()
-    else if (key.name === 'c') this.#ask(this.#clearing(open.scope))
+    else if (key.name === 'c') this.#ask(this.#clearing(open))
     else if (key.name === 'q') this.#quit.abort()
   }
 
@@ -190,12 +192,12 @@ export class Monitor {
   }
 
   /** The session, or the call, that is chosen. Nodes can't be opened. */
-  #selected(): { scope: string; callId: string | undefined } | undefined {
+  #selected(): OpenPlace | undefined {
     const rows = this.#rows
     const index = selectedIndex(rows, this.#view, this.#view.focus)
     if (this.#view.focus === 'calls') return rows.calls[index]
     const id = this.#view.focus === 'sessions' ? idsOf(rows, 'sessions')[index] : undefined
-    return id === undefined ? undefined : { scope: id, callId: undefined }
+    return id === undefined ? undefined : { scope: id, callId: undefined, inSession: true }
   }
 
   #openSelected() {
@@ -220,9 +222,9 @@ export class Monitor {
 
   async #clear(act: () => Promise<Cleared>) {
     try {
-      const { sessions, openCalls } = await act()
+      const cleared = await act()
       this.#close()
-      this.#message = `deleted ${count(sessions, 'session')} with ${count(openCalls, 'open call')}`
+      this.#message = toldOf(cleared)
       this.#shown = await this.#services.model.refresh()
     } catch (error) {
       this.#message = messageOf(error)
@@ -230,19 +232,22 @@ export class Monitor {
     this.#draw()
   }
 
-  #clearing(scope: string): Question {
+  #clearing({ scope, callId = '', inSession }: OpenPlace): Question {
     const { inspect, store, privacy } = this.#services
     const open = this.#shown.calls.filter((call) => call.scope === scope).length
+    const what = inSession
+      ? `session ${privacy.id(scope)} with ${count(open, 'open call')}`
+      : `call ${privacy.id(callId)}`
     return {
-      text: `Delete session ${privacy.id(scope)} with ${count(open, 'open call')}?`,
+      text: `Delete ${what}?`,
       act: () => clearSession(inspect, store, scope),
     }
   }
 
   #clearingAll(): Question {
-    const { inspect, store, prefix } = this.#services
+    const { inspect, store, area } = this.#services
     return {
-      text: `Delete all ${count(this.#shown.totalSessions, 'session')} of the prefix ${prefix}?`,
+      text: `Delete all ${count(this.#shown.totalSessions, 'session')}, and all calls, ${area}?`,
       act: () => clearAll(inspect, store),
     }
   }

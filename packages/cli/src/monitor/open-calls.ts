@@ -1,6 +1,5 @@
-import type { CallEvent } from '@mcp-durable/core/inspect'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
-import { CallLog } from '../look/call-log.js'
+import { CallLog, isSessionless } from '@mcp-durable/core/inspect'
+import type { CallEvent, Inspection } from '@mcp-durable/core/inspect'
 import { tell } from '../show/call-events.js'
 import type { Privacy } from '../show/privacy.js'
 import type { CallRow, Takeover } from './snapshot.js'
@@ -15,12 +14,12 @@ export type SeenTakeover = Takeover & { id: string }
 
 /** The journals of the calls that are open, read on as they grow; at most so many of them. */
 export class OpenCalls {
-  readonly #inspect: RedisInspection
+  readonly #inspect: Inspection
   readonly #privacy: Privacy
   readonly #most: number
   readonly #followed = new Map<string, Followed>()
 
-  constructor(inspect: RedisInspection, privacy: Privacy, most: number) {
+  constructor(inspect: Inspection, privacy: Privacy, most: number) {
     this.#inspect = inspect
     this.#privacy = privacy
     this.#most = most
@@ -57,6 +56,7 @@ export class OpenCalls {
     return {
       callId,
       scope,
+      inSession: !isSessionless(timeline?.protocol ?? ''),
       title: timeline?.title ?? '',
       owner,
       ownerPlace,

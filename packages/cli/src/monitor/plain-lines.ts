@@ -1,3 +1,4 @@
+import { ASLEEP, NOBODY } from '@mcp-durable/core/store'
 import { styled } from '../show/line.js'
 import type { Line, Styled } from '../show/line.js'
 import type { Privacy } from '../show/privacy.js'
@@ -44,7 +45,7 @@ export class PlainLines {
       }),
       ...changes(before?.calls, now.calls, ({ callId }) => callId, {
         come: (call) =>
-          `call ${this.#privacy.id(call.callId)} ${call.title} runs on ${this.#privacy.id(call.owner)}: ${call.last}`,
+          `call ${this.#privacy.id(call.callId)} ${call.title} ${this.#whereabouts(call.owner)}: ${call.last}`,
         gone: (call) =>
           `call ${this.#privacy.id(call.callId)} ${call.title} has ended after ${span(call.ageMs)}`,
         changed: (old, call) =>
@@ -56,7 +57,12 @@ export class PlainLines {
 
   #problem(before: Snapshot | undefined, now: Snapshot): Array<string | Styled> {
     if (before?.problem === now.problem) return []
-    return now.problem === undefined ? ['Redis is back'] : [styled('bad', now.problem)]
+    return now.problem === undefined ? ['the store is back'] : [styled('bad', now.problem)]
+  }
+
+  #whereabouts(owner: string) {
+    if (owner === ASLEEP) return 'is asleep'
+    return owner === NOBODY ? 'is parked' : `runs on ${this.#privacy.id(owner)}`
   }
 
   #node({ node, place }: NodeRow) {

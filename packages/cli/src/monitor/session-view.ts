@@ -1,5 +1,5 @@
 import type { Store } from '@mcp-durable/core'
-import type { RedisInspection } from '@mcp-durable/redis-store/inspect'
+import type { Inspection } from '@mcp-durable/core/inspect'
 import { callOf, follow } from '../look/follow.js'
 import { SessionLog } from '../look/session-log.js'
 import type { SessionEvent } from '../look/session-log.js'
@@ -7,10 +7,14 @@ import { messageOf } from '../errors.js'
 
 const KEPT = 5000
 
-/** A session, or one call of it, that is open on the screen: its events so far, and those that come. */
+/** A session, or a call, in a session or not. */
+export type OpenPlace = { scope: string; callId: string | undefined; inSession: boolean }
+
+/** A session, or one call, that is open on the screen: its events so far, and those that come. */
 export class SessionView {
   readonly scope: string
   readonly callId: string | undefined
+  readonly inSession: boolean
   events: SessionEvent[] = []
   state: 'reading' | 'following' | 'ended' = 'reading'
   problem: string | undefined
@@ -19,12 +23,13 @@ export class SessionView {
   readonly #closed = new AbortController()
 
   constructor(
-    { inspect, store }: { inspect: RedisInspection; store: Store },
-    { scope, callId }: { scope: string; callId: string | undefined },
+    { inspect, store }: { inspect: Inspection; store: Store },
+    { scope, callId, inSession }: OpenPlace,
     changed: () => void,
   ) {
     this.scope = scope
     this.callId = callId
+    this.inSession = inSession
     void this.#follow(inspect, store, changed).catch((error: unknown) => {
       this.problem = messageOf(error)
       changed()
@@ -46,7 +51,7 @@ export class SessionView {
     return this.events.slice(Math.max(0, end - lines), end)
   }
 
-  async #follow(inspect: RedisInspection, store: Store, changed: () => void) {
+  async #follow(inspect: Inspection, store: Store, changed: () => void) {
     const log = new SessionLog(inspect, this.scope)
     if (this.callId === undefined) await log.findCalls()
     else log.noteCall(this.callId)

@@ -8,9 +8,9 @@ export function snapshotJson(snapshot: Snapshot, privacy: Privacy): Record<strin
     ...snapshot,
     nodes: snapshot.nodes.map((node) => ({ ...node, node: id(node.node) })),
     sessions: snapshot.sessions.map((row) => rowJson(row, { privacy })),
-    calls: snapshot.calls.map(({ callId, scope, ...call }) => ({
+    calls: snapshot.calls.map(({ callId, scope, inSession, ...call }) => ({
       call: id(callId),
-      session: id(scope),
+      session: inSession ? id(scope) : undefined,
       ...call,
       owner: id(call.owner),
     })),

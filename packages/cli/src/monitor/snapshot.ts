@@ -13,13 +13,15 @@ export type NodeRow = {
   uptimeMs: number | undefined
   /** Open calls that it owns, among those looked at. */
   calls: number
-  /** Sessions in which it may own calls. */
+  /** Sessions in which it may own calls, and calls without one. */
   scopes: number
 }
 
 export type CallRow = {
   callId: string
   scope: string
+  /** Else it belongs to none, and the scope is its own. */
+  inSession: boolean
   title: string
   owner: string
   ownerPlace: string | undefined
@@ -46,7 +48,6 @@ export type Rates = {
 export type Snapshot = {
   at: number
   where: string
-  prefix: string
   nodes: NodeRow[]
   sessions: SessionRow[]
   totalSessions: number

@@ -1,3 +1,4 @@
+import { ASLEEP, isParked, NOBODY } from '@mcp-durable/core/store'
 import { clientName, statusStyles } from '../commands/sessions.js'
 import type { SessionRow } from '../look/session-rows.js'
 import type { Style } from '../show/line.js'
@@ -5,6 +6,12 @@ import type { Privacy } from '../show/privacy.js'
 import { span } from '../show/text.js'
 import type { ScreenColumn } from './columns.js'
 import type { CallRow, NodeRow, NodeState } from './snapshot.js'
+
+/** Calls without a node. */
+const PARKED = new Map([
+  [NOBODY, 'parked'],
+  [ASLEEP, 'asleep'],
+])
 
 const nodeStyles: Record<NodeState, Style> = { alive: 'good', late: 'warn', gone: 'bad' }
 
@@ -41,7 +48,7 @@ export function tables(privacy: Privacy) {
       sortBy: ({ calls }) => -calls,
     },
     {
-      title: 'SESSIONS',
+      title: 'HOLDS',
       text: ({ scopes }) => String(scopes),
       right: true,
       expendable: 3,
@@ -73,8 +80,8 @@ export function tables(privacy: Privacy) {
     },
     {
       title: 'OWNER',
-      text: ({ owner, ownerPlace }) => ownerPlace ?? privacy.id(owner),
-      style: ({ owned }) => (owned ? undefined : 'bad'),
+      text: ({ owner, ownerPlace }) => PARKED.get(owner) ?? ownerPlace ?? privacy.id(owner),
+      style: ({ owned, owner }) => (owned || isParked(owner) ? undefined : 'bad'),
       most: 24,
       expendable: 3,
       sortBy: ({ owner }) => owner,

@@ -1,3 +1,4 @@
+import { isSessionless } from '@mcp-durable/core/inspect'
 import type { CallEvent, StepName } from '@mcp-durable/core/inspect'
 import type { NodeNames } from '../look/node-names.js'
 import type { Style } from './line.js'
@@ -15,13 +16,37 @@ export function tell(
   const after = (ms: number | undefined) => (ms === undefined ? '' : ` after ${span(ms)}`)
   switch (event.kind) {
     case 'opened':
-      return { text: `${titles(event.requests)} opened on ${nodeName(event.node)}`, style: 'name' }
+      if (event.of) {
+        const { callId, action, by } = event.of
+        return {
+          text: `${titles(event.requests)} opened by ${by}, to ${action} ${privacy.id(callId)}`,
+          style: 'name',
+        }
+      }
+      return {
+        text: `${titles(event.requests)} opened on ${nodeName(event.node)}${isSessionless(event.protocol) ? ', without a session' : ''}`,
+        style: 'name',
+      }
     case 'taken-over': {
       const from = event.from === undefined ? '' : ` from ${nodeName(event.from)}`
       return { text: `taken over by ${nodeName(event.node)}${from}, run ${event.attempt}`, style: 'mark' }
     }
     case 'returned':
       return { text: `${nodeName(event.node)} can't run it, and gives it back`, style: 'warn' }
+    case 'parked':
+      return {
+        text: `${nodeName(event.node)} lets go of it: ${waitOf(event)}`,
+        style: 'dim',
+      }
+    case 'continued':
+      return {
+        text: `${nodeName(event.node)} goes on with it`,
+        style: 'mark',
+      }
+    case 'passed':
+      return { text: `${event.by} gives it to the nodes, to ${event.action} it`, style: 'mark' }
+    case 'task':
+      return { text: 'goes on as a task: its client asks for it by name', style: 'mark' }
     case 'step-started':
       return { text: `step ${step(event.step)} begins, at most once`, style: undefined }
     case 'step-cleared':
@@ -30,11 +55,18 @@ export function tell(
       return { text: `step ${step(event.step)} done${inMs(event.ms)}`, style: undefined }
     case 'step-failed':
       return { text: `step ${step(event.step)} failed${inMs(event.ms)}`, style: 'bad' }
+    case 'step-intended':
+      return { text: `step ${step(event.step)} is about to be done`, style: 'dim' }
     case 'deadline':
       return { text: `${step(event.step)} may be answered for ${span(event.until - event.at)}`, style: 'dim' }
     case 'question':
       return {
         text: `asks ${event.title}, question ${questionName(event.question, privacy)}`,
+        style: 'warn',
+      }
+    case 'withdrawn':
+      return {
+        text: `does not wait for question ${questionName(event.question, privacy)} any more`,
         style: 'warn',
       }
     case 'answer': {
@@ -44,8 +76,15 @@ export function tell(
         style: 'good',
       }
     }
+    case 'became':
+      return {
+        text: `${event.by} makes call ${privacy.id(event.callId)} of it, to ${event.action} it`,
+        style: 'mark',
+      }
+    case 'wake-asked':
+      return { text: `${event.by} wakes ${event.steps.map(step).join(', ')}`, style: 'mark' }
     case 'cancel-asked':
-      return { text: 'the client cancels', style: 'warn' }
+      return { text: event.by === undefined ? 'the client cancels' : `${event.by} cancels it`, style: 'warn' }
     case 'notification': {
       const progress = event.progress === undefined ? '' : ` ${event.progress}`
       return { text: `sends ${event.title}${progress}`, style: 'dim' }
@@ -66,20 +105,36 @@ export function tell(
 export function eventJson(event: CallEvent, privacy: Privacy): Record<string, unknown> {
   const { payload, ...rest } = event
   const ids: Record<string, unknown> = {}
-  for (const name of ['node', 'from', 'question'] as const) {
+  for (const name of ['node', 'from', 'question', 'callId'] as const) {
     const value = (rest as Record<string, unknown>)[name]
     if (typeof value !== 'string') continue
     ids[name] = name === 'question' ? questionName(value, privacy) : privacy.id(value)
   }
+  const of = 'of' in rest && rest.of && { of: { ...rest.of, callId: privacy.id(rest.of.callId) } }
+  const steps = 'steps' in rest && {
+    steps: rest.steps.map((each) => ({ ...each, key: each.key && privacy.key(each.key) })),
+  }
   const step = 'step' in rest && { step: { ...rest.step, key: rest.step.key && privacy.key(rest.step.key) } }
-  return { ...rest, ...ids, ...step, payload: privacy.payloadValue(payload) }
+  return { ...rest, ...ids, ...of, ...step, ...steps, payload: privacy.payloadValue(payload) }
 }
 
 export function stepName({ name, key }: StepName, privacy: Privacy): string {
   return key === undefined ? name : `${name} (${privacy.key(key)})`
 }
 
-const outcomes = { result: 'a result', 'tool-error': 'a tool error', error: 'an error' } as const
+/** Until the first of the two is over; neither: a quota is full. */
+function waitOf({ at, answerBy, wakeAt }: CallEvent & { kind: 'parked' }) {
+  const asks = answerBy === undefined ? [] : [`it waits for its client, up to ${span(answerBy - at)}`]
+  const sleeps = wakeAt === undefined ? [] : [`it is woken in ${span(Math.max(0, wakeAt - at))}`]
+  return [...asks, ...sleeps].join(', and ') || 'it waits for its turn'
+}
+
+const outcomes = {
+  result: 'a result',
+  'tool-error': 'a tool error',
+  error: 'an error',
+  unknown: 'an error: its outcome is unknown',
+} as const
 const outcomeStyle = (outcome: keyof typeof outcomes) => (outcome === 'result' ? 'good' : 'bad')
 
 /** `<call>.<number or name>`: the call is known where it is shown. */

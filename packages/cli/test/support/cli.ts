@@ -35,8 +35,12 @@ export async function json<T = Record<string, unknown>>(url: string, ...args: st
 }
 
 /** Runs a command that goes on. */
-export function startCli(url: string, ...args: string[]): Promise<Child> {
+export const startCli = (url: string, ...args: string[]) => startCliIn(undefined, url, ...args)
+
+/** The same, in a folder. */
+export function startCliIn(cwd: string | undefined, url: string, ...args: string[]): Promise<Child> {
   return Child.spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, REDIS_URL: url, NO_COLOR: '1' },
+    ...(cwd !== undefined && { cwd }),
   })
 }

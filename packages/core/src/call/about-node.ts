@@ -1,4 +1,9 @@
 import { hostname } from 'node:os'
+import { ERAS } from '../protocol.js'
+import type { Era } from '../protocol.js'
+import type { Keeping } from '../store/history.js'
+import type { NodeBeat } from '../store/membership.js'
+import type { Role } from './role.js'
 
 /** What a node says about itself with every heartbeat, for people who look at the store. Times are ms since 1970. */
 export type AboutNode = {
@@ -7,14 +12,20 @@ export type AboutNode = {
   startedAt: number
   /** By the node's own clock, when it beat. */
   clock: number
+  /** Of which versions of the protocol it can go on with calls; versions of this library that say nothing know sessions only. */
+  eras?: readonly Era[]
   /** The name of the MCP server that it serves, once it has made a server object. */
   server?: string | undefined
+  /** What it keeps in histories, if it does: so does whoever writes beside it. */
+  history?: Keeping | undefined
+  /** Not there: `all`. */
+  role?: Role | undefined
 }
 
 const host = hostname()
 
-export const encodeAbout = (about: Pick<AboutNode, 'startedAt' | 'server'>) =>
-  JSON.stringify({ host, pid: process.pid, ...about, clock: Date.now() } satisfies AboutNode)
+export const encodeAbout = (about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'role'>) =>
+  JSON.stringify({ host, pid: process.pid, ...about, eras: ERAS, clock: Date.now() } satisfies AboutNode)
 
 /** `undefined` for what no node of this version has said. */
 export function decodeAbout(text: string): AboutNode | undefined {
@@ -24,3 +35,7 @@ export function decodeAbout(text: string): AboutNode | undefined {
     return undefined
   }
 }
+
+/** Whether a node is there that takes calls over; one of a version without roles does. */
+export const isWorkerAmong = (nodes: readonly NodeBeat[], leaseMs: number) =>
+  nodes.some(({ lateMs, about }) => lateMs < leaseMs && decodeAbout(about)?.role !== 'serve')

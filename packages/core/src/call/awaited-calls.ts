@@ -1,11 +1,15 @@
 import type { NodeBeat } from '../store/membership.js'
+import { ASLEEP, isParked, NOBODY } from '../store/takeover.js'
 import type { OpenCall, TakeoverStore } from '../store/takeover.js'
 import type { Claims } from './claims.js'
 import { lateAfterMs } from './lease.js'
 import type { Membership } from './membership.js'
 
+/** Of what is parked. `waiting`: what waits for its client. `all`: also what sleeps, since something was left for it. */
+export type ClaimedParked = 'none' | 'waiting' | 'all'
+
 /**
- * Open calls of other nodes for which somebody waits. An owner may have died between opening one and holding its scope,
+ * Open calls of other nodes, or of nobody, for which somebody waits. An owner may have died between opening one and holding its scope,
  * and then no list leads to it.
  */
 export class AwaitedCalls {
@@ -21,12 +25,17 @@ export class AwaitedCalls {
     this.#claims = claims
   }
 
-  /** Looks now, and again when every owner that lives has beaten since. */
-  async rescue(scope: string) {
+  /** Looks now, and again when every owner that lives has beaten since. What is parked is claimed at once, as far as is said. */
+  async rescue(scope: string, claims: ClaimedParked = 'waiting') {
     if (!this.#since.has(scope)) this.#since.set(scope, Date.now())
     const calls = await this.#callsOfOthers(scope)
-    if (calls.length === 0) this.#since.delete(scope)
-    else await this.#claimAbandoned(scope, calls, await this.#membership.nodes())
+    const isClaimed = (owner: string) =>
+      (owner === NOBODY && claims !== 'none') || (owner === ASLEEP && claims === 'all')
+    const parked = calls.filter(({ owner }) => isClaimed(owner))
+    for (const call of parked) await this.#claims.claim(scope, call)
+    const owned = calls.filter(({ owner }) => !isParked(owner))
+    if (owned.length === 0) this.#since.delete(scope)
+    else await this.#claimAbandoned(scope, owned, await this.#membership.nodes())
   }
 
   async lookAgain(nodes: readonly NodeBeat[]) {
@@ -50,7 +59,8 @@ export class AwaitedCalls {
     const late = new Map(nodes.map(({ node, lateMs }) => [node, lateMs]))
     // A list without this node was lost, and with it all who have not beaten since.
     if (!late.has(this.#membership.node) || !this.#membership.mayJudge()) return false
-    for (const call of calls) if (!late.has(call.owner)) await this.#claims.claim(scope, call)
-    return calls.every(({ owner }) => (late.get(owner) ?? 0) < lateAfterMs(this.#membership.lease))
+    const owned = calls.filter(({ owner }) => !isParked(owner))
+    for (const call of owned) if (!late.has(call.owner)) await this.#claims.claim(scope, call)
+    return owned.every(({ owner }) => (late.get(owner) ?? 0) < lateAfterMs(this.#membership.lease))
   }
 }

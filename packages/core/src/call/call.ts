@@ -1,32 +1,28 @@
 import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
 import { UnrecordableError } from '../errors.js'
 import { requestKeyPrefix } from '../ids.js'
+import { asksForInput } from '../input-required.js'
 import { ErrorCode, errorResponse, isNotification } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
 import { readPages, whileStoreFails } from '../store/retry.js'
-import { BEGINNING, splitId } from '../store/store.js'
-import type { CloseCall, Entry, EntryId } from '../store/store.js'
-import { Tail } from '../store/tail.js'
+import { splitId } from '../store/store.js'
+import type { CloseCall, Entry } from '../store/store.js'
 import { EarlierRuns, SentMessages } from './earlier-runs.js'
 import { Journal } from './journal.js'
-import type { JournalServices } from './journal.js'
-import { decodeInboxItem } from './inbox.js'
 import type { InboxItem } from './inbox.js'
 import { Questions, WITHDRAWAL } from './questions.js'
 import type { Outgoing } from './questions.js'
-import type { BegunHandler, HandlerKind, ProxyRecord, Origin } from './record.js'
+import { CallInbox } from './call-inbox.js'
+import { CallTask } from './call-task.js'
+import { dispatchId } from './call-server.js'
+import type { CallServer } from './call-server.js'
+import type { CallServices, CallStart, Standing, Wait } from './call-start.js'
+import { Sleeps } from './sleeps.js'
+import type { BegunHandler, HandlerKind, ProxyRecord, Origin, TaskTerms } from './record.js'
 
-/** What runs the requests of a call: an SDK server object, one layer up. */
-export interface CallServer {
-  /**
-   * Aborts the handler of one dispatched request; it answers nothing any more. `moved`: the call goes on elsewhere, so
-   * a server that outlives this node must not hear of it.
-   */
-  cancel(dispatchId: string, reason: string, moved?: boolean): void
-  /** A client's answer to a question of this call, or its progress on one. */
-  receive(message: JsonRpcMessage): void
-}
+/** How long a call that can't begin repeats what the store refuses before it ends with an error. */
+const REFUSED_FOR_MS = 2500
 
 /** Where the messages of a dispatched request go. */
 export interface DispatchTarget {
@@ -49,29 +45,6 @@ export interface DispatchTarget {
   journaled(): Promise<Call>
 }
 
-/** How long a call that can't begin repeats what the store refuses before it ends with an error. */
-const REFUSED_FOR_MS = 2500
-
-export type CallServices = JournalServices & { resumeWindowMs: number; inputTtlMs: number }
-export type CallStart = {
-  scope: string
-  id: string
-  requests: readonly JsonRpcRequest[]
-  /** This node's first record: the request, or the claim of a call that was another's. */
-  first: EntryId
-  requestKeys: readonly string[]
-  /** The first request key stands for the call also when that has ended. */
-  keepKey: boolean
-  /** The scope was made with the call, and goes with it. */
-  endsScope: boolean
-  /** What the request record says of its handlers. */
-  handlers?: readonly BegunHandler[] | undefined
-  /** What earlier runs left: their records, and what has arrived in the inbox. */
-  past?: { runs: EarlierRuns; inbox: readonly Entry[] }
-  /** Called when nothing more will be appended by this node. */
-  onEnded: () => void
-}
-
 /**
  * One client request (or one batch of them) that is journaled, at its owner.
  *
@@ -86,7 +59,10 @@ export class Call implements DispatchTarget {
   readonly #services: CallServices
   readonly #journal: Journal
   readonly questions: Questions
-  readonly #inbox: Tail
+  readonly sleeps = new Sleeps()
+  readonly #inbox: CallInbox
+  readonly #begunAt: number
+  #task: CallTask | undefined
   readonly #unanswered: Map<string, JsonRpcRequest>
   readonly #endWatch: () => void
   readonly #close: CloseCall
@@ -95,20 +71,22 @@ export class Call implements DispatchTarget {
   #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
   #answered: { message: JsonRpcResponse; recorded: Promise<unknown> } | undefined
-  readonly #onEnded: () => void
+  readonly #onParked: () => void
+  readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
 
   constructor(
     services: CallServices,
-    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, onEnded }: CallStart,
+    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, task, ...told }: CallStart,
   ) {
-    const { store, watcher, resumeWindowMs } = services
+    const { watcher, resumeWindowMs } = services
     this.id = id
     this.scope = scope
     this.requests = requests
     this.attempt = past?.runs.attempt ?? 1
     this.#services = services
-    this.#onEnded = onEnded
+    this.#onParked = told.onParked
+    this.#onEnded = told.onEnded
     this.#steps = past?.runs.steps
     this.#handlers = past ? past.runs.handlers : handlers
     this.#sent = past?.runs.sent ?? new SentMessages()
@@ -123,8 +101,12 @@ export class Call implements DispatchTarget {
       close: this.#close,
       abandoned: this.#abandoned,
       onLost: () => this.#lose(),
-      onClosed: () => this.#end(),
+      onClosed: (isRecorded) => this.#end(isRecorded),
     })
+    this.#begunAt = past?.runs.begunAt ?? splitId(first)[0]
+    const terms = past ? past.runs.taskTerms : task
+    // One that is asked for becomes one with its first record.
+    if (terms) this.#task = this.#taskOf(terms, terms.afterMs === 0 || past?.runs.isTask === true)
     this.questions = new Questions(services, {
       scope,
       callId: id,
@@ -135,27 +117,50 @@ export class Call implements DispatchTarget {
       unexpected,
       abandoned: this.#abandoned,
       deliver: (message) => this.#server?.receive(message),
-      unanswered: () => {
-        const requestKey = requestKeyPrefix(requests[0]?.id ?? 0)
-        this.#cancel({ kind: 'cancelled', requestKey, reason: 'The client has not answered in time.' })
-      },
+      answerBy: past?.runs.answerBy,
+      asked: told.onAsked,
+      answerWithinMs: () => Math.max(services.inputTtlMs, this.#task?.isTask ? this.#task.leftMs : 0),
+      unanswered: () => this.#cancelFirst('The client has not answered in time.'),
     })
-    this.#inbox = new Tail(
-      store,
-      watcher,
-      { scope, log: `call:${id}:in`, after: past?.inbox.at(-1)?.id ?? BEGINNING, caughtUp: !past },
-      { write: (entry) => this.#received(decodeInboxItem(entry.data)), over: () => this.#lose() },
-    )
+    this.#inbox = new CallInbox(services, { scope, callId: id }, past?.inbox, {
+      receive: (item) => this.#receive(item),
+      over: () => this.#lose(),
+    })
     const [epoch] = splitId(first)
     const log = `call:${id}`
     this.#endWatch = watcher.watch(scope, log, ({ topic, value }) => {
       if (topic === log && splitId(value)[0] > epoch) this.#lose()
     }).end
-    for (const entry of past?.inbox ?? []) this.#received(decodeInboxItem(entry.data))
+    this.#inbox.catchUp(past?.inbox ?? [])
   }
 
   get open() {
     return this.#journal.open
+  }
+
+  /** Its client need not stay, and asks for it by name. */
+  get isTask(): boolean {
+    return this.#task?.isTask ?? false
+  }
+
+  /**
+   * Of a client that knows no tasks: unless the call ends before, its request is answered with this, and the call goes on as a task.
+   * No-op for one that is a task, or is to be one.
+   */
+  becomesTask(terms: TaskTerms, answer: (task: { begunAt: number }) => JsonRpcResponse) {
+    if (this.#task || !this.open) return
+    const begunAt = this.#begunAt
+    this.#task = this.#taskOf(terms, false, () => answer({ begunAt }))
+  }
+
+  /** Nothing of it is left to run here. */
+  get isOver() {
+    return this.#unanswered.size === 0
+  }
+
+  /** For how long it must be kept from now on, whether or not it ends; 0: for no longer than any call. */
+  get keptMs(): number {
+    return this.#task?.isTask ? this.#task.leftMs : 0
   }
 
   /** Its last response, once a handler has given it: the journal may not have it yet. */
@@ -198,8 +203,12 @@ export class Call implements DispatchTarget {
       if (origin) await this.record({ again: { message, origin } })
       return
     }
-    const isWithdrawal = this.#close.endsScope && isNotification(message) && message.method === WITHDRAWAL
-    const kind = isWithdrawal ? 'withdrawn' : 'message'
+    const isWithdrawal = isNotification(message) && message.method === WITHDRAWAL
+    if (isWithdrawal) {
+      this.questions.withdrawn(String(message.params?.['requestId']))
+      this.#task?.answered()
+    }
+    const kind = isWithdrawal && this.#close.endsScope ? 'withdrawn' : 'message'
     const record = { kind, message, ...(step !== undefined && { step }) } as const
     if (origin) await this.#journal.append({ ...record, origin })
     else await this.#journal.post(record)
@@ -232,6 +241,7 @@ export class Call implements DispatchTarget {
     const isLast = this.#unanswered.size === 1
     const record = this.#journal.encode({ kind: isLast ? 'response' : 'message', message })
     this.#unanswered.delete(dispatched)
+    this.#retain(asksForInput(response) ? this.#services.inputTtlMs : 0)
     try {
       const recorded = this.#journal.append(record)
       if (isLast) this.#answered = { message, recorded }
@@ -265,9 +275,14 @@ export class Call implements DispatchTarget {
     return readPages(this.#services.store, this.scope, `call:${this.id}`, this.#abandoned)
   }
 
-  /** Answers with an error what this node was told to run and did not. The same request may come again, and runs then. */
-  failUnrun(message: string) {
+  /** It has not run: the same request may come again, and runs then. */
+  mayComeAgain() {
     this.#close.keepKey = false
+  }
+
+  /** Answers with an error what this node was told to run and did not. */
+  failUnrun(message: string) {
+    this.mayComeAgain()
     return this.end(({ id }) =>
       errorResponse(id, ErrorCode.internalError, `The call was not run: ${message}`),
     )
@@ -283,9 +298,63 @@ export class Call implements DispatchTarget {
     this.#stop(reason)
   }
 
-  #received(item: InboxItem | undefined): boolean {
-    if (item?.kind === 'answer') this.questions.answered(item.question, item.json)
-    if (item?.kind === 'cancelled') this.#cancel(item)
+  /** What its handler waits for, if it does nothing else; see `park`. */
+  get wait(): Wait | undefined {
+    const [[dispatched, request] = []] = this.#unanswered
+    if (!request || this.#inbox.isHeld || !this.#close.endsScope || !this.open) return undefined
+    // What is asked in a plain tool is asked by code that may have had effects which are recorded nowhere.
+    if (request.method === 'tools/call' && this.handlerOf(request) !== 'durable') return undefined
+    const waiting = this.#server?.waiting(dispatched ?? '')
+    // What is not asked by name is asked by no step, and may not come again in another run.
+    if (!waiting || waiting.questions !== this.questions.open) return undefined
+    // Its client waits to hear that it is a task.
+    if (this.#task?.isTask === false && waiting.questions === 0) return undefined
+    const { since = 0, answerBy } = this.questions.wait ?? {}
+    const endsAt = Math.min(
+      answerBy ?? Number.POSITIVE_INFINITY,
+      this.#task?.endsAt ?? Number.POSITIVE_INFINITY,
+    )
+    const wakeAt =
+      waiting.until < Number.POSITIVE_INFINITY ? Math.ceil(Math.min(waiting.until, endsAt)) : undefined
+    return { since: Math.max(waiting.since, since), answerBy, wakeAt }
+  }
+
+  /**
+   * Ends its run here once `park` has taken the call from this node, which it does only if nothing was recorded of it, and nothing
+   * has come for it, since it stood as is given. What comes meanwhile is for whoever owns the call then. False: it goes on here, or waits
+   * for something else by now.
+   */
+  async park(wait: Wait, park: (standing: Standing) => Promise<boolean>): Promise<boolean> {
+    const { wait: now } = this
+    const { last } = this.#journal
+    if (now?.since !== wait.since || now.wakeAt !== wait.wakeAt || last === undefined) return false
+    const isParked = await this.#handOver(() => park({ last, inbox: this.#inbox.heard }))
+    if (isParked) this.#onParked()
+    return isParked
+  }
+
+  /** As `park`, for a call that nothing has begun to run on this node. */
+  async queue(park: (standing: Standing) => Promise<boolean>): Promise<boolean> {
+    const { last } = this.#journal
+    return last !== undefined && (await this.#handOver(() => park({ last, inbox: this.#inbox.heard })))
+  }
+
+  #handOver(handOver: () => Promise<boolean>): Promise<boolean> {
+    return this.#inbox.holdWhile(async () => {
+      const isNobodys = await handOver()
+      if (isNobodys) this.abandon('It only waits, and goes on when that is over.')
+      return isNobodys
+    })
+  }
+
+  #receive(item: InboxItem | undefined): boolean {
+    if (item?.kind === 'answer') {
+      this.questions.answered(item.question, item.json)
+      this.#task?.answered()
+    }
+    // The request has its answer: to cancel that, or to close its stream, is nothing to the task.
+    if (item?.kind === 'cancelled' && !(item.ofRequest && this.isTask)) this.#cancel(item)
+    if (item?.kind === 'woken') this.sleeps.wake(item.steps)
     return this.open
   }
 
@@ -294,6 +363,7 @@ export class Call implements DispatchTarget {
     for (const [dispatched, request] of this.#unanswered) {
       if (requestKeyPrefix(request.id) !== key) continue
       this.#unanswered.delete(dispatched)
+      this.#retain(0)
       const recorded =
         this.#unanswered.size === 0 ? this.#journal.append({ kind: 'cancelled', reason }) : Promise.resolve()
       recorded.then(
@@ -301,6 +371,28 @@ export class Call implements DispatchTarget {
         () => undefined,
       )
     }
+  }
+
+  #cancelFirst(reason: string) {
+    this.#cancel({ kind: 'cancelled', requestKey: requestKeyPrefix(this.requests[0]?.id ?? 0), reason })
+  }
+
+  #taskOf(terms: TaskTerms, isTask: boolean, answer?: () => JsonRpcResponse) {
+    return new CallTask({
+      terms,
+      begunAt: this.#begunAt,
+      isTask,
+      isAsking: () => this.questions.isAsking,
+      record: () => this.#journal.append({ kind: 'task', ...(answer && { answer: answer() }) }),
+      expired: () => this.#cancelFirst('The task has run for as long as it may (taskTtlMs).'),
+    })
+  }
+
+  /** A task is there for its time, and then as long as any call. */
+  #retain(otherwiseMs: number) {
+    const { resumeWindowMs } = this.#services
+    const { keptMs } = this
+    this.#close.retainMs = Math.max(resumeWindowMs, otherwiseMs, keptMs > 0 ? keptMs + resumeWindowMs : 0)
   }
 
   #lose() {
@@ -311,14 +403,15 @@ export class Call implements DispatchTarget {
     this.#abandoned.abort()
     for (const dispatched of this.#unanswered.keys()) this.#server?.cancel(dispatched, reason, true)
     this.#unanswered.clear()
-    this.#end()
+    this.#end(false)
   }
 
-  readonly #end = () => {
+  #end(isRecorded: boolean) {
     this.#inbox.end()
     this.questions.end()
+    this.#task?.end()
     this.#endWatch()
-    this.#onEnded()
+    this.#onEnded(isRecorded)
   }
 }
 
@@ -328,9 +421,4 @@ const NOTHING = {}
 function givenWith([request]: readonly JsonRpcRequest[]): Record<string, unknown> {
   const given = request?.params?.['inputResponses']
   return typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : NOTHING
-}
-
-/** The id under which the server knows a request: unique on the server whatever ids clients choose, and the same after a takeover. */
-export function dispatchId(callId: string, requests: readonly JsonRpcRequest[], index: number) {
-  return requests.length === 1 ? callId : `${callId}.${index}`
 }

@@ -1,76 +1,86 @@
-import { NodeLeavingError, requireFits, StoreError } from '../errors.js'
-import { randomId, requestKey } from '../ids.js'
-import type { JsonRpcRequest } from '../json-rpc.js'
+import { NodeLeavingError, StoreError } from '../errors.js'
+import { randomId } from '../ids.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
-import type { Settings } from '../settings.js'
-import type { Trace } from '../signals/telemetry.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
-import { splitId } from '../store/store.js'
+import { BEGINNING, compareIds, splitId } from '../store/store.js'
 import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/store.js'
+import { ASLEEP } from '../store/takeover.js'
 import { Call } from './call.js'
-import type { CallServices, CallStart } from './call.js'
+import type { CallServices, CallStart, Standing } from './call-start.js'
+import type { ClaimedParked } from './awaited-calls.js'
 import type { Claimed } from './claims.js'
 import { EarlierRuns } from './earlier-runs.js'
 import type { Membership } from './membership.js'
+import { keysOf, newCallFor } from './new-call.js'
+import type { CallLimits, CallRequest } from './new-call.js'
+import { Parking } from './parking.js'
 import { encodeRecord } from './record.js'
-import type { BegunHandler, RecordedRequest } from './record.js'
+import { isRun, isTurn } from './quotas.js'
+import type { OverQuota, Quotas } from './quotas.js'
+import type { CallQuota, RecordedRequest } from './record.js'
 import type { Takeovers } from './takeovers.js'
 
-export type CallRequest = {
-  scope: string
-  /** Of whoever opens it again if that fails, and takes it back if not. */
-  id?: string
-  principal: string | undefined
-  /** Whose the session must be; see `Store`. */
-  server?: string | undefined
-  requests: readonly JsonRpcRequest[]
-  batch: boolean
-  protocol: string
-  idempotencyKey?: string | undefined
-  /** What may be stored of the caller's authorization. */
-  authInfo: Record<string, unknown> | undefined
-  url?: string
-  trace?: Trace | undefined
-  /** What will run each of the requests, as far as that is known. */
-  handlers?: readonly BegunHandler[] | undefined
-}
 /** A call of this node, and its first record. */
 export type Opened = { call: Call; first: EntryId; admission: Admission }
 export type CallOutcome =
   | ({ status: 'opened' } & Opened)
   | { status: 'attached'; callId: string; admission: Admission }
   | { status: 'unknown' }
-  | { status: 'limit' }
+  /** `quota`: it is over that, and not over what a session or a principal may have. */
+  | { status: 'limit'; quota?: OverQuota }
+
+/** A task that waits for its turn; no node owns it. */
+export type QueuedCall = { status: 'queued'; callId: string; first: EntryId; admission: Admission }
+type CallPlace = { scope: string; callId: string }
 
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
 
-export type CallLimits = Pick<Settings, 'sessionTtlMs' | 'maxOpenCalls' | 'maxOpenBytes' | 'maxAttempts'>
+/** How long a call has only slept that a node does not wait for when it leaves. */
+const SLEPT_MS = 2000
+
+type OwnStart = Omit<CallStart, 'onAsked' | 'onParked' | 'onEnded'> & {
+  quotas?: readonly CallQuota[] | undefined
+}
+
+type CallsOf = {
+  membership: Membership
+  takeovers: Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor'>
+  quotas: Quotas
+}
 
 /** The calls this node owns. */
 export class Calls {
   readonly #services: CallServices
   readonly #membership: Membership
-  readonly #takeovers: Pick<Takeovers, 'rescue'>
+  readonly #takeovers: Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor'>
+  readonly #quotas: Quotas
   readonly #limits: CallLimits
   readonly #run: (unrun: Claimed) => void
   readonly #owned = new Members<Call>()
+  readonly #parking: Parking
+  #parkingSoon: NodeJS.Timeout | undefined
   readonly #closed = new AbortController()
   #onEnded: () => void = () => undefined
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
     services: CallServices,
-    { membership, takeovers }: { membership: Membership; takeovers: Pick<Takeovers, 'rescue'> },
+    { membership, takeovers, quotas }: CallsOf,
     limits: CallLimits,
     run: (unrun: Claimed) => void,
   ) {
     this.#services = services
     this.#membership = membership
     this.#takeovers = takeovers
+    this.#quotas = quotas
     this.#limits = limits
     this.#run = run
+    this.#parking = new Parking(services.store, membership, takeovers.dueCalls, {
+      resumeWindowMs: services.resumeWindowMs,
+      sessionTtlMs: limits.sessionTtlMs,
+    })
   }
 
   get owned(): Members<Call> {
@@ -79,47 +89,175 @@ export class Calls {
 
   /** Writes the request into a new journal. Nothing may run before this has resolved. */
   async open(request: CallRequest): Promise<CallOutcome> {
-    const newCall = this.#newCall(request)
+    return (await this.#open(request, false)) as CallOutcome
+  }
+
+  /** As `open`, but a task for which no place is left waits for its turn. */
+  openOrQueue(request: CallRequest): Promise<CallOutcome | QueuedCall> {
+    return this.#open(request, request.task !== undefined)
+  }
+
+  async #open(request: CallRequest, mayWait: boolean): Promise<CallOutcome | QueuedCall> {
+    const quotas = this.#quotas.of(request.requests, request.principal)
+    const newCall = this.#newCall(request, quotas)
     const { scope, callId: id } = newCall
-    if (this.#isClosed) throw new NodeLeavingError()
+    if (this.#isClosed || this.#membership.isDraining) throw new NodeLeavingError()
     if (!this.#membership.holds(scope)) {
+      const { isSure } = this.#membership
       const holding = this.#membership.hold(scope)
-      // Of a scope that is made with the call nobody knows before: it may be held at the same time. If it can't be, that shows below.
-      if (newCall.begins) holding.catch(() => undefined)
+      // Of a scope that is made with the call nobody knows before: it is held by what is sent first, and need not be waited for.
+      // If that fails, it shows below. Not if others may have taken this node for dead: then much comes before.
+      if (newCall.begins && isSure) holding.catch(() => undefined)
       else await holding
     }
+    const over = quotas.length > 0 ? await this.#quotas.take(newCall, quotas, { mayWait }) : undefined
+    if (over?.isQueued) return this.#openQueued({ ...request, id }, quotas)
+    if (over) return (await this.#join(newCall, request)) ?? { status: 'limit', quota: over }
     let opened: OpenedCall
     try {
       opened = await this.#services.store.openCall(newCall)
     } catch (error) {
-      if (isUnknown(error) && request.id === undefined) void this.#takeBack(newCall)
+      if (isUnknown(error) && request.id === undefined) void this.#takeBack(newCall, quotas)
+      else this.#quotas.release(newCall, quotas)
       throw error
     }
-    if (opened.status !== 'opened') return opened
+    if (opened.status !== 'opened') {
+      this.#quotas.release(newCall, quotas)
+      return opened
+    }
     // If this node stood still meanwhile, what it held may have been taken from it: nobody would find the call.
     if (!this.#membership.holds(scope))
       await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
     if (this.#isClosed) {
-      await this.#discard(newCall, opened.id)
+      if (await this.#discard(newCall, opened.id)) this.#quotas.release(newCall, quotas)
       throw new NodeLeavingError()
     }
-    const { requests, idempotencyKey, handlers } = request
+    const { requests, idempotencyKey, handlers, task } = request
     const { requestKeys } = newCall
     const keepKey = idempotencyKey !== undefined
     const endsScope = newCall.begins !== undefined
     const first = opened.id
-    const call = this.#own({ scope, id, requests, first, requestKeys, keepKey, endsScope, handlers })
+    const call = this.#own({
+      scope,
+      id,
+      requests,
+      first,
+      requestKeys,
+      keepKey,
+      endsScope,
+      handlers,
+      task,
+      quotas,
+    })
     return { status: 'opened', call, first: opened.id, admission: opened.admission }
+  }
+
+  /** It is in the queue already. Until it is nobody's it is as if this node had died before it ran it: others begin it. */
+  async #openQueued(
+    request: CallRequest & { id: string },
+    quotas: readonly CallQuota[],
+  ): Promise<CallOutcome | QueuedCall> {
+    const { task, id: callId, scope } = request
+    const handlers = request.requests.map(() => 'none' as const)
+    const queued = { ...request, handlers, ...(task && { task: { ...task, afterMs: 0 } }) }
+    const newCall = this.#newCall(queued, quotas, { isQueued: true })
+    let opened: OpenedCall
+    try {
+      opened = await this.#services.store.openCall(newCall)
+    } catch (error) {
+      if (isUnknown(error)) void this.#takeBack(newCall, quotas)
+      else this.#quotas.release(newCall, quotas)
+      throw error
+    }
+    if (opened.status !== 'opened') {
+      this.#quotas.release(newCall, quotas)
+      return opened
+    }
+    const { id: first, admission } = opened
+    const standing = { last: first, inbox: BEGINNING }
+    await this.#letWait({ scope, callId }, quotas.filter(isTurn), 'start', standing).catch(() => undefined)
+    return { status: 'queued', callId, first, admission }
+  }
+
+  /** False: something has come for it, or it is another's. */
+  async #letWait(
+    place: CallPlace,
+    needed: readonly CallQuota[],
+    queued: 'start' | 'go-on',
+    standing: Standing,
+  ): Promise<boolean> {
+    const { scope, callId } = place
+    const { node } = this.#membership
+    const data = encodeRecord({ kind: 'parked', parked: { node, nonce: randomId(), queued } })
+    const claim = { from: node, to: ASLEEP, data, counts: -1, ...standing } as const
+    const claimed = await whileStoreFails(
+      () => this.#services.store.claimCall(scope, callId, claim),
+      this.#closed,
+    )
+    if (!claimed) return false
+    this.#membership.releaseParked(scope)
+    this.#quotas.queued(place, needed).catch(() => undefined)
+    return true
+  }
+
+  /**
+   * Whether a claimed call may run here now. `queued`: a quota is full, and it is nobody's until its turn. `returned`: it is to be
+   * given back, since something has come for it meanwhile. What was interrupted has its places, and is never refused.
+   */
+  async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned'> {
+    const { parked } = runs
+    const isBegun = parked ? parked.queued !== 'start' : !request.isQueued
+    const mayHaveNone = runs.isContinued || (request.isQueued && !parked)
+    const needed = mayHaveNone ? (request.quotas ?? []).filter(isBegun ? isRun : isTurn) : []
+    if (needed.length === 0 || call.isOver) return 'runs'
+    const place = { scope: call.scope, callId: call.id }
+    const over = await call.whileStoreFails(() => this.#quotas.take(place, needed, { mayWait: true }))
+    if (!over) {
+      this.#quotas.begun(place)
+      return 'runs'
+    }
+    const queued = isBegun ? 'go-on' : 'start'
+    return (await call.queue((standing) => this.#letWait(place, needed, queued, standing)))
+      ? 'queued'
+      : 'returned'
   }
 
   /** Opening the call failed, and it is not opened again. */
   takeBack(request: CallRequest & { id: string }) {
-    void this.#takeBack(this.#newCall(request))
+    const quotas = this.#quotas.of(request.requests, request.principal)
+    void this.#takeBack(this.#newCall(request, quotas), quotas)
   }
 
-  /** Somebody waits for an open call of the scope. Most are run by another node; if there is none, this one does. */
-  rescue(scope: string) {
-    this.#takeovers.rescue(scope).catch(() => undefined)
+  /** Somebody waits for an open call of the scope; see `Takeovers`. */
+  rescue(scope: string, claims?: ClaimedParked) {
+    this.#takeovers.rescue(scope, claims).catch(() => undefined)
+  }
+
+  /** Leaves something for a call that may be parked; see `Takeovers`. */
+  leaveFor<T>(place: CallPlace, claims: ClaimedParked, leave: () => Promise<T>): Promise<T> {
+    return this.#takeovers.leaveFor(place, claims, leave)
+  }
+
+  /** Leaves a call to the nodes that work, before anything has run it. False: it is to be run here. */
+  leave(call: Call, first: EntryId): Promise<boolean> {
+    const claimed = { scope: call.scope, callId: call.id, first, claims: 0 }
+    return this.#takeovers.leave(claimed, () => call.abandon('A node that works runs it.'))
+  }
+
+  /** Parks the calls that have done nothing but wait for so long, or nothing but sleep. */
+  parkIdle(idleMs: number, sleptMs = idleMs) {
+    const now = performance.now()
+    for (const call of this.#owned) void this.#parking.park(call, now - idleMs, now - sleptMs)
+  }
+
+  /**
+   * From now on a call is parked as soon as it waits for its client, and soon after it has begun to sleep: what its handler does beside
+   * its steps can't be seen, and is begun anew when it is woken.
+   */
+  parkSoon() {
+    const park = () => this.parkIdle(0, SLEPT_MS)
+    this.#parkingSoon ??= setInterval(park, SLEPT_MS / 4).unref()
+    park()
   }
 
   /** Resolves when this node owns no call. */
@@ -140,6 +278,7 @@ export class Calls {
   /** No call is opened any more. */
   close() {
     this.#closed.abort()
+    clearInterval(this.#parkingSoon)
   }
 
   /**
@@ -153,13 +292,19 @@ export class Calls {
     const { store } = this.#services
     const journal = () => readPages(store, scope, `call:${callId}`, { signal })
     const isTooOften = claims >= this.#limits.maxAttempts
-    let runs = await EarlierRuns.read(isTooOften ? firstOf(journal()) : journal(), claims)
+    let runs = await EarlierRuns.read(isTooOften ? firstOf(journal()) : journal(), claims, isTooOften)
     // Which of several requests have been answered, the whole says.
     if (isTooOften && runs.request.messages.length > 1) runs = await EarlierRuns.read(journal(), claims)
+    // Another node has claimed it since, and whatever it has parked is its own.
+    if (compareIds(runs.last, first) > 0) return undefined
     // A node that is leaving runs nothing; the next one finds the call.
+    if (runs.parked?.wakeAt !== undefined && runs.parked.wakeAt > Date.now())
+      this.#takeovers.dueCalls.remove({ scope, callId, nonce: runs.parked.nonce })
     if (runs.ended || this.#isClosed) return undefined
+    // One that was parked was to go soon.
+    await whileStoreFails(() => store.keepAlive(scope, [callId], this.#limits.sessionTtlMs), { signal })
     const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
-    const { messages: requests, idempotencyKey, protocol } = runs.request
+    const { messages: requests, idempotencyKey, protocol, quotas } = runs.request
     return {
       call: this.#own({
         scope,
@@ -169,6 +314,7 @@ export class Calls {
         requestKeys: keysOf(requests, runs.request),
         keepKey: idempotencyKey !== undefined,
         endsScope: isSessionless(protocol),
+        quotas,
         past: { runs, inbox },
       }),
       request: runs.request,
@@ -184,12 +330,21 @@ export class Calls {
     for (const call of calls) if (taken.has(call.id)) call.abandon('The call has moved to another node.')
   }
 
-  #own(start: Omit<CallStart, 'onEnded'>): Call {
-    const onEnded = () => {
+  #own(start: OwnStart): Call {
+    const { scope, id, endsScope, quotas = [] } = start
+    const place = { scope, callId: id }
+    const onParked = () => this.#quotas.parked(place, quotas)
+    const onEnded = (isRecorded: boolean) => {
       leave()
+      if (isRecorded) this.#quotas.release(place, quotas)
+      // Nothing else is ever opened in a scope that has the name of its call.
+      if (isRecorded && endsScope && scope === id) this.#membership.releaseSoon(scope)
       if (this.#owned.size === 0) this.#onEnded()
     }
-    const call = new Call(this.#services, { ...start, onEnded })
+    const onAsked = () => {
+      if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)
+    }
+    const call = new Call(this.#services, { ...start, onAsked, onParked, onEnded })
     const leave = this.#owned.add(call)
     return call
   }
@@ -198,49 +353,41 @@ export class Calls {
     return this.#closed.signal.aborted
   }
 
-  #newCall(request: CallRequest): NewCall {
-    const { scope, id = callIdFor(request), principal, server, requests, batch, protocol } = request
-    const { authInfo, idempotencyKey, url, trace, handlers } = request
+  #newCall(request: CallRequest, quotas: readonly CallQuota[], { isQueued = false } = {}): NewCall {
+    const { resumeWindowMs, maxRecordBytes } = this.#services
     const { node } = this.#membership
-    const data = encodeRecord({
-      kind: 'request',
-      request: {
-        messages: requests,
-        batch,
-        protocol,
-        node,
-        ...(idempotencyKey !== undefined && { idempotencyKey }),
-        ...(authInfo && { authInfo }),
-        ...(url !== undefined && { url }),
-        ...(trace && { trace }),
-        ...(handlers?.some((kind) => kind !== 'plain') && { handlers }),
-      },
+    return newCallFor(request, {
+      node,
+      quotas,
+      isQueued,
+      limits: this.#limits,
+      resumeWindowMs,
+      maxRecordBytes,
     })
-    requireFits(data, this.#services.maxRecordBytes)
-    return {
-      scope,
-      callId: id,
-      owner: node,
-      principal,
-      server,
-      requestKeys: keysOf(requests, request),
-      data,
-      ttlMs: this.#limits.sessionTtlMs,
-      maxOpenCalls: this.#limits.maxOpenCalls,
-      maxOpenBytes: this.#limits.maxOpenBytes,
-      ...(isSessionless(protocol) && { begins: { protocolVersion: protocol } }),
-    }
+  }
+
+  /** There is no place for one more call, but the same request may be open, or its key be kept. Nothing is opened. */
+  async #join(newCall: NewCall, { idempotencyKey }: CallRequest): Promise<CallOutcome | undefined> {
+    const { begins, ...call } = newCall
+    if (begins && idempotencyKey === undefined) return undefined
+    const found = await this.#services.store.openCall({ ...call, maxOpenCalls: 0 })
+    if (found.status === 'attached') return found
+    return found.status === 'unknown' && !begins ? found : undefined
   }
 
   /**
    * The client was told that nothing was done, but the journal may exist, or yet come to be. It is closed, and the
    * same request may come again; if it has come meanwhile and joined this call, the call is run for it.
    */
-  async #takeBack(newCall: NewCall) {
+  async #takeBack(newCall: NewCall, quotas: readonly CallQuota[]) {
     const { scope, callId } = newCall
     try {
-      const opened = await whileStoreFails(() => this.#services.store.openCall(newCall), this.#closed)
-      if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id))) return
+      const { begins } = newCall
+      // One that is there already must be found, however many there are.
+      const again = begins ? { ...newCall, begins: { protocolVersion: begins.protocolVersion } } : newCall
+      const opened = await whileStoreFails(() => this.#services.store.openCall(again), this.#closed)
+      if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id)))
+        return this.#quotas.release(newCall, quotas)
       await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
       this.#run({ scope, callId, first: opened.id, claims: 0 })
     } catch {
@@ -265,19 +412,6 @@ export class Calls {
     )
     return discarded !== 'conflict'
   }
-}
-
-/** A scope that is made with its call has the same name, so that who knows one finds the other. */
-export const callIdFor = ({ scope, protocol, idempotencyKey }: CallRequest) =>
-  isSessionless(protocol) && idempotencyKey === undefined ? scope : randomId()
-
-/** In a scope that follows from a key, whatever comes with the key means the same call. */
-function keysOf(
-  requests: readonly JsonRpcRequest[],
-  { idempotencyKey, protocol }: Pick<CallRequest, 'idempotencyKey' | 'protocol'>,
-): string[] {
-  if (isSessionless(protocol) && idempotencyKey !== undefined) return ['key']
-  return requests.map((request) => requestKey(request, idempotencyKey))
 }
 
 /** The first entry of a log. */

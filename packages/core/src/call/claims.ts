@@ -12,29 +12,37 @@ export type Claimed = { scope: string; callId: string; first: EntryId; claims: n
 export class Claims {
   readonly #store: TakeoverStore
   readonly #membership: Membership
-  readonly #onClaimed: (claimed: Claimed) => void
+  readonly #onClaimed: (claimed: Claimed) => Promise<void>
 
-  constructor(store: TakeoverStore, membership: Membership, onClaimed: (claimed: Claimed) => void) {
+  /** `onClaimed`: begins to run it; never rejects. */
+  constructor(store: TakeoverStore, membership: Membership, onClaimed: (claimed: Claimed) => Promise<void>) {
     this.#store = store
     this.#membership = membership
     this.#onClaimed = onClaimed
   }
 
-  /** `last`: only while this entry stands last in the journal. Rejects if it is not known what came of it; it is tried on. */
-  async claim(scope: string, { callId, owner }: OpenCall, last?: EntryId) {
+  /**
+   * `last`: only while this entry stands last in the journal. Rejects if it is not known what came of it; it is tried on.
+   * `undefined`: it is not this node's. `running` resolves when it runs, or will not.
+   */
+  async claim(
+    scope: string,
+    { callId, owner }: OpenCall,
+    last?: EntryId,
+  ): Promise<{ running: Promise<void> } | undefined> {
     const { node, background } = this.#membership
-    if (background.isOver) return
+    if (background.isOver) return undefined
     await this.#membership.hold(scope)
     const data = encodeRecord({ kind: 'claim', claim: { node, nonce: randomId() } })
     const claim = { from: owner, to: node, data, ...(last !== undefined && { last }) }
     const attempt = async () => {
       const claimed = await this.#store.claimCall(scope, callId, claim)
-      if (!claimed) return
+      if (!claimed) return undefined
       if (!this.#membership.holds(scope)) await this.#membership.hold(scope)
-      this.#onClaimed({ scope, callId, first: claimed.id, claims: claimed.claims })
+      return { running: this.#onClaimed({ scope, callId, first: claimed.id, claims: claimed.claims }) }
     }
     try {
-      await attempt()
+      return await attempt()
     } catch (error) {
       // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
       whileStoreFails(attempt, background).catch(() => undefined)

@@ -2,13 +2,16 @@ import { CallStoppedError } from '../context/errors.js'
 import { requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
-import { dispatchId } from './call.js'
-import type { Call, CallServer, DispatchTarget } from './call.js'
+import { dispatchId } from './call-server.js'
+import type { Call, DispatchTarget } from './call.js'
+import type { CallServer } from './call-server.js'
 import { JournalClosedError } from './journal.js'
 import type { Outgoing } from './questions.js'
 import type { Origin } from './record.js'
-import { callIdFor, isUnknown } from './calls.js'
-import type { CallOutcome, CallRequest, Calls, Opened } from './calls.js'
+import { isUnknown } from './calls.js'
+import { callIdFor } from './new-call.js'
+import type { CallOutcome, Calls, Opened } from './calls.js'
+import type { CallRequest } from './new-call.js'
 
 /** What a handler is told whose request can't be journaled; the client gets its answer as for any other request. */
 const STOPPED = {
@@ -148,7 +151,8 @@ export class DeferredCall implements DispatchTarget {
 
   async #open(): Promise<Call> {
     const outcome = await this.#calls.open({ ...this.#request, id: this.id })
-    this.#mayBeOpen = false
+    // An earlier attempt may have opened it, and not have listed it.
+    if (outcome.status !== 'limit') this.#mayBeOpen = false
     if (outcome.status !== 'opened') {
       for (const dispatched of this.#unanswered) this.#server.cancel(dispatched, 'The request cannot go on.')
       this.#unanswered.clear()

@@ -2,17 +2,21 @@ import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import { encodeJson, isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
-import { splitId } from '../store/store.js'
+import { BEGINNING, splitId } from '../store/store.js'
 import type { Entry, EntryId } from '../store/store.js'
+import { termsIn } from './call-task.js'
 import { isTerminal, parseRecord } from './record.js'
 import type {
   BegunHandler,
+  CallRecord,
   HandlerKind,
+  ParkedCall,
   ProxyRecord,
   Origin,
   RecordedRequest,
   RecordKind,
   ResumePoint,
+  TaskTerms,
 } from './record.js'
 
 /** What a journal says about the runs of a call so far. */
@@ -21,11 +25,23 @@ export class EarlierRuns {
   /** By the store's count, and by the journal's. */
   readonly #counted: number
   #claims = 0
+  /** Claims after it was parked, as long as nothing else was recorded. */
+  #claimsSinceParked: number | undefined
+  /** Until when its client may answer what it was asked last. */
+  answerBy: number | undefined
+  /** How it was parked last. */
+  parked: ParkedCall | undefined
   /** When a node gave it back for the first time after it was last run, by the store's clock. */
   #unservedSince: number | undefined
   /** Written by a version of this library that knows more. */
   #isForeign = false
   #ended = false
+  #first: EntryId | undefined
+  /** The newest entry that was read. */
+  last: EntryId = BEGINNING
+  #isTask = false
+  /** If it is a task, or may become one. */
+  taskTerms: TaskTerms | undefined
   readonly steps = new Map<string, StepRecord>()
   readonly sent = new SentMessages()
   readonly #answered = new Set<string>()
@@ -33,12 +49,17 @@ export class EarlierRuns {
   #allDurable = false
   #begun: Begun | undefined
 
-  /** Of a journal, page by page: what it says is far less than what it holds. */
+  /**
+   * Of a journal, page by page: what it says is far less than what it holds. `isPart`: there may be more of it; what may be a task
+   * is taken for one then, so that it is kept for its time.
+   */
   static async read(
     pages: AsyncIterable<readonly Entry[]> | Iterable<readonly Entry[]>,
     claims = 0,
+    isPart = false,
   ): Promise<EarlierRuns> {
     const runs = new EarlierRuns(claims)
+    runs.#isTask = isPart
     for await (const page of pages) for (const entry of page) runs.#add(entry)
     return runs
   }
@@ -48,12 +69,27 @@ export class EarlierRuns {
   }
 
   #add({ id, data }: Entry) {
+    this.last = id
     const record = parseRecord(data) as ReturnType<typeof parseRecord> | undefined
     if (!record) return void (this.#isForeign = true)
     this.#noteService(record.kind, id)
-    if (record.kind === 'request') this.#request = record.request
-    if (record.kind === 'claim') this.#claims++
-    if (record.kind === 'returned') this.#claims--
+    this.#first ??= id
+    if (record.kind === 'request') {
+      this.#request = record.request
+      this.taskTerms = record.request.task
+      // The first claim begins the first run.
+      if (record.request.of) this.#claims = -1
+    }
+    if (record.kind === 'task') {
+      this.#isTask = true
+      this.taskTerms ??= record.answer && termsIn(record.answer)
+    }
+    this.#count(record)
+    if (record.kind === 'parked') {
+      this.parked = record.parked
+      this.answerBy = record.parked.answerBy
+    }
+    if (record.kind === 'question') this.answerBy = undefined
     if (record.kind === 'step') keepNewest(this.steps, record.step)
     if (record.kind === 'message' || record.kind === 'question' || record.kind === 'withdrawn')
       this.#sentMessage(record.message, record.step, record.origin)
@@ -67,9 +103,23 @@ export class EarlierRuns {
     return this.#request
   }
 
+  /** When the call was opened, in ms since 1970. */
+  get begunAt(): number {
+    return splitId(this.#first ?? BEGINNING)[0]
+  }
+
+  get isTask() {
+    return this.#isTask
+  }
+
   /** How often the call was run, the run that follows included. */
   get attempt() {
     return 1 + Math.max(this.#claims, this.#counted)
+  }
+
+  /** It was parked, and its client has come back: nothing has interrupted it. */
+  get isContinued() {
+    return this.#claimsSinceParked === 1
   }
 
   get isForeign() {
@@ -79,6 +129,15 @@ export class EarlierRuns {
   /** For how long no node could run it, when it was claimed by the entry `claim`. */
   unservedMs(claim: EntryId) {
     return this.#unservedSince === undefined ? 0 : splitId(claim)[0] - this.#unservedSince
+  }
+
+  #count({ kind }: CallRecord) {
+    if (kind === 'passed') return
+    const counts = kind === 'claim' ? 1 : kind === 'returned' || kind === 'parked' ? -1 : 0
+    this.#claims += counts
+    if (kind === 'parked') this.#claimsSinceParked = 0
+    else if (counts === 0) this.#claimsSinceParked = undefined
+    else if (this.#claimsSinceParked !== undefined) this.#claimsSinceParked += counts
   }
 
   #noteService(kind: RecordKind, id: EntryId) {
@@ -123,7 +182,7 @@ export class EarlierRuns {
     if ('durable' in record) this.#allDurable = true
     else if ('begun' in record) {
       this.#begun = { ...record.begun, event: record.begun.event, asked: new Map(), sent: this.sent.copy() }
-    } else if (this.#begun) {
+    } else if (this.#begun && 'again' in record) {
       const { message, origin, question } = record.again
       this.#begun.event = origin.event
       if (isRequest(message)) this.#begun.sent.takeQuestion(message)

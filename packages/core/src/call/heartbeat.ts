@@ -45,9 +45,14 @@ export class Heartbeat {
 
   /** Beats if others may have taken this node for dead since its last beat. */
   async makeSure() {
-    if (this.#isUnknown) await this.beat()
+    if (!this.isKnown) await this.beat()
     // That one may have been under way since before this node stood still.
-    if (this.#isUnknown) await this.beat()
+    if (!this.isKnown) await this.beat()
+  }
+
+  /** As its last beat says, which is not old. */
+  get isKnown() {
+    return Date.now() - this.#knownAt < lateAfterMs(this.#lease)
   }
 
   /** Whether the lateness of other nodes means anything now. */
@@ -64,10 +69,6 @@ export class Heartbeat {
   /** A node that stood still does not know who else did: a machine that slept, a long turn of the event loop. */
   #noticePause() {
     if (Date.now() - this.#beatAt > this.#lease.heartbeatMs * 4) this.waitToJudge()
-  }
-
-  get #isUnknown() {
-    return Date.now() - this.#knownAt >= lateAfterMs(this.#lease)
   }
 
   async #beatAndNote() {

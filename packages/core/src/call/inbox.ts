@@ -1,18 +1,36 @@
+import type { Action } from './record.js'
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
 
-/** What any node may leave for the owner of a call: the client's answer to a question, or its cancellation. */
-export type InboxItem =
-  | { kind: 'answer'; question: string; json: string }
-  | { kind: 'cancelled'; requestKey: string; reason: string }
+/** What any node, or whoever operates the server, may leave for the owner of a call, or with one that has ended. */
+export type InboxItem = { kind: 'answer'; question: string; json: string } | Cancellation | Woken | Became
+
+/**
+ * `by`: a person or program that operates the server; else the client. `ofRequest`: what is cancelled is the request, and not
+ * the task that it has become.
+ */
+export type Cancellation = {
+  kind: 'cancelled'
+  requestKey: string
+  reason: string
+  by?: string
+  ofRequest?: true
+}
+
+/** Sleeps, by the ids of their steps, that are over before their time. */
+export type Woken = { kind: 'woken'; steps: readonly string[]; by: string }
+
+/** Of a call that has ended: another one has been made of it. */
+export type Became = { kind: 'became'; scope: string; callId: string; action: Action; by: string }
 
 /** Entries of one inbox. */
 export const MAX_INBOX = 10_000
 
-/** `answer <question> <json>` or `cancelled <json>`: an answer is as large as a client likes, and parsed when it is asked for. */
-export const encodeInboxItem = (item: InboxItem) =>
-  item.kind === 'answer'
-    ? `answer ${item.question} ${item.json}`
-    : `cancelled ${JSON.stringify({ requestKey: item.requestKey, reason: item.reason })}`
+/** `answer <question> <json>`, else `<kind> <json>`: an answer is as large as a client likes, and parsed when it is asked for. */
+export function encodeInboxItem(item: InboxItem): string {
+  if (item.kind === 'answer') return `answer ${item.question} ${item.json}`
+  const { kind, ...body } = item
+  return `${kind} ${JSON.stringify(body)}`
+}
 
 /** `undefined` for what no node of this version writes. */
 export function decodeInboxItem(data: string): InboxItem | undefined {
@@ -21,9 +39,8 @@ export function decodeInboxItem(data: string): InboxItem | undefined {
     const [question, json] = cut(rest)
     return { kind, question, json }
   }
-  if (kind !== 'cancelled') return undefined
-  const { requestKey, reason } = JSON.parse(rest) as { requestKey: string; reason: string }
-  return { kind, requestKey, reason }
+  if (kind !== 'cancelled' && kind !== 'woken' && kind !== 'became') return undefined
+  return { kind, ...(JSON.parse(rest) as object) } as InboxItem
 }
 
 /** The topic on which the client's progress on a question reaches the one who asked. It is not kept: what comes late says nothing. */

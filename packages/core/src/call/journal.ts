@@ -40,8 +40,8 @@ export type JournalStart = {
   close: CloseCall
   abandoned: Ending
   onLost: () => void
-  /** The terminal record stands, or never will. */
-  onClosed: () => void
+  /** The terminal record stands, or never will; `isRecorded`: it does. */
+  onClosed: (isRecorded: boolean) => void
 }
 
 export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: number; backlog: Backlog }
@@ -98,6 +98,8 @@ export class Journal {
   /** The last entry that this node's readers were told of. */
   #told: EntryId
   readonly #waiting: WaitingRecords<Writing>
+  /** The last record that the store has acknowledged. */
+  #acknowledged: EntryId
   /** What is on its way to the store; empty when nothing is. */
   #writing: readonly Writing[] = []
   #closed = false
@@ -110,6 +112,7 @@ export class Journal {
     this.#watcher = watcher
     this.#at = at
     this.#told = at.id
+    this.#acknowledged = at.id
     const [epoch, seq] = splitId(at.id)
     this.#epoch = epoch
     this.#seq = seq
@@ -118,6 +121,11 @@ export class Journal {
   /** False once the terminal record is asked for, or the journal is lost. */
   get open() {
     return !this.#closed && !this.#lost
+  }
+
+  /** The record that stands last; `undefined`: one is on its way. */
+  get last(): EntryId | undefined {
+    return this.#writing.length > 0 ? undefined : this.#acknowledged
   }
 
   /** Throws an `UnrecordableError`; nothing has changed then. */
@@ -183,9 +191,10 @@ export class Journal {
   readonly #onOutcome = (outcome: CallAppended) => {
     if (outcome === 'fenced' || outcome === 'gone') return this.#onFailure(new JournalLostError(outcome))
     const batch = this.#writing
+    if (outcome === 'appended') this.#acknowledged = batch.at(-1)?.id ?? this.#acknowledged
     try {
       if (outcome === 'appended') this.#tell(batch)
-      if (this.#closes(batch)) this.#at.onClosed()
+      if (this.#closes(batch)) this.#at.onClosed(true)
     } catch (error) {
       return this.#onFailure(error)
     }
@@ -212,7 +221,7 @@ export class Journal {
     const failed = [...this.#writing, ...this.#waiting.takeAll()]
     this.#writing = []
     if (error instanceof JournalLostError) this.#at.onLost()
-    if (this.#closes(failed)) this.#at.onClosed()
+    if (this.#closes(failed)) this.#at.onClosed(false)
     for (const { receipt } of failed) receipt.reject(error)
   }
 

@@ -2,7 +2,8 @@ import { randomId } from '../ids.js'
 import type { Logger } from '../logger.js'
 import type { MembershipStore, NodeBeat } from '../store/membership.js'
 import type { Store } from '../store/store.js'
-import { encodeAbout } from './about-node.js'
+import { encodeAbout, isWorkerAmong } from './about-node.js'
+import type { AboutNode } from './about-node.js'
 import { Background } from './background.js'
 import { Heartbeat } from './heartbeat.js'
 import { HeldScopes } from './held-scopes.js'
@@ -28,9 +29,15 @@ export class Membership {
   readonly #held: HeldScopes
   readonly #otherServers: OtherServers
   readonly #startedAt = Date.now()
+  /** Told of the others each time that they were looked at. */
+  onNodes: (others: readonly NodeBeat[]) => void = () => undefined
   /** By its own account. */
   #isListening = false
   #server: string | undefined
+  readonly #onlyServes: boolean
+  /** By the last look at the others. */
+  #isWorkerThere = false
+  #isDraining = false
 
   /** `onDoubt`: others may have taken this node for dead, and its calls over. */
   constructor(
@@ -38,15 +45,17 @@ export class Membership {
     lease: Lease,
     logger: Logger,
     onDoubt: () => void,
+    about: Pick<AboutNode, 'history' | 'role'> = {},
   ) {
     this.lease = lease
+    this.#onlyServes = about.role === 'serve'
     this.background = new Background(logger)
     this.#store = store
     this.#logger = logger
     this.#held = new HeldScopes(store, this.node)
     this.#otherServers = new OtherServers(logger)
     const send = () =>
-      store.beat(this.node, encodeAbout({ startedAt: this.#startedAt, server: this.#server }))
+      store.beat(this.node, encodeAbout({ startedAt: this.#startedAt, server: this.#server, ...about }))
     this.#heartbeat = new Heartbeat(send, lease, async () => {
       await this.#held.holdAgain()
       onDoubt()
@@ -67,6 +76,7 @@ export class Membership {
   /** Leaves: the others may claim what this node owns at once. */
   async leave() {
     this.background.end()
+    this.#held.end()
     await this.#store.leave(this.node)
     await this.#store.publish(ALL_NODES, 'left', this.node)
   }
@@ -86,15 +96,32 @@ export class Membership {
     return this.#heartbeat.isSure && this.#held.has(scope)
   }
 
-  /** Resolves when others would find a call of this node in the scope. */
+  /** Nobody has taken this node for dead. */
+  get isSure(): boolean {
+    return this.#heartbeat.isKnown
+  }
+
+  /** Resolves when others would find a call of this node in the scope. Where nobody has taken it for dead, that is sent at once. */
   async hold(scope: string): Promise<void> {
-    try {
-      await this.#heartbeat.makeSure()
-    } catch (error) {
-      if (this.holds(scope)) return
-      throw error
+    if (!this.isSure) {
+      try {
+        await this.#heartbeat.makeSure()
+      } catch (error) {
+        if (this.holds(scope)) return
+        throw error
+      }
     }
     if (!this.holds(scope)) await this.#held.hold(scope)
+  }
+
+  /** Nothing is to be run in the scope any more, ever. */
+  releaseSoon(scope: string) {
+    this.#held.releaseSoon(scope, Number.POSITIVE_INFINITY)
+  }
+
+  /** Nothing of the scope is this node's, unless it claims it again from now on. */
+  releaseParked(scope: string) {
+    this.#held.releaseSoon(scope, Date.now() - 1)
   }
 
   /** Lets go of scopes in which this node has nothing to run, and was not just about to. */
@@ -106,8 +133,24 @@ export class Membership {
   async nodes(): Promise<NodeBeat[]> {
     const nodes = await this.#store.listNodes()
     const others = nodes.filter(({ node }) => node !== this.node)
+    this.#isWorkerThere = isWorkerAmong(others, this.lease.leaseMs)
+    this.onNodes(others)
     if (this.#server !== undefined) this.#otherServers.tell(this.#server, others, this.lease.leaseMs)
     return nodes
+  }
+
+  /** From now on what other nodes may run as well is left to them. */
+  drain() {
+    this.#isDraining = true
+  }
+
+  get isDraining() {
+    return this.#isDraining
+  }
+
+  /** Whether what other nodes may run as well is left to them: this one only serves, and there is one that works; or it is drained. */
+  get leavesCalls(): boolean {
+    return this.#isDraining || (this.#onlyServes && this.#isWorkerThere)
   }
 
   /** Whether the lateness of other nodes means anything now. */

@@ -29,7 +29,7 @@ const KINDS: ReadonlyMap<string, StepKind> = new Map([
   ['roots/list', 'listRoots'],
 ])
 
-type QuestionServices = Pick<JournalServices, 'store' | 'watcher'> & { inputTtlMs: number }
+type QuestionServices = Pick<JournalServices, 'store' | 'watcher'>
 type QuestionsOf = {
   scope: string
   callId: string
@@ -45,9 +45,18 @@ type QuestionsOf = {
   abandoned: Ending
   /** An answer or progress for whoever runs the call now. */
   deliver: (message: JsonRpcMessage) => void
-  /** The client of a call without a session has not come back with its answers. */
+  /** Until when the client of a call without a session may answer what an earlier run has asked, by its clock. */
+  answerBy: number | undefined
+  /** How long it may take with what is asked now. */
+  answerWithinMs: () => number
+  /** It has not come back with its answers by then. */
   unanswered: () => void
+  /** Something was asked by name, in this run or in an earlier one, and is not answered. */
+  asked: () => void
 }
+
+/** By `performance.now()`, and in ms since 1970. */
+type Wait = { since: number; answerBy: number }
 
 /**
  * What a call asks its client, and what the client has answered.
@@ -60,7 +69,10 @@ export class Questions {
   /** The JSON of answers by question, also those for questions that this run has not asked yet. */
   readonly #answers = new Map<string, string>()
   readonly #asking = new Map<string, (answer: JsonRpcResponse) => void>()
+  /** What this run waits for. */
+  readonly #open = new Set<string>()
   #asked: number
+  #wait: Wait | undefined
   #endProgress: (() => void) | undefined
   #endWait: (() => void) | undefined
 
@@ -79,9 +91,9 @@ export class Questions {
     if (asked === undefined) {
       const record = journal.encode({ kind: this.#of.kind, message, ...(origin && { origin }) })
       await this.#expectAnswer(id)
-      return void (await journal.append(record))
+      return this.#record(id, record)
     }
-    this.#follow()
+    if (!this.#answers.has(asked)) this.#waitFor(asked, false)
     if (origin)
       await journal.append({
         kind: 'proxy',
@@ -110,8 +122,29 @@ export class Questions {
     const answered = new Promise<JsonRpcResponse>((resolve) => this.#asking.set(id, resolve))
     const answer = this.answerTo(id)
     if (answer) return answer
-    if (record) await journal.append(record)
+    if (record) await this.#record(id, record)
+    else this.#waitFor(id, false)
+    this.#of.asked()
     return answered
+  }
+
+  /** How many answers this run waits for. */
+  get open() {
+    return this.#open.size
+  }
+
+  /** For how long the client is waited for; `undefined`: it is not. */
+  get wait(): Wait | undefined {
+    return this.#open.size > 0 ? this.#wait : undefined
+  }
+
+  get isAsking() {
+    return this.#open.size > 0
+  }
+
+  /** Nobody waits for the answer any more. */
+  withdrawn(question: string) {
+    this.#open.delete(question)
   }
 
   /** Whether a question was asked by name. */
@@ -142,6 +175,7 @@ export class Questions {
   answered(question: string, json: string) {
     if (this.#answers.has(question)) return
     this.#answers.set(question, json)
+    this.#open.delete(question)
     const { unexpected, deliver } = this.#of
     const place = unexpected.indexOf(question)
     if (place >= 0) unexpected.splice(place, 1)
@@ -174,25 +208,33 @@ export class Questions {
   /** Before the client can see the question: an answer that nobody expects is kept nowhere. */
   async #expectAnswer(question: string) {
     const { scope, callId, unexpected, abandoned } = this.#of
-    this.#follow()
     const expect = () => this.#services.store.expect(scope, question, { ifOpen: callId })
     unexpected.push(question)
     if (!(await whileStoreFails(expect, abandoned))) throw new JournalLostError('gone')
   }
 
-  /** Anew with each question, in each run. */
-  #follow() {
-    if (this.#of.kind === 'question') this.#waitForAnswers()
-    else this.#listenForProgress()
+  async #record(question: string, record: ReturnType<Journal['encode']>) {
+    this.#waitFor(question, true)
+    try {
+      await this.#of.journal.append(record)
+    } catch (error) {
+      this.#open.delete(question)
+      throw error
+    }
   }
 
-  #waitForAnswers() {
-    const { unanswered, unexpected } = this.#of
+  /** `isNew`: an earlier run has not asked it. */
+  #waitFor(question: string, isNew: boolean) {
+    this.#open.add(question)
+    if (this.#of.kind === 'message') return this.#listenForProgress()
+    const known = this.#wait?.answerBy ?? this.#of.answerBy
+    const answerBy = isNew || known === undefined ? Date.now() + this.#of.answerWithinMs() : known
+    this.#wait = { since: performance.now(), answerBy }
     const late = () => {
-      if (unexpected.length > 0) unanswered()
+      if (this.#open.size > 0) this.#of.unanswered()
     }
     this.#endWait?.()
-    this.#endWait = startTimer(this.#services.inputTtlMs, late, { ref: false })
+    this.#endWait = startTimer(Math.max(0, answerBy - Date.now()), late, { ref: false })
   }
 
   #listenForProgress() {

@@ -12,6 +12,15 @@ export type CallRecord =
   | { kind: 'claim'; claim: { node: string; nonce: string } }
   /** The node of the claim before it has run nothing of the call, and does not hold on to it. */
   | { kind: 'returned'; returned: { node: string; nonce: string } }
+  /** No node runs it, and it is not in the count of runs meanwhile. */
+  | { kind: 'parked'; parked: ParkedCall }
+  /** Nobody ran it, and somebody who operates the server has given it to the nodes: one of them claims it. */
+  | { kind: 'passed'; passed: Passed }
+  /**
+   * It goes on as a task: its client asks for it by name, and need not stay. `answer`: what that is told in place of the result, if
+   * it knows no tasks.
+   */
+  | { kind: 'task'; answer?: JsonRpcResponse }
   | { kind: 'step'; step: StepRecord }
   /**
    * `step`: a digest of the step in whose body it was sent; of a question, the name that it was asked by, encoded as in a URL.
@@ -25,8 +34,33 @@ export type CallRecord =
   | { kind: 'response'; message: JsonRpcResponse }
   | { kind: 'cancelled'; reason: string }
 
+/**
+ * It waits for its client, until `answerBy`, or to be woken at `wakeAt`; both in ms since 1970. Or for its turn, `queued`: to `start`, or to
+ * go on after it had only waited.
+ */
+export type ParkedCall = {
+  node: string
+  nonce: string
+  answerBy?: number
+  wakeAt?: number
+  queued?: 'start' | 'go-on'
+}
+
 /** Without a session the client is not sent a question, nor that it is withdrawn: its request ends with what is open. */
 export type SentKind = 'message' | 'question' | 'withdrawn'
+
+/** What is done to a call from outside, and by whom. */
+export type Action = 'cancel' | 'resume' | 'retry' | 'fork'
+/** Of a fork: the step that it begins with, by its id, and how many records stand behind the request that are not its own. */
+export type Descent = {
+  scope: string
+  callId: string
+  action: 'retry' | 'fork'
+  by: string
+  from?: string
+  copied?: number
+}
+export type Passed = { node: string; nonce: string; by: string; action: Action }
 
 /** What another node needs to dispatch the call again. The access token is not part of it unless `keepToken` says so. */
 export type RecordedRequest = {
@@ -43,7 +77,23 @@ export type RecordedRequest = {
   trace?: Trace
   /** What runs each of the messages; not there: `plain`. */
   handlers?: readonly BegunHandler[]
+  /** It may become a task. */
+  task?: TaskTerms
+  /** The ended call that it does again, or goes on from. It was opened by no node, and is run by one that claims it. */
+  of?: Descent
+  /** It was opened to wait for its turn: nothing has begun to run it. */
+  isQueued?: boolean
+  /** Those under which it falls. */
+  quotas?: readonly CallQuota[]
+  /** Headers that repeat parameters of the tool, for a server behind this one. */
+  mirrored?: Readonly<Record<string, string>>
 }
+
+/** A quota that a call falls under: its name in the store, which begins with what is counted, and how many places it has. */
+export type CallQuota = { name: string; most: number }
+
+/** `afterMs`: when a call becomes a task that has not ended, 0: it is one from the start. `ttlMs`: how long it is kept. Both from its first record. */
+export type TaskTerms = { afterMs: number; ttlMs: number }
 
 /**
  * What kind of handler runs a call of a tool: a `durableTool`; one whose tool is annotated `idempotentHint` or
@@ -63,6 +113,8 @@ export type ProxyRecord =
   | { begun: { session: ProxySession; wireId: RequestId; event?: string } }
   /** The upstream has sent again what an earlier run had sent; `question`: the id that it has at the client. */
   | { again: { message: JsonRpcMessage; origin: Origin; question?: string } }
+  /** The server ends the request by asking for input; `state`: what it wants to be told again, which the client does not get. */
+  | { asks: { state?: unknown } }
   /** As `handler` with `durable`, for all requests of the call; written by earlier versions. */
   | { durable: true }
 
@@ -112,6 +164,12 @@ export function parseRecord(data: string): CallRecord {
       return { kind, claim: body }
     case 'returned':
       return { kind, returned: body }
+    case 'parked':
+      return { kind, parked: body }
+    case 'passed':
+      return { kind, passed: body }
+    case 'task':
+      return body === true ? { kind } : { kind, answer: body }
     case 'step':
       return { kind, step: body }
     case 'message':
@@ -134,11 +192,18 @@ export function parseRecord(data: string): CallRecord {
   }
 }
 
+const BARE = 'true'
+
+/** Whether a record is what a request was answered with, its JSON being the response. */
+export const isAnswer = ({ kind, json }: { kind: RecordKind; json: string }) =>
+  kind === 'response' || (kind === 'task' && json !== BARE)
+
 /** What the client gets to see. */
 export const isShown = (kind: RecordKind) => kind === 'message' || kind === 'response'
 
 /** What a reader has to do something for. */
-export const isHeard = (kind: RecordKind) => isShown(kind) || kind === 'question' || kind === 'withdrawn'
+export const isHeard = (kind: RecordKind) =>
+  isShown(kind) || kind === 'question' || kind === 'withdrawn' || kind === 'task'
 
 /** The last record of a journal; nothing is appended after it. */
 export const isTerminal = (kind: RecordKind) => kind === 'response' || kind === 'cancelled'
@@ -151,6 +216,12 @@ function jsonOf(record: CallRecord): string {
       return encodeJson(record.claim)
     case 'returned':
       return encodeJson(record.returned)
+    case 'parked':
+      return encodeJson(record.parked)
+    case 'passed':
+      return encodeJson(record.passed)
+    case 'task':
+      return record.answer ? encodeMessage(record.answer) : BARE
     case 'step':
       return encodeJson(record.step)
     case 'handler':

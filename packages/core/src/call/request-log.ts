@@ -1,5 +1,5 @@
 import { endedOf } from '../context/call-log.js'
-import type { CallLog, Effect, Receipt, StepRecord } from '../context/call-log.js'
+import type { CallLog, Effect, Receipt, StepRecord, Waiting } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
 import { UnrecordableError } from '../errors.js'
@@ -8,6 +8,7 @@ import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params } from '..
 import { LazyAbort } from '../lazy-abort.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import { sessionOf, SESSIONLESS } from '../protocol.js'
 import type { Run } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import { Call } from './call.js'
@@ -22,6 +23,9 @@ export type Dispatched = {
   target: DispatchTarget
   /** Whether the server object here has what is asked for; `undefined`: that can't be seen. */
   isRegistered: boolean | undefined
+  caller: CallLog['caller']
+  /** That the server object was told. */
+  protocolVersion: string | undefined
 }
 
 /** Told of what a handler said or came to; with it goes the error, which has a stack. */
@@ -32,6 +36,7 @@ export class RequestLog implements CallLog {
   readonly callId: string
   readonly scope: string
   readonly request: JsonRpcRequest
+  readonly caller: CallLog['caller']
   readonly attempt: number
   readonly target: DispatchTarget
   readonly observeStep: CallLog['observeStep']
@@ -39,13 +44,16 @@ export class RequestLog implements CallLog {
   readonly #logger: Logger
   readonly #prefix: string
   readonly #isRegistered: boolean | undefined
+  readonly #protocolVersion: string | undefined
   readonly stop = new LazyAbort()
   #stopped: string | undefined
   /** What the handler needed of the client that it can't do. */
   lacking: string | undefined
+  /** Of a handler without a context nothing can be seen. */
+  waiting: () => Waiting | undefined = () => undefined
 
   constructor(
-    { id, scope, request, target, isRegistered }: Dispatched,
+    { id, scope, request, target, isRegistered, caller, protocolVersion }: Dispatched,
     client: Client,
     { step }: Signals,
     logger: Logger,
@@ -53,11 +61,13 @@ export class RequestLog implements CallLog {
     this.callId = id
     this.scope = scope
     this.request = request
+    this.caller = caller
     this.attempt = target instanceof Call ? target.attempt : 1
     this.target = target
     this.#client = client
     this.#logger = logger
     this.#isRegistered = isRegistered
+    this.#protocolVersion = protocolVersion
     this.#prefix = target.requests.length === 1 ? '' : `${id.slice(target.id.length + 1)}/`
     this.observeStep = step && this.#observeBy(step)
   }
@@ -67,7 +77,9 @@ export class RequestLog implements CallLog {
     const { callId, scope, request, attempt } = this
     const { method } = request
     const isRegistered = this.#isRegistered
-    return { sessionId: scope, callId, method, name: targetOf(request), isRegistered, attempt }
+    const sessionId = sessionOf(scope, [request])
+    const protocolVersion = sessionId === undefined ? SESSIONLESS : this.#protocolVersion
+    return { sessionId, protocolVersion, callId, method, name: targetOf(request), isRegistered, attempt }
   }
 
   get clientCapabilities() {
@@ -76,6 +88,10 @@ export class RequestLog implements CallLog {
 
   get logLevel() {
     return this.#client.logLevel
+  }
+
+  get taskToken() {
+    return this.target instanceof Call && this.target.isTask ? this.callId : undefined
   }
 
   lacks(capability: string) {
@@ -120,6 +136,10 @@ export class RequestLog implements CallLog {
       (call) => call.recordStep(named, receipt, effect),
       (error: unknown) => receipt.reject(error),
     )
+  }
+
+  whenWoken(step: string, wake: () => void): () => void {
+    return this.target instanceof Call ? this.target.sleeps.begin(this.#prefix + step, wake) : () => undefined
   }
 
   async send(message: JsonRpcMessage, step?: string) {

@@ -48,7 +48,7 @@ export class ReturnedCalls {
    * Others may claim the call, and so may this node after a while. It stays this node's until then, so whoever looks for
    * the calls of a dead node finds it. `wasTried`: the claim counts as a run.
    */
-  async giveBack({ scope, callId }: Claimed, { wasTried = false } = {}) {
+  async giveBack({ scope, callId }: Pick<Claimed, 'scope' | 'callId'>, { wasTried = false } = {}) {
     const { node, background } = this.#membership
     const tries = (this.#returned.get(callId)?.tries ?? 0) + 1
     const wait = Math.min(FIRST_RETRY_MS * 2 ** (tries - 1), MOST_RETRY_MS) * (0.75 + Math.random() / 2)
@@ -76,6 +76,7 @@ export class ReturnedCalls {
     const notBefore =
       this.#returned.get(callId)?.notBefore ?? (now < this.#unfitUntil ? now + FIRST_RETRY_MS : now)
     await this.#membership.background.pause(Math.max(0, notBefore - now) + Math.random() * SPREAD_MS)
+    if (this.#membership.isDraining) return
     // What fails is tried again; by this node for its own calls, by the owner of others.
     await this.#claims.claim(scope, { callId, owner }, last).catch(() => undefined)
   }

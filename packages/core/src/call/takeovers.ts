@@ -1,22 +1,28 @@
+import { randomId } from '../ids.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import type { DueCallsStore } from '../store/due-calls.js'
 import type { MembershipStore } from '../store/membership.js'
+import type { QuotaStore } from '../store/quotas.js'
 import type { Store } from '../store/store.js'
 import type { TakeoverStore } from '../store/takeover.js'
 import { AwaitedCalls } from './awaited-calls.js'
+import type { ClaimedParked } from './awaited-calls.js'
 import { Claims } from './claims.js'
 import type { Claimed } from './claims.js'
+import { DueCalls } from './due-calls.js'
 import { lateAfterMs } from './lease.js'
 import { isDead } from './liveness.js'
 import type { Membership } from './membership.js'
 import { ALL_NODES } from './node-channels.js'
+import { QueuedCalls } from './queued-calls.js'
 import { ReturnedCalls } from './returned-calls.js'
 
-type Stores = MembershipStore & TakeoverStore & Pick<Store, 'watch' | 'publish'>
+type Stores = MembershipStore & TakeoverStore & DueCallsStore & QuotaStore & Pick<Store, 'watch' | 'publish'>
 
 const PAGE = 100
 
-/** Finds the open calls of nodes that are gone, or that can't run them, and claims them for this node. */
+/** Finds the open calls of nodes that are gone, or that can't run them, or whose time has come, and claims them for this node. */
 export class Takeovers {
   readonly #store: Stores
   readonly #membership: Membership
@@ -24,27 +30,37 @@ export class Takeovers {
   readonly #claims: Claims
   readonly #awaited: AwaitedCalls
   readonly #returned: ReturnedCalls
+  readonly dueCalls: DueCalls
+  readonly queuedCalls: QueuedCalls
   /** A node has left since the last sweep has begun. */
   #hasLeft = false
   #onLeft: () => void = () => undefined
 
   /** `onClaimed`: a call is this node's, and is to be run. */
-  constructor(store: Stores, membership: Membership, logger: Logger, onClaimed: (claimed: Claimed) => void) {
+  constructor(
+    store: Stores,
+    membership: Membership,
+    logger: Logger,
+    onClaimed: (claimed: Claimed) => Promise<void>,
+  ) {
     this.#store = store
     this.#membership = membership
     this.#logger = logger
     this.#claims = new Claims(store, membership, onClaimed)
     this.#awaited = new AwaitedCalls(store, membership, this.#claims)
     this.#returned = new ReturnedCalls(store, membership, this.#claims)
+    this.dueCalls = new DueCalls(store, membership, this.#claims)
+    this.queuedCalls = new QueuedCalls(store, membership, this.#claims)
   }
 
   /** Until the node leaves. */
   start() {
     const { background, lease } = this.#membership
     const listener = (topic: string, value: string) => {
-      if (topic === 'returned') this.#returned.heard(value)
+      if (topic === 'returned') this.#heardOfReturned(value)
       else this.#noteLeft()
     }
+    background.signal.addEventListener('abort', () => this.endWaking())
     void background.watch(this.#store, ALL_NODES, listener, lease.sweepMs)
     void background.repeat(
       () => this.#sweep(),
@@ -54,18 +70,55 @@ export class Takeovers {
   }
 
   /** Somebody waits for an open call of the scope. Most are run by another node; if there is none, this one does. */
-  rescue(scope: string): Promise<void> {
-    return this.#awaited.rescue(scope)
+  rescue(scope: string, claims?: ClaimedParked): Promise<void> {
+    return this.#awaited.rescue(scope, claims)
+  }
+
+  /**
+   * Leaves something for an open call that may be parked, and claims it then, as `rescue` does. If this node dies in between, another
+   * one claims it. Rejects as `leave` does.
+   */
+  async leaveFor<T>(
+    place: { scope: string; callId: string },
+    claims: ClaimedParked,
+    leave: () => Promise<T>,
+  ): Promise<T> {
+    const entry = { ...place, nonce: randomId() }
+    await this.dueCalls.enter(entry, Date.now() + this.#membership.lease.leaseMs)
+    const left = await leave()
+    this.rescue(place.scope, claims).then(
+      () => this.dueCalls.remove(entry),
+      () => undefined,
+    )
+    return left
+  }
+
+  /** A call that nothing has run, which the nodes that work may claim, if this one only serves. False: it stays this node's. */
+  async leave(claimed: Claimed, abandon: () => void): Promise<boolean> {
+    if (!this.#membership.leavesCalls) return false
+    abandon()
+    await this.#returned.giveBack(claimed)
+    return true
+  }
+
+  /** What is due, and whose turn has come, is left to the other nodes. */
+  endWaking() {
+    this.dueCalls.end()
+    this.queuedCalls.end()
   }
 
   /** A claimed call that this node can't run. `wasTried`: the claim counts as a run. */
-  giveBack(claimed: Claimed, options?: { wasTried?: boolean }): Promise<void> {
+  giveBack(claimed: Pick<Claimed, 'scope' | 'callId'>, options?: { wasTried?: boolean }): Promise<void> {
     return this.#returned.giveBack(claimed, options)
   }
 
   /** Scopes in which this node may still own a call that it has given back. */
   get returnedScopes(): Set<string> {
     return this.#returned.scopes
+  }
+
+  #heardOfReturned(value: string) {
+    if (!this.#membership.leavesCalls) this.#returned.heard(value)
   }
 
   #noteLeft() {
@@ -75,9 +128,12 @@ export class Takeovers {
 
   async #sweep() {
     this.#hasLeft = false
+    void this.dueCalls.look()
+    void this.queuedCalls.lookIfUsed()
     const { node: own, lease, background } = this.#membership
     const nodes = await this.#membership.nodes()
     for (const beat of nodes) {
+      if (this.#membership.leavesCalls) break
       // That a node has left, or is declared dead, is no judgement of its lateness.
       const isKnown = beat.lateMs === Number.POSITIVE_INFINITY
       if (beat.node === own || !(isKnown || this.#membership.mayJudge())) continue

@@ -7,7 +7,9 @@ import type { RetrySettings } from './retry-options.js'
 
 /** `unsure`: the server may have carried the request out. `heldMs`: how long the response had been coming when it broke. */
 export type Failure = { reason: unknown; unsure: boolean; heldMs: number; retryAfterMs: number }
-type Attempted = { response: Response } | { failure: Failure }
+export type Attempted<T> = { answer: T } | { failure: Failure }
+/** Takes a response once it can be relied on, and unlinks the connection when it needs that no more. What it throws is a failure. */
+export type Accept<T> = (response: Response, connection: Connection) => Promise<Attempted<T>>
 
 /** A resumed stream of a server that does not begin with an event may stay silent for long. */
 const FIRST_EVENT_WITHIN_MS = 5_000
@@ -24,12 +26,12 @@ const NOT_SENT = new Set([
 ])
 
 /** Sends once. Throws only what the caller's own signal says. */
-export async function attempt(
+export async function attempt<T>(
   url: string | URL,
   init: RequestInit,
-  outgoing: Outgoing,
+  accept: Accept<T>,
   { fetch, headersWithinMs }: RetrySettings,
-): Promise<Attempted> {
+): Promise<Attempted<T>> {
   const connection = linkedTo(init.signal)
   const callOff = startTimer(headersWithinMs, () => connection.abort(lateError(headersWithinMs)))
   let heldSince: number | undefined
@@ -37,7 +39,7 @@ export async function attempt(
     const response = await fetch(url, { ...init, signal: connection.signal })
     callOff()
     heldSince = Date.now()
-    return await accept(response, outgoing, connection)
+    return await accept(response, connection)
   } catch (error) {
     callOff()
     connection.unlink()
@@ -47,18 +49,22 @@ export async function attempt(
   }
 }
 
-/** Takes a response once it can be relied on: its first event has come, or all of it. */
-async function accept(response: Response, outgoing: Outgoing, connection: Connection): Promise<Attempted> {
+/** Takes a response for the caller: its first event has come, or all of it. */
+export async function acceptFor(
+  outgoing: Outgoing,
+  response: Response,
+  connection: Connection,
+): Promise<Attempted<Response>> {
   const isEvents = response.headers.get('content-type')?.includes('text/event-stream')
   if (response.ok && response.body && isEvents) {
     const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>
     const held = await heldBack(reader, outgoing)
-    return { response: withBody(response, putBack(reader, held, connection.unlink)) }
+    return { answer: withBody(response, putBack(reader, held, connection.unlink)) }
   }
   const body = response.body ? await response.arrayBuffer() : null
   connection.unlink()
   const whole = withBody(response, body)
-  if (!RETRIED.has(response.status)) return { response: whole }
+  if (!RETRIED.has(response.status)) return { answer: whole }
   const unsure = response.status !== 503
   return { failure: { reason: whole, unsure, heldMs: 0, retryAfterMs: readRetryAfter(response) } }
 }
@@ -78,7 +84,7 @@ async function heldBack(
   }
 }
 
-function withBody(response: Response, body: ReadableStream | ArrayBuffer | null): Response {
+export function withBody(response: Response, body: ReadableStream | ArrayBuffer | null): Response {
   // An opaque response of a browser has no status that could be given to another one.
   if (response.status < 200) return response
   const { status, statusText, headers, url } = response
@@ -87,7 +93,7 @@ function withBody(response: Response, body: ReadableStream | ArrayBuffer | null)
   return copy
 }
 
-type Connection = { signal: AbortSignal; abort: (reason: unknown) => void; unlink: () => void }
+export type Connection = { signal: AbortSignal; abort: (reason: unknown) => void; unlink: () => void }
 
 /** Ends with the caller's signal. Not `AbortSignal.any`: a transport's signal lives long, and would collect what hangs on it. */
 function linkedTo(signal: AbortSignal | null | undefined): Connection {

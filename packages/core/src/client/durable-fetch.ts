@@ -1,15 +1,16 @@
-import { attempt } from './attempt.js'
-import type { Failure } from './attempt.js'
+import { acceptFor } from './attempt.js'
 import { InFlight } from './in-flight.js'
 import { describeOutgoing } from './outgoing.js'
 import type { Outgoing } from './outgoing.js'
-import { Patience, pause } from './patience.js'
 import { retrySettings } from './retry-options.js'
 import type { DurableFetchOptions, FetchLike, RetrySettings } from './retry-options.js'
+import { withTasks } from './tasks/with-tasks.js'
+import { untilAnswered } from './until-answered.js'
 
 /**
  * A `fetch` for the transports of the official clients, with which no instant of a node's death reaches the caller:
- * `new StreamableHTTPClientTransport(url, { fetch: durableFetch() })`. Only for servers that `durable()` serves.
+ * `new StreamableHTTPClientTransport(url, { fetch: durableFetch() })`. Only for servers that `durable()` serves, or with
+ * a `mayRepeat` that keeps it from repeating calls.
  *
  * - A POST whose connection breaks before its answer, or that gets 502, 503 or 504, is sent again with the same body.
  *   An answer in JSON counts once all of it has come, a stream once its first event has: from there on the client holds an
@@ -17,6 +18,7 @@ import type { DurableFetchOptions, FetchLike, RetrySettings } from './retry-opti
  * - A GET that fails is repeated until a node takes it. Official clients alone give up after two failures.
  * - Delays grow from attempt to attempt, obey `Retry-After`, and end with `giveUpAfterMs`: the last response or error
  *   is given to the caller then. The caller's `signal` ends all of it at once.
+ * - With `tasks`, a call that a server makes a task has its result, whosever server it is.
  * - What is no message of MCP, such as a token request of OAuth, is passed on and never repeated.
  *
  * Where it cannot be told whether a POST arrived (`mayRepeat` decides about these):
@@ -31,6 +33,11 @@ import type { DurableFetchOptions, FetchLike, RetrySettings } from './retry-opti
  */
 export function durableFetch(options: DurableFetchOptions = {}): FetchLike {
   const settings = retrySettings(options)
+  const send = sendDurably(settings)
+  return settings.tasks ? withTasks(send, settings) : send
+}
+
+function sendDurably(settings: RetrySettings): FetchLike {
   const inFlight = new InFlight()
   return async (url, init = {}) => {
     const headers = new Headers(init.headers)
@@ -40,40 +47,25 @@ export function durableFetch(options: DurableFetchOptions = {}): FetchLike {
     if (isCall && !headers.has('idempotency-key')) headers.set('idempotency-key', crypto.randomUUID())
     const { cancelled, leave } = inFlight.enter(outgoing, headers.get('mcp-session-id') ?? '')
     try {
-      return await untilAnswered(url, { ...init, headers }, { outgoing, cancelled, settings })
+      const attempted = await untilAnswered({
+        url,
+        init: { ...init, headers },
+        accept: (response, connection) => acceptFor(outgoing, response, connection),
+        mayRepeat: (unsure) => mayRepeat(outgoing, unsure, settings),
+        cancelled,
+        settings,
+      })
+      if ('answer' in attempted) return settled(attempted.answer, outgoing, attempted.unsure)
+      const { reason } = attempted.failure
+      if (reason instanceof Response) return reason
+      throw reason
     } finally {
       leave()
     }
   }
 }
 
-type Sending = { outgoing: Outgoing; cancelled: AbortSignal; settings: RetrySettings }
-
-async function untilAnswered(url: string | URL, init: RequestInit, sending: Sending): Promise<Response> {
-  const { outgoing, cancelled, settings } = sending
-  const patience = new Patience(settings)
-  let unsure = false
-  for (;;) {
-    const attempted = await attempt(url, init, outgoing, settings)
-    if ('response' in attempted) return settled(attempted.response, outgoing, unsure)
-    const { failure } = attempted
-    unsure ||= failure.unsure
-    const delayMs = mayGoOn(sending, unsure) ? patience.next(failure) : undefined
-    if (delayMs === undefined) return giveUp(failure)
-    settings.onRetry?.({
-      method: init.method ?? 'GET',
-      failed: patience.failed,
-      delayMs,
-      reason: failure.reason,
-    })
-    await pause(delayMs, [init.signal, cancelled])
-    init.signal?.throwIfAborted()
-    if (cancelled.aborted) return giveUp(failure)
-  }
-}
-
-function mayGoOn({ outgoing, cancelled, settings }: Sending, unsure: boolean): boolean {
-  if (cancelled.aborted) return false
+function mayRepeat(outgoing: Outgoing, unsure: boolean, settings: RetrySettings): boolean {
   if (outgoing.kind !== 'post' || !unsure) return true
   return outgoing.requests.every((request) => settings.mayRepeat(request))
 }
@@ -81,9 +73,4 @@ function mayGoOn({ outgoing, cancelled, settings }: Sending, unsure: boolean): b
 /** A session that an earlier attempt may have ended is not found any more, and that is what was wanted. */
 function settled(response: Response, outgoing: Outgoing, unsure: boolean): Response {
   return outgoing.kind === 'delete' && unsure && response.status === 404 ? new Response(null) : response
-}
-
-function giveUp({ reason }: Failure): Response {
-  if (reason instanceof Response) return reason
-  throw reason
 }

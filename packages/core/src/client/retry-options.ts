@@ -29,6 +29,11 @@ export type DurableFetchOptions = {
    * Default: always `true`. See `durableFetch` for what may then happen.
    */
   mayRepeat?: (request: SentRequest) => boolean
+  /**
+   * Lets a `tools/call` of protocol 2026-07-28 become a task on servers that offer the extension `io.modelcontextprotocol/tasks`, and
+   * waits for its result, also through restarts of the server. Default: `false`.
+   */
+  tasks?: boolean
   /** Told before each further attempt. */
   onRetry?: (retry: RetryInfo) => void
 }
@@ -45,6 +50,7 @@ export function retrySettings(options: DurableFetchOptions): RetrySettings {
     maxDelayMs: 5_000,
     headersWithinMs: 20_000,
     mayRepeat: () => true,
+    tasks: false,
     ...options,
   }
 }

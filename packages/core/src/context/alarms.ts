@@ -1,5 +1,5 @@
-import { startAlarm } from '../timers.js'
 import type { Settling } from './settle-order.js'
+import type { TimeAndChance } from './time-and-chance.js'
 
 /** The next alarm waits for what `action` resolves to. */
 type Action = () => void | Promise<unknown>
@@ -12,12 +12,14 @@ type Alarm = { deadline: number; notBefore: number; action: Action }
 export class Alarms {
   /** By deadline, the next one first. */
   readonly #alarms: Alarm[] = []
+  readonly #time: TimeAndChance
   readonly #enqueue: (turn: Settling) => void
   #callOff: (() => void) | undefined
   #isGoingOff = false
 
   /** `enqueue`: where what has gone off waits for its turn. */
-  constructor(enqueue: (turn: Settling) => void) {
+  constructor(time: TimeAndChance, enqueue: (turn: Settling) => void) {
+    this.#time = time
     this.#enqueue = enqueue
   }
 
@@ -45,13 +47,14 @@ export class Alarms {
     this.#callOff?.()
     const [next] = this.#alarms
     const goOff = () => this.#enqueue({ settle: () => void this.#goOff() })
-    this.#callOff = next && startAlarm(timeOf(next), goOff)
+    this.#callOff = next && this.#time.startAlarm(timeOf(next), goOff)
   }
 
   async #goOff() {
     if (this.#isGoingOff) return
     this.#isGoingOff = true
-    while (this.#alarms[0] && timeOf(this.#alarms[0]) <= Date.now()) await this.#alarms.shift()?.action()
+    while (this.#alarms[0] && timeOf(this.#alarms[0]) <= this.#time.now())
+      await this.#alarms.shift()?.action()
     this.#isGoingOff = false
     this.#set()
   }

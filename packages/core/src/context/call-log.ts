@@ -1,5 +1,9 @@
+import type { TimeAndChance } from './time-and-chance.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+
+/** Who has sent a request. `isUser`: principals tell people apart, and not only the applications that they use. */
+export type Caller = { principal: string | undefined; isUser: boolean }
 
 /**
  * What the durable context needs of the call it runs in. The call layer implements it; nothing here
@@ -10,6 +14,7 @@ export interface CallLog {
   /** The scope whose keys the call lives among: its session state is kept there. */
   readonly scope: string
   readonly request: JsonRpcRequest
+  readonly caller: Caller
   /** 1 on the first run, one more with every takeover. */
   readonly attempt: number
   /** Aborts when the call is cancelled, moved to another node, or its session is gone. */
@@ -18,11 +23,19 @@ export interface CallLog {
   readonly clientCapabilities: Record<string, unknown>
   /** Below this level the client wants no log messages; `undefined`: it wants all. */
   readonly logLevel: string | undefined
+  /** Under which progress is kept for whoever asks for the task, if its client has not asked to be told of it. */
+  readonly taskToken?: string | undefined
   /** The handler needs what the client can't do. */
   lacks?(capability: string): void
 
+  /** Not there: those of this process. */
+  readonly timeAndChance?: TimeAndChance | undefined
+
   /** A line on the server's log about this call. Fields hold errors and names, no values. */
   tell(level: 'warn' | 'error', fields: object, message: string): void
+
+  /** Set by the context: what the handler waits for, if it does nothing else as far as its steps say. */
+  waiting?: () => Waiting | undefined
 
   /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
   readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
@@ -36,6 +49,8 @@ export interface CallLog {
   endedSteps(): readonly string[]
   /** Never throws: `receipt` is told all there is to say, now or later. */
   record(step: StepRecord, receipt: Receipt, effect?: Effect): void
+  /** Calls `wake` once, now or later, if the sleep that the step is ends before its time; returns how to call it off. Not in replays. */
+  whenWoken?(step: string, wake: () => void): () => void
   /**
    * Sends a notification to the client: once, however often the call is run. Resolves before it is recorded, unless more
    * waits to be than a little; rejects with an `UnrecordableError`. `step`: the id of the step in whose
@@ -55,6 +70,12 @@ export interface CallLog {
   withdraw(name: string, reason: string): Promise<void>
 }
 
+/**
+ * A handler does nothing but wait, by `performance.now()` `since` then: for answers to so many questions, or `until` the first of
+ * its times, in ms since 1970; `Infinity`: for none.
+ */
+export type Waiting = { since: number; until: number; questions: number }
+
 /** Hears what has become of a record, once. There are very many of them: a call costs less than a promise does. */
 export interface Receipt {
   /** The record is acknowledged. `conflict`: its effect did not apply, and nothing was recorded. */
@@ -70,7 +91,7 @@ export function recorded(log: CallLog, step: StepRecord): Promise<unknown> {
 
 /** What a step is: the method of the context that began it. `body`: `atLeastOnce` or `atMostOnce`. */
 export type StepKind =
-  'body' | 'elicit' | 'listRoots' | 'now' | 'random' | 'sample' | 'sleep' | 'state' | 'uuid7'
+  'body' | 'elicit' | 'handle' | 'listRoots' | 'now' | 'random' | 'sample' | 'sleep' | 'state' | 'uuid7'
 
 /**
  * One entry in the life of a step. `id` is the step's name, with its `key` if it has one. Records of earlier versions have
@@ -87,6 +108,8 @@ export type StepRecord = { id: string; kind?: StepKind } & (
 
 /** When a question or a sleep is over, as `done` with the time in ms since 1970; recorded when it is first begun. */
 export const deadlineOf = (id: string) => `\ndeadline\n${id}`
+/** What a step is about to do where it can't be recorded as it is done; as `done`. The newest counts. */
+export const intentOf = (id: string) => `\nintent\n${id}`
 /** The record of something that belongs to a step, such as its deadline. */
 export const isAccessory = (id: string) => id.startsWith('\n')
 

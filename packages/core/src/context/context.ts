@@ -1,12 +1,15 @@
 import type { ElicitResult, Root, SamplingResult } from './answers.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { decodeValue } from './codec.js'
-import { MAX_RECORD_BYTES } from '../errors.js'
 import type { ContextStore } from '../store/context-store.js'
 import { Lifetime } from './lifetime.js'
 import { MapChanges } from './map-changes.js'
 import { Notifications } from './notifications.js'
 import type { ContextNotification } from './notifications.js'
+import { Handles } from './handles.js'
+import { DEFAULT_LIMITS } from './limits.js'
+import type { ContextLimits } from './limits.js'
+import { stateOfPrincipal } from './principal-state.js'
 import { isAlone } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
 import { patientStore } from './patient-store.js'
@@ -14,13 +17,14 @@ import { quietly } from './quietly.js'
 import { Questions } from './questions.js'
 import type { ElicitOptions, ElicitParams, QuestionOptions, SampleParams } from './questions.js'
 import { atLeastOnce, atMostOnce } from './retrying.js'
-import { NO_STATE, stateInCall } from './session-state.js'
-import type { SessionState } from './session-state.js'
+import { stateInCall } from './session-state.js'
+import type { SessionState } from './state-value.js'
 import { SortedMap } from './sorted-map.js'
 import type { InferOutput, StandardSchema } from './standard-schema.js'
 import type { StepBody, StepKey, StepOptions } from './step-options.js'
+import type { Step } from './step.js'
 import { Steps } from './steps.js'
-import { uuid7 } from './uuid7.js'
+import { TAIL_BYTES, uuid7Of } from './uuid7.js'
 
 /** `begun`: the ids of the steps that were begun; `unfinished`: the names of those that had not ended, and would have had an effect. */
 export type EndedHandler = { begun: ReadonlySet<string>; unfinished: readonly string[] }
@@ -42,8 +46,6 @@ export class DurableContext<Extra = unknown> {
   readonly callId: string
   /** 1 on the first run, one more on each further run. A takeover by a node that can't run the call does not count. */
   readonly attempt: number
-  /** The state of the session; see `SessionState`. Without a session (2026-07-28) each use rejects with a `NoSessionError`. */
-  readonly state: SessionState
   readonly #sdk: { extra?: Extra }
   readonly #lifetime: Lifetime
   readonly #steps: Steps
@@ -51,20 +53,48 @@ export class DurableContext<Extra = unknown> {
   readonly #notifications: Notifications
   readonly #store: ContextStore
   readonly #mapChanges: MapChanges
+  readonly #log: CallLog
+  readonly #limits: ContextLimits
+  #state: SessionState | undefined
+  #handle: Handles | undefined
 
   /** `sdk`: holds what the SDK gave to the handler, once that is known. */
-  constructor(log: CallLog, store: ContextStore, sdk: { extra?: Extra }, maxRecordBytes = MAX_RECORD_BYTES) {
+  constructor(log: CallLog, store: ContextStore, sdk: { extra?: Extra }, limits = DEFAULT_LIMITS) {
     this.callId = log.callId
     this.attempt = log.attempt
     this.#sdk = sdk
     this.#lifetime = new Lifetime(log.stop)
     this.#steps = new Steps(log, this.#lifetime)
+    log.waiting = () => this.#steps.waiting
     this.#questions = new Questions(log, this.#steps)
     this.#notifications = new Notifications(log, this.#steps)
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
     this.#store = patientStore(store, { lifetime: this.#lifetime, during })
-    this.#mapChanges = new MapChanges(log.callId, this.#steps, maxRecordBytes)
-    this.state = isAlone(log.request) ? NO_STATE : stateInCall(this.#store, log.scope, this.#steps)
+    this.#mapChanges = new MapChanges(log.callId, this.#steps, limits.maxRecordBytes)
+    this.#log = log
+    this.#limits = limits
+  }
+
+  /**
+   * The state of the session; see `SessionState`. Without a session (2026-07-28) it is that of the principal, and lives for
+   * `sessionTtlMs` after its last use; where nobody is known who calls, each use rejects with a `NoPrincipalError`.
+   */
+  get state(): SessionState {
+    const { request, scope } = this.#log
+    return (this.#state ??= isAlone(request)
+      ? stateOfPrincipal(this.#call)
+      : stateInCall(this.#store, scope, this.#steps))
+  }
+
+  /** States that calls share whose caller passes an id, with a session or without; see `Handle`. */
+  get handle(): Handles {
+    const { caller } = this.#log
+    return (this.#handle ??= new Handles({ ...this.#call, principal: caller.principal }))
+  }
+
+  get #call() {
+    const { callId, caller } = this.#log
+    return { callId, caller, store: this.#store, steps: this.#steps, limits: this.#limits }
   }
 
   /** Fires when the call is cancelled, moves to another node, or has ended. Its reason is a `CallStoppedError`. */
@@ -139,17 +169,20 @@ export class DurableContext<Extra = unknown> {
 
   /** The time in ms since 1970, as it was when this was first recorded. */
   now(name: string, options: StepKey = {}): Promise<number> {
-    return this.#memoize('now', name, options, () => Date.now())
+    return this.#memoize('now', name, options, () => this.#steps.timeAndChance.now())
   }
 
   /** A UUID of version 7, the same in every run. */
   uuid7(name: string, options: StepKey = {}): Promise<string> {
-    return this.#memoize('uuid7', name, options, () => uuid7())
+    return this.#memoize('uuid7', name, options, ({ id }) => {
+      const { timeAndChance } = this.#steps
+      return uuid7Of(timeAndChance.now(), timeAndChance.randomBytes(TAIL_BYTES, id))
+    })
   }
 
   /** A number from 0 up to but without 1, the same in every run. Not for secrets. */
   random(name: string, options: StepKey = {}): Promise<number> {
-    return this.#memoize('random', name, options, () => Math.random())
+    return this.#memoize('random', name, options, ({ id }) => this.#steps.timeAndChance.random(id))
   }
 
   /**
@@ -231,13 +264,31 @@ export class DurableContext<Extra = unknown> {
     await this.#steps.run(name, { key: options.key, kind: 'sleep' }, async (step, earlier) => {
       const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
       const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
-      await new Promise<void>((resolve) => this.#steps.alarm(deadline, resolve))
+      step.waitsUntil = deadline
+      await this.#until(deadline, step)
+      step.waitsUntil = undefined
       return this.#steps.outcome(step, deadline)
     })
   }
 
-  #memoize<T>(kind: StepKind, name: string, { key }: StepKey, produce: () => T): Promise<T> {
-    const value = this.#steps.run(name, { key, kind }, (step) => this.#steps.outcome(step, produce()))
+  /** Or until the step is woken, in its turn as if its time had come. */
+  async #until(deadline: number, step: Step) {
+    let listenNoMore: (() => void) | undefined
+    await new Promise<void>((resolve) => {
+      const callOff = this.#steps.alarm(deadline, resolve)
+      const wake = () => {
+        // It is not to be parked until a time that does not matter any more.
+        step.waitsUntil = undefined
+        callOff()
+        this.#steps.alarm(0, resolve)
+      }
+      listenNoMore = this.#log.whenWoken?.(step.id, wake)
+    })
+    listenNoMore?.()
+  }
+
+  #memoize<T>(kind: StepKind, name: string, { key }: StepKey, produce: (step: Step) => T): Promise<T> {
+    const value = this.#steps.run(name, { key, kind }, (step) => this.#steps.outcome(step, produce(step)))
     return value as Promise<T>
   }
 }

@@ -61,6 +61,7 @@ export class StepTimeoutError extends StepError {
 const METHODS: Record<StepKind, string> = {
   body: 'ctx.atLeastOnce() or ctx.atMostOnce()',
   elicit: 'ctx.elicit()',
+  handle: 'ctx.handle.create()',
   listRoots: 'ctx.listRoots()',
   now: 'ctx.now()',
   random: 'ctx.random()',
@@ -114,6 +115,16 @@ export class ClientCapabilityError extends StepError {
   }
 }
 
+/** The tool runs as a task only, and the client takes none. */
+export class TasksNeededError extends DurableError {
+  constructor() {
+    super(
+      'tasks-needed',
+      'This tool runs as a task only: its client must speak protocol 2026-07-28 and declare the extension io.modelcontextprotocol/tasks.',
+    )
+  }
+}
+
 /** A recorded error whose class is not known to the step: it has its name, message, code, data and cause. */
 export class RecordedError extends DurableError {
   readonly data?: unknown
@@ -161,12 +172,44 @@ export class UnknownScopeError extends DurableError {
   }
 }
 
-/** The call has no session, and so no state of one. */
-export class NoSessionError extends DurableError {
-  constructor() {
+/** A call without a session is of nobody who is known, so there is nobody whose state `ctx.state` could be. */
+export class NoPrincipalError extends DurableError {
+  /** `isClientKnown`: there is auth info, which names the application only. */
+  constructor(isClientKnown = false) {
+    const why = isClientKnown
+      ? 'Of who calls only the application is known (`clientId` of the auth info), which many people may share'
+      : 'Nobody is known who calls'
     super(
-      'no-session',
-      'A call in protocol 2026-07-28 has no session, so `ctx.state` has nothing to belong to. Keep the value in a sorted map, under an id that the caller passes.',
+      'no-principal',
+      `${why}, so \`ctx.state\` has nobody to belong to without a session. Set \`principal\` of durable() to what tells ` +
+        'your users apart; or create a handle (`ctx.handle.create`) and return its id, which the client passes in later calls.',
+    )
+  }
+}
+
+/** The caller has no handle with this id: there never was one, it is another principal's, or it has expired. */
+export class UnknownHandleError extends DurableError {
+  constructor() {
+    super('unknown-handle', 'There is no such handle: it has expired, or never was yours. Get a new one.')
+  }
+}
+
+/** The principal has as many handles as it may. */
+export class HandleLimitError extends DurableError {
+  constructor(most: number) {
+    super(
+      'handle-limit',
+      `This principal has ${most} handles, as many as it may (maxHandlesPerPrincipal). The oldest make room when their time is over.`,
+    )
+  }
+}
+
+/** A change would make the state of a principal, or of a handle, larger than it may be. Nothing was changed. */
+export class StateFullError extends DurableError {
+  constructor(key: string, maxBytes: number) {
+    super(
+      'state-full',
+      `With this value of ${quote(key)} the state would have more than ${maxBytes} bytes (maxStateBytes). Nothing was changed.`,
     )
   }
 }

@@ -14,5 +14,6 @@ export type { ElicitContent, ElicitResult, Root, SamplingBlock, SamplingResult }
 export type { ContextNotification } from './notifications.js'
 export type { LogLevel } from '../protocol.js'
 export type { InferInput, InferOutput, StandardSchema } from './standard-schema.js'
-export type { ChangeOptions, SessionState } from './session-state.js'
+export type { ChangeOptions, SessionState } from './state-value.js'
+export type { Handle, HandleOptions } from './handles.js'
 export type { MapEntries, MapEntry, RangeOptions, RecordLimit, SortedMap } from './sorted-map.js'

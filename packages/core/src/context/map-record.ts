@@ -10,6 +10,7 @@ export function recordingChanges(store: ContextStore, record: MapRecord): Contex
   return {
     ...readingOf(store),
     writeValue: (...args) => store.writeValue(...args),
+    beginScope: (...args) => store.beginScope(...args),
     changeMap: async (map, change, mark) => {
       const outcome = await store.changeMap(map, change, mark)
       if (mark !== undefined) record.set(mark, fingerprint(change))
@@ -25,6 +26,9 @@ export function withoutChanges(store: ContextStore, record: MapRecord): ContextS
     writeValue: async () => {
       throw new ReplayDivergedError()
     },
+    beginScope: async () => {
+      throw new ReplayDivergedError()
+    },
     changeMap: async (_map, change, mark = '') => {
       record.set(mark, fingerprint(change))
       return 'repeated'
@@ -32,8 +36,11 @@ export function withoutChanges(store: ContextStore, record: MapRecord): ContextS
   }
 }
 
-function readingOf(store: ContextStore): Pick<ContextStore, 'readValue' | 'readMap' | 'rangeMap'> {
+function readingOf(
+  store: ContextStore,
+): Pick<ContextStore, 'readValue' | 'useScope' | 'readMap' | 'rangeMap'> {
   return {
+    useScope: (...use) => store.useScope(...use),
     readValue: (scope, key) => store.readValue(scope, key),
     readMap: (map, keys) => store.readMap(map, keys),
     rangeMap: (map, range) => store.rangeMap(map, range),

@@ -20,9 +20,10 @@ export class Notifications {
     this.#steps = steps
   }
 
-  /** Nothing is sent when the client gave no token, or when the number does not grow (specification, "Progress"). */
+  /** Nothing is sent when the client gave no token and the call is no task, or when the number does not grow (specification, "Progress"). */
   async progress(progress: number, total?: number, message?: string) {
-    const progressToken = this.#log.request.params?._meta?.['progressToken']
+    const { request, taskToken } = this.#log
+    const progressToken = request.params?._meta?.['progressToken'] ?? taskToken
     this.#steps.lifetime.throwIfAborted()
     if (progressToken === undefined || !(progress > this.#progress)) return
     this.#progress = progress

@@ -13,8 +13,11 @@ export function patientStore(store: ContextStore, { lifetime, during }: Reader):
   }
   return {
     readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),
-    // Not to be repeated: after a time-out its own success would look like a conflict.
-    writeValue: (...args) => store.writeValue(...args),
+    writeValue: (...write) =>
+      // Not to be repeated without a mark: after a time-out its own success would look like a conflict.
+      write[4]?.mark === undefined ? store.writeValue(...write) : patiently(() => store.writeValue(...write)),
+    beginScope: async (...begin) => patiently(() => store.beginScope(...begin)),
+    useScope: async (...use) => patiently(() => store.useScope(...use)),
     changeMap: async (map, change, mark) => patiently(() => store.changeMap(map, change, mark)),
     readMap: async (map, keys) => patiently(() => store.readMap(map, keys)),
     rangeMap: async (map, range) => patiently(() => store.rangeMap(map, range)),

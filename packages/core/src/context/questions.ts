@@ -37,7 +37,6 @@ type Question = {
   kind: StepKind
   method: string
   params?: Record<string, unknown>
-  capability: string
   check: Check
 }
 
@@ -60,34 +59,27 @@ export class Questions {
   async elicit(name: string, params: ElicitParams, { schema, ...options }: ElicitOptions) {
     const requested = params.mode === 'url' ? undefined : params.requestedSchema
     const check = checkElicitation(requested, checkWith(schema))
-    const capability = params.mode === 'url' ? 'elicitation.url' : 'elicitation.form'
-    return this.#ask(
-      name,
-      { kind: 'elicit', method: 'elicitation/create', params, capability, check },
-      options,
-    )
+    return this.#ask(name, { kind: 'elicit', method: 'elicitation/create', params, check }, options)
   }
 
   sample(name: string, params: SampleParams, options: QuestionOptions) {
-    const capability = params['tools'] || params['toolChoice'] ? 'sampling.tools' : 'sampling'
-    return this.#ask(
-      name,
-      { kind: 'sample', method: 'sampling/createMessage', params, capability, check: checkSampling },
-      options,
-    )
+    const question = {
+      kind: 'sample',
+      method: 'sampling/createMessage',
+      params,
+      check: checkSampling,
+    } as const
+    return this.#ask(name, question, options)
   }
 
   listRoots(name: string, options: QuestionOptions) {
-    return this.#ask(
-      name,
-      { kind: 'listRoots', method: 'roots/list', capability: 'roots', check: checkRoots },
-      options,
-    )
+    return this.#ask(name, { kind: 'listRoots', method: 'roots/list', check: checkRoots }, options)
   }
 
-  async #ask(name: string, { kind, capability, check, ...question }: Question, options: QuestionOptions) {
+  async #ask(name: string, { kind, check, ...question }: Question, options: QuestionOptions) {
     const { key, timeoutMs } = options
     this.#steps.guard(name)
+    const capability = capabilityFor(question)
     // Not recorded: what the client can do is the same in every run.
     if (!hasCapability(this.#log.clientCapabilities, capability)) {
       this.#log.lacks?.(capability)
@@ -103,19 +95,28 @@ export class Questions {
   async #answer(step: Step, question: { method: string }, timeoutMs: number | undefined): Promise<Outcome> {
     const timeUp = new AbortController()
     let callOff: () => void = () => undefined
+    let until = Number.POSITIVE_INFINITY
     if (timeoutMs !== undefined) {
       const late = () => {
         timeUp.abort(new StepTimeoutError(step.name, timeoutMs))
         return step.promise.catch(() => undefined)
       }
       const { deadline, isOld } = await this.#steps.deadline(step, timeoutMs)
-      callOff = this.#steps.alarm(deadline, late, isOld ? Date.now() + LOOK_FOR_ANSWER_MS : undefined)
+      callOff = this.#steps.alarm(
+        deadline,
+        late,
+        isOld ? this.#steps.timeAndChance.now() + LOOK_FOR_ANSWER_MS : undefined,
+      )
+      until = deadline
     }
+    step.waitsUntil = until
     try {
       const answer = await this.#log.ask(step.id, question, timeUp.signal)
+      step.waitsUntil = undefined
       if ('result' in answer) return await this.#steps.outcome(step, answer.result)
       return { error: new QuestionRefusedError(step.name, answer.error) }
     } catch (error) {
+      step.waitsUntil = undefined
       if (!timeUp.signal.aborted) return { error }
       // Before the time-out is recorded: a run that finds it there asks nothing, and takes nothing back.
       const late = timeUp.signal.reason as StepTimeoutError
@@ -127,8 +128,20 @@ export class Questions {
   }
 }
 
+/** What a client must have declared to be asked this. */
+export function capabilityFor({ method, params = {} }: { method: string; params?: Record<string, unknown> }) {
+  switch (method) {
+    case 'elicitation/create':
+      return params['mode'] === 'url' ? 'elicitation.url' : 'elicitation.form'
+    case 'sampling/createMessage':
+      return params['tools'] || params['toolChoice'] ? 'sampling.tools' : 'sampling'
+    default:
+      return 'roots'
+  }
+}
+
 /** An `elicitation` that names no mode means forms (specification 2025-11-25, "Elicitation: Capabilities"). */
-function hasCapability(capabilities: Record<string, unknown>, capability: string): boolean {
+export function hasCapability(capabilities: Record<string, unknown>, capability: string): boolean {
   const [feature = '', part] = capability.split('.')
   const declared = capabilities[feature]
   if (typeof declared !== 'object' || declared === null) return false

@@ -7,7 +7,7 @@ import { ReplayDivergedError } from './errors.js'
 /** What a call has left when its handler has ended. */
 export type FinishedCall = Pick<
   CallLog,
-  'callId' | 'scope' | 'request' | 'attempt' | 'clientCapabilities' | 'logLevel'
+  'callId' | 'scope' | 'request' | 'caller' | 'attempt' | 'clientCapabilities' | 'logLevel' | 'timeAndChance'
 > & {
   /** The newest record of each step, as `keepNewest` keeps them. */
   steps: ReadonlyMap<string, StepRecord>
@@ -29,9 +29,11 @@ export class ReplayLog implements CallLog {
   readonly callId: string
   readonly scope: string
   readonly request: CallLog['request']
+  readonly caller: CallLog['caller']
   readonly attempt: number
   readonly clientCapabilities: Record<string, unknown>
   readonly logLevel: string | undefined
+  readonly timeAndChance: CallLog['timeAndChance']
   readonly stop: LazyAbort
   readonly asked = new Set<string>()
   readonly sent: JsonRpcMessage[] = []
@@ -43,9 +45,11 @@ export class ReplayLog implements CallLog {
     this.callId = call.callId
     this.scope = call.scope
     this.request = call.request
+    this.caller = call.caller
     this.attempt = call.attempt
     this.clientCapabilities = call.clientCapabilities
     this.logLevel = call.logLevel
+    this.timeAndChance = call.timeAndChance
     this.stop = stop
     this.#call = call
   }

@@ -6,7 +6,6 @@ import { backoffMs, classesOf, mayRetry } from './step-options.js'
 import type { Guarantee, StepBody, StepOptions } from './step-options.js'
 import type { Step } from './step.js'
 import type { Outcome, Steps, StepSpec } from './steps.js'
-import { sleepUntil } from './timers.js'
 
 /** Runs the body until it succeeds or its policy ends; that is recorded. One round trip to the store. */
 export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>, options: StepOptions) {
@@ -47,7 +46,7 @@ async function tryAgain(
     steps.lifetime.throwIfAborted()
     const nextMs = nextTry(steps, step, outcome.error, { attempt, guarantee: 'at-least-once', options })
     if (nextMs === undefined) break
-    await sleepUntil(Date.now() + nextMs, steps.lifetime.signal)
+    await steps.pause(nextMs)
     outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
   }
   return outcome
@@ -77,7 +76,7 @@ export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, 
           if (nextMs === undefined) return outcome
         }
         await steps.mark(step, 'cleared')
-        await sleepUntil(Date.now() + nextMs, steps.lifetime.signal)
+        await steps.pause(nextMs)
       }
     },
   )

@@ -1,16 +1,20 @@
 import { currentScope, followScopes, runInScope } from './async-scope.js'
+import { ErrorCode } from '../json-rpc.js'
 import type { CallLog } from './call-log.js'
+import type { CallerTasks } from './caller-tasks.js'
 import type { ContextStore } from '../store/context-store.js'
 import { DurableContext } from './context.js'
-import { NoContextError } from './errors.js'
+import { NoContextError, UnknownHandleError } from './errors.js'
+import type { ContextLimits } from './limits.js'
 import type { Ending } from './replay-log.js'
 
 /** What the layers below give to the handler of one dispatched request. */
 export type RunningCall = {
   log: CallLog
   store: ContextStore
-  /** Bytes of one change of a map; default 16 MiB. */
-  maxRecordBytes?: number
+  /** Tasks of whoever has sent the request. */
+  tasks?: CallerTasks
+  limits?: ContextLimits
   /** Told when a wrapped handler is about to begin, which waits for it. */
   onBegin?: () => Promise<unknown>
   /** Told when a wrapped handler has ended, before the SDK hears of it. */
@@ -40,6 +44,15 @@ export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
 /** The log of the call or replay that the code runs in, if it does. */
 export function currentLog(): CallLog | undefined {
   return currentRun()?.log
+}
+
+/** The tasks that the code may act on, and the log of the call that it runs in. Throws `NoContextError` where it runs in none. */
+export function currentTasks(): { log: CallLog; tasks: CallerTasks } {
+  const { log, tasks } = currentRun() ?? {}
+  if (log && tasks) return { log, tasks }
+  throw new NoContextError(
+    'A tool of taskTools() was called outside of durable(). Mount the server with durable({ server }), which keeps its tasks.',
+  )
 }
 
 /** The context of the handler that the code runs below, however deep. Throws `NoContextError` where there is none. */
@@ -76,23 +89,28 @@ export async function withContext<T>(
   // What fails leaves alone what ran beside it; what succeeds should have waited for it.
   const forgotten = 'result' in ending ? unfinished : []
   if (forgotten.length > 0) run.log.tell(run.onHandled ? 'error' : 'warn', { steps: forgotten }, FORGOTTEN)
-  const { maxRecordBytes } = run
-  const limit = maxRecordBytes !== undefined && { maxRecordBytes }
+  const { limits } = run
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
     try {
-      return await runInCall({ ...limit, ...call }, () => withContext(extra, handler))
+      return await runInCall({ ...(limits && { limits }), ...call }, () => withContext(extra, handler))
     } finally {
       unfollow()
     }
   }
   run.onHandled?.({ ending, begun, rerun })
-  if ('error' in ending) throw ending.error
+  if ('error' in ending) throw forClient(ending.error)
   return ending.result as T
 }
 
 const FORGOTTEN =
   'a durable handler ended before steps that it had begun: they are stopped, and what they come to is lost. Await them'
+
+/** What the SDK makes a result of where a tool has thrown it, and else an error with its code. */
+function forClient(error: unknown) {
+  if (!(error instanceof UnknownHandleError)) return error
+  return Object.assign(new Error(error.message, { cause: error }), { code: ErrorCode.invalidParams })
+}
 
 async function endingOf(handler: () => unknown): Promise<Ending> {
   try {
@@ -103,6 +121,6 @@ async function endingOf(handler: () => unknown): Promise<Ending> {
 }
 
 function contextOf(run: Run): DurableContext {
-  run.context ??= new DurableContext(run.log, run.store, run, run.maxRecordBytes)
+  run.context ??= new DurableContext(run.log, run.store, run, run.limits)
   return run.context
 }

@@ -7,7 +7,6 @@ export interface Settling {
  * So long the code before a recorded step may take before the step counts as one that this run does not come to. In parts:
  * a process that stood still for all of it has had no time to come to anything.
  */
-export const PATIENCE_MS = 1000
 const PARTS = 10
 
 /**
@@ -23,6 +22,7 @@ const PARTS = 10
  */
 export class SettleOrder {
   readonly #recorded: readonly string[]
+  readonly #patienceMs: number
   #places: ReadonlyMap<string, number> | undefined
   #next = 0
   /** Recorded steps that this run has begun and whose turn has not come, by id. */
@@ -37,8 +37,9 @@ export class SettleOrder {
   #patience: NodeJS.Timeout | undefined
 
   /** `recorded`: the ids of the steps that earlier runs have ended, in the order in which they did. */
-  constructor(recorded: readonly string[]) {
+  constructor(recorded: readonly string[], patienceMs: number) {
     this.#recorded = recorded
+    this.#patienceMs = patienceMs
   }
 
   /** A step that an earlier run has ended. */
@@ -114,7 +115,7 @@ export class SettleOrder {
       this.#patience = parts > 1 ? this.#wait(parts - 1) : undefined
       if (!this.#patience && this.#reading === 0) this.#passOver()
     }
-    return setTimeout(goOn, parts > 0 ? PATIENCE_MS / PARTS : 0)
+    return setTimeout(goOn, parts > 0 ? this.#patienceMs / PARTS : 0)
   }
 
   #passOver() {

@@ -21,6 +21,8 @@ export class Step implements Receipt, Settling {
   readonly promise: Promise<unknown>
   /** Somebody beside the handler waits for its end. */
   isObserved = false
+  /** It only waits: for a time, in ms since 1970, or for its client. `undefined`: it does something. */
+  waitsUntil: number | undefined
   /** By `performance.now()`. */
   readonly beganAt = performance.now()
   #resolve!: (value: unknown) => void

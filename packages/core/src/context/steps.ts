@@ -4,8 +4,8 @@ import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
 import { Alarms } from './alarms.js'
 import { BodyRun } from './body-run.js'
-import { deadlineOf, recorded } from './call-log.js'
-import type { CallLog, Effect, PendingStep, StepKind, StepRecord } from './call-log.js'
+import { deadlineOf, intentOf, recorded } from './call-log.js'
+import type { CallLog, Effect, PendingStep, StepKind, StepRecord, Waiting } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
@@ -28,7 +28,10 @@ import { checkStep, encodeStep, valueOf } from './step-value.js'
 import { publicName, StepWarnings } from './step-warnings.js'
 import { Step } from './step.js'
 import type { StepOwner } from './step.js'
+import { realTimeAndChance } from './time-and-chance.js'
+import type { TimeAndChance } from './time-and-chance.js'
 import type { StepBody, StepKey } from './step-options.js'
+import { waitFor } from './timers.js'
 
 export type StepSpec = StepKey & { kind: StepKind; check?: Check; classes?: readonly ErrorClass[] }
 /** What a step comes to: a value in its recorded form and as it is given out, or what it threw. */
@@ -52,10 +55,13 @@ export class Steps implements StepOwner {
   readonly lifetime: Lifetime
   /** What the server's log is told of them. */
   readonly warnings: StepWarnings
+  readonly timeAndChance: TimeAndChance
   readonly #log: CallLog
   readonly #order: SettleOrder
   readonly #alarms: Alarms
   readonly #used = new Set<string>()
+  /** When a step has ended last, by `performance.now()`: the code behind it may be doing something since. */
+  #endedAt = 0
   /** One listens for all: a call may take very many steps. */
   #underWay: Members<Step> | undefined
 
@@ -63,8 +69,9 @@ export class Steps implements StepOwner {
     this.#log = log
     this.lifetime = lifetime
     this.warnings = new StepWarnings(log)
-    this.#order = new SettleOrder(log.endedSteps())
-    this.#alarms = new Alarms((turn) => this.#order.ended(turn))
+    this.timeAndChance = log.timeAndChance ?? realTimeAndChance
+    this.#order = new SettleOrder(log.endedSteps(), this.timeAndChance.patienceMs)
+    this.#alarms = new Alarms(this.timeAndChance, (turn) => this.#order.ended(turn))
   }
 
   /** The step of this call in whose body the code runs. */
@@ -102,6 +109,20 @@ export class Steps implements StepOwner {
   get unfinished(): string[] {
     const steps = [...(this.#underWay ?? [])]
     return steps.filter(({ kind }) => kind !== 'sleep').map(({ id }) => publicName(id))
+  }
+
+  /** What is waited for, if all that is under way only waits. */
+  get waiting(): Waiting | undefined {
+    let since = this.#endedAt
+    let until = Number.POSITIVE_INFINITY
+    let questions = 0
+    for (const { kind, waitsUntil, beganAt } of this.#underWay ?? []) {
+      if (waitsUntil === undefined) return undefined
+      since = Math.max(since, beganAt)
+      until = Math.min(until, waitsUntil)
+      if (kind !== 'sleep') questions++
+    }
+    return questions === 0 && until === Number.POSITIVE_INFINITY ? undefined : { since, until, questions }
   }
 
   /** Throws when the call is over, or when the code runs in the body of a step. */
@@ -170,6 +191,7 @@ export class Steps implements StepOwner {
   }
 
   ended(step: Step) {
+    this.#endedAt = performance.now()
     this.#order.ended(step)
   }
 
@@ -177,9 +199,20 @@ export class Steps implements StepOwner {
   async deadline({ id }: Step, ms: number): Promise<{ deadline: number; isOld: boolean }> {
     const earlier = this.#log.step(deadlineOf(id))
     if (earlier?.phase === 'done') return { deadline: Number(decodeValue(earlier.value)), isOld: true }
-    const deadline = Date.now() + ms
+    const deadline = this.timeAndChance.now() + ms
     await recorded(this.#log, { id: deadlineOf(id), phase: 'done', value: encodeValue(deadline) })
     return { deadline, isOld: false }
+  }
+
+  /** What an earlier run was about to do in a step, and may have done. */
+  intent({ id }: Step): unknown {
+    const earlier = this.#log.step(intentOf(id))
+    return earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
+  }
+
+  /** Before a step does something whose repetition changes nothing: the next run will do the same. Resolves when it is recorded. */
+  async intend({ id }: Step, intent: unknown) {
+    await recorded(this.#log, { id: intentOf(id), phase: 'done', value: encodeValue(intent) })
   }
 
   /** What a handler reads beside its steps, and may wait for before it begins the next one. */
@@ -190,6 +223,11 @@ export class Steps implements StepOwner {
   /** Calls `action` when the time is up; returns how to call it off. Not before `notBefore`. */
   alarm(deadline: number, action: () => void | Promise<unknown>, notBefore?: number): () => void {
     return this.#alarms.add(deadline, action, notBefore)
+  }
+
+  /** Before the next attempt of a step; rejects when the lifetime ends. */
+  pause(ms: number): Promise<void> {
+    return waitFor(this.lifetime.signal, (done) => this.timeAndChance.startPause(ms, done))
   }
 
   #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES }: StepSpec): Step {

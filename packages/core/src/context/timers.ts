@@ -1,11 +1,10 @@
 import { Members } from '../members.js'
-import { startAlarm } from '../timers.js'
 
-/** Resolves once the clock has reached `time`; rejects with the signal's reason when that fires first. */
-export function sleepUntil(time: number, signal: AbortSignal): Promise<void> {
+/** Resolves once what `start` has started says so; rejects with the signal's reason when that fires first. `start` returns how to call it off. */
+export function waitFor(signal: AbortSignal, start: (done: () => void) => () => void): Promise<void> {
   let callOff: () => void = () => undefined
   const slept = new Promise<void>((resolve) => {
-    callOff = startAlarm(time, resolve)
+    callOff = start(resolve)
   })
   return untilAborted(signal, () => slept).finally(callOff)
 }

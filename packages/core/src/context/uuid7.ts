@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto'
 
 /** A UUID of version 7 (RFC 9562): ids made later sort later, to the millisecond. */
 export function uuid7(time: number = Date.now()): string {
-  return format(time, randomBytes(10))
+  return uuid7Of(time, randomBytes(TAIL_BYTES))
 }
+
+/** `tail`: as many random bytes as `TAIL_BYTES`. */
+export const uuid7Of = (time: number, tail: Uint8Array) => format(time, tail)
+export const TAIL_BYTES = 10
 
 /** Sorts before every UUIDv7 of this millisecond and after all earlier ones: a bound for ranges of time. */
 export function uuid7Floor(time: number | Date): string {
-  return format(Number(time), Buffer.alloc(10))
+  return format(Number(time), Buffer.alloc(TAIL_BYTES))
 }
 
 function format(time: number, tail: Uint8Array): string {

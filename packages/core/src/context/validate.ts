@@ -75,7 +75,7 @@ function compareMapChanges(before: ReadonlyMap<string, string>, after: MapRecord
   })
 }
 
-function compareEndings(before: Ending, after: Ending): Difference[] {
+export function compareEndings(before: Ending, after: Ending): Difference[] {
   const [then, now] = [comparable(before), comparable(after)]
   if (canonical(then) === canonical(now)) return []
   return [{ kind: 'different-result', what: firstDifference(then, now, 'The end') }]

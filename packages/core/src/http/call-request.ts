@@ -1,6 +1,7 @@
-import type { CallRequest } from '../call/calls.js'
+import type { CallRequest } from '../call/new-call.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import type { AuthInfo } from '../auth-info.js'
+import { mirroredOf } from '../proxy/repeating-headers.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { Exchange } from './exchange.js'
 import { refuse } from './replies.js'
@@ -25,6 +26,7 @@ export function callRequest(
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
     ...(services.keepUrl && { url: request.url }),
+    ...(services.isProxy && { mirrored: mirroredOf(request) }),
     trace: services.signals.trace?.(),
     handlers: services.sessions.runner.handlersOf(scope, requests),
   }
@@ -50,8 +52,9 @@ export function idempotencyKeyOf(request: Request) {
 }
 
 /** What the SDK hands to handlers beside the message. */
-export function extraOf({ request, authInfo }: Exchange): MessageExtra {
-  return { authInfo, request, requestInfo: new RequestInfo(request) }
+export function extraOf({ request, authInfo, services }: Exchange): MessageExtra {
+  const extra = { authInfo, request, requestInfo: new RequestInfo(request) }
+  return services.isProxy ? { ...extra, mirrored: mirroredOf(request) } : extra
 }
 
 /** Few handlers ask for it. A class: an object with getters of its own takes V8 a hidden class each, which outlives the call. */

@@ -16,6 +16,8 @@ export type EventStreamStart = TailStart & {
   preamble: string
   /** What of an entry goes out; default: what is for a client with a session. */
   encode?: typeof encodeEvent
+  /** What its client hears when this node leaves, where no other node can go on. */
+  farewell?: string | undefined
   /** Told of every entry that went out. */
   onWritten?: (entry: Entry) => void
   /** Told before, if it is the client that has closed it. */
@@ -42,7 +44,7 @@ export class EventStream {
   constructor(store: Store, watcher: Watcher, start: EventStreamStart) {
     this.scope = start.scope
     this.log = start.log
-    this.resumable = start.preamble !== ''
+    this.resumable = hasId(start.preamble)
     this.#start = start
     this.body = new EventBody({
       onTaken: () => {
@@ -63,7 +65,7 @@ export class EventStream {
         const { event, last } = (start.encode ?? encodeEvent)(start.log, entry)
         if (last) this.#gather()
         if (event !== undefined) {
-          this.resumable = true
+          this.resumable ||= hasId(event)
           this.#write(event)
           start.onWritten?.(entry)
         }
@@ -79,12 +81,27 @@ export class EventStream {
     return this.#tail.caughtUp()
   }
 
+  /** Writes an event that no log has. Where the client takes nothing the connection ends instead. */
+  tell(event: string) {
+    if (this.#closed) return
+    if (!this.body.hasRoom) return this.close()
+    this.#write(event)
+    this.body.flush()
+  }
+
   /** Ends the connection with one more event. */
   finish(event: string) {
     if (this.#closed) return
     this.#gather()
     this.#write(event)
     this.close()
+  }
+
+  /** Ends the connection because this node leaves. */
+  leave() {
+    const { farewell } = this.#start
+    if (farewell === undefined) this.close()
+    else this.finish(farewell)
   }
 
   /** Ends the connection once the client has taken what it holds. */
@@ -144,6 +161,8 @@ export class EventStream {
     this.#start.onClosed()
   }
 }
+
+const hasId = (event: string) => event.startsWith('id: ') || event.startsWith('event: message\nid: ')
 
 /** Of an answer to a request that names a session. */
 export function sessionHeader({ headers }: Request): Record<string, string> {

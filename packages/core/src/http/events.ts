@@ -1,4 +1,4 @@
-import { isShown, isTerminal, splitRecord } from '../call/record.js'
+import { isAnswer, isShown, isTerminal, splitRecord } from '../call/record.js'
 import { isRandomId } from '../ids.js'
 import type { Entry, EntryId, LogName } from '../store/store.js'
 
@@ -39,9 +39,10 @@ export const KEEP_ALIVE = ': keep-alive\n\n'
 /** An entry as an SSE event, `undefined` if it is not for the client; `last`: nothing follows it. */
 export function encodeEvent(log: LogName, { id, data }: Entry): { event: string | undefined; last: boolean } {
   if (log === 'out') return { event: event(eventId(log, id), data), last: false }
-  const { kind, json } = splitRecord(data)
-  const last = isTerminal(kind)
-  return { event: isShown(kind) ? event(eventId(log, id, last), json) : undefined, last }
+  const record = splitRecord(data)
+  const { kind, json } = record
+  const last = isTerminal(kind) || isAnswer(record)
+  return { event: isShown(kind) || isAnswer(record) ? event(eventId(log, id, last), json) : undefined, last }
 }
 
 export const event = (id: string, json: string) => `event: message\nid: ${id}\ndata: ${json}\n\n`

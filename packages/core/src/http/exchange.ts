@@ -2,16 +2,20 @@ import type { Calls } from '../call/calls.js'
 import type { Vouching } from '../proxy/vouching.js'
 import type { RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
-import type { Era } from '../protocol.js'
 import type { AuthInfo } from '../auth-info.js'
+import type { TasksOption } from '../session/task-mode.js'
 import type { Sessions } from '../session/sessions.js'
 import type { Settings } from '../settings.js'
 import type { Signals } from '../signals/signals.js'
 import type { Store } from '../store/store.js'
+import type { Watcher } from '../store/watcher.js'
 import type { Outgoing } from './event-stream.js'
 import type { LimitLog } from './limit-log.js'
 import type { Identify } from './principal.js'
+import type { ServedEras } from './served-eras.js'
+import type { AskedViews } from './sessionless/asked-views.js'
 import type { Departures } from './sessionless/departures.js'
+import type { RequestStates } from '../session/request-states.js'
 import type { Streams } from './streams.js'
 
 export type FetchOptions = {
@@ -27,6 +31,8 @@ export type FetchOptions = {
 
 export type HttpServices = {
   store: Store
+  watcher: Watcher
+  askedViews: AskedViews
   sessions: Sessions
   calls: Calls
   streams: Streams
@@ -36,8 +42,11 @@ export type HttpServices = {
   signals: Signals
   /** Whether requests come beside one another; what they do next they then do side by side. */
   isBusy: () => boolean
-  eras: ReadonlySet<Era>
+  eras: ServedEras
   departures: Departures
+  requestStates: RequestStates
+  /** Whether calls of tools may be tasks that do not say so themselves. */
+  tasks: TasksOption
   identify: Identify
   /** Set where principals are read from tokens that nobody here has checked. */
   vouching: Vouching | undefined
@@ -46,6 +55,10 @@ export type HttpServices = {
   recorded: ReadonlySet<string>
   /** Keep in journals where a call was sent. */
   keepUrl: boolean
+  /** What is served is behind HTTP, here or elsewhere. */
+  isProxy: boolean
+  /** Nobody goes on with what this node leaves: its store is in its memory. */
+  isLast: boolean
 }
 
 /** One HTTP request on its way through the layers. */

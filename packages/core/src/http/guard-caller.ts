@@ -1,20 +1,37 @@
 import { callerOf } from '../proxy/caller.js'
-import { httpAnswerOf } from '../proxy/refusal.js'
 import type { Claim } from '../proxy/caller.js'
 import type { Verdict, Vouching } from '../proxy/vouching.js'
 import type { Exchange } from './exchange.js'
 import { sessionOf } from './guard.js'
-import { Refusal, refuse } from './replies.js'
+import { refusalWith, refuse } from './replies.js'
+import type { Refusal } from './replies.js'
 
 /** A principal that a token only claims: before anything of the session is given out, the server behind this one vouches for it. */
 export function guardCaller(exchange: Exchange): Promise<void> | undefined {
   const { services, request, authInfo } = exchange
   const { vouching } = services
   if (!vouching || authInfo !== undefined || !request.headers.has('mcp-session-id')) return undefined
+  // Without sessions it names nothing.
+  if (services.eras.isSessionless(request)) return undefined
   const { claim } = callerOf(request)
   const sessionId = sessionOf(request)
   if (!claim || vouching.knows(sessionId, claim)) return undefined
   return askFor(exchange, vouching, sessionId, claim)
+}
+
+/**
+ * Whose a request without a session is. A principal that its token only claims counts once the server behind this one has
+ * vouched for it; where that lets anybody in, a caller is whoever has the whole token.
+ */
+export async function settlePrincipal(exchange: Exchange): Promise<void> {
+  const { services, request, authInfo } = exchange
+  const { vouching } = services
+  if (!vouching || authInfo !== undefined) return
+  const { claim } = callerOf(request)
+  if (!claim) return
+  const verdict = await vouching.vouchAlone(claim, request)
+  if (verdict.status === 'refused') throw refusalOf(verdict)
+  if (verdict.status === 'unproven') exchange.principal = callerOf(request, false).principal
 }
 
 async function askFor(
@@ -43,7 +60,5 @@ export async function acceptCaller({ services, request, authInfo }: Exchange, se
 
 function refusalOf(verdict: Verdict): Refusal {
   if (verdict.status !== 'refused') return refuse.sessionNotFound()
-  const { error } = verdict.refusal
-  const { status = 502, headers = {} } = httpAnswerOf(verdict.refusal) ?? {}
-  return new Refusal(status, error.code, error.message, headers)
+  return refusalWith(verdict.refusal)
 }

@@ -1,5 +1,4 @@
 import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
-import { IN_SESSIONS, isSessionless, SESSIONLESS } from '../protocol.js'
 import { openStream } from './session/get.js'
 import { resumeCall } from './sessionless/get.js'
 import { guardCaller } from './guard-caller.js'
@@ -29,6 +28,8 @@ export async function handle(
     const principal = services.identify(request, authInfo)
     exchange.principal = principal instanceof Promise ? await principal : principal
     // Without a wait where there is none: whoever else listens to the body of the request has set it flowing.
+    const settling = services.eras.settle(request)
+    if (settling) await settling
     const guarding = guardCaller(exchange)
     if (guarding) await guarding
     return await route(exchange)
@@ -40,22 +41,18 @@ export async function handle(
 }
 
 function route(exchange: Exchange): Promise<Response> {
-  switch (exchange.request.method) {
+  const { services, request } = exchange
+  switch (request.method) {
     case 'POST':
       return post(exchange)
     case 'GET':
-      return isOfSession(exchange) ? openStream(exchange) : resumeCall(exchange)
+      return services.eras.isSessionless(request) ? resumeCall(exchange) : openStream(exchange)
     case 'DELETE':
-      if (!isOfSession(exchange)) throw refuse.methodNotAllowed('POST')
+      if (services.eras.isSessionless(request)) throw refuse.methodNotAllowed('POST')
       return endSession(exchange)
     default:
       throw refuse.methodNotAllowed()
   }
-}
-
-function isOfSession({ services: { eras }, request }: Exchange) {
-  if (!eras.has(SESSIONLESS)) return true
-  return eras.has(IN_SESSIONS) && !isSessionless(request.headers.get('mcp-protocol-version') ?? '')
 }
 
 async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {

@@ -18,7 +18,7 @@ export async function post(exchange: Exchange): Promise<Response> {
   if (services.isBusy()) await endOfTurn()
   const requests = body.messages.filter(isRequest)
   exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
-  const { eras } = services
+  const eras = services.eras.now
   const version = request.headers.get('mcp-protocol-version')
   if (eras.has(SESSIONLESS) && isSessionlessPost(request, body)) return postAlone(exchange, body.messages[0]!)
   if (!eras.has(IN_SESSIONS)) throw refuse.unsupportedVersion(version, eras)

@@ -7,11 +7,17 @@ import {
   StoreError,
 } from '../errors.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
-import type { RequestId } from '../json-rpc.js'
+import type { JsonRpcError, RequestId } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import { versionsOf } from '../protocol.js'
 import type { Era } from '../protocol.js'
-import { ServersBusyError, ServerUnknownError, SessionGoneError } from '../session/session-errors.js'
+import { httpAnswerOf } from '../proxy/refusal.js'
+import {
+  ServerRefusedError,
+  ServersBusyError,
+  ServerUnknownError,
+  SessionGoneError,
+} from '../session/session-errors.js'
 
 /** A refusal, ready to be sent: an HTTP status and a JSON-RPC error that says what to do. */
 export class Refusal extends Error {
@@ -45,7 +51,8 @@ export const refuse = {
     new Refusal(
       200,
       ErrorCode.invalidParams,
-      'Invalid params: this requestState is not valid here',
+      'Invalid params: this requestState is not valid here: its call has ended some time ago, or is another request’s or ' +
+        'caller’s. Send the request without it.',
       {},
       {
         reason: 'invalid_request_state',
@@ -56,6 +63,20 @@ export const refuse = {
       422,
       ErrorCode.invalidParams,
       'Invalid params: this Idempotency-Key was sent with another request. Take a new one for each.',
+    ),
+  taskNotFound: () =>
+    new Refusal(
+      400,
+      ErrorCode.invalidParams,
+      'Invalid params: there is no such task. It was kept for its time (ttlMs), or is not yours.',
+    ),
+  lacksExtension: (extension: string) =>
+    new Refusal(
+      400,
+      ErrorCode.missingCapability,
+      `The client must declare the extension ${extension} for this request.`,
+      {},
+      { requiredCapabilities: { extensions: { [extension]: {} } } },
     ),
   invalidParams: (message: string) => new Refusal(400, ErrorCode.invalidParams, `Invalid params: ${message}`),
   methodNotFound: (method: string) =>
@@ -82,7 +103,7 @@ export const refuse = {
     new Refusal(
       404,
       ErrorCode.sessionNotFound,
-      'Call not found: it has ended some time ago, or is not yours.',
+      'Call not found: it has ended some time ago, or is not yours. Send the request again.',
     ),
   methodNotAllowed: (...allowed: string[]) => {
     const allow = allowed.join(', ') || 'GET, POST, DELETE'
@@ -90,11 +111,11 @@ export const refuse = {
   },
   notAcceptable: (types: string) =>
     new Refusal(406, ErrorCode.refused, `Not Acceptable: Client must accept ${types}`),
-  eventsGone: () =>
+  eventsGone: (what = 'Open the stream without it.') =>
     new Refusal(
       410,
       ErrorCode.refused,
-      'Gone: events after this Last-Event-ID are not kept any more. Open the stream without it.',
+      `Gone: events after this Last-Event-ID are not kept any more. ${what}`,
     ),
   tooLarge: (limit: number) =>
     new Refusal(413, ErrorCode.refused, `Payload Too Large: the body may have ${limit} bytes`),
@@ -121,6 +142,10 @@ export const refuse = {
       `Too Many Requests: ${what}`,
       passes ? { 'retry-after': RETRY_AFTER_SECONDS } : {},
     ),
+  overQuota: ({ limit, retryAfterMs }: { limit: string; retryAfterMs: number }) =>
+    new Refusal(429, ErrorCode.refused, `Too Many Requests: ${limit}`, {
+      'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))),
+    }),
   unavailable: (message: string) =>
     new Refusal(503, ErrorCode.refused, `Service Unavailable: ${message}`, {
       'retry-after': RETRY_AFTER_SECONDS,
@@ -138,9 +163,17 @@ export function jsonText(text: string, status = 200, headers: Record<string, str
   })
 }
 
+/** The word of the server behind this one, with its status. */
+export function refusalWith(response: JsonRpcError): Refusal {
+  const { code, message, data } = response.error
+  const { status = 502, headers = {} } = httpAnswerOf(response) ?? {}
+  return new Refusal(status, code, message, headers, data)
+}
+
 /** What a failure means to the client. Details stay in the log. */
 export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof Refusal) return error
+  if (error instanceof ServerRefusedError) return refusalWith(error.refusal)
   if (error instanceof SessionGoneError) return refuse.sessionNotFound()
   if ([ServersBusyError, ServerUnknownError, NodeLeavingError].some((kind) => error instanceof kind))
     return refuse.unavailable((error as Error).message)

@@ -1,4 +1,4 @@
-import { isTerminal, splitRecord } from '../call/record.js'
+import { isAnswer, isTerminal, splitRecord } from '../call/record.js'
 import { canPrime } from '../protocol.js'
 import { BEGINNING, OLDEST } from '../store/store.js'
 import type { Admission, Entry, Store } from '../store/store.js'
@@ -26,8 +26,9 @@ export async function isOver(store: Store, sessionId: string, { log, after, end 
 
 /** Nothing for the client follows, nor ever will. */
 function nothingToShow(entries: readonly Entry[]) {
-  const kinds = entries.map(({ data }) => splitRecord(data).kind)
-  const shown = kinds.some((kind) => kind === 'message' || kind === 'response')
+  const records = entries.map(({ data }) => splitRecord(data))
+  const kinds = records.map(({ kind }) => kind)
+  const shown = records.some((record) => record.kind === 'message' || isAnswer(record))
   return !shown && (kinds.length === 0 || kinds.some(isTerminal))
 }
 

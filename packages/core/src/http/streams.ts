@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
 import { Members } from '../members.js'
 import type { Settings } from '../settings.js'
+import type { Stream } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Entry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
@@ -13,8 +14,12 @@ import { refuse } from './replies.js'
 const OPENED = 'standalone'
 const CATCH_UP_MS = 1000
 
-/** `resumed`: the client goes on with a stream that it had. */
-type StreamStart = Omit<EventStreamStart, 'onClosed'> & { onClosed?: () => void; resumed?: boolean }
+/** `resumed`: the client goes on with a stream that it had. `listener`: who listens without a session. */
+type StreamStart = Omit<EventStreamStart, 'onClosed'> & {
+  onClosed?: () => void
+  resumed?: boolean
+  listener?: string
+}
 
 /** The SSE connections on this node. */
 export class Streams {
@@ -23,6 +28,8 @@ export class Streams {
   readonly #settings: Settings
   readonly #signals: Signals
   readonly #open = new Map<string, Members<EventStream>>()
+  /** How many streams listeners without a session have. */
+  readonly #listening = new Map<string, number>()
   #closed = false
 
   constructor(store: Store, watcher: Watcher, settings: Settings, signals: Signals) {
@@ -49,8 +56,25 @@ export class Streams {
     throw refuse.tooMany('this session has as many open streams as it may')
   }
 
+  /** One caller must not take the streams of all. */
+  guardListener(listener: string) {
+    if ((this.#listening.get(listener) ?? 0) < this.#settings.maxOpenStreams) return
+    throw refuse.tooMany('this caller listens on as many streams as it may')
+  }
+
+  #count(listener: string, more: 1 | -1) {
+    const count = (this.#listening.get(listener) ?? 0) + more
+    if (count > 0) this.#listening.set(listener, count)
+    else this.#listening.delete(listener)
+  }
+
   open(start: StreamStart): EventStream {
-    const { scope } = start
+    const { scope, listener } = start
+    if (listener !== undefined) {
+      // Others may have begun to listen since it was let in.
+      this.guardListener(listener)
+      this.#count(listener, 1)
+    }
     const streams = this.#open.get(scope) ?? new Members<EventStream>()
     if (streams.size === 0) this.#open.set(scope, streams)
     const onEnded = this.#signals.stream?.(describe(start))
@@ -60,6 +84,7 @@ export class Streams {
       ...(replayed && { onWritten: (entry: Entry) => replayed.count(entry, start.onWritten) }),
       onClosed: () => {
         start.onClosed?.()
+        if (listener !== undefined) this.#count(listener, -1)
         onEnded?.()
         leave()
         if (streams.size === 0 && this.#open.get(scope) === streams) this.#open.delete(scope)
@@ -67,7 +92,7 @@ export class Streams {
     })
     const leave = streams.add(stream)
     if (replayed) void replayed.tell(stream, start, this.#signals)
-    if (this.#closed) stream.close()
+    if (this.#closed) stream.leave()
     return stream
   }
 
@@ -133,7 +158,7 @@ export class Streams {
     const open = [...this.#open.values()].flatMap((streams) => [...streams])
     const caughtUp = Promise.all(open.map((stream) => stream.caughtUp()))
     await Promise.race([caughtUp, sleep(CATCH_UP_MS, undefined, { ref: false })])
-    for (const streams of this.#open.values()) for (const stream of streams) stream.close()
+    for (const streams of this.#open.values()) for (const stream of streams) stream.leave()
   }
 
   tick() {
@@ -142,8 +167,12 @@ export class Streams {
   }
 }
 
-const describe = ({ scope, log, resumed = false }: StreamStart) =>
-  ({ sessionId: scope, stream: log === 'out' ? 'standalone' : 'call', resumed }) as const
+/** What is encoded in a way of its own is for a client without a session. */
+const describe = ({ scope, log, encode, resumed = false }: StreamStart): Stream => ({
+  sessionId: encode ? undefined : scope,
+  stream: log !== 'out' ? 'call' : encode ? 'listen' : 'standalone',
+  resumed,
+})
 
 /** Counts the events that were there when a client came back, as far as it takes them at once. */
 class Replayed {

@@ -1,12 +1,15 @@
 import { decodeInboxItem, parseAnswer } from '../call/inbox.js'
+import { WITHDRAWAL } from '../call/questions.js'
 import { parseRecord } from '../call/record.js'
-import type { CallRecord } from '../call/record.js'
+import type { CallRecord, ParkedCall } from '../call/record.js'
+import { deadlineOf, intentOf } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import { digest } from '../ids.js'
 import { isNotification, isRequest } from '../json-rpc.js'
-import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcResponse } from '../json-rpc.js'
+import { isOutcomeUnknown } from '../session/recovery.js'
 import type { Entry } from '../store/store.js'
-import type { CallEvent, Outcome, RequestSummary, StepName } from './call-event.js'
+import type { CallEvent, MadeOf, Outcome, RequestSummary, StepName } from './call-event.js'
 import { payloadOf, titleOf } from './messages.js'
 import { decodeStored } from './stored-values.js'
 
@@ -14,18 +17,21 @@ import { decodeStored } from './stored-values.js'
 export type TimedEntry = Entry & { at: number }
 
 export type Attempt = { node: string; at: number; epoch: number }
+/** `done`: with a response, whatever it is. */
 export type CallStatus = 'open' | 'done' | 'cancelled'
 /** The newest that is known of a step. */
 export type StepSummary = StepName & { phase: StepRecord['phase']; at: number; ms: number | undefined }
 
-type Asked = { title: string; at: number; answeredAt: number | undefined }
+/** `closedAt`: when it was answered or withdrawn. */
+type Asked = { title: string; at: number; closedAt: number | undefined }
 type Bare = CallEvent extends infer E
   ? E extends CallEvent
     ? Omit<E, 'id' | 'at' | 'attempt'>
     : never
   : never
 
-const DEADLINE = '\ndeadline\n'
+const DEADLINE = deadlineOf('')
+const INTENT = intentOf('')
 
 /**
  * What the journal of a call tells, entry by entry. Give it the entries of the journal in order, and those of the
@@ -36,11 +42,23 @@ export class CallTimeline {
   readonly attempts: Attempt[] = []
   readonly steps = new Map<string, StepSummary>()
   requests: RequestSummary[] = []
+  /** Its client asks for it by name (2026-07-28, tasks). */
+  isTask = false
+  /** It waits for its turn: a quota is full. */
+  isQueued = false
+  /** The call that it does again, or goes on from. */
+  of: MadeOf | undefined
+  /** The version that its client spoke. */
+  protocol = ''
   status: CallStatus = 'open'
   /** How the last response came out. */
   outcome: Outcome | undefined
   endedAt: number | undefined
   readonly #questions = new Map<string, Asked>()
+  /** Of steps that have not ended: when their time is up, in ms since 1970. */
+  readonly #deadlines = new Map<string, number>()
+  #isParked = false
+  #isPassed = false
 
   constructor(callId: string) {
     this.callId = callId
@@ -55,12 +73,19 @@ export class CallTimeline {
     return this.requests.map(({ title }) => title).join(', ')
   }
 
-  /** Titles of the questions that were sent and not answered. */
+  /** Titles of the questions that were asked, and neither answered nor withdrawn. */
   get pendingQuestions(): string[] {
     if (this.status !== 'open') return []
     return [...this.#questions.values()]
-      .filter((asked) => asked.answeredAt === undefined)
+      .filter((asked) => asked.closedAt === undefined)
       .map((asked) => asked.title)
+  }
+
+  /** When the call wakes next, in ms since 1970, if it sleeps. */
+  get wakesAt(): number | undefined {
+    if (this.status !== 'open') return undefined
+    const sleeps = [...this.#deadlines].filter(([id]) => !this.#questions.has(this.#questionOf(id)))
+    return sleeps.length === 0 ? undefined : Math.min(...sleeps.map(([, until]) => until))
   }
 
   /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. */
@@ -74,7 +99,14 @@ export class CallTimeline {
   addInbox(entry: TimedEntry): CallEvent | undefined {
     const item = attempted(() => decodeInboxItem(entry.data))
     if (!item) return undefined
-    if (item.kind === 'cancelled') return this.#event(entry, { kind: 'cancel-asked', payload: item.reason })
+    if (item.kind === 'cancelled')
+      return this.#event(entry, { kind: 'cancel-asked', by: item.by, payload: item.reason })
+    if (item.kind === 'woken')
+      return this.#event(entry, { kind: 'wake-asked', by: item.by, steps: item.steps.map(nameOf) })
+    if (item.kind === 'became') {
+      const { callId, action, by } = item
+      return this.#event(entry, { kind: 'became', callId, action, by })
+    }
     const answer = attempted(() => parseAnswer(item.json))
     return answer && this.#event(entry, this.#answer(answer, entry.at))
   }
@@ -87,21 +119,48 @@ export class CallTimeline {
   #record(record: Exclude<CallRecord, { kind: 'proxy' | 'handler' }>, { id, at }: TimedEntry): Bare {
     switch (record.kind) {
       case 'request': {
-        const { node, protocol, messages } = record.request
+        const { node, protocol, messages, of } = record.request
+        this.of = of && { callId: of.callId, action: of.action, by: of.by }
+        this.#isParked = of !== undefined
+        this.#isPassed = this.#isParked
         this.attempts.push({ node, at, epoch: epochOf(id) })
+        this.protocol = protocol
         this.requests = messages.map((message) => ({ id: message.id, title: titleOf(message) }))
         const params = messages.map((message) => message.params)
         const payload = params.length === 1 ? params[0] : params
-        return { kind: 'opened', node, protocol, requests: this.requests, payload }
+        return { kind: 'opened', node, protocol, requests: this.requests, of: this.of, payload }
       }
       case 'claim': {
-        const from = this.attempts.at(-1)?.node
-        this.attempts.push({ node: record.claim.node, at, epoch: epochOf(id) })
-        return { kind: 'taken-over', node: record.claim.node, from }
+        const { node } = record.claim
+        this.isQueued = false
+        const last = this.attempts.at(-1)
+        const attempt = { node, at, epoch: epochOf(id) }
+        if (this.#isParked && last) {
+          const passed = this.#isPassed
+          this.#isParked = false
+          this.#isPassed = false
+          this.attempts.splice(-1, 1, { ...attempt, at: last.at })
+          return { kind: 'continued', node, passed }
+        }
+        this.attempts.push(attempt)
+        return { kind: 'taken-over', node, from: last?.node }
       }
       case 'returned':
         this.attempts.pop()
         return { kind: 'returned', node: record.returned.node }
+      case 'parked':
+        this.#isParked = true
+        this.isQueued = record.parked.queued !== undefined
+        return parked(record.parked)
+      case 'passed': {
+        const { by, action } = record.passed
+        this.#isParked = true
+        this.#isPassed = true
+        return { kind: 'passed', by, action }
+      }
+      case 'task':
+        this.isTask = true
+        return { kind: 'task' }
       case 'step':
         return this.#step(record.step, at)
       case 'message':
@@ -120,14 +179,20 @@ export class CallTimeline {
 
   #step(record: StepRecord, at: number): Bare {
     if (record.id.includes(DEADLINE) && record.phase === 'done') {
-      return { kind: 'deadline', step: nameOf(record.id), until: Number(decodeStored(record.value)) }
+      const until = Number(decodeStored(record.value))
+      this.#deadlines.set(record.id.replace(DEADLINE, ''), until)
+      return { kind: 'deadline', step: nameOf(record.id), until }
+    }
+    if (record.id.includes(INTENT) && record.phase === 'done') {
+      return { kind: 'step-intended', step: nameOf(record.id), payload: decodeStored(record.value) }
     }
     const step = nameOf(record.id)
     const ms = 'ms' in record ? record.ms : undefined
     this.steps.set(record.id, { ...step, phase: record.phase, at, ms })
     // A question asked by name is the step of that name.
-    const asked = this.#questions.get(`${this.callId}.n${digest(record.id)}`)
-    if (asked) asked.answeredAt ??= at
+    const asked = this.#questions.get(this.#questionOf(record.id))
+    if (asked) asked.closedAt ??= at
+    if (record.phase === 'done' || record.phase === 'failed') this.#deadlines.delete(record.id)
     switch (record.phase) {
       case 'started':
         return { kind: 'step-started', step }
@@ -140,14 +205,20 @@ export class CallTimeline {
     }
   }
 
+  #questionOf(step: string) {
+    return `${this.callId}.n${digest(step)}`
+  }
+
   #message(message: JsonRpcMessage, at: number): Bare {
     const payload = payloadOf(message)
     if (isRequest(message)) {
       const title = titleOf(message)
-      this.#questions.set(String(message.id), { title, at, answeredAt: undefined })
+      this.#questions.set(String(message.id), { title, at, closedAt: undefined })
       return { kind: 'question', question: String(message.id), title, payload }
     }
     if (isNotification(message)) {
+      const withdrawn = this.#withdrawn(message, at)
+      if (withdrawn) return withdrawn
       const progress = message.params?.['progress']
       const step = typeof progress === 'number' ? progress : undefined
       return { kind: 'notification', title: titleOf(message), progress: step, payload }
@@ -155,10 +226,19 @@ export class CallTimeline {
     return { kind: 'partial-response', ...response(message) }
   }
 
+  /** That nobody waits for an answer any more: in a session the client is told so. */
+  #withdrawn({ method, params }: JsonRpcNotification, at: number): Bare | undefined {
+    const question = String(params?.['requestId'])
+    const asked = method === WITHDRAWAL ? this.#questions.get(question) : undefined
+    if (!asked) return undefined
+    asked.closedAt ??= at
+    return { kind: 'withdrawn', question, title: asked.title, payload: params?.['reason'] }
+  }
+
   #answer(message: JsonRpcResponse, at: number): Bare {
     const question = String(message.id)
     const asked = this.#questions.get(question)
-    if (asked) asked.answeredAt ??= at
+    if (asked) asked.closedAt ??= at
     const ms = asked && at - asked.at
     const refused = 'error' in message
     return { kind: 'answer', question, title: asked?.title, refused, ms, payload: payloadOf(message) }
@@ -166,22 +246,27 @@ export class CallTimeline {
 
   #end(status: CallStatus, at: number) {
     this.status = status
+    this.#isParked = false
     this.endedAt = at
   }
 }
+
+const parked = ({ node, answerBy, wakeAt }: ParkedCall) =>
+  ({ kind: 'parked', node, answerBy, wakeAt }) as const
 
 function response(message: JsonRpcResponse) {
   return { outcome: outcomeOf(message), payload: payloadOf(message) }
 }
 
 function outcomeOf(message: JsonRpcResponse): Outcome {
+  if (isOutcomeUnknown(message)) return 'unknown'
   if (!('result' in message)) return 'error'
   return (message.result as { isError?: unknown }).isError === true ? 'tool-error' : 'result'
 }
 
 /** In a batch, ids begin with the number of the request; see `RequestLog`. */
 function nameOf(id: string): StepName {
-  const [name = '', ...key] = id.replace(DEADLINE, '').split('\n')
+  const [name = '', ...key] = id.replace(DEADLINE, '').replace(INTENT, '').split('\n')
   return { name, key: key.length === 0 ? undefined : key.join('\n') }
 }
 

@@ -1,8 +1,11 @@
 import type { ProxySession } from '../call/record.js'
+import { isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
+import { isSessionless, SESSIONLESS } from '../protocol.js'
 import type { MessageExtra } from '../session/transport.js'
 import { checkAnswer, drain } from './answer.js'
 import type { Answer } from './answer.js'
+import { repeatingHeaders } from './repeating-headers.js'
 
 /** Anything that serves MCP over Streamable HTTP: a handler of this process, or a server elsewhere. */
 export interface Backend {
@@ -13,7 +16,7 @@ export interface Backend {
    */
   exchange(request: ProxyRequest): Promise<Answer>
   /** Lets go of what is kept for the next request. */
-  close?(): void
+  close?(): void | Promise<void>
   /** Its sessions outlive this node, and all nodes use the same one. */
   readonly shared: boolean
   /** Of a shared one: the same for the same server, and no secret. */
@@ -36,8 +39,10 @@ const ACCEPT = 'application/json, text/event-stream'
 const PLAIN = { 'accept-encoding': 'identity' }
 
 export const NO_SESSION: ProxySession = { id: undefined, protocol: undefined }
+/** In the version without sessions, whose requests stand alone. */
+export const ALONE: ProxySession = { id: undefined, protocol: SESSIONLESS }
 
-/** Streamable HTTP from the client's side (specification 2025-11-25, "Transports"). */
+/** Streamable HTTP from the client's side (specification 2025-11-25 and 2026-07-28, "Transports"). */
 export class Channel {
   readonly #backend: Backend
 
@@ -46,7 +51,10 @@ export class Channel {
   }
 
   post(session: ProxySession, message: JsonRpcMessage, extra: MessageExtra, signal: AbortSignal) {
-    const headers = { ...headersOf(session), 'content-type': 'application/json', accept: ACCEPT }
+    const repeating =
+      isSessionless(session.protocol ?? '') && isRequest(message) ? repeatingHeaders(message, extra) : {}
+    const own = { ...headersOf(session), 'content-type': 'application/json', accept: ACCEPT }
+    const headers = { ...own, ...repeating }
     const body = JSON.stringify(message)
     return this.#exchange({ method: 'POST', headers, body, signal, extra })
   }

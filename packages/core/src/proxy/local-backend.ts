@@ -6,11 +6,16 @@ import { BadAnswerError } from './answer.js'
 import type { Answer } from './answer.js'
 import type { Backend, ProxyRequest } from './channel.js'
 import { keptHeader } from './kept-header.js'
+import { repeats } from './repeating-headers.js'
 
-/** A web-standard handler. The second argument is what a framework passes on as its environment. */
+/**
+ * A web-standard handler, such as the `fetch` of an application or of the SDK's `createMcpHandler`. The second argument is what a
+ * framework passes on as its environment; `authInfo`: an `AuthInfo`.
+ */
 export type FetchHandler = (
   request: Request,
-  options: { authInfo?: AuthInfo },
+  // oxlint-disable-next-line typescript/no-explicit-any -- each version of the SDK has a type of its own for it
+  options: { authInfo?: any },
 ) => Response | Promise<Response>
 
 const ANY_URL = 'http://localhost/mcp'
@@ -51,7 +56,7 @@ export class LocalBackend implements Backend {
     if (request) this.#url = request.url
     const authorization = keptHeader('authorization', authInfo)
     const kept: Record<string, string> = authorization === undefined ? {} : { authorization }
-    const passed = request && [...request.headers].filter(([name]) => !NOT_PASSED.has(name))
+    const passed = request && [...request.headers].filter(([name]) => !NOT_PASSED.has(name) && !repeats(name))
     const inner = new Request(extra.url ?? request?.url ?? this.#url, {
       method,
       headers: { ...(passed ? Object.fromEntries(passed) : kept), ...headers },

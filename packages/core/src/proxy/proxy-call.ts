@@ -23,8 +23,14 @@ export interface Relay {
   readonly maxBytes: number
   /** The server has sent what can't be used. */
   complain(error: Error): void
-  /** The server does not know the session any more; resolves to the one to go on with. */
+  /** The server does not know the session any more; resolves to the one to go on with. What it rejects with is on the log. */
   revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession>
+  /** What any server answers that is there. */
+  probe(): JsonRpcRequest
+  /** It has refused the request, with this status and this code of an error. */
+  refused(status: number, code: number): void
+  /** It has not refused the request. */
+  taken(call: ProxyCall): void
   /** A notification or a question of the server. `event`: its place in the server's stream. */
   deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined): Promise<void>
   respond(call: ProxyCall, response: JsonRpcResponse): Promise<void>
@@ -124,7 +130,9 @@ export class ProxyCall {
       if (revivals === MOST_REVIVALS || !(await this.#isSessionLost(answer)))
         return this.#take(answer).catch((error: unknown) => this.#failed(error, 'interrupted'))
       await drain(answer)
-      this.session = await this.#relay.revive(this.session, this.extra)
+      const session = await this.#relay.revive(this.session, this.extra).catch(() => undefined)
+      if (!session) return 'unsent'
+      this.session = session
     }
   }
 
@@ -150,7 +158,12 @@ export class ProxyCall {
 
   async #take(answer: Answer): Promise<Outcome> {
     const { id } = this.request
-    if (!isOk(answer)) return this.#answer(await refusalOf(id, answer))
+    if (!isOk(answer)) {
+      const refusal = await refusalOf(id, answer)
+      this.#relay.refused(answer.status, refusal.error.code)
+      return this.#answer(refusal)
+    }
+    this.#relay.taken(this)
     if (isEventStream(answer)) return this.#follow(answer)
     for (const message of await messagesOf(answer, this.#intake)) {
       if (answers(message, this.wireId)) return this.#answer(message)
@@ -265,11 +278,10 @@ export class ProxyCall {
     return false
   }
 
-  /** What the server answers to a ping; `undefined`: nothing of use, in time. */
+  /** What the server answers to a request that means nothing; `undefined`: nothing of use, in time. */
   async #ping(): Promise<Answer | undefined> {
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(PING_WITHIN_MS)])
-    const ping = { jsonrpc: '2.0' as const, id: randomId(), method: 'ping' }
-    const answer = await this.#post(ping, signal).catch(() => undefined)
+    const answer = await this.#post(this.#relay.probe(), signal).catch(() => undefined)
     if (answer) await drain(answer)
     return answer
   }

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProxySession, ResumePoint } from '../call/record.js'
 import { isOver } from '../call/journal.js'
 import { DurableError } from '../errors.js'
-import { digest } from '../ids.js'
+import { digest, randomId } from '../ids.js'
 import { ErrorCode, errorResponse, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
+import { inSession } from '../protocol.js'
 import type { Logger } from '../logger.js'
 import type { ProxyObject } from '../session/server-factory.js'
 import type { DispatchExtra, SendOptions, ServerTransport, MessageExtra } from '../session/transport.js'
@@ -28,6 +29,10 @@ export type ProxyServices = {
   link: Link | undefined
   /** What the session's client has told, for a server that has lost it. */
   readState: () => Promise<readonly StateEntry[]>
+  /** It serves one request of a client without a session: the server's session is nobody else's, and ends with it. */
+  alone?: boolean
+  /** What it has asked the server for beside, and would ask a new session for. */
+  keep?: (request: JsonRpcRequest) => void
   logger: Logger
   graceMs: number
   maxRuns: number
@@ -36,6 +41,8 @@ export type ProxyServices = {
 
 /** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
 const TAKEN_WITHIN_MS = 20_000
+/** How long a session that ends waits for that. */
+const TOLD_WITHIN_MS = 1000
 const RETRY_MS = 500
 
 /**
@@ -45,6 +52,7 @@ const RETRY_MS = 500
  * it carries their messages there and back, and finds the server's session again when one side has lost it.
  */
 export class ProxyServer implements ProxyObject, Relay {
+  readonly sessionless = false
   readonly shared: boolean
   readonly channel: Channel
   readonly graceMs: number
@@ -57,6 +65,8 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #session: ServerSession
   readonly #closed = new AbortController()
   #saidUnasked = false
+  /** Another node goes on with what runs in the server's session. */
+  #isLeft = false
   #transport!: ServerTransport
   /** The one-way messages so far were taken; whatever comes later may build on them. */
   #taken: Promise<unknown> = Promise.resolve()
@@ -103,13 +113,20 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   async close() {
+    // What was said last is part of what it was asked for.
+    if (this.#services.alone)
+      await Promise.race([this.#taken, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     this.#closed.abort()
     this.#stream.close()
     for (const call of this.#calls.values()) call.stop()
     // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
-    if (this.shared) return
+    if (this.shared && (!this.#services.alone || this.#isLeft)) return
     await this.#taken
-    await outside(() => this.channel.delete(this.session, this.#extra)).catch(() => undefined)
+    await outside(() => this.#end(this.session)).catch(() => undefined)
+  }
+
+  async #end(session: ProxySession) {
+    await this.channel.delete(session, this.#extra)
   }
 
   listen(open: boolean) {
@@ -122,6 +139,7 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   letGo(requestId: string) {
+    this.#isLeft = true
     this.#calls.get(requestId)?.stop()
   }
 
@@ -137,8 +155,25 @@ export class ProxyServer implements ProxyObject, Relay {
     return this.#session.settled()
   }
 
-  revive(stale: ProxySession, extra: MessageExtra) {
-    return this.#session.revive(stale, extra)
+  async revive(stale: ProxySession, extra: MessageExtra) {
+    try {
+      return await this.#session.revive(stale, extra)
+    } catch (error) {
+      this.#warn(error, 'a session of the server could not be begun again')
+      throw error
+    }
+  }
+
+  probe(): JsonRpcRequest {
+    return { jsonrpc: '2.0', id: randomId(), method: 'ping' }
+  }
+
+  refused() {
+    // It speaks the version of its session.
+  }
+
+  taken() {
+    // What it answers may still be a refusal in another version.
   }
 
   complain(error: Error) {
@@ -147,6 +182,7 @@ export class ProxyServer implements ProxyObject, Relay {
 
   async deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined) {
     if (isResponse(message)) return
+    call.extra.onHead?.()
     const relatedRequestId = call.request.id
     const place = event !== undefined && this.shared ? { event } : undefined
     try {
@@ -166,6 +202,11 @@ export class ProxyServer implements ProxyObject, Relay {
 
   async respond(call: ProxyCall, response: JsonRpcResponse) {
     await this.#transport.send(response).catch(() => undefined)
+    call.extra.onHead?.()
+    // A session that an earlier node had begun for it.
+    const { id } = call.session
+    if (this.#services.alone && id !== this.session.id)
+      void outside(() => this.#end(call.session)).catch(() => undefined)
     call.end()
   }
 
@@ -200,11 +241,12 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   async #ask(request: JsonRpcRequest, extra: DispatchExtra) {
-    const call = new ProxyCall(this, request, extra)
+    const call = new ProxyCall(this, this.#services.alone ? inSession(request) : request, extra)
     this.#calls.set(String(request.id), call)
     try {
       await this.#taken
       if (this.#closed.signal.aborted) return
+      if (request.method === 'resources/subscribe') this.#services.keep?.(request)
       if (request.method === 'initialize')
         return await this.#transport.send(await this.#session.initialize(request, extra))
       const resume = extra.interrupted?.resume

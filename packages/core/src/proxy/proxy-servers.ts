@@ -1,19 +1,31 @@
 import type { ProxySession } from '../call/record.js'
-import type { JsonRpcError, JsonRpcRequest } from '../json-rpc.js'
+import type { JsonRpcError, JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { MessageExtra } from '../session/transport.js'
-import type { BegunSession, ProxyOrigin, SessionInfo } from '../session/server-factory.js'
+import type {
+  BegunSession,
+  Heard,
+  ProxyObject,
+  ProxyOrigin,
+  SessionInfo,
+  Spoken,
+} from '../session/server-factory.js'
 import { serverNameIn } from '../session/server-names.js'
-import type { Store } from '../store/store.js'
+import type { StateEntry, Store } from '../store/store.js'
 import { BadAnswerError, drain, isOk } from './answer.js'
-import { Channel, NO_SESSION } from './channel.js'
+import { initializeFor } from '../session/envelope.js'
+import { ALONE, Channel, NO_SESSION } from './channel.js'
 import type { Backend } from './channel.js'
+import { discover, Discovery, enveloped } from './discovery.js'
+import { SessionlessProxy } from './sessionless-proxy.js'
 import { ProxyServer } from './proxy-server.js'
 import { Link } from './link.js'
+import { Listening } from './listening.js'
 import { broken, refusalOf, unreachable } from './refusal.js'
-import { answerIn } from './server-session.js'
+import { answerIn, UNUSABLE } from './server-session.js'
 
 const TRIED_WITHIN_MS = 10_000
+const INITIALIZED = { jsonrpc: '2.0', method: 'notifications/initialized' } as const
 
 export type ProxyServersOptions = {
   backend: Backend
@@ -28,9 +40,13 @@ export type ProxyServersOptions = {
 /** Makes the server objects of a server behind HTTP. */
 export class ProxyServers implements ProxyOrigin {
   readonly #options: ProxyServersOptions
+  readonly #channel: Channel
+  readonly #discovery: Discovery
 
   constructor(options: ProxyServersOptions) {
     this.#options = options
+    this.#channel = new Channel(options.backend)
+    this.#discovery = new Discovery(this.#channel, options.maxBytes)
   }
 
   get shared() {
@@ -44,6 +60,38 @@ export class ProxyServers implements ProxyOrigin {
       link: this.shared ? new Link(store, sessionId, services.backend.address) : undefined,
       readState: async () => store.readState(sessionId, 0),
     })
+  }
+
+  get known() {
+    return this.#discovery.known
+  }
+
+  spoken(extra: MessageExtra) {
+    return this.#discovery.spoken(extra)
+  }
+
+  doubt() {
+    this.#discovery.doubt()
+  }
+
+  alone(spoken: Spoken, initialize: JsonRpcRequest): ProxyObject {
+    const { store: _, ...services } = this.#options
+    if (!spoken.sessionless) {
+      const told: JsonRpcMessage[] = [initialize, INITIALIZED]
+      const readState = async () => told.map(asState)
+      const keep = (request: JsonRpcRequest) => void told.push(request)
+      return new ProxyServer({ ...services, link: undefined, readState, alone: true, keep })
+    }
+    const { about } = spoken
+    const { backend: __, ...limits } = services
+    const channel = this.#channel
+    return new SessionlessProxy({ ...limits, channel, about, shared: this.shared, doubt: () => this.doubt() })
+  }
+
+  listen(request: JsonRpcRequest, extra: MessageExtra, to: Heard) {
+    const { logger, maxBytes } = this.#options
+    const complain = (error: Error) => logger.warn({ error }, UNUSABLE)
+    return new Listening({ channel: this.#channel, maxBytes, complain }, enveloped(request), extra, to)
   }
 
   async linkedTo(sessionId: string): Promise<ProxySession | undefined> {
@@ -99,7 +147,29 @@ export class ProxyServers implements ProxyOrigin {
     }
   }
 
-  close() {
-    this.#options.backend.close?.()
+  /** As `tryCaller`, of a caller without a session: what the server says to the request that says who it is. */
+  async tryAlone(request: Request): Promise<JsonRpcError | undefined> {
+    const { sessionless } = await this.spoken({ request })
+    if (!sessionless) return this.tryCaller(initializeFor(discover()), request)
+    const asked = discover()
+    try {
+      const signal = AbortSignal.timeout(TRIED_WITHIN_MS)
+      const answer = await this.#channel.post(ALONE, asked, { request }, signal)
+      if (!isOk(answer)) return await refusalOf(asked.id, answer)
+      await drain(answer)
+      return undefined
+    } catch (error) {
+      return error instanceof BadAnswerError ? broken(asked.id, error.message) : unreachable(asked.id)
+    }
+  }
+
+  async close() {
+    await this.#options.backend.close?.()
   }
 }
+
+const asState = (message: JsonRpcMessage, place: number): StateEntry => ({
+  key: 'method' in message ? message.method : '',
+  version: place + 1,
+  data: JSON.stringify(message),
+})

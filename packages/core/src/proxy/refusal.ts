@@ -5,7 +5,12 @@ import { beginningOf } from './answer.js'
 import type { Answer } from './answer.js'
 
 /** How the HTTP response to a client may go out instead of a plain 200. */
-export type HttpAnswer = { status: number; headers: Record<string, string> }
+export type HttpAnswer = {
+  status: number
+  headers: Record<string, string>
+  /** The request has certainly not been run. */
+  isUnrun?: boolean
+}
 
 /** Goes along with a JSON-RPC response through the layers; JSON knows nothing of it. */
 export const HTTP_ANSWER = Symbol('http answer')
@@ -16,12 +21,14 @@ export const httpAnswerOf = (response: JsonRpcResponse | undefined): HttpAnswer 
 /** Headers of a refusal that a client can make use of. */
 const TOLD = ['www-authenticate', 'retry-after']
 const LONGEST_TEXT = 300
+/** By which a server says that it has not let the request in. */
+const UNRUN = new Set([401, 403, 429])
 
 export function unreachable(id: RequestId): JsonRpcError {
   const message = 'Bad Gateway: the server behind this one cannot be reached; nothing was done. Try again.'
   return withStatus(
     { jsonrpc: '2.0', id, error: { code: ErrorCode.refused, message } },
-    { status: 502, headers: {} },
+    { status: 502, headers: {}, isUnrun: true },
   )
 }
 
@@ -49,7 +56,7 @@ export async function refusalOf(id: RequestId, answer: Answer): Promise<JsonRpcE
   )
   // 404 would tell the client that its session with us is gone.
   const status = answer.status === 404 ? 502 : answer.status
-  return withStatus({ jsonrpc: '2.0', id, error }, { status, headers })
+  return withStatus({ jsonrpc: '2.0', id, error }, { status, headers, isUnrun: UNRUN.has(answer.status) })
 }
 
 function withStatus(response: JsonRpcError, answer: HttpAnswer): JsonRpcError {

@@ -164,7 +164,7 @@ export const UNUSABLE = 'the server behind this one has sent what cannot be used
 
 const isReset = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ECONNRESET'
 
-/** What a server says before its answer to `initialize` belongs to nobody yet. */
+/** What a server says before its answer to `initialize` belongs to nobody yet. An error may name no request. */
 export async function answerIn(
   answer: Answer,
   { id }: JsonRpcRequest,
@@ -174,7 +174,7 @@ export async function answerIn(
     if (meansToAnswer(candidate, id)) throw noMessage()
   }
   for await (const message of messagesIn(answer, { maxBytes, onStrange }))
-    if (answers(message, id)) return message
+    if (answers(message, id)) return { ...message, id }
   throw noAnswer()
 }
 

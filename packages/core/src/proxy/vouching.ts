@@ -14,12 +14,17 @@ export type VouchingServices = {
   store: ContextStore & { readState(scope: string, after: number): Promise<readonly StateEntry[]> }
   /** What the server says to `initialize` of this caller; `undefined`: it lets it in. */
   tryCaller: (initialize: JsonRpcRequest, request: Request) => Promise<JsonRpcError | undefined>
+  /** The same, of a caller without a session. */
+  tryAlone: (request: Request) => Promise<JsonRpcError | undefined>
   logger: Logger
 }
 
 type Accepted = { credential: string; until: number }
 
 const KEY = 'mcp-durable:callers'
+/** In place of a session. */
+const ALONE = 'alone'
+const UNPROVEN_ALONE = 'unproven'
 /** Tokens of one session that count at a time: its client has one, and perhaps the next. */
 const MOST_ACCEPTED = 8
 const MOST_KNOWN = 10_000
@@ -74,6 +79,38 @@ export class Vouching {
     return asking.finally(() => this.#asking.delete(key))
   }
 
+  /**
+   * Of a caller without a session, whose every request says who it is. Asked once for each token and node; an `unproven` one
+   * is asked about again after a while.
+   */
+  async vouchAlone(claim: Claim, request: Request): Promise<Verdict> {
+    const { credential } = claim
+    if (this.knows(ALONE, claim)) return { status: 'accepted' }
+    if (this.knows(UNPROVEN_ALONE, claim)) return { status: 'unproven' }
+    const asking = this.#asking.get(credential) ?? this.#try(request, this.#services.tryAlone)
+    this.#asking.set(credential, asking)
+    const verdict = await asking.finally(() => this.#asking.delete(credential))
+    if (verdict.status === 'accepted') this.#remember(ALONE, { credential, until: untilOf(claim) })
+    if (verdict.status === 'unproven')
+      this.#remember(UNPROVEN_ALONE, { credential, until: Date.now() + LEAST_MS })
+    return verdict
+  }
+
+  async #try(
+    request: Request,
+    tryCaller: (request: Request) => Promise<JsonRpcError | undefined>,
+  ): Promise<Verdict> {
+    const refusal = await tryCaller(request)
+    if (refusal) return { status: 'refused', refusal }
+    const altered = await tryCaller(withAlteredSignature(request))
+    const { status = 0 } = httpAnswerOf(altered) ?? {}
+    if (REFUSED.has(status)) return { status: 'accepted' }
+    // It can't be asked now, and nobody knows what it would have said.
+    return altered && (status === 429 || status >= 500)
+      ? { status: 'refused', refusal: altered }
+      : { status: 'unproven' }
+  }
+
   async #ask(sessionId: string, claim: Claim, request: Request): Promise<Verdict> {
     const { list } = await this.#read(sessionId)
     const known = list.find(({ credential, until }) => credential === claim.credential && until > Date.now())
@@ -85,15 +122,10 @@ export class Vouching {
     const [first] = await store.readState(sessionId, 0)
     if (!first) return { status: 'unproven' }
     const initialize = JSON.parse(first.data) as JsonRpcRequest
-    const refusal = await tryCaller(initialize, request)
-    if (refusal) return { status: 'refused', refusal }
-    const altered = httpAnswerOf(await tryCaller(initialize, withAlteredSignature(request)))
-    if (!altered || !REFUSED.has(altered.status)) {
-      logger.warn({ session: shortId(sessionId) }, UNPROVEN)
-      return { status: 'unproven' }
-    }
-    await this.accept(sessionId, claim)
-    return { status: 'accepted' }
+    const verdict = await this.#try(request, (tried) => tryCaller(initialize, tried))
+    if (verdict.status === 'unproven') logger.warn({ session: shortId(sessionId) }, UNPROVEN)
+    if (verdict.status === 'accepted') await this.accept(sessionId, claim)
+    return verdict
   }
 
   async #read(sessionId: string): Promise<{ list: readonly Accepted[]; version: number }> {

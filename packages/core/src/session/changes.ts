@@ -1,11 +1,16 @@
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcNotification } from '../json-rpc.js'
 import { whileStoreFails, within } from '../store/retry.js'
-import type { Store } from '../store/store.js'
+import { BEGINNING, OLDEST } from '../store/store.js'
+import type { EntryId, Store } from '../store/store.js'
 
 /** What clients may want to hear of outside of calls. */
-export type Change =
+export type Change = (
   { of: 'tools' | 'prompts' | 'resources' } | { of: 'resource'; uri: string; principal?: string }
+) & {
+  /** More of the notification. */
+  params?: Record<string, unknown>
+}
 
 /** Each resolves when it is stored, and rejects with a `StoreError` if the store is away for 10 s. */
 export interface Changed {
@@ -59,6 +64,17 @@ export class Changes {
     const data = JSON.stringify(change)
     await whileStoreFails(() => this.#store.append(CHANGES, 'out', data, options), within(SEND_WITHIN_MS))
   }
+
+  /** The last of them, for who wants to hear of later ones only. */
+  async newest(): Promise<EntryId> {
+    let after = BEGINNING
+    for (;;) {
+      const page = await this.#store.read(CHANGES, 'out', after === BEGINNING ? OLDEST : after, MOST_KEPT)
+      const last = page?.at(-1)
+      if (!last) return after
+      after = last.id
+    }
+  }
 }
 
 /** What a server object tells of by itself; `undefined`: that is no change. */
@@ -72,6 +88,6 @@ export function changeIn(message: JsonRpcMessage): Change | undefined {
 }
 
 export function notificationOf(change: Change): JsonRpcNotification {
-  const params = change.of === 'resource' ? { uri: change.uri } : {}
+  const params = { ...change.params, ...(change.of === 'resource' && { uri: change.uri }) }
   return { jsonrpc: '2.0', method: METHODS[change.of], params }
 }

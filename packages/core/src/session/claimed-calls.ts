@@ -3,6 +3,7 @@ import type { Claimed } from '../call/claims.js'
 import type { Takeovers } from '../call/takeovers.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
+import { sessionOf } from '../protocol.js'
 import type { TakeoverOutcome } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Ending } from '../store/retry.js'
@@ -34,8 +35,13 @@ export class ClaimedCalls {
     try {
       const taken = await calls.takeOver(claimed, leaving.signal)
       if (!taken) return
-      // A call that was opened here, and not begun, was nobody else's.
-      const isObserved = taken.call.attempt > 1 && signals.takeover
+      const turn = await calls.admit(taken)
+      if (turn === 'queued') return
+      if (turn === 'returned') taken.call.abandon('It is claimed again.')
+      if (turn === 'returned') return await takeovers.giveBack(claimed)
+      // A call that was opened here, and not begun, was nobody else's; nor was one that was parked.
+      const isTakeover = taken.call.attempt > 1 && !taken.runs.isContinued
+      const isObserved = isTakeover && signals.takeover
       const outcome = await (isObserved ? this.#recoverObserved(taken, beganAt) : this.#recover(taken))
       if (outcome === 'returned') await takeovers.giveBack(claimed)
     } catch (error) {
@@ -58,7 +64,8 @@ export class ClaimedCalls {
   }
 
   async #recoverObserved(taken: TakenOver, beganAt: number) {
-    const { id: callId, scope: sessionId, attempt, requests } = taken.call
+    const { id: callId, scope, attempt, requests } = taken.call
+    const sessionId = sessionOf(scope, requests)
     const { trace } = taken.request
     const sinceMs = performance.now() - beganAt
     const observed = this.#services.signals.takeover?.({ requests, trace, sinceMs })

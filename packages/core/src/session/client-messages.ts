@@ -9,6 +9,7 @@ import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
 import type { Store } from '../store/store.js'
 import { CANCELLED } from './listening.js'
+import type { CallPlace } from './place.js'
 import { askerOf } from './questions.js'
 import type { ProxyOrigin } from './server-factory.js'
 import type { SessionServers } from './session-servers.js'
@@ -111,19 +112,33 @@ export class ClientMessages {
     await this.#services.store.publish(sessionId, CANCELLED, requestKey)
     const callIds = await this.#services.store.findCalls(sessionId, requestKey)
     await Promise.all(
-      callIds.map((callId) => this.cancelCall({ scope: sessionId, callId }, requestId, reason)),
+      callIds.map((callId) => this.cancelRequest({ scope: sessionId, callId }, requestId, reason)),
     )
   }
 
-  /** Cancels a request of a call, whichever node runs it. */
-  async cancelCall(
-    { scope, callId }: { scope: string; callId: string },
+  /** Cancels a call, or one request of several, whichever node runs it. */
+  async cancelCall(place: CallPlace, requestId: RequestId, why: string): Promise<void> {
+    await this.#leaveCancellation(place, requestId, { reason: why })
+  }
+
+  /** As `cancelCall`, unless the call goes on as a task. */
+  async cancelRequest(place: CallPlace, requestId: RequestId, why: string): Promise<void> {
+    await this.#leaveCancellation(place, requestId, { reason: why, ofRequest: true })
+  }
+
+  async #leaveCancellation(
+    { scope, callId }: CallPlace,
     requestId: RequestId,
-    why: string,
-  ): Promise<void> {
+    { reason, ...more }: { reason: string; ofRequest?: true },
+  ) {
     const requestKey = requestKeyPrefix(requestId)
-    const reason = why.slice(0, MAX_REASON_CHARS)
-    await this.#leave(scope, callId, { kind: 'cancelled', requestKey, reason }, { ifOpen: callId })
+    const item = {
+      kind: 'cancelled',
+      requestKey,
+      reason: reason.slice(0, MAX_REASON_CHARS),
+      ...more,
+    } as const
+    await this.#leave(scope, callId, item, { ifOpen: callId })
   }
 
   /** The client's progress on a question goes to whoever asked, if somebody listens now. */

@@ -32,12 +32,17 @@ export async function findListed<Item>(
     const response = await ask({ jsonrpc: '2.0', id: 0, method, params }, left).catch(noAnswer)
     const items = response && 'result' in response ? response.result[field] : undefined
     if (!response || !('result' in response) || !Array.isArray(items)) return 'none'
-    const item = (items as Item[]).find(is)
+    const item = itemsIn<Item>(items).find(is)
     if (item !== undefined) return { found: item }
     cursor = response.result['nextCursor']
     if (cursor === undefined) return 'missing'
   }
   return 'none'
+}
+
+/** Behind HTTP a list may hold anything. */
+export function itemsIn<Item>(list: readonly unknown[]): Item[] {
+  return list.filter((item): item is Item & object => typeof item === 'object' && item !== null)
 }
 
 function noAnswer(error: unknown): undefined {

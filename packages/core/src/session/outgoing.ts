@@ -1,4 +1,5 @@
-import type { CallServer, DispatchTarget } from '../call/call.js'
+import type { CallServer } from '../call/call-server.js'
+import type { DispatchTarget } from '../call/call.js'
 import { JournalClosedError } from '../call/journal.js'
 import type { Origin } from '../call/record.js'
 import { RequestLog } from '../call/request-log.js'
@@ -34,6 +35,8 @@ export type OutgoingServices = {
   reads: StateReads
   /** Keeps for the session what a call has changed in it. Never rejects. */
   keep: (change: RegistrationChange) => Promise<void>
+  /** A call has changed what the object has registered. */
+  onRegistered?: () => void
   /** Lists of which it was said that what a call has changed in them will be lost. */
   saidLost: Set<string>
 }
@@ -140,7 +143,9 @@ export class OutgoingMessages {
   /** What a call changes in the lists is its session's. What happens outside of calls happens in each server object. */
   async #keepChanges(method: ListChanged, inCall: boolean) {
     const { kept, added } = this.#parts.registered.changes(method)
-    if (!inCall) return
+    if (!inCall || kept.length + added.length === 0) return
+    const { onRegistered } = this.#services
+    if (onRegistered) return onRegistered()
     if (added.length > 0) this.#warnOfLoss(method, added)
     if (kept.length === 0) return
     const keeping = Promise.all([this.#keeping, ...kept.map((change) => this.#services.keep(change))])

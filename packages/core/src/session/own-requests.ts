@@ -1,6 +1,6 @@
 import { DurableError } from '../errors.js'
 import { randomId } from '../ids.js'
-import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import type { JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 
 const ANSWERED_WITHIN_MS = 30_000
 
@@ -19,7 +19,7 @@ export class OwnRequests {
   /** Rejects with a `DurableError` `setup-timeout` if the server object does not answer in time. */
   ask(
     request: JsonRpcRequest,
-    deliver: (request: JsonRpcRequest) => void,
+    deliver: (message: JsonRpcRequest | JsonRpcNotification) => void,
     withinMs = ANSWERED_WITHIN_MS,
   ): Promise<JsonRpcResponse> {
     const id = randomId()
@@ -27,6 +27,8 @@ export class OwnRequests {
       const timer = setTimeout(() => {
         this.#waiting.delete(id)
         const { method } = request
+        const params = { requestId: id, reason: 'Nobody waits for the answer any more.' }
+        deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
         reject(new DurableError('setup-timeout', `The server object did not answer ${method} in time.`))
       }, withinMs)
       this.#waiting.set(id, (response) => {

@@ -1,4 +1,5 @@
 import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { itemsIn } from './listings.js'
 
 /** Parameters of a tool that a header repeats, and the names of these headers after `Mcp-Param-`. */
 export type MirroredParams = readonly { param: string; header: string }[]
@@ -48,8 +49,9 @@ async function listed(ask: (request: JsonRpcRequest) => Promise<JsonRpcResponse>
   for (let page = 0; page < MOST_PAGES; page++) {
     const params = cursor === undefined ? {} : { cursor }
     const response = await ask({ jsonrpc: '2.0', id: 0, method: 'tools/list', params })
-    if (!('result' in response) || !Array.isArray(response.result['tools'])) break
-    for (const { name, inputSchema } of response.result['tools'] as ListedTool[]) {
+    const tools = 'result' in response ? response.result['tools'] : undefined
+    if (!('result' in response) || !Array.isArray(tools)) break
+    for (const { name, inputSchema } of itemsIn<ListedTool>(tools)) {
       const found = Object.entries(inputSchema?.properties ?? {}).flatMap(([param, schema]) => {
         const header = schema?.['x-mcp-header']
         return typeof header === 'string' && TOKEN.test(header) ? [{ param, header }] : []

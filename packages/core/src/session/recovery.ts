@@ -2,6 +2,7 @@ import type { HandlerKind } from '../call/record.js'
 import { UnrecordableError } from '../errors.js'
 import type { JsonRpcError, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
+import { isAlone } from '../protocol.js'
 
 /** Requests that only read, or that set what they would set again. */
 const REPEATABLE = new Set([
@@ -64,10 +65,8 @@ const INTERRUPTED = {
 export type Interruption = keyof typeof INTERRUPTED
 
 /** How a call ends that may not be run again. No call hangs. */
-export function outcomeUnknown(
-  { id, method, params }: JsonRpcRequest,
-  interruption: Interruption,
-): JsonRpcResponse {
+export function outcomeUnknown(request: JsonRpcRequest, interruption: Interruption): JsonRpcResponse {
+  const { id, method, params } = request
   const why = INTERRUPTED[interruption]
   if (method !== 'tools/call') {
     const message = `${method} was interrupted: ${why}. It is not run again: its outcome is unknown.`
@@ -76,8 +75,18 @@ export function outcomeUnknown(
   const text =
     `The tool ${String(params?.['name'])} was interrupted: ${why}. ` +
     'It is not run again: its outcome is unknown. Check what it has done before you call it again.'
-  return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
+  return toolError(request, text)
 }
+
+/** Whether a call has ended like this: as it was interrupted, nobody knows what it has done. */
+export function isOutcomeUnknown(response: JsonRpcResponse): boolean {
+  if ('error' in response) return INTERRUPTION.test(response.error.message)
+  const { isError, content } = response.result as { isError?: unknown; content?: unknown }
+  const [first] = isError === true && Array.isArray(content) ? (content as Array<{ text?: unknown }>) : []
+  return typeof first?.text === 'string' && INTERRUPTION.test(first.text)
+}
+
+const INTERRUPTION = / was interrupted[^]* its outcome is unknown\./
 
 /** How a request ends whose handler came to what can't be recorded, or said it. */
 export function unrecordable({ id, method, params }: JsonRpcRequest, error: Error): JsonRpcError {
@@ -89,9 +98,20 @@ export function unrecordable({ id, method, params }: JsonRpcRequest, error: Erro
 }
 
 /** How a call ends that has outlived too many nodes. */
-export function gaveUp({ id, method, params }: JsonRpcRequest, attempts: number): JsonRpcResponse {
+export function gaveUp(request: JsonRpcRequest, attempts: number): JsonRpcResponse {
+  const { id, method, params } = request
   const name = method === 'tools/call' ? `The tool ${String(params?.['name'])}` : method
   const text = `${name} was interrupted ${attempts} times and is not tried again; its outcome is unknown.`
   if (method !== 'tools/call') return errorResponse(id, ErrorCode.internalError, text)
-  return { jsonrpc: '2.0', id, result: { content: [{ type: 'text', text }], isError: true } }
+  return toolError(request, text)
+}
+
+/** In the form of the version that the request is of. */
+function toolError(request: JsonRpcRequest, text: string): JsonRpcResponse {
+  const form = isAlone(request) ? { resultType: 'complete' } : {}
+  return {
+    jsonrpc: '2.0',
+    id: request.id,
+    result: { ...form, content: [{ type: 'text', text }], isError: true },
+  }
 }

@@ -1,10 +1,15 @@
 import type { HandlerKind } from '../call/record.js'
-import { isDurable } from '../context/durable-handlers.js'
+import { isDurable, taskModeOf } from '../context/durable-handlers.js'
+import type { TaskMode } from '../context/durable-handlers.js'
+import { taskToolOf } from '../context/task-tools.js'
+import type { TaskToolNames } from '../context/task-tools.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
 import { findListed } from './listings.js'
 import type { Ask } from './listings.js'
 import { isRepeatable } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
+import { taskModeFor } from './task-mode.js'
+import type { TasksOption } from './task-mode.js'
 import type { ServerObject } from './server-factory.js'
 
 /** By the notification that both majors of the SDK send when what is under these names changes. */
@@ -41,12 +46,15 @@ type Entry = {
   handler?: unknown
   callback?: unknown
   annotations?: RecoveredTool['annotations']
+  outputSchema?: unknown
   enable?(): void
   disable?(): void
   remove?(): void
   /** Of a template of resources. */
   resourceTemplate?: { uriTemplate?: { match?: (uri: string) => unknown } }
 }
+/** `names`: of the tools by which its client asks for it. */
+export type PlainTask = { mode: 'auto' | 'always'; names: TaskToolNames }
 type SdkServer = { _requestHandlers?: unknown; fallbackRequestHandler?: unknown }
 type Entries = Record<string, Entry | undefined>
 
@@ -112,6 +120,37 @@ export class Registered {
     return method === 'tools/call' ? this.#kindOf(String(params?.['name'])) : 'plain'
   }
 
+  /** `undefined`: the tool does not say, or can't be seen. */
+  taskModeOf({ params }: JsonRpcRequest): TaskMode | undefined {
+    const tool = own(this.#entries('_registeredTools'), String(params?.['name']))
+    return tool && modeOf(tool)
+  }
+
+  /**
+   * How a call goes on as a task whose client knows none, and by which tools that asks for it; `undefined`: it does not. Clients wait
+   * for what an `outputSchema` describes.
+   */
+  plainTaskOf(request: JsonRpcRequest, tasks: TasksOption): PlainTask | undefined {
+    if (request.method !== 'tools/call') return undefined
+    const called = String(request.params?.['name'])
+    const mode = taskModeFor(called, this.taskModeOf(request), tasks)
+    if (mode !== 'auto' && mode !== 'always') return undefined
+    const tools = this.#entries('_registeredTools') ?? {}
+    if (own(tools, called)?.outputSchema !== undefined) return undefined
+    const named = Object.entries(tools).flatMap(([name, tool]) => {
+      const role = tool && tool.enabled !== false && (taskToolOf(tool.handler) ?? taskToolOf(tool.callback))
+      return role ? [[role, name] as const] : []
+    })
+    const { status, result, cancel } = Object.fromEntries(named) as Partial<TaskToolNames>
+    return status && result && cancel ? { mode, names: { status, result, cancel } } : undefined
+  }
+
+  get hasTasks(): boolean {
+    return Object.values(this.#entries('_registeredTools') ?? {}).some(
+      (tool) => tool !== undefined && (modeOf(tool) ?? 'never') !== 'never',
+    )
+  }
+
   /** Whether there is the tool or prompt that is asked for; `undefined`: that can't be seen. */
   has({ method, params }: JsonRpcRequest): boolean | undefined {
     const entries = this.#entries(listOf(method))
@@ -172,6 +211,9 @@ export class Registered {
     return (this.#server as unknown as Record<string, Entries | undefined>)[list]
   }
 }
+
+const modeOf = ({ handler, callback }: Entry) =>
+  (taskToolOf(handler) ?? taskToolOf(callback)) ? 'never' : (taskModeOf(handler) ?? taskModeOf(callback))
 
 const own = (entries: Entries | undefined, name: string) =>
   entries && Object.hasOwn(entries, name) ? entries[name] : undefined

@@ -1,21 +1,28 @@
 import { Call } from '../call/call.js'
 import type { DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
-import type { CallRequest, Calls, TakenOver } from '../call/calls.js'
+import type { Calls, TakenOver } from '../call/calls.js'
+import type { CallRequest } from '../call/new-call.js'
 import type { BegunHandler } from '../call/record.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
+import type { Caller } from '../context/call-log.js'
 import type { JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import { isAlone, isSessionless } from '../protocol.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
 import type { TakeoverOutcome } from '../signals/events.js'
+import { BEGINNING } from '../store/store.js'
 import type { Admission, LogName, Store, StoredSession } from '../store/store.js'
-import { lackingForm, sessionlessForm } from './envelope.js'
+import { startedText } from '../context/task-tools.js'
+import { describeTask } from './describe-task.js'
+import { handleForm, lackingForm, sessionlessForm } from './envelope.js'
+import type { TasksOption } from './task-mode.js'
 import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
+import type { RequestStates } from './request-states.js'
 import type { ProxyOrigin } from './server-factory.js'
-import { OtherServerError } from './session-errors.js'
+import { OtherServerError, ServerRefusedError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
 import type { SharedServers } from './shared-servers.js'
 import type { SessionServers } from './session-servers.js'
@@ -31,12 +38,30 @@ export type RunnerServices = {
   settings: Settings
   /** Set if the server objects stand for a server behind HTTP. */
   proxy: ProxyOrigin | undefined
+  requestStates: RequestStates
+  /** Of tools that say nothing themselves. */
+  taskModes: TasksOption
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
+  callerOf: (principal: string | undefined, authInfo: unknown) => Caller
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
 }
 
-type InterruptedRun = { attempt: number; interrupted: BegunHandler }
+/** Where requests run, and whose they are. */
+type RunsOn = {
+  scope: string
+  principal: string | undefined
+  server: SessionServer
+  extra: MessageExtra
+}
+
+/** `isContinued`: it was parked, and nothing has interrupted it. `isMade`: it was made of a call that has ended, maybe of another version of the tool. */
+type InterruptedRun = {
+  attempt: number
+  interrupted: BegunHandler
+  isContinued?: boolean
+  isMade?: boolean
+}
 
 /** Runs calls on the server objects of their sessions: new ones, and those of nodes that are gone. */
 export class Runner {
@@ -51,9 +76,14 @@ export class Runner {
   }
 
   /** Runs what is left to run of a journaled call. Ends at once; messages and responses go to the journal. */
-  run(call: Call, server: SessionServer, { protocolVersion }: Admission, extra: MessageExtra) {
+  run(
+    call: Call,
+    server: SessionServer,
+    { protocolVersion }: Admission,
+    { extra, principal }: { extra: MessageExtra; principal: string | undefined },
+  ) {
     const all = { ...extra, ...this.#closersOf(call, protocolVersion) }
-    this.#dispatch(call, call.runOn(server), call.scope, server, all)
+    this.#dispatch(call, call.runOn(server), { scope: call.scope, principal, server, extra: all })
   }
 
   /** What will run requests of a session on this node, as far as that can be told before they are recorded. */
@@ -80,26 +110,34 @@ export class Runner {
       call.abandon('The session does not exist any more.')
       return 'gone'
     }
-    const { authInfo, url } = request
+    const { authInfo, url, mirrored } = request
     const extra: MessageExtra = {
       authInfo,
+      mirrored,
       ...this.#closersOf(call, session.protocolVersion),
       ...(url !== undefined && { url }),
     }
+    const on = { scope: call.scope, principal: session.principal, extra }
     const server = await this.#serverFor(taken, session, extra)
     if (server === 'of another') return this.#return(taken, 'its session is one of another server')
+    if (server === 'refuses') {
+      await call.end((interrupted) => outcomeUnknown(interrupted, 'node-gone'))
+      return 'unknown'
+    }
     if (!server) return this.#giveBack(taken, 'its server object can’t be made here')
     if (this.#services.proxy?.shared && call.attempt > 1) {
       // Whether the upstream goes on with it, and whether it may run it again, shows when it can be reached.
       const { resume } = call.requests.length === 1 ? runs : {}
       if (resume) call.resumes(resume.sent)
-      this.#dispatch(call, call.runOn(server), call.scope, server, extra, resume ? { resume } : {})
+      this.#dispatch(call, call.runOn(server), { ...on, server }, resume ? { resume } : {})
       return 'run'
     }
     const requests = call.runOn(server)
     const verdicts = await Promise.all(
       requests.map(([, interrupted]) => {
-        const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted) }
+        const { isContinued } = runs
+        const isMade = request.of !== undefined && call.attempt === 1
+        const run = { attempt: call.attempt, interrupted: call.handlerOf(interrupted), isContinued, isMade }
         return this.#judge(server, interrupted, run, extra)
       }),
     )
@@ -110,10 +148,12 @@ export class Runner {
         await call.respond(dispatched, outcomeUnknown(interrupted, 'node-gone'))
         continue
       }
-      this.#dispatch(call, [[dispatched, interrupted]], call.scope, server, extra)
+      this.#dispatch(call, [[dispatched, interrupted]], { ...on, server })
       outcome = 'run'
     }
-    logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
+    if (runs.isContinued) logger.debug({ call: shortId(call.id) }, 'goes on with a call that was parked')
+    else if (call.attempt > 1)
+      logger.info({ session: shortId(call.scope), attempt: call.attempt }, 'took over a call')
     return outcome
   }
 
@@ -122,11 +162,12 @@ export class Runner {
     { call }: TakenOver,
     session: StoredSession,
     extra: MessageExtra,
-  ): Promise<SessionServer | 'of another' | undefined> {
+  ): Promise<SessionServer | 'of another' | 'refuses' | undefined> {
     try {
       return await call.whileStoreFails(() => this.#get(call, session, extra))
     } catch (error) {
       if (error instanceof OtherServerError) return 'of another'
+      if (error instanceof ServerRefusedError && error.isOfCaller) return 'refuses'
       this.#services.logger.error(
         { error, session: shortId(call.scope) },
         'a call could not be run again here',
@@ -174,10 +215,10 @@ export class Runner {
   async #judge(
     server: SessionServer,
     request: JsonRpcRequest,
-    { attempt, interrupted }: InterruptedRun,
+    { attempt, interrupted, isContinued = false, isMade = false }: InterruptedRun,
     extra: MessageExtra,
   ): Promise<'run' | 'unknown' | 'elsewhere'> {
-    if (attempt === 1) return 'run'
+    if (attempt === 1 && !isContinued && !isMade) return 'run'
     const { method, params } = request
     const isCall = method === 'tools/call'
     const tool = isCall ? await server.findTool(String(params?.['name']), extra) : undefined
@@ -187,7 +228,7 @@ export class Runner {
     // Nothing has begun to run it.
     if (interrupted === 'none') return isElsewhere ? 'elsewhere' : 'run'
     const recovered = { method, params, tool, interrupted, attempt }
-    const given = this.#services.recover?.(recovered)
+    const given = isContinued || isMade ? undefined : this.#services.recover?.(recovered)
     if (given ?? mayRunAgain(recovered, server.handlerOf(request))) return isElsewhere ? 'elsewhere' : 'run'
     const isForOthers = tool ? interrupted !== 'listed' : isElsewhere
     return given === undefined && isCall && interrupted !== 'plain' && isForOthers ? 'elsewhere' : 'unknown'
@@ -201,22 +242,27 @@ export class Runner {
   /** Runs requests that are not journaled from the start. */
   runDeferred(request: CallRequest, server: SessionServer, extra: MessageExtra): DeferredCall {
     const deferred = new DeferredCall(this.#services.calls, request, server)
-    this.#dispatch(deferred, deferred.pending(), request.scope, server, extra)
+    const { scope, principal } = request
+    this.#dispatch(deferred, deferred.pending(), { scope, principal, server, extra })
     return deferred
   }
 
   #dispatch(
     target: DispatchTarget,
     pending: Array<[string, JsonRpcRequest]>,
-    sessionId: string,
-    server: SessionServer,
-    extra: MessageExtra,
+    { scope, principal, server, extra }: RunsOn,
     interrupted?: Interrupted,
   ) {
+    const caller = this.#services.callerOf(principal, extra.authInfo)
     const keepState: Dispatch['filter'] = (request, response) =>
-      this.#keepState(sessionId, server, request, response)
-    const inForm: Dispatch['filter'] = async (request, response, { lacking }) =>
-      sessionlessForm(request, lackingForm(response, lacking), server.initialized?.['serverInfo'])
+      this.#keepState(scope, server, request, response)
+    const inForm: Dispatch['filter'] = async (request, response, { lacking, callId }) => {
+      const serverInfo = server.initialized?.['serverInfo']
+      const formed = sessionlessForm(request, lackingForm(response, lacking), serverInfo)
+      const state = () => this.#services.requestStates.encode({ scope, callId }, BEGINNING, principal)
+      return server.sessionless ? handleForm(request, formed, state) : formed
+    }
+    if (target instanceof Call) this.#mayBecomeTask(target, server)
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
       const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
@@ -224,9 +270,30 @@ export class Runner {
       const again = () => this.#mayRunAgain(server, request, { attempt, interrupted: kind }, extra)
       const ofState = stateKey(request) === undefined ? undefined : keepState
       const filter = isAlone(request) ? inForm : ofState
-      const dispatch = { scope: sessionId, request, target, filter, mayRunAgain: again, interrupted }
+      const dispatch = { scope, request, caller, target, filter, mayRunAgain: again, interrupted }
       server.dispatch(dispatched, dispatch, extra)
     }
+  }
+
+  /** A call of a client that knows no tasks becomes one if there are tools by which that can ask for it. */
+  #mayBecomeTask(call: Call, server: SessionServer) {
+    const [request, ...more] = call.requests
+    const plain =
+      request && more.length === 0 ? server.plainTaskOf(request, this.#services.taskModes) : undefined
+    if (!request || !plain) return
+    const { taskAfterMs, taskTtlMs: ttlMs } = this.#services.settings
+    const afterMs = plain.mode === 'always' ? 0 : taskAfterMs
+    const place = { scope: call.scope, callId: call.id }
+    call.becomesTask({ afterMs, ttlMs }, ({ begunAt }) => {
+      const about = describeTask(place, { ttlMs, begunAt, changedAt: begunAt, isTask: true }, 'working')
+      const content = [{ type: 'text', text: startedText(about, plain.names) }]
+      const answer = {
+        jsonrpc: '2.0',
+        id: request.id,
+        result: { content, structuredContent: about },
+      } as const
+      return isAlone(request) ? sessionlessForm(request, answer, server.initialized?.['serverInfo']) : answer
+    })
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */

@@ -9,6 +9,7 @@ import { UnrecordableError } from '../errors.js'
 import { errorResponse } from '../json-rpc.js'
 import type { JsonRpcError, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
+import { httpAnswerOf } from '../proxy/refusal.js'
 import { endingOf } from '../signals/events.js'
 import type { CallOutcome } from '../signals/events.js'
 import type { Observed } from '../signals/observed.js'
@@ -24,6 +25,7 @@ export type Dispatch = {
   /** Where its call is, or would be. */
   scope: string
   request: JsonRpcRequest
+  caller: RequestLog['caller']
   target: DispatchTarget
   /** Makes of the response what is recorded. */
   filter?: Filter | undefined
@@ -66,6 +68,10 @@ export class RunningRequests {
     return this.#running.get(id)?.target
   }
 
+  logOf(id: string): RequestLog | undefined {
+    return this.#running.get(id)?.log
+  }
+
   /** Whether it is the same run that is still running. */
   isRunning(id: string, log: RequestLog) {
     return this.#running.get(id)?.log === log
@@ -78,7 +84,9 @@ export class RunningRequests {
   async record(id: string, record: ProxyRecord) {
     const target = this.targetOf(id)
     if (target instanceof Call) await target.record(record)
-    else if (target?.isJournaled) await (await target.journaled()).record(record)
+    // What is asked must be found again.
+    else if (target && (target.isJournaled || 'asks' in record))
+      await (await target.journaled()).record(record)
   }
 
   async startOver(id: string) {
@@ -105,6 +113,7 @@ export class RunningRequests {
   async #record(id: string, { request, target, filter, log }: Running, response: JsonRpcResponse) {
     try {
       const answer = filter ? await filter(request, response, log) : response
+      if (target instanceof Call && httpAnswerOf(response)?.isUnrun) target.mayComeAgain()
       await target.respond(id, answer)
       return answer
     } catch (error) {
@@ -141,15 +150,20 @@ export class RunningRequests {
   stop(id: string, reason: string, moved = false) {
     const running = this.#running.get(id)
     if (!running) return
-    this.#remove(id)
+    this.#running.delete(id)
     running.log.stopFor(reason)
     running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
     this.#told.onStopped(id, reason, moved)
+    this.#tellIfIdle()
   }
 
   #remove(id: string) {
     this.#running.delete(id)
+    this.#tellIfIdle()
+  }
+
+  #tellIfIdle() {
     if (this.#running.size === 0) this.#told.onIdle?.()
   }
 

@@ -1,5 +1,5 @@
 import type { ProxySession } from '../call/record.js'
-import type { JsonRpcRequest } from '../json-rpc.js'
+import type { JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
 import type { ReadonlySessionState } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
@@ -12,7 +12,9 @@ export type SessionInfo = {
   principal: string | undefined
   /**
    * The session's state. When a value has changed that the factory has read before it returned, the server object is made
-   * again, on every node, before the next request: so what a session may see can depend on what it has done.
+   * again, on every node, before the next request: so what a session may see can depend on what it has done. Without a session
+   * (2026-07-28) it is the principal's, as `ctx.state`, and the object is made for one request; where nobody is known who
+   * asks, every value is `undefined`.
    */
   state: ReadonlySessionState
 }
@@ -30,6 +32,8 @@ export interface ServerObject {
 export interface ProxyObject extends ServerObject {
   /** The server's session is used by all nodes, and outlives this one. */
   readonly shared: boolean
+  /** What it answers has the form of the version without sessions. */
+  readonly sessionless: boolean
   /** Whether to listen to the server's standalone messages. */
   listen(open: boolean): void
   /** Resolves when it listens, or there is nothing to listen to. */
@@ -47,9 +51,41 @@ export interface ProxyObject extends ServerObject {
 /** A session, what its server called itself when it began, and the `initialize` that it began with. */
 export type BegunSession = { sessionId: string; server: string; initialize: JsonRpcRequest }
 
+/** The versions that a server behind HTTP speaks; what it says of itself where it needs no session. */
+export type Spoken = { sessionless: true; about: Record<string, unknown> } | { sessionless: false }
+
+/** To whom a server behind HTTP tells of changes. */
+export type Heard = {
+  tell: (message: JsonRpcNotification) => void
+  /** It was not heard for a while: whatever is listened to may have changed. */
+  missed: () => void
+  /** The server does not let this caller listen any more. */
+  refused: () => void
+}
+
+export type Listened = {
+  heard(): Promise<void>
+  end(): void
+  /** What the server has agreed to tell of, if it has. */
+  readonly acknowledged: Record<string, unknown> | undefined
+}
+
 /** All servers behind HTTP of this node, beside the server objects that stand for them. */
 export interface ProxyOrigin {
   readonly shared: boolean
+  /** What the server speaks, as far as that need not be asked. */
+  readonly known: Spoken | undefined
+  /** Throws a `ServerRefusedError` if the server does not let this caller in, or can't be asked. */
+  spoken(extra: MessageExtra): Promise<Spoken>
+  /** The server has answered as one that speaks another version: it is asked again. */
+  doubt(): void
+  /** For requests without sessions: for all of them, or for one if the server has sessions, which `initialize` begins. */
+  alone(spoken: Spoken, initialize: JsonRpcRequest): ProxyObject
+  /**
+   * Passes `subscriptions/listen` on to a server that needs no session, until `end`. `heard` resolves when the server listens, or has
+   * nothing to tell, or that takes too long, and rejects with a `ServerRefusedError`.
+   */
+  listen(request: JsonRpcRequest, extra: MessageExtra, to: Heard): Listened
   /** What the server calls itself; `undefined`: it does not say so now. Asked by an `initialize` of its own, if need be. */
   serverName(begun: BegunSession, extra: MessageExtra): Promise<string | undefined>
   /** The server's session that all nodes use for a session of ours. */

@@ -1,4 +1,9 @@
 import { DurableError } from '../errors.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
+import type { JsonRpcError } from '../json-rpc.js'
+import { HTTP_ANSWER, httpAnswerOf } from '../proxy/refusal.js'
+
+const LONGEST_REASON = 300
 
 /** The session was deleted or has expired. */
 export class SessionGoneError extends DurableError {
@@ -32,4 +37,25 @@ export class ServersBusyError extends DurableError {
   constructor() {
     super('servers-busy', 'This node holds as many sessions as it may; all of them are at work.')
   }
+}
+
+/** A server object, or the server behind it, does not begin to serve this client; with its own word on why. */
+export class ServerRefusedError extends Error {
+  constructor(readonly refusal: JsonRpcError) {
+    super(refusal.error.message)
+  }
+
+  /** It is the caller that is not let in, and another try would not help. */
+  get isOfCaller() {
+    const { status = 0 } = httpAnswerOf(this.refusal) ?? {}
+    return status === 401 || status === 403
+  }
+}
+
+/** Of a server object of this process that has refused `initialize`: all that stands in it is what the client says of itself. */
+export function notTaken({ id, error }: JsonRpcError): JsonRpcError {
+  const reason = error.message.replaceAll(/\s+/g, ' ').slice(0, LONGEST_REASON)
+  const message = `Invalid params: the server does not take what the client says of itself: ${reason}`
+  const refusal = errorResponse(id ?? null, ErrorCode.invalidParams, message)
+  return Object.assign(refusal, { [HTTP_ANSWER]: { status: 400, headers: {} } })
 }

@@ -1,21 +1,27 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Call } from '../call/call.js'
-import type { CallServer, DispatchTarget } from '../call/call.js'
+import type { CallServer } from '../call/call-server.js'
+import type { DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { HandlerKind } from '../call/record.js'
 import { RequestLog } from '../call/request-log.js'
 import { followScopes, runInScope } from '../context/async-scope.js'
+import type { Waiting } from '../context/call-log.js'
+import type { CallerTasks } from '../context/caller-tasks.js'
 import type { ContextStore } from '../store/context-store.js'
+import type { ContextLimits } from '../context/limits.js'
 import { runInCall } from '../context/run-context.js'
 import type { RunningCall } from '../context/run-context.js'
 import { digest, randomId } from '../ids.js'
 import { LazyAbort } from '../lazy-abort.js'
 import { isRequest, isResponse } from '../json-rpc.js'
+import type { TaskMode } from '../context/durable-handlers.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
 import { whileStoreFails } from '../store/retry.js'
-import { ClientView } from './client-view.js'
+import { isAlone } from '../protocol.js'
+import { clientOf, ClientView } from './client-view.js'
 import { OutgoingMessages } from './outgoing.js'
 import type { OutgoingServices } from './outgoing.js'
 import { OwnRequests } from './own-requests.js'
@@ -24,23 +30,26 @@ import type { MirroredParams } from './param-headers.js'
 import { Questions } from './questions.js'
 import type { RecoveredTool } from './recovery.js'
 import { changeMessage, changeOf, Registered } from './registered.js'
-import type { RegistrationChange } from './registered.js'
+import type { PlainTask, RegistrationChange } from './registered.js'
 import { RunningRequests } from './running-requests.js'
 import type { Dispatch } from './running-requests.js'
 import { isProxy } from './server-factory.js'
 import type { ProxyObject, ServerObject } from './server-factory.js'
 import { stateChange } from './state.js'
 import type { StateChange } from './state.js'
+import type { TasksOption } from './task-mode.js'
 import type { StateReads } from './state-reads.js'
 import { serverNameIn } from './server-names.js'
 import type { ServerNames } from './server-names.js'
-import { OtherServerError, ServerUnknownError } from './session-errors.js'
+import { OtherServerError, ServerRefusedError, ServerUnknownError } from './session-errors.js'
 import { ServerTransport } from './transport.js'
 import type { DispatchExtra, MessageExtra } from './transport.js'
 import { validated } from './validation.js'
 
 /** Progress of the client that waits to be handed on. */
 const MOST_RECEIVED = 100
+
+const NOTHING_MIRRORED: MirroredParams = []
 
 const NOT_KEPT = 'what a call has changed in the tools, prompts or resources of its session is not kept'
 
@@ -55,9 +64,12 @@ export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
   logger: Logger
   signals: Signals
   validateEffects: boolean
-  maxRecordBytes: number
+  limits: ContextLimits
+  tasks: CallerTasks
   /** Told each time that the last request it ran is over. */
   onIdle?: () => void
+  /** What is known of its tools by others that are like it. */
+  paramHeaders?: ParamHeaders
 }
 
 /** An SDK server object on this node: that of one session, or of requests without sessions. */
@@ -78,7 +90,7 @@ export class SessionServer implements CallServer {
   readonly #services: SessionServerServices
   readonly #registered: Registered
   readonly #client = new ClientView()
-  readonly #paramHeaders = new ParamHeaders()
+  readonly #paramHeaders: ParamHeaders
   readonly #questions = new Questions()
   readonly #running: RunningRequests
   readonly #own = new OwnRequests()
@@ -94,6 +106,7 @@ export class SessionServer implements CallServer {
     this.reads = services.reads
     this.#server = server
     this.#registered = new Registered(server)
+    this.#paramHeaders = services.paramHeaders ?? new ParamHeaders()
     this.#proxy = isProxy(server) ? server : undefined
     this.#services = services
     this.#running = new RunningRequests(services.logger, {
@@ -130,16 +143,21 @@ export class SessionServer implements CallServer {
     return server
   }
 
+  /** What it answers has the form of the version without sessions. */
+  get sessionless() {
+    return this.#proxy?.sessionless ?? false
+  }
+
   get busy() {
     const { pending } = this.#questions
     return this.#running.size > 0 || pending > 0 || this.#own.size > 0 || this.#awaited.size > 0
   }
 
   /** Somebody wants the server as soon as `ready` resolves; until then it counts as busy. */
-  async isWanted(ready: Promise<unknown>) {
+  async isWanted<T>(ready: Promise<T>): Promise<T> {
     this.#awaited.add(ready)
     try {
-      await ready
+      return await ready
     } finally {
       this.#awaited.delete(ready)
       this.usedAt = performance.now()
@@ -167,15 +185,18 @@ export class SessionServer implements CallServer {
 
   /** Runs one request; its messages and its response, after `filter`, go to `target`. */
   dispatch(dispatchId: string, dispatch: Dispatch, extra: MessageExtra) {
-    const { scope, request, target, interrupted } = dispatch
+    const { scope, request, target, interrupted, caller } = dispatch
     this.usedAt = performance.now()
     this.#client.observe(request)
-    const { store, logger, signals, validateEffects, maxRecordBytes } = this.#services
-    const of = { id: dispatchId, scope, request, target, isRegistered: this.#registered.has(request) }
-    const log = new RequestLog(of, this.#client, signals, logger)
+    const { store, logger, signals, validateEffects, limits, tasks } = this.#services
+    const isRegistered = this.#registered.has(request)
+    const protocolVersion = this.initialized?.['protocolVersion'] as string | undefined
+    const of = { id: dispatchId, scope, request, target, isRegistered, caller, protocolVersion }
+    const client = isAlone(request) ? clientOf(request) : this.#client
+    const log = new RequestLog(of, client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.begin(dispatchId, dispatch, log, observed)
-    const plain = { log, store, maxRecordBytes }
+    const plain = { log, store, limits, tasks }
     const run = validateEffects ? validated(plain, target, { logger, signals }) : plain
     const dispatched: DispatchExtra = interrupted ? { ...extra, interrupted } : extra
     const deliver = () => this.#transport.deliver({ ...request, id: dispatchId }, dispatched)
@@ -225,7 +246,8 @@ export class SessionServer implements CallServer {
 
   /**
    * Brings the server object to a newer state of the session, without its notifications going out again. Throws an
-   * `OtherServerError` before anything is done to the session if that is not `server`'s.
+   * `OtherServerError` before anything is done to the session if that is not `server`'s, and a `ServerRefusedError` if the server
+   * behind this one does not begin it.
    */
   async replay(entries: readonly StateMessage[], extra: MessageExtra, server?: string) {
     const replay = { over: false }
@@ -238,7 +260,7 @@ export class SessionServer implements CallServer {
         else if (change) this.#registered.apply(change)
         else if (await this.#proxy?.hasSeen(version)) {
           if (isRequest(message)) this.#client.observe(message)
-        } else if (isRequest(message)) await this.ask(message, extra)
+        } else if (isRequest(message)) await this.#replayRequest(message, extra)
         else this.#transport.deliver(message, extra)
         if (server !== undefined && isRequest(message) && message.method === 'initialize')
           await this.#requireName(server, message, extra)
@@ -256,6 +278,13 @@ export class SessionServer implements CallServer {
     this.#proxy?.saw(this.version)
   }
 
+  /** A server behind this one that does not begin the session now may do so for the next request. */
+  async #replayRequest(request: JsonRpcRequest, extra: MessageExtra) {
+    const response = await this.ask(request, extra)
+    if (this.#proxy && request.method === 'initialize' && 'error' in response)
+      throw new ServerRefusedError(response)
+  }
+
   /** The server object has seen this state already, when it was new. */
   saw(version: number) {
     this.#seenAhead.add(version)
@@ -269,6 +298,8 @@ export class SessionServer implements CallServer {
 
   /** Parameters of a tool that headers repeat. */
   mirroredParams(tool: string, extra: MessageExtra): MirroredParams | Promise<MirroredParams> {
+    // That server sees the headers itself.
+    if (this.sessionless) return NOTHING_MIRRORED
     return this.#paramHeaders.of(tool, (request) => this.ask(request, extra))
   }
 
@@ -285,6 +316,21 @@ export class SessionServer implements CallServer {
   /** What runs a request of the client here. */
   handlerOf(request: JsonRpcRequest): HandlerKind {
     return this.#registered.handlerOf(request)
+  }
+
+  /** Whether a call of the client may be a task; `undefined`: its tool does not say. */
+  taskModeOf(request: JsonRpcRequest): TaskMode | undefined {
+    return this.#registered.taskModeOf(request)
+  }
+
+  /** How it becomes one, if its client knows none. */
+  plainTaskOf(request: JsonRpcRequest, tasks: TasksOption): PlainTask | undefined {
+    return this.#registered.plainTaskOf(request, tasks)
+  }
+
+  /** Whether any may. */
+  get hasTasks() {
+    return this.#registered.hasTasks
   }
 
   async #keep(change: RegistrationChange) {
@@ -312,6 +358,10 @@ export class SessionServer implements CallServer {
     if (moved && this.#proxy?.shared) return this.#proxy.letGo(requestId)
     const params = { requestId, reason }
     this.#transport.deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
+  }
+
+  waiting(dispatchId: string): Waiting | undefined {
+    return this.#running.logOf(dispatchId)?.waiting()
   }
 
   /** Cancels requests that are not journaled yet, by what their request keys begin with. */

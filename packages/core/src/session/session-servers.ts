@@ -12,6 +12,7 @@ import { SessionServer } from './session-server.js'
 import type { StateMessage } from './session-server.js'
 import { Listening } from './listening.js'
 import { ServersBusyError, SessionGoneError } from './session-errors.js'
+import type { CallerTasks } from '../context/caller-tasks.js'
 import type { ServerNames } from './server-names.js'
 import type { ServerFactory, SessionIdentity, SessionInfo } from './server-factory.js'
 import type { Standalone } from './standalone.js'
@@ -29,13 +30,27 @@ export type SessionServerServices = {
   signals: Signals
   names: ServerNames
   settings: Settings
+  tasks: CallerTasks
 }
 
 /** How far the state of a session has come: what a server object must have seen. */
 export type Progress = Pick<Admission, 'version' | 'values'>
 
-/** What differs where a server object belongs to no session. */
-export type Alone = Pick<Parameters<typeof SessionServer.connect>[2], 'standalone' | 'putState' | 'onIdle'>
+/**
+ * What differs where a server object belongs to no session. `stateScope`: where the state is of who asks; `undefined`: that is not known.
+ * `make`: in place of the factory.
+ */
+export type Alone = Pick<
+  Parameters<typeof SessionServer.connect>[2],
+  'standalone' | 'putState' | 'onIdle' | 'onRegistered' | 'paramHeaders'
+> & {
+  stateScope: string | undefined
+  make?: ServerFactory | undefined
+}
+
+const NOBODY_S_STATE =
+  'a factory has read `session.state` for a request without a session, of which it is not known who sends it: each value is undefined. ' +
+  'Set `principal` to what tells your users apart'
 
 type Held = {
   server: SessionServer
@@ -59,6 +74,7 @@ export class SessionServers {
   /** Out of date: each still runs what it was running, and nothing more. */
   readonly #retired = new Set<Held>()
   readonly #saidLost = new Set<string>()
+  #saidNobody = false
   /** How many standalone streams the client of a session has here. */
   readonly #listening = new Map<string, number>()
 
@@ -124,13 +140,15 @@ export class SessionServers {
   async create(identity: SessionIdentity, values = 0, alone?: Alone): Promise<SessionServer> {
     const { server, standalone, settings, ...rest } = this.#services
     const { sessionId } = identity
-    const reads = new StateReads(rest.store, sessionId, values)
-    const made = await freshServer(server, { ...identity, state: reads.state })
+    const stateScope = alone ? alone.stateScope : sessionId
+    const onRead = () => alone && this.#isRead(alone.stateScope, identity.principal)
+    const reads = new StateReads(rest.store, stateScope, values, onRead)
+    const made = await freshServer(alone?.make ?? server, { ...identity, state: reads.state })
     reads.end()
     const services = {
       ...rest,
       validateEffects: settings.validateEffects,
-      maxRecordBytes: settings.maxRecordBytes,
+      limits: settings,
       standalone: standalone(sessionId),
       putState: (entry: StateChange) => putState(rest.store, sessionId, entry, settings),
       reads,
@@ -138,6 +156,15 @@ export class SessionServers {
       ...alone,
     }
     return SessionServer.connect(made, alone ? undefined : sessionId, services)
+  }
+
+  /** A factory reads the state of who asks without a session; that is a use of it. */
+  #isRead(stateScope: string | undefined, principal: string | undefined) {
+    if (stateScope !== undefined)
+      return void this.#services.store.useScope(stateScope, principal).catch(() => undefined)
+    if (this.#saidNobody) return
+    this.#saidNobody = true
+    this.#services.logger.warn({}, NOBODY_S_STATE)
   }
 
   async adopt(sessionId: string, server: SessionServer) {

@@ -4,6 +4,7 @@ import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { endingOf } from '../signals/events.js'
 import type { CallEnding } from '../signals/events.js'
+import type { CallerTasks } from '../context/caller-tasks.js'
 import type { Signals } from '../signals/signals.js'
 import type { Admission, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
@@ -28,6 +29,7 @@ export type SessionServices = RunnerServices & {
   signals: Signals
   server: ServerFactory
   names: ServerNames
+  tasks: CallerTasks
 }
 
 export type Initialized =
@@ -71,12 +73,16 @@ export class Sessions {
       signals,
       settings,
       names: services.names,
+      tasks: services.tasks,
     })
     this.changes = new Changes(store, settings.sessionTtlMs)
     this.shared = new SharedServers({
+      callerOf: services.callerOf,
       make: (identity, alone) => this.servers.create(identity, 0, alone),
       isSame: server.length === 0,
+      proxy: services.proxy,
       changes: this.changes,
+      logger,
       maxServers: settings.maxServers,
       serverIdleMs: settings.serverIdleMs,
     })
@@ -105,7 +111,8 @@ export class Sessions {
     }
     const observe = this.#services.signals.call
     if (!observe) return begin()
-    const run = { sessionId, callId: randomId(), method: request.method, name: undefined, attempt: 1 }
+    const about = { method: request.method, name: undefined, protocolVersion: undefined }
+    const run = { sessionId, callId: randomId(), attempt: 1, ...about }
     const observed = observe(run, request, extra.request)
     let ending: CallEnding = { outcome: 'error', errorCode: undefined }
     try {

@@ -1,27 +1,49 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Caller } from '../context/call-log.js'
+import { stateScopeOf } from '../context/principal-state.js'
 import { NodeLeavingError } from '../errors.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
-import { isRequest } from '../json-rpc.js'
+import { isNotification, isRequest } from '../json-rpc.js'
+import type { Logger } from '../logger.js'
 import { changeIn } from './changes.js'
 import type { Changes } from './changes.js'
 import { clientInfoOf, clientKeyOf, initializeFor } from './envelope.js'
-import type { SessionIdentity } from './server-factory.js'
-import { NobodyToAskError, ServersBusyError } from './session-errors.js'
+import { ParamHeaders } from './param-headers.js'
+import type { Heard, ProxyOrigin, SessionIdentity, Spoken } from './server-factory.js'
+import { NobodyToAskError, notTaken, ServerRefusedError, ServersBusyError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
 import type { Alone } from './session-servers.js'
 import type { Standalone } from './standalone.js'
 import type { MessageExtra } from './transport.js'
 
 export type SharedServerServices = {
+  callerOf: (principal: string | undefined, authInfo: unknown) => Caller
   /** Makes a server object that belongs to no session. */
   make: (identity: SessionIdentity, alone: Alone) => Promise<SessionServer>
   /** The factory makes the same for everybody: it takes no parameter. */
   isSame: boolean
+  /** Set if the server objects stand for a server behind HTTP. */
+  proxy: ProxyOrigin | undefined
   changes: Changes
+  logger: Logger
   maxServers: number
   serverIdleMs: number
 }
 
-type Asked = { request: JsonRpcRequest; scope: string; principal: string | undefined }
+/** The one that passes requests on to a server behind HTTP that needs no session. */
+const PASSING = 'passing'
+/** For how long the tools that a caller was told of say which headers repeat their parameters. */
+const LISTED_MS = 60_000
+const MOST_LISTS = 1000
+/** How long a client waits for a server behind this one to be heard. */
+const HEARD_WITHIN_MS = 1000
+
+const LOST =
+  'a call without a session has added, enabled, disabled or removed tools, prompts or resources: no other request gets to see that. ' +
+  'Keep what they depend on in `ctx.state`, and let a factory with a parameter read it from `session.state`'
+
+/** A request without a session, the scope that it would have, and whose it is. */
+export type AskedAlone = { request: JsonRpcRequest; scope: string; principal: string | undefined }
 
 /**
  * Server objects for requests without sessions. One serves all requests of clients that say the same of themselves, if the
@@ -31,7 +53,12 @@ export class SharedServers {
   readonly #services: SharedServerServices
   readonly #held = new Map<string, Promise<SessionServer>>()
   readonly #ready = new Map<string, SessionServer>()
+  /** By principal. */
+  readonly #lists = new Map<string | undefined, { headers: ParamHeaders; until: number }>()
+  /** What a call has changed in them is nobody else's: they end what they run. */
+  readonly #retired = new Set<SessionServer>()
   #serverInfo: unknown
+  #saidLost = false
   #closed = false
 
   constructor(services: SharedServerServices) {
@@ -48,27 +75,102 @@ export class SharedServers {
   }
 
   /** If nothing has to be done for it. */
-  ready({ request }: Asked): SessionServer | undefined {
-    if (!this.#services.isSame || this.#closed) return undefined
-    const server = this.#ready.get(clientKeyOf(request))
+  ready(asked: AskedAlone): SessionServer | undefined {
+    const { proxy } = this.#services
+    const key = proxy && !proxy.known ? undefined : this.#keyOf(asked, proxy?.known)
+    if (key === undefined || this.#closed) return undefined
+    const server = this.#ready.get(key)
     if (server) server.usedAt = performance.now()
     return server
   }
 
-  async get(asked: Asked, extra: MessageExtra): Promise<SessionServer> {
+  async get(asked: AskedAlone, extra: MessageExtra): Promise<SessionServer> {
     if (this.#closed) throw new NodeLeavingError()
-    const { isSame } = this.#services
-    const key = isSame ? clientKeyOf(asked.request) : asked.scope
-    const held = this.#held.get(key) ?? this.#make(key, asked, extra)
-    const server = await held
+    const spoken = await this.#services.proxy?.spoken(extra)
+    const server = await this.#obtain(asked, spoken, extra).catch(async (error: unknown) => {
+      const now = error instanceof ServerRefusedError ? await this.#services.proxy?.spoken(extra) : undefined
+      // It has been replaced by one that speaks another version.
+      if (now && now.sessionless !== spoken?.sessionless) return this.#obtain(asked, now, extra)
+      throw error
+    })
     if (this.#closed) throw new NodeLeavingError()
     server.usedAt = performance.now()
     return server
   }
 
-  #make(key: string, asked: Asked, extra: MessageExtra): Promise<SessionServer> {
+  async #obtain(asked: AskedAlone, spoken: Spoken | undefined, extra: MessageExtra): Promise<SessionServer> {
+    const key = this.#keyOf(asked, spoken)
+    return this.#held.get(key) ?? this.#make(key, asked, spoken, extra)
+  }
+
+  /**
+   * Listens to a server behind HTTP for one client, until `end`; `uris`: of resources. Resolves when it is heard, with what the
+   * server says of itself. Rejects with a `ServerRefusedError`.
+   */
+  async listen(
+    asked: AskedAlone,
+    uris: (about: Record<string, unknown>) => readonly string[],
+    extra: MessageExtra,
+    to: Heard,
+  ): Promise<{
+    about: Record<string, unknown>
+    acknowledged: Record<string, unknown> | undefined
+    end: () => void
+  }> {
+    const { proxy } = this.#services
+    const spoken = await proxy?.spoken(extra)
+    if (proxy && spoken?.sessionless) {
+      const listening = proxy.listen(asked.request, extra, to)
+      await listening.heard()
+      const { acknowledged } = listening
+      return { about: spoken.about, acknowledged, end: () => listening.end() }
+    }
+    const standalone: Standalone = {
+      ...this.#outsideOfCalls,
+      send: async (message) => {
+        if (isRequest(message)) throw new NobodyToAskError()
+        if (isNotification(message)) to.tell(message)
+      },
+    }
+    const server = await this.#make(asked.scope, asked, spoken, extra, standalone)
+    let end: () => void = () => undefined
+    void server.isWanted(new Promise<void>((resolve) => (end = resolve)))
+    const stop = () => {
+      end()
+      void this.#drop(asked.scope)
+    }
+    try {
+      server.clientListens(true)
+      const about = server.initialized ?? {}
+      for (const uri of uris(about))
+        await server.ask({ jsonrpc: '2.0', id: 0, method: 'resources/subscribe', params: { uri } }, extra)
+      await Promise.race([server.heard(), sleep(HEARD_WITHIN_MS, undefined, { ref: false })])
+      return { about, acknowledged: undefined, end: stop }
+    } catch (error) {
+      stop()
+      throw error
+    }
+  }
+
+  /** One that was asked something for a request, and that no request will be run on. */
+  async letGo({ scope }: AskedAlone) {
+    if (this.#ready.get(scope)?.busy === false) await this.#drop(scope)
+  }
+
+  #keyOf({ request, scope }: AskedAlone, spoken: Spoken | undefined): string {
+    if (spoken?.sessionless) return PASSING
+    return this.#services.isSame ? clientKeyOf(request) : scope
+  }
+
+  #make(
+    key: string,
+    asked: AskedAlone,
+    spoken: Spoken | undefined,
+    extra: MessageExtra,
+    standalone = this.#outsideOfCalls,
+  ): Promise<SessionServer> {
     this.#makeRoom()
-    const making = this.#begin(key, asked, extra)
+    const making = this.#begin(key, asked, spoken, extra, standalone)
     this.#held.set(key, making)
     making.then(
       (server) => this.#held.get(key) === making && this.#ready.set(key, server),
@@ -77,15 +179,35 @@ export class SharedServers {
     return making
   }
 
-  async #begin(key: string, { request, scope, principal }: Asked, extra: MessageExtra) {
+  async #begin(
+    key: string,
+    { request, scope, principal }: AskedAlone,
+    spoken: Spoken | undefined,
+    extra: MessageExtra,
+    standalone: Standalone,
+  ) {
+    const { proxy } = this.#services
     const identity = { sessionId: scope, clientInfo: clientInfoOf(request), principal }
     // What nobody else uses goes when it has done its work.
-    const onIdle = () => (this.#services.isSame ? undefined : void this.#drop(key))
+    const onIdle = () => (key === scope ? void this.#drop(key) : undefined)
+    const initialize = initializeFor(request)
     const putState = async () => 'unknown' as const
-    const standalone = this.#outsideOfCalls
-    const server = await this.#services.make(identity, { standalone, putState, onIdle })
+    const stateScope = stateScopeOf(this.#services.callerOf(principal, extra.authInfo))
+    const behind = proxy && {
+      make: () => proxy.alone(spoken ?? { sessionless: false }, initialize),
+      paramHeaders: this.#paramHeadersFor(principal),
+    }
+    const made: { server?: SessionServer } = {}
+    const onRegistered = () => made.server && this.#retire(key, made.server, key !== scope)
+    const alone = { standalone, putState, onIdle, onRegistered, stateScope, ...behind }
+    const server = await this.#services.make(identity, alone)
+    made.server = server
     try {
-      await server.ask(initializeFor(request), extra)
+      const response = await server.ask(initialize, extra)
+      if ('error' in response) {
+        proxy?.doubt()
+        throw new ServerRefusedError(proxy ? response : notTaken(response))
+      }
       this.#serverInfo = server.initialized?.['serverInfo']
       server.notify({ jsonrpc: '2.0', method: 'notifications/initialized' }, extra)
       return server
@@ -93,6 +215,19 @@ export class SharedServers {
       await server.close()
       throw error
     }
+  }
+
+  /** A server with sessions gets one for each request: what its tools are need not be asked each time. */
+  #paramHeadersFor(principal: string | undefined): ParamHeaders {
+    const now = performance.now()
+    const known = this.#lists.get(principal)
+    if (known && known.until > now) return known.headers
+    const headers = new ParamHeaders()
+    this.#lists.delete(principal)
+    this.#lists.set(principal, { headers, until: now + LISTED_MS })
+    const [oldest] = this.#lists.keys()
+    if (this.#lists.size > MOST_LISTS) this.#lists.delete(oldest)
+    return headers
   }
 
   /** Who listens hears what has changed; there is nobody who could be asked. */
@@ -106,7 +241,12 @@ export class SharedServers {
   }
 
   #makeRoom() {
-    if (this.#held.size < this.#services.maxServers) return
+    if (this.#held.size + this.#retired.size < this.#services.maxServers) return
+    for (const server of this.#retired) {
+      if (server.busy) continue
+      this.#retired.delete(server)
+      return void server.close()
+    }
     let oldest: [key: string, usedAt: number] | undefined
     for (const [key, { busy, usedAt }] of this.#ready)
       if (!busy && !(oldest && oldest[1] <= usedAt)) oldest = [key, usedAt]
@@ -118,6 +258,25 @@ export class SharedServers {
   evictIdle() {
     const before = performance.now() - this.#services.serverIdleMs
     for (const [key, { busy, usedAt }] of this.#ready) if (!busy && usedAt <= before) void this.#drop(key)
+    for (const server of this.#retired) {
+      if (server.busy || server.usedAt > before) continue
+      this.#retired.delete(server)
+      void server.close()
+    }
+  }
+
+  /** No other request may see what a call has enabled, added or taken away. */
+  #retire(key: string, server: SessionServer, isShared: boolean) {
+    if (isShared) {
+      if (this.#ready.get(key) === server) {
+        this.#held.delete(key)
+        this.#ready.delete(key)
+      }
+      this.#retired.add(server)
+    }
+    if (this.#saidLost || server.reads.any) return
+    this.#saidLost = true
+    this.#services.logger.warn({}, LOST)
   }
 
   async #drop(key: string) {
@@ -129,6 +288,7 @@ export class SharedServers {
 
   async close() {
     this.#closed = true
-    await Promise.all([...this.#ready.keys()].map((key) => this.#drop(key)))
+    const retired = [...this.#retired].map((server) => server.close())
+    await Promise.all([...retired, ...[...this.#ready.keys()].map((key) => this.#drop(key))])
   }
 }

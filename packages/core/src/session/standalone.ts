@@ -1,4 +1,4 @@
-import type { CallServer } from '../call/call.js'
+import type { CallServer } from '../call/call-server.js'
 import { decodeInboxItem, parseAnswer, parseProgress, progressTopic } from '../call/inbox.js'
 import { requireFits } from '../errors.js'
 import { isRandomId, randomId } from '../ids.js'

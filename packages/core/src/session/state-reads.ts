@@ -3,7 +3,7 @@ import { DurableError } from '../errors.js'
 import { sessionState } from '../context/session-state.js'
 import type { InferOutput, StandardSchema } from '../context/standard-schema.js'
 
-/** Values of the session's state, as `ctx.state` has them, to read. */
+/** Values of the session's state, or without a session of the principal's, as `ctx.state` has them, to read. */
 export interface ReadonlySessionState<Out = unknown> {
   /** The value, as the schema gives it back; `undefined`: none. */
   get(): Promise<Out | undefined>
@@ -19,17 +19,27 @@ export interface ReadonlySessionState<Out = unknown> {
 export class StateReads {
   readonly state: ReadonlySessionState
   readonly #store: ContextStore
-  readonly #scope: string
+  readonly #scope: string | undefined
   readonly #versions = new Map<string, number>()
+  readonly #onRead: () => void
   #recording = true
   #upTo: number
 
-  /** `upTo`: how often values of the session had changed before any was read, as an admission tells. */
-  constructor(store: ContextStore, scope: string, upTo: number) {
+  /**
+   * `upTo`: how often values of the session had changed before any was read, as an admission tells. Without a `scope` every value
+   * is none. `onRead`: before the first value is read.
+   */
+  constructor(
+    store: ContextStore,
+    scope: string | undefined,
+    upTo: number,
+    onRead: () => void = () => undefined,
+  ) {
+    this.#onRead = onRead
     this.#store = store
     this.#scope = scope
     this.#upTo = upTo
-    this.state = sessionState({ ...refusing(store), readValue: (_, key) => this.#read(key) }, scope)
+    this.state = sessionState({ ...refusing(store), readValue: (_, key) => this.#read(key) }, scope ?? '')
   }
 
   /** Whether anything was read. */
@@ -50,7 +60,7 @@ export class StateReads {
   /** Whether it has. */
   async differ(values: number): Promise<boolean> {
     const reads = [...this.#versions].map(async ([key, version]) => {
-      const stored = await this.#store.readValue(this.#scope, key)
+      const stored = await this.#stored(key)
       return (stored?.version ?? 0) !== version
     })
     const differ = (await Promise.all(reads)).includes(true)
@@ -59,16 +69,23 @@ export class StateReads {
   }
 
   async #read(key: string) {
-    const stored = await this.#store.readValue(this.#scope, key)
+    if (this.#recording && !this.any) this.#onRead()
+    const stored = await this.#stored(key)
     // Of two reads of a value the older one counts: the object may have come from either.
     if (this.#recording && !this.#versions.has(key)) this.#versions.set(key, stored?.version ?? 0)
     return stored
+  }
+
+  async #stored(key: string) {
+    return this.#scope === undefined ? undefined : this.#store.readValue(this.#scope, key)
   }
 }
 
 const refusing = (store: ContextStore): ContextStore => ({
   readValue: (scope, key) => store.readValue(scope, key),
   writeValue: () => Promise.reject(new DurableError('read-only-state', READ_ONLY)),
+  beginScope: (...begin) => store.beginScope(...begin),
+  useScope: (...use) => store.useScope(...use),
   changeMap: (...change) => store.changeMap(...change),
   readMap: (...read) => store.readMap(...read),
   rangeMap: (...range) => store.rangeMap(...range),

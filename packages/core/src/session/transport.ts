@@ -10,6 +10,10 @@ export type MessageExtra = {
   closeStandaloneSSEStream?: () => void
   /** Where the request was sent, when the request itself is not at hand any more. */
   url?: string
+  /** Headers that repeat parameters of a tool, for a server behind this one. */
+  mirrored?: Readonly<Record<string, string>> | undefined
+  /** It shows by now whether the server behind this one refuses the request. */
+  onHead?: (() => void) | undefined
 }
 
 /** Of a request whose earlier run was interrupted: from where an upstream may go on with it, if that is known. */

@@ -5,6 +5,7 @@ import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import type { ContextStore } from '../store/context-store.js'
 import { recordingChanges } from '../context/map-record.js'
+import type { ContextLimits } from '../context/limits.js'
 import type { HandledCall, RunningCall } from '../context/run-context.js'
 import { validateEffects } from '../context/validate.js'
 import type { JsonRpcMessage } from '../json-rpc.js'
@@ -15,7 +16,7 @@ import type { Signals } from '../signals/signals.js'
 
 const NOTHING = { steps: new Map<string, StepRecord>(), sent: [] }
 
-type Run = { log: RequestLog; store: ContextStore; maxRecordBytes: number }
+type Run = { log: RequestLog; store: ContextStore; limits: ContextLimits }
 
 /** A run whose durable handler is replayed against its own journal once it has ended, to find effects it forgot to wrap. */
 export function validated(
@@ -43,13 +44,14 @@ async function validate(
 ) {
   // A stopped handler has seen less than its journal holds, and a batch shares its journal.
   if (log.stop.aborted || target.requests.length > 1) return
-  const { callId, scope, request, attempt, clientCapabilities, logLevel } = log
+  const { callId, scope, request, caller, attempt, clientCapabilities, logLevel } = log
   const recorded = target.isJournaled ? await recordedBy(await target.journaled()) : NOTHING
   if (!recorded) return
   const finished = {
     callId,
     scope,
     request,
+    caller,
     attempt,
     clientCapabilities,
     logLevel,
@@ -67,21 +69,24 @@ async function validate(
 }
 
 /** `undefined`: the handler asked the client something by the SDK itself, which a replay can't answer. */
-async function recordedBy(call: Call) {
+export async function recordedBy(call: Call) {
   const steps = new Map<string, StepRecord>()
   const sent: Array<{ message: JsonRpcMessage; step: string | undefined }> = []
   for await (const page of call.readJournal())
     for (const { data } of page) {
       const record = parseRecord(data)
       if (record.kind === 'step') keepNewest(steps, record.step)
-      if (
-        record.kind === 'message' &&
-        isRequest(record.message) &&
-        !call.questions.isNamed(record.message.id)
-      )
-        return undefined
-      if (record.kind === 'message' && isNotification(record.message))
+      const isSent = record.kind === 'message' || record.kind === 'question'
+      if (isSent && isRequest(record.message) && !call.questions.isNamed(record.message.id)) return undefined
+      // What is kept for whoever asks for the task depends on when the call has become one.
+      const isKept = record.kind === 'message' && isKeptProgress(record.message, call.id)
+      if (record.kind === 'message' && isNotification(record.message) && !isKept)
         sent.push({ message: record.message, step: record.step })
     }
   return { steps, sent }
 }
+
+const isKeptProgress = (message: JsonRpcMessage, callId: string) =>
+  'method' in message &&
+  message.method === 'notifications/progress' &&
+  message.params?.['progressToken'] === callId

@@ -5,7 +5,7 @@ import type { JsonRpcResponse } from '../json-rpc.js'
  * What can be listened to, by name. An event without `Begun` or `Opened` in its name comes when the thing is over.
  *
  * A `sessionId` is what handlers are told as `extra.sessionId`: it names the session, and nobody can use the session with it.
- * Payloads are in no event.
+ * `undefined` where a call belongs to no session (2026-07-28). Payloads are in no event.
  */
 export type Events = {
   /** An HTTP request was answered; a stream that its answer opens goes on. */
@@ -27,7 +27,7 @@ export type Events = {
   step: Run & { step: string; outcome: StepOutcome; durationMs: number }
   /** A call of a node that is gone is this node's now. */
   takeover: {
-    sessionId: string
+    sessionId: string | undefined
     callId: string
     /** Of the run that follows, where one does. */
     attempt: number
@@ -35,20 +35,22 @@ export type Events = {
     durationMs: number
   }
   /** The store refused to let this node write to a call that another one has taken over. */
-  fenced: { sessionId: string; callId: string }
+  fenced: { sessionId: string | undefined; callId: string }
   /** A server object was made for a session that this node had none for. */
   rebuild: { sessionId: string; outcome: 'done' | 'failed'; durationMs: number }
   streamOpened: Stream
   streamClosed: Stream & { durationMs: number }
   /** A stream was resumed: how many events were there already that its client had missed. */
-  replayed: { sessionId: string; stream: Stream['stream']; events: number }
+  replayed: { sessionId: string | undefined; stream: Stream['stream']; events: number }
   /** One operation of the store. */
   storeOperation: { operation: string; error: StoreErrorCode | 'unknown' | undefined; durationMs: number }
 }
 
 /** One run of a request of the client on this node. */
 export type Run = {
-  sessionId: string
+  sessionId: string | undefined
+  /** That the request is in; `undefined` while a session begins. */
+  protocolVersion: string | undefined
   /** As handlers see it in `extra.requestId`. */
   callId: string
   method: string
@@ -82,8 +84,9 @@ export type StepOutcome = 'done' | 'failed' | 'stopped'
 export type TakeoverOutcome = 'run' | 'unknown' | 'gave-up' | 'gone' | 'returned'
 
 export type Stream = {
-  sessionId: string
-  stream: 'call' | 'standalone'
+  sessionId: string | undefined
+  /** `listen`: of `subscriptions/listen`. */
+  stream: 'call' | 'standalone' | 'listen'
   /** The client came with a `Last-Event-ID`. */
   resumed: boolean
 }

@@ -39,11 +39,16 @@ function observe(
     try {
       const outcome = await run(...args)
       tell(undefined)
-      if (outcome === 'fenced') fenced?.({ sessionId: String(args[0]), callId: String(args[1]) })
+      if (outcome === 'fenced') fenced?.(placeOf(args))
       return outcome
     } catch (error) {
       tell(error instanceof StoreError ? error.code : 'unknown')
       throw error
     }
   }
+}
+
+/** Of an append to a journal. A call without a session has a scope of its own name, unless it has an idempotency key. */
+function placeOf([scope, callId]: unknown[]): Events['fenced'] {
+  return { sessionId: scope === callId ? undefined : String(scope), callId: String(callId) }
 }

@@ -1,5 +1,5 @@
 /**
- * What session state and sorted maps ask of a store. Every `data` and map value is an opaque string.
+ * What state and sorted maps ask of a store. Every `data` and map value is an opaque string.
  *
  * As for every operation of a store: each ends within a deadline or throws a `StoreError`; after
  * `store-timeout` the outcome is unknown. Reads and marked changes may be repeated, and take effect once.
@@ -11,14 +11,27 @@ export interface ContextStore {
   /**
    * Replaces the value if its version is `expected`, 0 meaning that there is none; `undefined` deletes it.
    * Resolves to the new version (0 when deleted), which is higher than any the key ever had, deleted ones
-   * included. `conflict`: it has another version; nothing changed. `unknown`: no such scope.
+   * included. `conflict`: it has another version; nothing changed. `unknown`: no such scope, or another principal's.
+   * With a `mark`, a write whose mark the scope has seen changes nothing and answers `repeated`, even if it differs: so it
+   * may be repeated. `full`: the values would have more than `maxBytes`, and no fewer than before.
    */
   writeValue(
     scope: string,
     key: string,
     expected: number,
     data: string | undefined,
-  ): Promise<number | 'conflict' | 'unknown'>
+    options?: WriteOptions,
+  ): Promise<number | 'conflict' | 'unknown' | 'repeated' | 'full'>
+
+  /**
+   * Begins a scope that holds values and nothing else, and is listed nowhere. It lives for `ttlMs` after its last use: a write, or
+   * `useScope`. Beginning the same one again changes nothing and answers `begun`. `limit`: the principal has `maxPerPrincipal`
+   * such scopes (nearly; never where there is no principal).
+   */
+  beginScope(scope: string, whose: NewScope, limits: { maxPerPrincipal: number }): Promise<'begun' | 'limit'>
+
+  /** Slides the expiry of such a scope. `false`: unknown, expired, or another principal's; callers cannot tell which. */
+  useScope(scope: string, principal: string | undefined): Promise<boolean>
 
   /**
    * Changes a map, which is made by its first change: everything or nothing, one change after the other. With a
@@ -39,6 +52,19 @@ export interface ContextStore {
 }
 
 export type StoredValue = { version: number; data: string }
+
+/** `ttlMs`: after its last use. */
+export type NewScope = { principal: string | undefined; ttlMs: number }
+
+export type WriteOptions = {
+  mark?: string
+  /** For how long the mark is remembered, or until the scope expires. */
+  markMs?: number
+  /** The scope is made, if it is not there, as by `beginScope`, and has this time to live from now on. */
+  begins?: NewScope
+  /** Of all keys and values of the scope, nearly. */
+  maxBytes?: number
+}
 
 /** No key is in both lists, or twice in one. */
 export type MapChange = { set: readonly (readonly [key: string, value: string])[]; remove: readonly string[] }

@@ -12,9 +12,10 @@ export interface HistoryStore {
   history(scope: string, page: HistoryPage): Promise<HistoryEntry[]>
 
   /**
-   * Deletes all that is kept of a session, or of every session of a principal: state, logs, values, histories. Wakes
+   * Deletes all that is kept of a scope, or of every session and call of a principal: state, logs, values, histories. Wakes
    * watchers with the topic `deleted`. Answers what was deleted; of what another operation deletes at the same time, one
    * answers it. Done in steps, each of which ends within the deadline; if one fails, some may have been done: forget again.
+   * What begins meanwhile may stay.
    */
   forget(what: { scope: string } | { principal: string }): Promise<Forgotten>
 }

@@ -1,8 +1,8 @@
 import { endOfTurn } from '../turn.js'
-import { compareIds, splitId } from './entries.js'
+import { BEGINNING, compareIds, splitId } from './entries.js'
 import type { Entry } from './entries.js'
 import { MemoryLog } from './memory-log.js'
-import { admission, changeValue, isOf, newSession } from './memory-session.js'
+import { admission, changeValue, isOf, keepFor, newSession } from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { CallAppended, CloseCall, NewCall, OpenedCall, QuietlyAppended, Store } from './store.js'
@@ -24,13 +24,29 @@ export class MemoryCalls implements Pick<
 
   openCall: Store['openCall'] = (call) => answer(this.#openCall(call))
 
+  /** The list is looked through only where it seems full: what has expired or was deleted is still in it. */
+  #isFull({ principal, begins }: NewCall) {
+    const { maxPerPrincipal: most = Number.POSITIVE_INFINITY } = begins ?? {}
+    if (principal === undefined || this.#alone(principal).size < most) return false
+    return this.#space.data.countAlone(principal) >= most
+  }
+
+  #alone(principal: string): Set<string> {
+    const { openAlone } = this.#space.data
+    const scopes = openAlone.get(principal) ?? new Set()
+    openAlone.set(principal, scopes)
+    return scopes
+  }
+
   #openCall(call: NewCall): OpenedCall {
-    if (call.begins && !this.#space.live(call.scope))
+    if (call.begins && !this.#space.live(call.scope)) {
+      if (this.#isFull(call)) return { status: 'limit' }
       this.#space.data.sessions.set(call.scope, newSession({ ...call, ...call.begins }))
+    }
     const session = this.#space.live(call.scope)
     if (!session || session.principal !== call.principal || !isOf(session, call.server))
       return { status: 'unknown' }
-    session.expiresAt = Date.now() + call.ttlMs
+    keepFor(session, call.ttlMs)
     const name = `call:${call.callId}` as const
     const mine = session.logs.get(name)
     if (mine) return { status: 'opened', id: mine.firstId, admission: admission(session) }
@@ -48,6 +64,7 @@ export class MemoryCalls implements Pick<
     session.logs.set(name, logOf([{ id, data: call.data }]))
     this.#space.keep(call.scope, name, [{ id, data: call.data }])
     for (const key of call.requestKeys) session.openCalls.set(key, { callId: call.callId, owner: call.owner })
+    if (call.begins && call.principal !== undefined) this.#alone(call.principal).add(call.scope)
     return { status: 'opened', id, admission: admission(session) }
   }
 
@@ -78,7 +95,10 @@ export class MemoryCalls implements Pick<
       for (const each of close.unexpected ?? []) session.expected.delete(each)
       session.logs.delete(`${name}:in`)
       retain(session, callId, log, close)
-      if (close.endsScope) session.expiresAt = Date.now() + close.retainMs
+      if (close.endsScope) {
+        session.expiresAt = Date.now() + close.retainMs
+        if (session.principal !== undefined) this.#alone(session.principal).delete(scope)
+      }
     }
     this.#space.wake(scope, name, last.id)
     return 'appended'
@@ -110,7 +130,7 @@ export class MemoryCalls implements Pick<
   }
 
   claimCall: TakeoverStore['claimCall'] = async (scope, callId, claim) => {
-    const { from, to, data, last, counts = 1 } = claim
+    const { from, to, data, last, inbox, ttlMs, counts = 1 } = claim
     const session = this.#space.live(scope)
     const log = session?.logs.get(`call:${callId}`)
     const open = [...(session?.openCalls.values() ?? [])].filter((call) => call.callId === callId)
@@ -119,12 +139,15 @@ export class MemoryCalls implements Pick<
     if (open.every(({ owner }) => owner === to) && log.last?.data === data) return { id: log.lastId, claims }
     if (!open.every(({ owner }) => owner === from)) return undefined
     if (last !== undefined && log.lastId !== last) return undefined
+    const received = session?.logs.get(`call:${callId}:in`)?.lastId ?? BEGINNING
+    if (inbox !== undefined && received !== inbox) return undefined
     const [epoch] = splitId(log.lastId)
     const id = `${Math.max(epoch + 1, this.#space.data.clock())}-1`
     log.insert([{ id, data }])
     this.#space.keep(scope, `call:${callId}`, [{ id, data }])
     for (const call of open) call.owner = to
     session?.claims.set(callId, claims + counts)
+    if (session && ttlMs !== undefined) session.expiresAt = Date.now() + ttlMs
     this.#space.wake(scope, `call:${callId}`, id)
     return { id, claims: claims + counts }
   }

@@ -1,4 +1,4 @@
-import type { StoredValue } from './context-store.js'
+import type { NewScope, StoredValue } from './context-store.js'
 import { BEGINNING } from './entries.js'
 import type { MemoryLog } from './memory-log.js'
 import type { Admission, NewSession, StoredSession, ValueChange } from './store.js'
@@ -23,6 +23,10 @@ export type Session = Omit<StoredSession, 'values'> & {
   joined: Set<string>
   values: Map<string, StoredValue>
   lastValueVersion: number
+  /** Marks of writes that were applied, by when they are forgotten. */
+  marks: Map<string, number>
+  /** How long it lives after a use, where it holds values alone. */
+  ttlMs: number | undefined
 }
 
 /** A scope that has just begun. */
@@ -51,6 +55,8 @@ export function newSession({
     joined: new Set(),
     values: new Map(),
     lastValueVersion: 0,
+    marks: new Map(),
+    ttlMs: undefined,
   }
 }
 
@@ -63,6 +69,33 @@ export const isOf = ({ server }: Session, asked: string | undefined) =>
 
 export const isOpen = ({ openCalls }: Session, callId: string) =>
   [...openCalls.values()].some((call) => call.callId === callId)
+
+/** A scope that holds values alone. Versions go up even if it was there before, and has expired. */
+export function newScope({ principal, ttlMs }: NewScope): Session {
+  const scope = newSession({ principal, protocolVersion: '', ttlMs })
+  return { ...scope, ttlMs, lastValueVersion: Date.now() }
+}
+
+/** A use of a scope that holds values alone. */
+export function slide(session: Session) {
+  if (session.ttlMs !== undefined) session.expiresAt = Date.now() + session.ttlMs
+}
+
+/** A call without a session is not cut short: it may sleep for longer. */
+export function keepFor(session: Session, ttlMs: number) {
+  const least = session.isListed ? 0 : session.expiresAt
+  session.expiresAt = Math.max(least, Date.now() + ttlMs)
+}
+
+const sizeOf = (key: string, data: string | undefined) =>
+  data === undefined ? 0 : Buffer.byteLength(key) + Buffer.byteLength(data)
+
+/** Whether a change would bring the values of the session above so many bytes. */
+export function isTooMuch({ values }: Session, key: string, data: string | undefined, maxBytes: number) {
+  const now = [...values].reduce((sum, [name, value]) => sum + sizeOf(name, value.data), 0)
+  const more = sizeOf(key, data) - sizeOf(key, values.get(key)?.data)
+  return more > 0 && now + more > maxBytes
+}
 
 export function changeValue(session: Session, { key, expected, data }: ValueChange): number | 'conflict' {
   if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'

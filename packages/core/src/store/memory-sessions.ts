@@ -1,5 +1,16 @@
+import type { NewScope } from './context-store.js'
 import { compareIds } from './entries.js'
-import { admission, changeValue, isOf, newSession, NONCE_MS } from './memory-session.js'
+import {
+  admission,
+  changeValue,
+  isOf,
+  isTooMuch,
+  newScope,
+  newSession,
+  NONCE_MS,
+  slide,
+  keepFor,
+} from './memory-session.js'
 import type { Session } from './memory-session.js'
 import type { MemorySpace } from './memory-space.js'
 import type { Store } from './store.js'
@@ -18,6 +29,8 @@ export class MemorySessions implements Pick<
   | 'saveDelivered'
   | 'readValue'
   | 'writeValue'
+  | 'beginScope'
+  | 'useScope'
   | 'history'
   | 'forget'
 > {
@@ -51,13 +64,13 @@ export class MemorySessions implements Pick<
   admit: Store['admit'] = async (scope, principal, ttlMs, server) => {
     const session = this.#space.live(scope)
     if (!session || session.principal !== principal || !isOf(session, server)) return undefined
-    session.expiresAt = Date.now() + ttlMs
+    keepFor(session, ttlMs)
     return admission(session)
   }
 
   keepAlive: Store['keepAlive'] = async (scope, _callIds, ttlMs) => {
     const session = this.#space.live(scope)
-    if (session) session.expiresAt = Date.now() + ttlMs
+    if (session) keepFor(session, ttlMs)
   }
 
   readSession: Store['readSession'] = async (scope) => {
@@ -122,9 +135,46 @@ export class MemorySessions implements Pick<
     return value && { ...value }
   }
 
-  writeValue: Store['writeValue'] = async (scope, key, expected, data) => {
+  writeValue: Store['writeValue'] = async (scope, key, expected, data, options = {}) => {
+    const { mark, markMs = NONCE_MS, begins, maxBytes = Number.POSITIVE_INFINITY } = options
+    if (begins) this.#begin(scope, begins)
     const session = this.#space.live(scope)
-    return session ? changeValue(session, { key, expected, data }) : 'unknown'
+    if (!session || (begins && session.principal !== begins.principal)) return 'unknown'
+    if (begins) session.ttlMs = begins.ttlMs
+    slide(session)
+    const now = Date.now()
+    // The oldest are first: a state that changes often has many.
+    for (const [seen, until] of session.marks) {
+      if (until > now) break
+      session.marks.delete(seen)
+    }
+    if (mark !== undefined && session.marks.has(mark)) return 'repeated'
+    if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'
+    if (isTooMuch(session, key, data, maxBytes)) return 'full'
+    if (mark !== undefined) session.marks.set(mark, now + markMs)
+    return changeValue(session, { key, expected, data })
+  }
+
+  beginScope: Store['beginScope'] = async (scope, whose, { maxPerPrincipal }) => {
+    if (this.#space.live(scope)) return 'begun'
+    const own = [...this.#space.data.sessions].filter(
+      ([id, { ttlMs, principal }]) =>
+        ttlMs !== undefined && principal === whose.principal && this.#space.live(id),
+    )
+    if (whose.principal !== undefined && own.length >= maxPerPrincipal) return 'limit'
+    this.#begin(scope, whose)
+    return 'begun'
+  }
+
+  #begin(scope: string, whose: NewScope) {
+    if (!this.#space.live(scope)) this.#space.data.sessions.set(scope, newScope(whose))
+  }
+
+  useScope: Store['useScope'] = async (scope, principal) => {
+    const session = this.#space.live(scope)
+    if (session?.ttlMs === undefined || session.principal !== principal) return false
+    slide(session)
+    return true
   }
 
   history: Store['history'] = async (scope, page) => this.#space.data.histories.read(scope, page)
@@ -141,7 +191,7 @@ export class MemorySessions implements Pick<
       const journals = [...(session?.logs ?? [])].filter(
         ([name, log]) => name.startsWith('call:') && !name.endsWith(':in') && !log.expired,
       )
-      forgotten.sessions += session ? 1 : 0
+      forgotten.sessions += session?.isListed ? 1 : 0
       forgotten.calls += journals.length
       forgotten.entries += this.#space.data.histories.forget(scope)
       this.#space.data.sessions.delete(scope)

@@ -1,8 +1,10 @@
 import { MemoryCalls } from './memory-calls.js'
 import { MemoryData } from './memory-data.js'
+import { MemoryDueCalls } from './memory-due-calls.js'
 import { MemoryLogs } from './memory-logs.js'
 import { MemoryMaps } from './memory-maps.js'
 import { MemoryNodes } from './memory-nodes.js'
+import { MemoryQuotas } from './memory-quotas.js'
 import { MemorySessions } from './memory-sessions.js'
 import { MemorySpace } from './memory-space.js'
 import { MemoryWakes } from './memory-wakes.js'
@@ -38,6 +40,8 @@ function openMemory(named: Named, options: StoreOptions): Store {
     new MemoryLogs(space),
     new MemoryCalls(space),
     new MemoryNodes(space),
+    new MemoryDueCalls(space),
+    new MemoryQuotas(space),
     new MemoryMaps(space),
     new MemoryWakes(space),
   )

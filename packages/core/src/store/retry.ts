@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isRefused, StoreError } from '../errors.js'
 import { BEGINNING, bytesOf } from './entries.js'
-import type { Entry } from './entries.js'
+import type { Entry, EntryId } from './entries.js'
 import type { LogName, Store } from './store.js'
 
 const FIRST_MS = 50
@@ -66,17 +66,22 @@ export function begun<T>(operation: () => Promise<T>): Promise<T> {
   }
 }
 
-/** A whole log, page by page; nothing if there is none. Pages of large entries are short: nobody has to hold more than one. */
+/**
+ * A log from `after` on, page by page; nothing if there is none. Pages of large entries are short: nobody has to hold more than one.
+ * `onGone`: it does not hold `after` any more.
+ */
 export async function* readPages(
   store: Store,
   scope: string,
   log: LogName,
   ending: Ending,
+  { after: first = BEGINNING, onGone }: { after?: EntryId; onGone?: () => void } = {},
 ): AsyncGenerator<Entry[], void> {
-  let after = BEGINNING
+  let after = first
   for (;;) {
     const from = after
     const page = await whileStoreFails(() => store.read(scope, log, from, PAGE, PAGE_BYTES), ending)
+    if (!page) onGone?.()
     const last = page?.at(-1)
     if (!page || !last) return
     yield page

@@ -1,7 +1,9 @@
 import type { ContextStore } from './context-store.js'
+import type { DueCallsStore } from './due-calls.js'
 import type { Entry, EntryId, LogName, SharedLog } from './entries.js'
 import type { HistoryStore, Keeping } from './history.js'
 import type { MembershipStore } from './membership.js'
+import type { QuotaStore } from './quotas.js'
 import type { TakeoverStore } from './takeover.js'
 
 export { BEGINNING, compareIds, OLDEST, splitId } from './entries.js'
@@ -24,7 +26,8 @@ export type { Entry, EntryId, LogName, SharedLog } from './entries.js'
  *   operation names another `server`, the session is as good as unknown: nothing of it is read or changed. An operation
  *   that names none does not look at it.
  */
-export interface Store extends MembershipStore, TakeoverStore, ContextStore, HistoryStore {
+export interface Store
+  extends MembershipStore, TakeoverStore, DueCallsStore, QuotaStore, ContextStore, HistoryStore {
   /**
    * Creates a session. Creating the same id again changes nothing and answers `created`.
    * `limit`: the principal already has `maxPerPrincipal` live sessions (never for sessions without a principal).
@@ -45,7 +48,10 @@ export interface Store extends MembershipStore, TakeoverStore, ContextStore, His
     server?: string,
   ): Promise<Admission | undefined>
 
-  /** Slides the expiry of a session and of the open calls named, without checking the principal. No-op when unknown. */
+  /**
+   * Slides the expiry of a session and of the open calls named, without checking the principal. No-op when unknown.
+   * Here and wherever an expiry slides, that of a scope that was made with its call comes no nearer.
+   */
   keepAlive(scope: string, callIds: readonly string[], ttlMs: number): Promise<void>
 
   /** The whole session; `undefined` when unknown. */
@@ -245,8 +251,12 @@ export type NewCall = {
    * nor is the first larger one. Default: any.
    */
   maxOpenBytes?: number
-  /** The scope is made with the call, if it is not there, and has no other calls. Of this version of the protocol. */
-  begins?: { protocolVersion: string }
+  /**
+   * The scope is made with the call, if it is not there, and has no other calls. Of this version of the protocol.
+   * `maxPerPrincipal`: open calls of this kind that a principal may have, over all nodes. Nearly: those that are opened at the
+   * same time may be more. Default: any.
+   */
+  begins?: { protocolVersion: string; maxPerPrincipal?: number }
 }
 export type OpenedCall =
   | { status: 'opened'; id: EntryId; admission: Admission }

@@ -1,3 +1,5 @@
+import { consoleLogger } from '../logger.js'
+import type { Logger } from '../logger.js'
 import { Members } from '../members.js'
 import { whileStoreFails } from './retry.js'
 import { compareIds } from './store.js'
@@ -22,10 +24,12 @@ export type Watch = { active: Promise<void>; standing: boolean; end: () => void 
 /** Shares one subscription of the store per scope among all who watch it on this node, and adds this node's own appends. */
 export class Watcher {
   readonly #store: Store
+  readonly #logger: Pick<Logger, 'error'>
   readonly #scopes = new Map<string, Scope>()
 
-  constructor(store: Store) {
+  constructor(store: Store, logger: Pick<Logger, 'error'> = consoleLogger) {
     this.#store = store
+    this.#logger = logger
   }
 
   /** Listens from now on to one topic, and to what concerns all: `deleted` and `resync`. */
@@ -103,7 +107,16 @@ export class Watcher {
     const listeners = this.#scopes.get(scope)?.listeners
     if (!listeners) return
     const concerned = FOR_ALL.has(signal.topic) ? listeners.values() : [listeners.get(signal.topic) ?? []]
-    for (const each of concerned) for (const listener of each) listener(signal)
+    for (const each of concerned) for (const listener of each) this.#tell(listener, signal)
+  }
+
+  /** What calls this is the connection of the store, which all readers of the process share. */
+  #tell(listener: Listener, signal: Signal) {
+    try {
+      listener(signal)
+    } catch (error) {
+      this.#logger.error({ error, topic: signal.topic }, 'a reader of the store failed')
+    }
   }
 }
 

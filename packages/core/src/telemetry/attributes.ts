@@ -1,5 +1,6 @@
 import type { Attributes } from '@opentelemetry/api'
 import { shortId } from '../logger.js'
+import { PROTOCOL_VERSIONS, SESSIONLESS } from '../protocol.js'
 import type { CallEnding, CallOutcome, Run } from '../signals/events.js'
 
 /** The methods that clients call; any other one is theirs to invent. */
@@ -19,6 +20,7 @@ const METHODS = new Set([
   'tools/list',
 ])
 const OTHER = '_OTHER'
+const VERSIONS = new Set([...PROTOCOL_VERSIONS, SESSIONLESS])
 const MOST_NAMES = 200
 const MOST_CHARS = 100
 
@@ -54,10 +56,16 @@ export const runAttributes = ({
   callId,
   attempt,
 }: Pick<Run, 'sessionId' | 'callId' | 'attempt'>) => ({
-  'mcp_durable.session': shortId(sessionId),
+  ...(sessionId !== undefined && { 'mcp_durable.session': shortId(sessionId) }),
   'mcp_durable.call': shortId(callId),
   'mcp_durable.attempt': attempt,
 })
+
+/** A server behind this one may say anything. */
+export const versionAttribute = ({ protocolVersion }: Pick<Run, 'protocolVersion'>): Attributes =>
+  protocolVersion === undefined
+    ? {}
+    : { 'mcp.protocol.version': VERSIONS.has(protocolVersion) ? protocolVersion : OTHER }
 
 /** How a call came out; `error.type` as the conventions have it. */
 export function endAttributes({ outcome, errorCode }: CallEnding): Attributes {

@@ -11,7 +11,15 @@ import type { JsonRpcRequest } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Events, Run } from '../signals/events.js'
 import type { Span, Spans, Trace } from '../signals/telemetry.js'
-import { attributesOf, cut, endAttributes, isError, methodOf, runAttributes } from './attributes.js'
+import {
+  attributesOf,
+  cut,
+  endAttributes,
+  isError,
+  methodOf,
+  runAttributes,
+  versionAttribute,
+} from './attributes.js'
 import { spanContextOf, traceOf } from './trace-context.js'
 
 type Timed = 'request' | 'call' | 'step' | 'takeover' | 'rebuild'
@@ -60,6 +68,7 @@ export class OtelSpans implements Spans {
       attributes: {
         ...attributesOf(run.method, name),
         ...runAttributes(run),
+        ...versionAttribute(run),
         'jsonrpc.request.id': cut(String(id)),
         'network.transport': 'tcp',
       },

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { HistoryEntry } from '../store/history.js'
-import type { Store } from '../store/store.js'
+import type { NewCall, Store } from '../store/store.js'
 import {
   ANY_NUMBER,
   begin,
@@ -177,6 +178,53 @@ export function historyContract(create: CreateStores) {
     expect(await store.forget({ principal: 'alice' })).toEqual({ sessions: 0, calls: 0, entries: 0 })
     expect(await store.createSession(newSession(), { maxPerPrincipal: 1 })).toBe('created')
   })
+
+  test.each([
+    ['kept', keeping],
+    ['not kept', () => stores.store],
+  ])(
+    'forgetting a principal deletes its calls without a session, with a history that is %s',
+    async (of, use) => {
+      const store = use()
+      const [running, ended, key] = [await alone(store), await alone(store), randomUUID()]
+      await end(store, ended)
+      // As one that an idempotency key names.
+      const named = await open(store, key, { begins: { protocolVersion: 'a label' } })
+      const others = [await alone(store, { principal: 'bob' }), await alone(store, { principal: undefined })]
+      const watch = await listen(stores.peer, running.scope)
+      const entries = of === 'kept' ? 4 : 0
+      expect(await stores.peer.forget({ principal: 'alice' })).toEqual({ sessions: 0, calls: 3, entries })
+      await watch.until('deleted', '')
+      for (const { scope, log } of [running, ended, named]) {
+        expect(await store.readSession(scope)).toBeUndefined()
+        expect(await store.read(scope, log, '-', 9)).toEqual([])
+        expect(await history(scope)).toEqual([])
+      }
+      for (const { scope, log } of others) expect(await store.read(scope, log, '-', 9)).toHaveLength(1)
+      expect(await store.forget({ principal: 'alice' })).toEqual({ sessions: 0, calls: 0, entries: 0 })
+      watch.unwatch()
+    },
+  )
+
+  test('forgetting the scope of a call deletes that call', async () => {
+    const { store, peer } = stores
+    const [one, other] = [await alone(store), await alone(store)]
+    expect(await peer.forget({ scope: one.scope })).toEqual({ sessions: 0, calls: 1, entries: 0 })
+    expect(await store.readSession(one.scope)).toBeUndefined()
+    expect(await store.forget({ principal: 'alice' })).toEqual({ sessions: 0, calls: 1, entries: 0 })
+    expect(await store.readSession(other.scope)).toBeUndefined()
+  })
+}
+
+/** A call that belongs to no session. */
+const alone = (store: Store, overrides: Partial<NewCall> = {}) => {
+  const scope = randomUUID()
+  return open(store, scope, { callId: scope, begins: { protocolVersion: 'a label' }, ...overrides })
+}
+
+async function end(store: Store, { scope, callId, epoch, requestKeys }: Awaited<ReturnType<typeof alone>>) {
+  const close = { requestKeys, retainMs: HOUR, endsScope: true }
+  await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: 'end' }], close)
 }
 
 /** With a call that is open and one that has ended, a message, and a value. */

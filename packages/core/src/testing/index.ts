@@ -1,3 +1,3 @@
-// For authors of a store: its whole contract, as tests
-export { storeContract } from './store-contract.js'
-export type { CreateStores, StorePair } from './stores.js'
+// For authors of tools: what a tool does whose process ends at any moment
+export { assertCrashSafe, crashTest } from './crash-test.js'
+export type { CrashOptions, CrashReport, Effect, Fault, FaultKind } from './crash-test.js'

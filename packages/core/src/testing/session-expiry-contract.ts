@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { BEGINNING } from '../store/store.js'
-import { begin, contents, waitFor, HOUR, keepDoing, newCall, once, open, useStores } from './stores.js'
+import { begin, contents, waitFor, HOUR, keepDoing, newCall, once, open, shareStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 const SHORT = 250
@@ -9,8 +9,9 @@ const KEPT = 1000
 /** On a machine that stops for half of `KEPT` once. */
 const SLOW = { retry: 3 }
 
+/** They wait for times to pass, and do so side by side. */
 export function sessionExpiryContract(create: CreateStores) {
-  const stores = useStores(create)
+  const stores = shareStores(create)
   const gone = (scope: string) => async () => (await stores.store.readSession(scope)) === undefined
 
   test('a session expires, with all that belongs to it', async () => {

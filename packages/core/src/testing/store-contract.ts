@@ -1,6 +1,7 @@
 import { describe } from 'vitest'
 import { callContract } from './call-contract.js'
 import { callFenceContract } from './call-fence-contract.js'
+import { dueCallsContract } from './due-calls-contract.js'
 import { historyContract } from './history-contract.js'
 import { inboxContract } from './inbox-contract.js'
 import { logContract } from './log-contract.js'
@@ -8,10 +9,12 @@ import { mapsContract } from './maps-contract.js'
 import { membershipContract } from './membership-contract.js'
 import { namesContract } from './names-contract.js'
 import { ownScopeContract } from './own-scope-contract.js'
+import { quotasContract } from './quotas-contract.js'
 import { serversContract } from './servers-contract.js'
 import { sessionContract } from './session-contract.js'
 import { sessionExpiryContract } from './session-expiry-contract.js'
 import { stateContract } from './state-contract.js'
+import { scopesContract } from './scopes-contract.js'
 import type { CreateStores } from './stores.js'
 import { takeoverContract } from './takeover-contract.js'
 import { valuesContract } from './values-contract.js'
@@ -21,7 +24,7 @@ import { watchContract } from './watch-contract.js'
 export function storeContract(name: string, createStores: CreateStores) {
   describe(`store contract: ${name}`, () => {
     describe('sessions', () => sessionContract(createStores))
-    describe('expiry of sessions', () => sessionExpiryContract(createStores))
+    describe.concurrent('expiry of sessions', () => sessionExpiryContract(createStores))
     describe('servers', () => serversContract(createStores))
     describe('state', () => stateContract(createStores))
     describe('logs', () => logContract(createStores))
@@ -32,7 +35,10 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('wake-ups', () => watchContract(createStores))
     describe('membership', () => membershipContract(createStores))
     describe('takeovers', () => takeoverContract(createStores))
+    describe('due calls', () => dueCallsContract(createStores))
+    describe('quotas', () => quotasContract(createStores))
     describe('values', () => valuesContract(createStores))
+    describe('scopes of values', () => scopesContract(createStores))
     describe('maps', () => mapsContract(createStores))
     describe('histories', () => historyContract(createStores))
     describe('names', () => namesContract(createStores))

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import type { NewCall, NewSession, Store } from '../store/store.js'
 
 /** Two stores on the same data, as two nodes have them; the same one twice if it can't be shared otherwise. */
@@ -11,7 +11,6 @@ export const HOUR = 3_600_000
 export const NO_LIMIT = { maxPerPrincipal: 1_000_000 }
 export const ANY_NUMBER = { maxKeys: 1_000_000 }
 
-/** Fresh stores for each test of the block. */
 /** Names that are told apart: by what they contain, how they are written in keys, and their length. */
 export const NAMES: readonly string[] = [
   'a',
@@ -38,17 +37,29 @@ export const NAMES: readonly string[] = [
   `${'x'.repeat(70_000)}y`,
 ]
 
+/** Fresh stores for each test of the block. */
 export function useStores(create: CreateStores): StorePair {
-  const stores = {} as StorePair
-  beforeEach(async () => {
-    Object.assign(stores, { dispose: undefined }, await create())
+  return stores(create, beforeEach, afterEach)
+}
+
+/** One pair for all tests of the block, which may run side by side: each looks at its own scopes only. */
+export function shareStores(create: CreateStores): StorePair {
+  return stores(create, beforeAll, afterAll)
+}
+
+type Hook = (action: () => Promise<void>) => void
+
+function stores(create: CreateStores, before: Hook, after: Hook): StorePair {
+  const pair = {} as StorePair
+  before(async () => {
+    Object.assign(pair, { dispose: undefined }, await create())
   })
-  afterEach(async () => {
-    await stores.store.close()
-    await stores.peer.close()
-    await stores.dispose?.()
+  after(async () => {
+    await pair.store.close()
+    await pair.peer.close()
+    await pair.dispose?.()
   })
-  return stores
+  return pair
 }
 
 export function newSession(overrides: Partial<NewSession> = {}): NewSession {

@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { compareIds } from '../store/store.js'
-import { begin, contents, open, useStores, waitFor } from './stores.js'
+import { BEGINNING, compareIds } from '../store/store.js'
+import { NOBODY } from '../store/takeover.js'
+import { begin, contents, HOUR, once, open, useStores, waitFor } from './stores.js'
 import type { CreateStores } from './stores.js'
+
+const SHORT = 250
 
 /** Which calls are open, and how one goes from a node to another. */
 export function takeoverContract(create: CreateStores) {
@@ -103,6 +106,56 @@ export function takeoverContract(create: CreateStores) {
     expect(compareIds(claimed!.id, given!.id)).toBeGreaterThan(0)
     expect(await peer.claimCall(scope, callId, { ...claim, last: given!.id })).toEqual(claimed)
     expect(await store.listOpenCalls(scope)).toEqual([{ callId, owner: 'b' }])
+  })
+
+  test('nobody may own a call, until one of those who claim it does', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, epoch } = await open(store, scope, { owner: 'a' })
+    const park = { from: 'a', to: NOBODY, data: 'parked', counts: -1 } as const
+    const parked = await store.claimCall(scope, callId, park)
+    expect(await peer.claimCall(scope, callId, park)).toEqual(parked)
+    expect(await peer.listOpenCalls(scope)).toEqual([{ callId, owner: NOBODY }])
+    expect(await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: 'zombie' }])).toBe('fenced')
+    expect(await store.claimCall(scope, callId, { from: 'a', to: 'b', data: 'of its owner' })).toBeUndefined()
+    const claims = await Promise.all(
+      [store, peer].map((each, i) =>
+        each.claimCall(scope, callId, { from: NOBODY, to: `node ${i}`, data: `claim ${i}` }),
+      ),
+    )
+    expect(claims.filter((claimed) => claimed !== undefined)).toMatchObject([{ claims: 0 }])
+  })
+
+  test('a claim may depend on what stands last in the inbox', async () => {
+    const { store, peer } = stores
+    const scope = await begin(store)
+    const { callId, log } = await open(store, scope, { owner: 'a' })
+    const claim = { from: 'a', to: 'b', data: 'claim' }
+    const answer = await peer.append(scope, `${log}:in`, 'answer', once())
+    if (!answer) throw new Error('it was not appended')
+    expect(await store.claimCall(scope, callId, { ...claim, inbox: BEGINNING })).toBeUndefined()
+    expect(await store.claimCall(scope, callId, { ...claim, inbox: answer })).toBeDefined()
+    await peer.append(scope, `${log}:in`, 'another', once())
+    expect(await store.claimCall(scope, callId, { ...claim, inbox: answer })).toBeDefined()
+    const other = await open(store, scope, { owner: 'a' })
+    expect(await store.claimCall(scope, other.callId, { ...claim, inbox: BEGINNING })).toBeDefined()
+  })
+
+  test('a claim may say when the scope expires, and whoever claims next may keep it', async () => {
+    const { store, peer } = stores
+    const [kept, lost] = await Promise.all([begin(store), begin(store)])
+    const calls = await Promise.all([kept, lost].map((scope) => open(store, scope, { owner: 'a' })))
+    for (const { scope, callId, log } of calls) {
+      await store.append(scope, `${log}:in`, 'answer', once())
+      await store.claimCall(scope, callId, { from: 'a', to: NOBODY, data: 'parked', ttlMs: SHORT })
+    }
+    await peer.keepAlive(kept, [calls[0]!.callId], HOUR)
+    await waitFor('expired', async () => (await peer.readSession(lost)) === undefined)
+    expect(await peer.listOpenCalls(lost)).toEqual([])
+    expect(await contents(peer, lost, calls[1]!.log)).toEqual([])
+    expect(await contents(peer, lost, `${calls[1]!.log}:in`)).toEqual([])
+    expect(await contents(peer, kept, calls[0]!.log)).toEqual(['request', 'parked'])
+    expect(await contents(peer, kept, `${calls[0]!.log}:in`)).toEqual(['answer'])
   })
 
   test('a claim wakes the readers of the journal', async () => {

@@ -37,7 +37,7 @@ async function start(system: { store: StoreKind; host: HostKind }) {
   return { weather, nodes, resume, [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
 }
 
-describe.each(CASES)(
+describe.concurrent.each(CASES)(
   'a call is taken over while the store is $failure, $system.store, $system.host',
   ({ system, failure }) => {
     test('its claim is repeated', async () => {

@@ -119,7 +119,7 @@ async function takenOver(nodes: Nodes, method?: string, params?: object) {
   return (await call.resumed()).at(-1)
 }
 
-describe.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
+describe.concurrent.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
   test.each([
     ['its factory throws', { broken: Infinity }],
     ['it does not have the tool', { tools: [] }],

@@ -15,8 +15,8 @@ test('a scope is let go when a call that was given back there is not heard of an
   const store = memoryStore()
   const lease = { heartbeatMs: 500, leaseMs: 10_000, sweepMs: 1000 }
   const membership = new Membership(store, lease, silent, () => undefined)
-  const returned = new ReturnedCalls(store, membership, new Claims(store, membership, () => undefined))
-  await returned.giveBack({ scope: 'scope', callId: 'call', first: '1-1', claims: 1 })
+  const returned = new ReturnedCalls(store, membership, new Claims(store, membership, async () => undefined))
+  await returned.giveBack({ scope: 'scope', callId: 'call' })
   expect(returned.scopes).toEqual(new Set(['scope']))
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10 * 60_000 })
   try {

@@ -3,7 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { deadlineOf } from '../../src/context/call-log.js'
 import { encodeValue } from '../../src/context/codec.js'
 import type { DurableContext } from '../../src/context/context.js'
-import { PATIENCE_MS } from '../../src/context/settle-order.js'
+import { realTimeAndChance } from '../../src/context/time-and-chance.js'
 import { validateEffects } from '../../src/context/validate.js'
 import { MemoryContextStore } from './memory-context-store.js'
 import { TestCall } from './support.js'
@@ -263,7 +263,7 @@ describe('steps that earlier runs have ended', () => {
       await ctx.now('removed 1').then(() => order.push('removed 1'))
     })
     // Of four that are missing, one is waited for.
-    await vi.advanceTimersByTimeAsync(1.5 * PATIENCE_MS)
+    await vi.advanceTimersByTimeAsync(1.5 * realTimeAndChance.patienceMs)
     await run
     expect(order).toEqual(['a', 'b', 'new', 'removed 1'])
   })

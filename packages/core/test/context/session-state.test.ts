@@ -9,7 +9,7 @@ import {
   UnknownScopeError,
 } from '../../src/context/errors.js'
 import { sessionState } from '../../src/context/session-state.js'
-import type { SessionState } from '../../src/context/session-state.js'
+import type { SessionState } from '../../src/context/state-value.js'
 import { StoreError } from '../../src/errors.js'
 import { MemoryContextStore } from './memory-context-store.js'
 import { TestCall, thrown } from './support.js'

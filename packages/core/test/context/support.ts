@@ -9,6 +9,7 @@ import type { FinishedCall } from '../../src/context/replay-log.js'
 import { durableTool } from '../../src/context/durable-handlers.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../../src/json-rpc.js'
 import { LazyAbort } from '../../src/lazy-abort.js'
+import { META, SESSIONLESS } from '../../src/protocol.js'
 import { MemoryContextStore } from './memory-context-store.js'
 
 type Question = { name: string; method: string; params?: Record<string, unknown> | undefined }
@@ -40,6 +41,7 @@ export class TestCall {
   readonly sent: { message: JsonRpcMessage; step: string | undefined }[] = []
   readonly questions: Question[] = []
   readonly answers = new Map<string, JsonRpcResponse>()
+  readonly caller: CallLog['caller']
   readonly store: MemoryContextStore
   clientCapabilities: Record<string, unknown> = { elicitation: {}, sampling: { tools: {} }, roots: {} }
   logLevel: string | undefined
@@ -49,13 +51,23 @@ export class TestCall {
   constructor({
     store = new MemoryContextStore(),
     progressToken,
-  }: { store?: MemoryContextStore; progressToken?: string } = {}) {
+    caller = { principal: 'ann', isUser: true },
+    isAlone = false,
+  }: {
+    store?: MemoryContextStore
+    progressToken?: string
+    caller?: CallLog['caller']
+    /** Of no session. */
+    isAlone?: boolean
+  } = {}) {
     this.store = store
+    this.caller = caller
+    const version = isAlone && { [META.protocolVersion]: SESSIONLESS }
     this.request = {
       jsonrpc: '2.0',
       id: 1,
       method: 'tools/call',
-      params: progressToken === undefined ? {} : { _meta: { progressToken } },
+      params: { _meta: { ...version, ...(progressToken !== undefined && { progressToken }) } },
     }
   }
 
@@ -94,8 +106,8 @@ export class TestCall {
   }
 
   finished({ ending, begun }: HandledCall): FinishedCall {
-    const { callId, scope, request, attempts, clientCapabilities, logLevel, steps, sent } = this
-    const rest = { clientCapabilities, logLevel, steps, sent, begun, ending }
+    const { callId, scope, request, caller, attempts, clientCapabilities, logLevel, steps, sent } = this
+    const rest = { caller, clientCapabilities, logLevel, steps, sent, begun, ending }
     return { callId, scope, request, attempt: attempts, ...rest }
   }
 }
@@ -105,6 +117,7 @@ export class TestNode implements CallLog {
   readonly callId: string
   readonly scope: string
   readonly request: JsonRpcRequest
+  readonly caller: CallLog['caller']
   readonly attempt: number
   handled: HandledCall | undefined
   /** What the server's log was told. */
@@ -136,6 +149,7 @@ export class TestNode implements CallLog {
     this.callId = call.callId
     this.scope = call.scope
     this.request = call.request
+    this.caller = call.caller
     this.attempt = attempt
     this.#steps = call.steps
     this.#crashes = crash

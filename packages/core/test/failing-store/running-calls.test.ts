@@ -39,7 +39,7 @@ const CASES = SYSTEMS.flatMap((system) =>
   })),
 )
 
-describe.each(CASES)(
+describe.concurrent.each(CASES)(
   'a call that runs while the store is $failure, $system.store, $system.host',
   ({ system, failure }) => {
     test('waits, and finishes when it is back; nothing is lost or repeated', async () => {

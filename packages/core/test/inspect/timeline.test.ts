@@ -6,6 +6,7 @@ import type { CallRecord } from '../../src/call/record.js'
 import { encodeError } from '../../src/context/error-codec.js'
 import { encodeValue } from '../../src/context/codec.js'
 import { digest } from '../../src/ids.js'
+import { gaveUp, outcomeUnknown } from '../../src/session/recovery.js'
 
 const CALL = 'c'.repeat(22)
 
@@ -74,6 +75,27 @@ test('runs, steps with their durations, and the end', () => {
   })
 })
 
+test('without a session: the version, and a question that is withdrawn', () => {
+  const id = `${CALL}.1`
+  const opened = request()
+  if (opened.kind === 'request') opened.request.protocol = '2026-07-28'
+  const question: CallRecord = {
+    kind: 'question',
+    step: 'colour',
+    message: { jsonrpc: '2.0', id, method: 'elicitation/create', params: { message: 'sure?' } },
+  }
+  const withdrawn: CallRecord = {
+    kind: 'withdrawn',
+    message: { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id, reason: 'late' } },
+  }
+  const { told } = timeline([opened, question])
+  expect(told).toMatchObject({ protocol: '2026-07-28', pendingQuestions: ['elicitation/create'] })
+  const { told: later, events } = timeline([opened, question, withdrawn, response])
+  expect(events.map((event) => event?.kind)).toEqual(['opened', 'question', 'withdrawn', 'response'])
+  expect(events[2]).toMatchObject({ question: id, title: 'elicitation/create', payload: 'late' })
+  expect(later.pendingQuestions).toEqual([])
+})
+
 test('a question waits until it is answered: in the inbox, or by the end of the step that asked', () => {
   const question = (id: string): CallRecord => ({
     kind: 'message',
@@ -132,6 +154,14 @@ test('cancellations, notifications, errors, and what is not known', () => {
     { kind: 'response', message: { jsonrpc: '2.0', id: 7, error: { code: 1, message: 'x' } } },
   ])
   expect(failed.told.outcome).toBe('error')
+  const interrupted = {
+    jsonrpc: '2.0',
+    id: 7,
+    method: 'tools/call',
+    params: { name: 'book' },
+  } as const
+  for (const message of [outcomeUnknown(interrupted, 'unserved'), gaveUp(interrupted, 5)])
+    expect(timeline([request(), { kind: 'response', message }]).told.outcome).toBe('unknown')
   const bad = { kind: 'response', message: { jsonrpc: '2.0', id: 7, result: { isError: true } } } as const
   expect(timeline([request(), bad]).told.outcome).toBe('tool-error')
 })
@@ -171,4 +201,25 @@ test('bytes of a map', () => {
   expect(decodeStoredBytes(Buffer.from('héllo').toString('base64'))).toEqual(
     new Uint8Array(Buffer.from('héllo')),
   )
+})
+
+test('a call that sleeps, and one that somebody has passed on to the nodes', () => {
+  const asks = { jsonrpc: '2.0', id: `${CALL}.n${digest('colour')}`, method: 'elicitation/create' } as const
+  const { told, events } = timeline([
+    request(),
+    step('\ndeadline\nnap', { phase: 'done', value: encodeValue(5000) }),
+    step('\ndeadline\ncolour', { phase: 'done', value: encodeValue(4000) }),
+    { kind: 'question', message: asks },
+    { kind: 'parked', parked: { node: 'one', nonce: 'n', answerBy: 9000 } },
+    { kind: 'passed', passed: { node: 'three', nonce: 'n', by: 'ann', action: 'resume' } },
+  ])
+  expect(told.wakesAt).toBe(5000)
+  expect(events.at(-1)).toMatchObject({ kind: 'passed', by: 'ann', action: 'resume' })
+  const claim = encodeRecord({ kind: 'claim', claim: { node: 'two', nonce: 'n' } })
+  expect(told.add({ id: '2000-1', data: claim, at: 2000 })).toMatchObject({ kind: 'continued', passed: true })
+  expect(told.attempts).toHaveLength(1)
+  expect(told.openedAt).toBe(1000)
+  const woke = encodeRecord(step('nap', { phase: 'done', value: encodeValue(5000) }))
+  told.add({ id: '2000-2', data: woke, at: 2010 })
+  expect(told.wakesAt).toBeUndefined()
 })

@@ -5,8 +5,9 @@ import type { AloneWhere } from '../support/alone.js'
 import { startNodes } from '../support/nodes.js'
 import { expectRefused, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import type { StoreKind } from '../support/stores.js'
 
-const start = (store: 'memory' | 'redis' = 'memory') =>
+const start = (store: StoreKind = 'memory') =>
   startNodes({
     store,
     settings: { eras: ['2026-07-28'], heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 },

@@ -1,17 +1,24 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
+import { durable } from '../../src/index.js'
 import type { JsonRpcMessage } from '../../src/json-rpc.js'
+import { META, SESSIONLESS } from '../../src/protocol.js'
 import { Alone } from '../support/alone.js'
 import { startNodes } from '../support/nodes.js'
-import { expectRefused, expectStream } from '../support/session.js'
+import { BOTH, expectRefused, expectStream } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import type { StoreKind } from '../support/stores.js'
 
 const ID = 'io.modelcontextprotocol/subscriptionId'
 const ALL = { toolsListChanged: true, resourceSubscriptions: ['test://r'] }
-const start = (store: 'memory' | 'redis' = 'memory') =>
+const start = (store: StoreKind = 'memory') =>
   startNodes({ store, settings: { eras: ['2025-11-25', '2026-07-28'] } })
 
 const listen = async (client: Alone, notifications: unknown, where = {}) =>
   expectStream(await client.request('subscriptions/listen', { notifications }, { id: 'l', ...where }))
+
+const nothing = () => undefined
+const SILENT = { debug: nothing, info: nothing, warn: nothing, error: nothing }
 
 const methodOf = (message: JsonRpcMessage) => ('method' in message ? message.method : undefined)
 
@@ -82,4 +89,65 @@ test('what one client wants to hear of is bounded', async () => {
   const resourceSubscriptions = Array.from({ length: 2000 }, (_, n) => `test://${n}/${'x'.repeat(40)}`)
   const params = { notifications: { resourceSubscriptions } }
   await expectRefused(await new Alone(nodes).request('subscriptions/listen', params), 413)
+})
+
+test('no caller takes the streams of the others', async () => {
+  await using nodes = await startNodes({ count: 1, settings: { eras: ['2026-07-28'], maxOpenStreams: 2 } })
+  const client = new Alone(nodes)
+  const first = await listen(client, ALL, { who: 'ann/1' })
+  await using second = await listen(client, ALL, { who: 'ann/2' })
+  const params = { notifications: ALL }
+  await expectRefused(await client.request('subscriptions/listen', params, { who: 'ann/3' }), 429)
+  const { id } = await second.nextMessage()
+  await expectRefused(await client.get(id, { who: 'ann/3' }), 429)
+  for (const who of ['bob/1', undefined]) {
+    await using other = await listen(client, ALL, { ...(who !== undefined && { who }) })
+    await other.nextMessage()
+  }
+  await first[Symbol.asyncDispose]()
+  await using again = await listen(client, ALL, { who: 'ann/3' })
+  await again.nextMessage()
+})
+
+test('ends with its result when the node leaves and nobody can go on', async () => {
+  await using nodes = await start()
+  const client = new Alone(nodes)
+  const uris = Array.from({ length: 200 }, (_, number) => `test://${number}`)
+  await using long = await listen(client, { resourceSubscriptions: uris })
+  await using short = await listen(client, ALL)
+  for (const stream of [long, short]) await stream.nextMessage()
+  await nodes.mcp(0).close({ graceMs: 0 })
+  expect((await long.nextMessage()).message).toEqual({
+    jsonrpc: '2.0',
+    id: 'l',
+    result: { resultType: 'complete', _meta: { [ID]: 'l' } },
+  })
+  expect(await long.next()).toBeUndefined()
+  // Another node goes on with this one, so it is not over.
+  expect(await short.next()).toBeUndefined()
+})
+
+test('ends with its result when the only process leaves', async () => {
+  const server = () => {
+    const made = new McpServer(
+      { name: 'alone', version: '1.0.0' },
+      { capabilities: { tools: { listChanged: true } } },
+    )
+    made.registerTool('t', {}, () => ({ content: [] }))
+    return made
+  }
+  const mcp = durable({ server, logger: SILENT })
+  const _meta = { [META.protocolVersion]: SESSIONLESS, [META.clientCapabilities]: {} }
+  const params = { notifications: { toolsListChanged: true }, _meta }
+  const headers = {
+    'content-type': 'application/json',
+    accept: BOTH,
+    'mcp-protocol-version': SESSIONLESS,
+    'mcp-method': 'subscriptions/listen',
+  }
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 'l', method: 'subscriptions/listen', params })
+  const response = await mcp.fetch(new Request('http://127.0.0.1/mcp', { method: 'POST', headers, body }))
+  expect(response.status).toBe(200)
+  await mcp.close()
+  expect(await response.text()).toContain('"result":{"resultType":"complete"')
 })

@@ -1,69 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import type { DurableContext } from '../../src/index.js'
-import type { JsonRpcMessage } from '../../src/json-rpc.js'
-import { META } from '../../src/protocol.js'
+import { waitFor } from '../../../../test-support/index.js'
+import type { DurableContext, Store } from '../../src/index.js'
 import { Alone } from '../support/alone.js'
 import type { AloneWhere } from '../support/alone.js'
+import { ask, Caller, CAPABILITIES, resultOf } from '../support/caller.js'
 import { durableServer } from '../support/durable-server.js'
 import { SDKS, startNodes } from '../support/nodes.js'
+import { overriding } from '../support/overriding.js'
 import { expectJson, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import type { StoreKind } from '../support/stores.js'
 
 type Work = (ctx: DurableContext, args: { text: string }) => Promise<string>
-type InputRequired = {
-  resultType: string
-  inputRequests: Record<string, { method: string; params: { message: string } }>
-  requestState: string
-}
-
+const SLOW_MS = 100
 const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 }
-const CAPABILITIES = { [META.clientCapabilities]: { elicitation: {}, sampling: {}, roots: {} } }
-const form = (message: string) => ({
-  message,
-  requestedSchema: { type: 'object' as const, properties: { value: { type: 'string' } } },
-})
 
-const start = (work: Work, store: 'memory' | 'redis' = 'memory') =>
+const start = (work: Work, store: StoreKind = 'memory') =>
   startNodes({
     store,
     settings: { eras: ['2025-11-25', '2026-07-28'], server: () => durableServer(work), ...QUICK },
   })
-
-async function ask(ctx: DurableContext, name: string) {
-  const { content } = (await ctx.elicit(name, form(`${name}?`))) as { content?: { value?: string } }
-  return String(content?.value)
-}
-
-const resultOf = (message: JsonRpcMessage | undefined) =>
-  (message as { result?: unknown } | undefined)?.result as InputRequired
-
-/** The client calls the tool, and answers what it is asked. */
-class Caller {
-  readonly client: Alone
-  readonly args = { text: 'x' }
-  constructor(client: Alone) {
-    this.client = client
-  }
-
-  request(more: Record<string, unknown> = {}, where: AloneWhere = {}) {
-    const params = { name: 'work', arguments: this.args, ...more }
-    return this.client.request('tools/call', params, { meta: CAPABILITIES, ...where })
-  }
-
-  async last(more: Record<string, unknown> = {}, where: AloneWhere = {}) {
-    await using stream = await this.client.call('work', this.args, { meta: CAPABILITIES, ...where, more })
-    return (await stream.messages()).at(-1)
-  }
-
-  retry({ inputRequests, requestState }: InputRequired, values: readonly string[], where: AloneWhere = {}) {
-    const inputResponses = Object.fromEntries(
-      Object.keys(inputRequests)
-        .slice(0, values.length)
-        .map((key, place) => [key, { action: 'accept', content: { value: values[place] } }]),
-    )
-    return this.last({ inputResponses, requestState }, where)
-  }
-}
 
 describe.each(STORES)('questions without a session, %s', (store) => {
   test('are a result; the answer comes with the request again, at any node, and no step is run twice', async () => {
@@ -110,6 +67,31 @@ describe.each(STORES)('questions without a session, %s', (store) => {
     const left = resultOf(await caller.retry(both, ['1'], { node: 1 }))
     expect(Object.values(left.inputRequests).map(({ params }) => params.message)).toEqual(['b?'])
     expect(textOf(await caller.retry(left, ['2']))).toBe('1 and 2')
+  })
+
+  test('end the stream, and what was said beside them is not said again with the answer', async () => {
+    await using nodes = await start(async (ctx) => {
+      const asked = ask(ctx, 'name')
+      await ctx.atLeastOnce('beside', () => null)
+      await ctx.progress(1, 2, 'beside')
+      return `hello ${await asked}`
+    }, store)
+    const client = new Alone(nodes)
+    const call = async (where: AloneWhere = {}) => {
+      const meta = { ...CAPABILITIES, progressToken: 'p' }
+      await using stream = await client.call('work', { text: 'x' }, { meta, ...where })
+      return await stream.messages()
+    }
+    const first = await call()
+    expect(first.map((message) => ('method' in message ? message.method : 'result'))).toEqual([
+      'notifications/progress',
+      'result',
+    ])
+    const { requestState } = resultOf(first.at(-1))
+    const inputResponses = { name: { action: 'accept', content: { value: 'Ann' } } }
+    const again = await call({ node: 1, more: { requestState, inputResponses } })
+    expect(again).toHaveLength(1)
+    expect(textOf(again.at(-1))).toBe('hello Ann')
   })
 
   test('follow one another', async () => {
@@ -161,6 +143,44 @@ test('the stream of a request that was sent again is resumed under its own id', 
   expect((await resumed.messages()).at(-1)).toMatchObject({ id: 2 })
 })
 
+test('what was answered is not asked again while the call ends', async () => {
+  let go: () => void = () => undefined
+  const gate = new Promise<void>((resolve) => (go = resolve))
+  const work: Work = async (ctx) => {
+    const name = await ask(ctx, 'name')
+    await gate
+    return `hello ${name}`
+  }
+  // The call ends just before its inbox is read.
+  let hasEnded = false
+  const ending = (store: Store) =>
+    overriding(store, {
+      read: async (scope, log, ...more) => {
+        // What comes next comes later than questions are gathered for.
+        if (hasEnded) await sleep(SLOW_MS)
+        if (log.endsWith(':in')) {
+          go()
+          await waitFor(async () => (await store.listOpenCalls(scope)).length === 0)
+          hasEnded = true
+        }
+        return store.read(scope, log, ...more)
+      },
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 0 ? store : ending(store)),
+    settings: { eras: ['2025-11-25', '2026-07-28'], server: () => durableServer(work) },
+  })
+  const caller = new Caller(new Alone(nodes))
+  const { inputRequests, requestState } = resultOf(await caller.last())
+  const [key = ''] = Object.keys(inputRequests)
+  const inputResponses = { [key]: { action: 'accept', content: { value: 'Ann' } } }
+  const more = { inputResponses, requestState }
+  await using again = await caller.client.call('work', caller.args, { meta: CAPABILITIES, more })
+  const priming = await again.next()
+  await using resumed = await caller.client.stream(priming?.id, { node: 1 })
+  expect(textOf((await resumed.messages()).at(-1))).toBe('hello Ann')
+})
+
 test('a call whose client does not answer in time is cancelled', async () => {
   let stopped: () => void = () => undefined
   const isStopped = new Promise<void>((resolve) => (stopped = resolve))
@@ -184,12 +204,6 @@ test('a call whose client does not answer in time is cancelled', async () => {
   })
   const message = 'The call was cancelled: The client has not answered in time.'
   expect(await late.messages()).toMatchObject([{ error: { code: -32603, message } }])
-})
-
-test('there is no state of a session', async () => {
-  await using nodes = await start(async (ctx) => String(await ctx.state.get()))
-  const caller = new Caller(new Alone(nodes))
-  expect(textOf(await caller.last())).toContain('has no session')
 })
 
 describe.each(SDKS)('questions of the SDK’s own handlers, %s', (sdk) => {

@@ -30,7 +30,9 @@ test('one time limit is for all pages together', async () => {
   const ask: Ask = (request, withinMs) =>
     own.ask(
       request,
-      ({ id }) => {
+      (message) => {
+        if (!('id' in message)) return
+        const { id } = message
         pages++
         void sleep(50).then(() => own.take({ ...page(['a'], String(pages)), id }))
       },

@@ -30,7 +30,7 @@ async function expectAllRefused(responses: Promise<Response>[], status: number, 
 const stranger = (nodes: Nodes, mcpSessionId: string) =>
   new Session(nodes, { mcpSessionId, version: LATEST, who: undefined })
 
-describe.each(SYSTEMS)('which session a request is for, $store, $host', ({ store, host }) => {
+describe.concurrent.each(SYSTEMS)('which session a request is for, $store, $host', ({ store, host }) => {
   test('[S-12] 400 when none is named', async () => {
     await using nodes = await startNodes({ store, host })
     const session = await Session.begin(nodes)

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { durable, memoryStore } from '../../src/index.js'
 import { signalsFor } from '../../src/signals/signals.js'
+import { Alone } from '../support/alone.js'
 import { durableServer } from '../support/durable-server.js'
 import { Listener } from '../support/heard.js'
 import { startNodes } from '../support/nodes.js'
-import { Session } from '../support/session.js'
+import { expectStream, Session } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { Weather } from '../support/weather.js'
 import { waitFor } from '../../../../test-support/index.js'
@@ -16,7 +17,7 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     const heard = new Listener()
     await using nodes = await startNodes({ store, count: 1, settings: { on: heard.on } })
     const session = await Session.begin(nodes)
-    const run = { sessionId: session.id, attempt: 1 }
+    const run = { sessionId: session.id, attempt: 1, protocolVersion: '2025-11-25' }
     expect(await session.result('echo', { text: 'hi' })).toBe('hi')
     const ok = {
       ...run,
@@ -30,8 +31,9 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     expect(rest).toEqual(ok)
     expect(durationMs).toBeGreaterThan(0)
     const echo = { ...run, callId, method: 'tools/call', name: 'echo' }
-    expect(heard.all('callBegun')).toMatchObject([{ ...run, method: 'initialize' }, echo])
-    expect(heard.all('call')[0]).toMatchObject({ ...run, method: 'initialize', outcome: 'ok' })
+    const beginning = { ...run, protocolVersion: undefined, method: 'initialize' }
+    expect(heard.all('callBegun')).toMatchObject([beginning, echo])
+    expect(heard.all('call')[0]).toMatchObject({ ...beginning, outcome: 'ok' })
     await session.result('fail', { message: 'no' })
     expect(await heard.until('call', { name: 'fail' })).toMatchObject({ ...run, outcome: 'tool-error' })
     await (await session.request('tools/list')).json()
@@ -70,6 +72,34 @@ describe.each(STORES)('hooks are told, %s', (store) => {
     expect((await session.request('ping')).status).toBe(404)
     const answered = heard.all('request').map(({ httpMethod, status }) => `${httpMethod} ${status}`)
     expect(answered).toEqual(['POST 200', 'POST 202', 'POST 200', 'DELETE 200', 'POST 404'])
+  })
+
+  test('of calls without a session: each tells its version, and none a session', async () => {
+    const heard = new Listener()
+    await using nodes = await startNodes({
+      store,
+      settings: { on: heard.on, eras: ['2025-11-25', '2026-07-28'] },
+    })
+    const client = new Alone(nodes)
+    const about = { sessionId: undefined, protocolVersion: '2026-07-28', attempt: 1 }
+    await using stream = await client.call('say', { count: 1, gate: 'g' })
+    const priming = await stream.next()
+    const { callId } = await heard.until('callBegun', { name: 'say' })
+    expect(heard.all('callBegun')).toMatchObject([{ ...about, callId, method: 'tools/call', name: 'say' }])
+    expect(await heard.until('streamOpened', { resumed: false })).toEqual({
+      sessionId: undefined,
+      stream: 'call',
+      resumed: false,
+    })
+    await using resumed = await client.stream(priming?.id, { node: 1 })
+    nodes.world.gates.open('g')
+    await resumed.messages()
+    expect(await heard.until('call', { name: 'say' })).toMatchObject({ ...about, outcome: 'ok' })
+    expect(await heard.until('replayed')).toMatchObject({ sessionId: undefined, stream: 'call' })
+    expect(heard.all('rebuild')).toEqual([])
+    const notifications = { toolsListChanged: true }
+    await using _ = await expectStream(await client.request('subscriptions/listen', { notifications }))
+    await heard.until('streamOpened', { stream: 'listen', sessionId: undefined })
   })
 
   test('of streams, and of what was there when a client came back', async () => {

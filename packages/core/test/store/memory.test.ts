@@ -1,4 +1,4 @@
-import { storeContract } from '../../src/testing/index.js'
+import { storeContract } from '../../src/testing/store.js'
 import { memoryStore } from '../../src/store/memory.js'
 
 storeContract('[D-1] memory', () => {

@@ -6,7 +6,7 @@ import { dataOf, expectJson, expectStream, Session } from '../support/session.js
 
 const prompt = (name: string, gate: string) => ({ name, arguments: { gate } })
 
-describe.each(SYSTEMS)(
+describe.concurrent.each(SYSTEMS)(
   '[C-2] requests that are journaled only when they have to be, $store, $host',
   ({ store, host }) => {
     test('a tools/list that takes longer than a second becomes a stream', async () => {

@@ -1,6 +1,16 @@
+import { createMcpHandler } from '@modelcontextprotocol/server'
+import type { McpHttpHandler, McpServer } from '@modelcontextprotocol/server'
 import type { MiddlewareHandler } from 'hono'
 import { durable } from '../../src/index.js'
-import type { CommonOptions, Durable, Logger, ServerFactory, SessionInfo, Store } from '../../src/index.js'
+import type {
+  AuthInfo,
+  CommonOptions,
+  Durable,
+  Logger,
+  ServerFactory,
+  SessionInfo,
+  Store,
+} from '../../src/index.js'
 import type { ServerObject } from '../../src/sdk.js'
 import { serve } from './serve.js'
 import type { Adapter, Endpoint, ServeOptions } from './serve.js'
@@ -36,11 +46,15 @@ export type NodesOptions = {
   sdk?: Sdk
   /** What the nodes are given; default server objects. */
   host?: HostKind
+  /** What is wrapped or behind the nodes keeps no sessions, and speaks 2026-07-28; of SDK 2.x. */
+  alone?: 'besides sessions' | 'only'
   /** Whether what is wrapped or behind the nodes gives its events ids; default true. */
   resumable?: boolean
   /** What makes the server objects of a node, in place of the fixture's. */
   serverOf?: (node: number) => ServerFactory
   settings?: Partial<CommonOptions & { server: ServerFactory }>
+  /** What differs from node to node. */
+  settingsOf?: (node: number) => Partial<CommonOptions>
 }
 
 export type LogLine = { level: string; fields: object; message: string }
@@ -57,6 +71,8 @@ export interface Nodes extends AsyncDisposable {
   /** The server behind the nodes, for the host `upstream`. */
   readonly upstream: Upstream | undefined
   readonly wrapped: readonly MapOfTransports[]
+  /** What keeps no sessions. */
+  readonly handlers: readonly McpHttpHandler[]
   /** By which names the world knows the servers that tools run in, one for each node. */
   readonly servers: readonly string[]
   endpoint(node: number): Endpoint
@@ -75,7 +91,9 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     sdk = 'v1',
     serverOf,
     settings,
+    settingsOf,
     resumable = true,
+    alone,
   } = options
   const storage = openStorage(store)
   const world = new World()
@@ -84,13 +102,21 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
   const mcps: Durable[] = []
   const endpoints: Endpoint[] = []
   const stores: Store[] = []
-  const fixture = sdk === 'v1' ? serverV1 : serverV2
+  const fixture = sdk === 'v1' && !alone ? serverV1 : serverV2
+  const handlers: McpHttpHandler[] = []
   const { host = 'server' } = options
   const wrapped: MapOfTransports[] = []
   const handlerFor = (name: string) => {
     const make = () => {
       made.push({ node: name })
       return settings?.server ? (settings.server as () => ServerObject)() : fixture(name, world)
+    }
+    if (alone) {
+      const legacy = alone === 'only' ? 'reject' : 'stateless'
+      const handler = createMcpHandler(() => make() as McpServer, { legacy, onerror: () => undefined })
+      handlers.push(handler)
+      return (request: Request, { authInfo }: { authInfo?: AuthInfo }) =>
+        handler.fetch(request, { ...(authInfo && { authInfo: authInfo as never }) })
     }
     const wrapping = new MapOfTransports(make, { sdk, resumable })
     wrapped.push(wrapping)
@@ -105,7 +131,7 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
       made.push({ node: name, session })
       return serverOf ? serverOf(index)(session) : fixture(name, world)
     }
-    const common = { store: own, logger: capture(logs) }
+    const common = { store: own, logger: capture(logs), ...settingsOf?.(index) }
     const mcp =
       host === 'server'
         ? durable({ ...common, server, ...settings })
@@ -136,11 +162,13 @@ export async function startNodes(options: NodesOptions = {}): Promise<Nodes> {
     logs,
     upstream,
     wrapped,
+    handlers,
     servers: mcps.map((_, index) => (upstream ? UPSTREAM : nodeName(index))),
     endpoint: (node) => at(endpoints, node),
     mcp: (node) => at(mcps, node),
     async [Symbol.asyncDispose]() {
       await Promise.all(mcps.map((mcp) => mcp.close({ graceMs: 0 })))
+      await Promise.all(handlers.map((handler) => handler.close()))
       await Promise.all(endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
       await upstream?.[Symbol.asyncDispose]()
       await storage[Symbol.asyncDispose]()

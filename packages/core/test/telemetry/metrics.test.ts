@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
+import { Alone } from '../support/alone.js'
 import { durableServer } from '../support/durable-server.js'
 import { startNodes } from '../support/nodes.js'
 import { OpenTelemetry } from '../support/open-telemetry.js'
@@ -24,7 +25,11 @@ describe.each(STORES)('metrics, %s', (store) => {
       const found = (await otel.points(CALLS)).filter(isToolCall)
       return found.length === 2 && found
     })
-    const tool = { 'mcp.method.name': 'tools/call', 'gen_ai.operation.name': 'execute_tool' }
+    const tool = {
+      'mcp.method.name': 'tools/call',
+      'mcp.protocol.version': '2025-11-25',
+      'gen_ai.operation.name': 'execute_tool',
+    }
     expect(points).toEqual([
       { value: 3, attributes: { ...tool, 'gen_ai.tool.name': 'echo', 'mcp_durable.outcome': 'ok' } },
       {
@@ -37,6 +42,28 @@ describe.each(STORES)('metrics, %s', (store) => {
         },
       },
     ])
+  })
+
+  test('of calls without a session, by their version', async () => {
+    await using otel = new OpenTelemetry()
+    const settings = { telemetry: otel.telemetry, eras: ['2025-11-25', '2026-07-28'] as const }
+    await using nodes = await startNodes({ store, count: 1, settings })
+    const held = async (name: string) => (await otel.points(`mcp_durable.${name}`))[0]?.value
+    await using stream = await new Alone(nodes).call('wait', { gate: 'g' })
+    await nodes.world.happened.until('started g')
+    for (const name of ['calls.open', 'streams', 'sessions', 'servers'])
+      expect(await held(name), name).toBe(1)
+    nodes.world.gates.open('g')
+    await stream.messages()
+    const [point] = await waitFor(async () => {
+      const found = (await otel.points(CALLS)).filter(isToolCall)
+      return found.length === 1 && found
+    })
+    expect(point?.attributes).toMatchObject({
+      'mcp.protocol.version': '2026-07-28',
+      'mcp_durable.outcome': 'ok',
+    })
+    await waitFor(async () => (await held('calls.open')) === 0 && (await held('sessions')) === 0)
   })
 
   test('of what a node holds', async () => {

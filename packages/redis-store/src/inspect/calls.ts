@@ -1,13 +1,13 @@
+import type { CallPlace, CallsInspection, InspectedCall } from '@mcp-durable/core/inspect'
 import type { Keys } from '../keys.js'
+import { decodeName } from '../replies.js'
 import { literally, pairs } from './reading.js'
 import type { Reading } from './reading.js'
 
-export type CallPlace = { scope: string; callId: string }
-
 const MOST_FOUND = 20
+const PAGE = 500
 
-/** Which calls have a journal, open or ended. */
-export class CallJournals {
+export class RedisCalls implements CallsInspection {
   readonly #reading: Reading
   readonly #keys: Keys
 
@@ -16,7 +16,6 @@ export class CallJournals {
     this.#keys = keys
   }
 
-  /** Ids of a session's calls, in no order. */
   async of(scope: string): Promise<string[]> {
     const [open, ended] = await Promise.all([
       this.#idsAmong('HSCAN', this.#keys.session(scope), 'o:'),
@@ -33,15 +32,51 @@ export class CallJournals {
     return ids
   }
 
-  /** Calls of all sessions whose ids begin with a text; up to 20. They are found among the keys. */
+  /** They are found among the keys. */
   async find(beginning: string): Promise<CallPlace[]> {
     const found = new Map<string, CallPlace>()
-    const pattern = `${literally(this.#keys.prefix)}:{*}:call:${literally(beginning)}*`
-    for await (const page of this.#reading.keys(pattern)) {
-      for (const place of this.#places(page)) found.set(`${place.scope} ${place.callId}`, place)
+    for await (const page of this.#among(`${literally(beginning)}*`)) {
+      for (const place of page) found.set(`${place.scope} ${place.callId}`, place)
       if (found.size >= MOST_FOUND) break
     }
     return [...found.values()]
+  }
+
+  /** Found among the keys. */
+  all(): AsyncGenerator<CallPlace[]> {
+    return this.#among('*')
+  }
+
+  async *ofPrincipal(principal: string): AsyncGenerator<CallPlace[]> {
+    for (const index of [...this.#keys.calls(principal), this.#keys.principal(principal)]) {
+      for (let from = 0; ; from += PAGE) {
+        const scopes = await this.#reading.texts('ZRANGE', index, from, from + PAGE - 1)
+        const places = scopes.map(async (scope) =>
+          (await this.of(scope)).map((callId): CallPlace => ({ scope, callId })),
+        )
+        yield (await Promise.all(places)).flat()
+        if (scopes.length < PAGE) break
+      }
+    }
+  }
+
+  async read({ scope, callId }: CallPlace): Promise<InspectedCall | undefined> {
+    const fields = await this.#reading.ask('HMGET', [this.#keys.session(scope), 'p', 'l', 'v', `o:${callId}`])
+    const [principal, protocolVersion, version, owner] = fields as Array<string | null>
+    if (principal == null) return undefined
+    return {
+      scope,
+      callId,
+      owner: owner ?? undefined,
+      principal: decodeName(principal),
+      protocolVersion: protocolVersion ?? '',
+      inSession: Number(version) > 0,
+    }
+  }
+
+  async *#among(callIds: string): AsyncGenerator<CallPlace[]> {
+    const pattern = `${literally(this.#keys.prefix)}:{*}:call:${callIds}`
+    for await (const page of this.#reading.keys(pattern)) yield this.#places(page)
   }
 
   #places(keys: readonly string[]): CallPlace[] {

@@ -1,14 +1,11 @@
-import type { Entry, EntryId, LogName } from '@mcp-durable/core/store'
+import type { LogsInspection, TimedEntry } from '@mcp-durable/core/inspect'
+import type { EntryId, LogName } from '@mcp-durable/core/store'
 import type { Keys } from '../keys.js'
 import type { Reading } from './reading.js'
 
-/** `at`: when the store took it, in ms since 1970 by the store's clock. */
-export type TimedEntry = Entry & { at: number }
-
 type RawEntry = [id: string, fields: string[]]
 
-/** Logs as they are, trimmed or not, whether or not their session is still there. */
-export class Logs {
+export class RedisLogs implements LogsInspection {
   readonly #reading: Reading
   readonly #keys: Keys
 
@@ -17,24 +14,20 @@ export class Logs {
     this.#keys = keys
   }
 
-  /** Up to `limit` entries after an entry, oldest first; from the oldest one without `after`. `[]` for an unknown log. */
   async read(scope: string, log: LogName, after: EntryId | undefined, limit: number): Promise<TimedEntry[]> {
     const from = after === undefined ? '-' : `(${after}`
     return this.#entries('XRANGE', [this.#keys.log(scope, log), from, '+', 'COUNT', limit])
   }
 
-  /** The newest entries, oldest first. */
   async newest(scope: string, log: LogName, limit: number): Promise<TimedEntry[]> {
     const key = this.#keys.log(scope, log)
     return (await this.#entries('XREVRANGE', [key, '+', '-', 'COUNT', limit])).toReversed()
   }
 
-  /** How many entries it holds. */
   size(scope: string, log: LogName): Promise<number> {
     return this.#reading.number('XLEN', this.#keys.log(scope, log))
   }
 
-  /** Ms until it goes; `undefined` when it has gone, or has no expiry. */
   async expiresInMs(scope: string, log: LogName): Promise<number | undefined> {
     const ms = await this.#reading.number('PTTL', this.#keys.log(scope, log))
     return ms < 0 ? undefined : ms

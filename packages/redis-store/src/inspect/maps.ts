@@ -1,11 +1,9 @@
+import type { MapPage, MapsInspection } from '@mcp-durable/core/inspect'
 import type { Keys } from '../keys.js'
 import { literally } from './reading.js'
 import type { Reading } from './reading.js'
 
-export type MapPage = { after?: string; reverse?: boolean; limit: number }
-
-/** The sorted maps that all sessions share. */
-export class Maps {
+export class RedisMaps implements MapsInspection {
   readonly #reading: Reading
   readonly #keys: Keys
 
@@ -29,7 +27,6 @@ export class Maps {
     return this.#reading.number('ZCARD', this.#keys.map(name)[0] ?? '')
   }
 
-  /** A page of entries in the order of their keys, or against it; values as they were written. */
   async read(name: string, { after, reverse = false, limit }: MapPage): Promise<Array<[string, string]>> {
     const [keys = '', values = ''] = this.#keys.map(name)
     const from = after === undefined ? (reverse ? '+' : '-') : `(${after}`

@@ -1,23 +1,9 @@
+import type { InspectedNode, NodesInspection } from '@mcp-durable/core/inspect'
 import type { Keys } from '../keys.js'
 import { pairs } from './reading.js'
 import type { Reading } from './reading.js'
 
-export type InspectedNode = {
-  node: string
-  /** Ms since its last heartbeat; of no meaning when it is `left`. */
-  lateMs: number
-  /** It has shut down, or another one took it for dead. */
-  left: boolean
-  /** In how many scopes it may own calls. */
-  scopes: number
-  /** What it says about itself; `undefined` for a node of an older version. */
-  about: string | undefined
-  /** When it last beat, in ms since 1970 by the store's clock. */
-  beatAt: number
-}
-
-/** The nodes, and what each holds. */
-export class Nodes {
+export class RedisNodes implements NodesInspection {
   readonly #reading: Reading
   readonly #keys: Keys
 
@@ -26,7 +12,6 @@ export class Nodes {
     this.#keys = keys
   }
 
-  /** Those that have beaten and were not removed. */
   async list(): Promise<InspectedNode[]> {
     const [beats, now] = await Promise.all([
       this.#reading.ask('ZRANGE', [this.#keys.nodes(), 0, -1, 'WITHSCORES']),
@@ -35,12 +20,10 @@ export class Nodes {
     return Promise.all(pairs(beats).map(([node, beat]) => this.#node(node, Number(beat), now)))
   }
 
-  /** The clock that heartbeats are measured by, in ms since 1970. */
   async clock(): Promise<number> {
     return clockOf(await this.#reading.ask('TIME', []))
   }
 
-  /** Pages of the scopes that a node holds. */
   held(node: string): AsyncGenerator<string[]> {
     return this.#reading.members('SSCAN', this.#keys.heldBy(node))
   }

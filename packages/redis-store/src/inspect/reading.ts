@@ -4,11 +4,13 @@ import { storeError } from '../errors.js'
 export type ReadingCommand =
   | 'CLUSTER'
   | 'CONFIG'
+  | 'GET'
   | 'HGET'
   | 'HMGET'
   | 'HSCAN'
   | 'INFO'
   | 'MEMORY'
+  | 'PEXPIRETIME'
   | 'PTTL'
   | 'PUBSUB'
   | 'SCAN'
@@ -23,6 +25,7 @@ export type ReadingCommand =
   | 'ZRANGEBYLEX'
   | 'ZREVRANGEBYLEX'
   | 'ZSCAN'
+  | 'ZSCORE'
 
 /** What an inspector needs of a client. `Redis` and `Cluster` of ioredis 6 have it. */
 export interface InspectableRedis {

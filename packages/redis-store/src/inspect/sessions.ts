@@ -1,34 +1,13 @@
-import type { OpenCall, StateEntry } from '@mcp-durable/core/store'
+import type { InspectedSession, SessionsInspection, TimedState } from '@mcp-durable/core/inspect'
+import type { OpenCall } from '@mcp-durable/core/store'
 import type { Keys } from '../keys.js'
 import { decodeName, decodeStateField } from '../replies.js'
 import { literally, pairs } from './reading.js'
 import type { Reading } from './reading.js'
 
-/** A session without the messages it holds. Times in ms. */
-export type InspectedSession = {
-  id: string
-  principal: string | undefined
-  /** What it was created with: the protocol version. */
-  protocolVersion: string
-  /** Since 1970, by the store's clock; `undefined` for a session of an older version. */
-  createdAt: number | undefined
-  expiresInMs: number
-  /** Version of the newest state entry. */
-  version: number
-  /** Up to which entry `out` was delivered. */
-  delivered: string
-  openCalls: OpenCall[]
-  /** Messages that the standalone log holds. */
-  standalone: number
-}
-
-/** `at`: when it was written, in ms since 1970 by the store's clock. */
-export type TimedState = StateEntry & { at: number }
-
 const MOST_FOUND = 20
 
-/** Which sessions there are, and what is known of each. */
-export class Sessions {
+export class RedisSessions implements SessionsInspection {
   readonly #reading: Reading
   readonly #keys: Keys
 
@@ -37,17 +16,14 @@ export class Sessions {
     this.#keys = keys
   }
 
-  /** How many there are; may count some that have just expired. */
   count(): Promise<number> {
     return this.#reading.number('ZCARD', this.#keys.sessions())
   }
 
-  /** Ids in the order of their expiry, the last one first: where all live equally long, the last used one. */
   newest(limit: number, skip = 0): Promise<string[]> {
     return this.#reading.texts('ZRANGE', this.#keys.sessions(), skip, skip + limit - 1, 'REV')
   }
 
-  /** Ids that begin with a text; up to 20. */
   async find(beginning: string): Promise<string[]> {
     const found = new Set<string>()
     const pattern = `${literally(beginning)}*`
@@ -58,17 +34,23 @@ export class Sessions {
     return [...found]
   }
 
-  /** Pages of the ids of sessions of which there is a history, be they live or not. An id may come twice. */
-  async *kept(): AsyncGenerator<string[]> {
-    for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:{*}:history`)) {
+  kept(): AsyncGenerator<string[]> {
+    return this.#having('history')
+  }
+
+  stateful(): AsyncGenerator<string[]> {
+    return this.#having('state')
+  }
+
+  async *#having(part: 'history' | 'state'): AsyncGenerator<string[]> {
+    for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:{*}:${part}`)) {
       yield page.flatMap((key) => {
         const place = this.#keys.describe(key)
-        return place.kind === 'history' ? [place.scope] : []
+        return place.kind === part ? [place.scope] : []
       })
     }
   }
 
-  /** `undefined`: unknown, expired or deleted. */
   async read(id: string): Promise<InspectedSession | undefined> {
     const key = this.#keys.session(id)
     const [fields, expiresInMs, openCalls, standalone] = await Promise.all([
@@ -81,6 +63,7 @@ export class Sessions {
     if (principal == null) return undefined
     return {
       id,
+      isSession: Number(version) > 0,
       principal: decodeName(principal),
       protocolVersion: protocolVersion ?? '',
       createdAt: created == null ? undefined : Number(created),
@@ -100,7 +83,6 @@ export class Sessions {
     return calls
   }
 
-  /** The client messages that make up its state, in the order of their versions; only these, where keys are named. */
   async state(id: string, keys?: readonly string[]): Promise<TimedState[]> {
     const entries: TimedState[] = []
     for (const [field, value] of await this.#stateFields(id, keys)) {
@@ -121,7 +103,6 @@ export class Sessions {
     return all
   }
 
-  /** Session state that tools have set: values by their keys, as they were written. */
   async values(id: string): Promise<Array<{ key: string; version: number; data: string }>> {
     const values: Array<{ key: string; version: number; data: string }> = []
     for await (const page of this.#reading.members('HSCAN', this.#keys.state(id), 'k:*')) {

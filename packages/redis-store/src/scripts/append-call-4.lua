@@ -7,9 +7,11 @@
 --       '1' to close only a call that no other request has joined,
 --       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
 --       '1' when the session goes with the journal, then the request keys to close
--- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens.
+-- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
+-- the session goes with the journal, also its principal: 'appended <principal>'.
 -- include: value
 -- include: ended
+-- include: shrink
 local count = tonumber(ARGV[3])
 local last = count > 0 and ARGV[1 + 3 * count]
 -- An id has one owner, an epoch being given out once, and one content: what is repeated is repeated as it was. So if ours is
@@ -49,6 +51,7 @@ end
 if ARGV[change] ~= '' and not repeated then
   change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
 end
+local whose = ''
 if ARGV[2] ~= '' then
   if ARGV[change + 4] == '1' then
     redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
@@ -67,17 +70,19 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  shrink(KEYS[2])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
+    whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
   list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
-  return 'unheard'
+  return 'unheard' .. whose
 end
 if last then
   redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
-return 'appended'
+return 'appended' .. whose

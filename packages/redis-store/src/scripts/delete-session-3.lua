@@ -29,7 +29,7 @@ each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
   redis.call('UNLINK', journal, journal .. ':in')
 end)
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state')
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state', KEYS[1] .. ':marks')
 redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return (drop_ended(KEYS[1], most))

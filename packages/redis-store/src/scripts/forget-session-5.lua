@@ -1,8 +1,11 @@
--- Deletes what is kept of a session but what outlived its ended calls, its history too, and wakes its watchers.
+-- Deletes what is kept of a session, or of a call without one, its history too, and wakes its watchers. What outlived its
+-- ended calls may be much: some of that.
 -- KEYS  session, out, state, history, once
--- ARGV  ms to remember what was deleted
--- Returns { 1 if there was a session, open calls, entries of the history, principal or '' }.
+-- ARGV  ms to remember what was deleted, how much of what outlived its calls to delete at most
+-- Returns { 1 if there was a session, journals of calls, entries of the history, principal or '',
+--   how much that outlived its calls is left }.
 -- include: open
+-- include: ended
 local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
@@ -13,9 +16,12 @@ each_field(KEYS[1], 'o:', function(call_id)
   calls = calls + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end)
-local principal = redis.call('HGET', KEYS[1], 'p')
-local deleted = { principal and 1 or 0, calls, redis.call('XLEN', KEYS[4]), principal or '' }
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+local left, ended = drop_ended(KEYS[1], tonumber(ARGV[2]))
+local session = redis.call('HMGET', KEYS[1], 'p', 'v')
+-- A scope that was made with its call has no state.
+local is_session = session[1] and session[2] ~= '0'
+local deleted = { is_session and 1 or 0, calls + ended, redis.call('XLEN', KEYS[4]), session[1] or '', left }
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':marks')
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted

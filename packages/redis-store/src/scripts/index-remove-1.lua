@@ -1,5 +1,5 @@
--- Removes a session from an index.
+-- Removes scopes from an index.
 -- KEYS  index
--- ARGV  session id
--- Returns 1 when it was there.
-return redis.call('ZREM', KEYS[1], ARGV[1])
+-- ARGV  scopes...
+-- Returns how many were there.
+return redis.call('ZREM', KEYS[1], unpack(ARGV))

@@ -1,10 +1,10 @@
 -- Slides the expiry of a session, and of those of the named calls that are open.
 -- KEYS  session, out
 -- ARGV  ttl in ms, call ids...
--- Returns nil without such a session, else { principal, 1 when the expiry moved }.
+-- Returns nil without such a session, else { principal, 1 when the expiry moved, 1 when it is no session but a scope of its own }.
 -- include: slide
-local principal = redis.call('HGET', KEYS[1], 'p')
-if not principal then
+local session = redis.call('HMGET', KEYS[1], 'p', 'v')
+if not session[1] then
   return false
 end
 local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[1]))
@@ -16,4 +16,4 @@ for i = 2, #ARGV do
     expire_with(KEYS[1], journal .. ':in')
   end
 end
-return { principal, moved }
+return { session[1], moved, session[2] == '0' and 1 or 0 }

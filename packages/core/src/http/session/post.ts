@@ -95,7 +95,7 @@ async function runJournaled(
     case undefined:
       throw refuse.sessionNotFound()
     case 'limit':
-      throw refuse.tooMany(MOST_OPEN)
+      throw outcome.quota ? refuse.overQuota(outcome.quota) : refuse.tooMany(MOST_OPEN)
     case 'attached':
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'opened':
@@ -120,7 +120,7 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
     const server =
       sessions.servers.ready(scope, admission) ??
       (await call.whileStoreFails(() => sessions.servers.get(scope, admission, extra)))
-    sessions.runner.run(call, server, admission, extra)
+    sessions.runner.run(call, server, admission, { extra, principal: exchange.principal })
   } catch (error) {
     const { message } = refusalFor(error, logger)
     await call.failUnrun(message).catch(() => undefined)

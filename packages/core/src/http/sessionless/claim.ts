@@ -1,6 +1,7 @@
-import { isNotification, isRequest } from '../../json-rpc.js'
+import { isNotification, isObject, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
-import { isSessionless, META, metaOf, SESSIONLESS } from '../../protocol.js'
+import { isSessionless, META, metaOf, namesSessionless, SESSIONLESS } from '../../protocol.js'
+import { MAX_STATE_CHARS } from '../../session/state.js'
 import type { Body } from '../body.js'
 import { refuse } from '../replies.js'
 
@@ -10,7 +11,7 @@ import { refuse } from '../replies.js'
  */
 export function isSessionlessPost(request: Request, { messages, batch }: Body): boolean {
   const header = request.headers.get('mcp-protocol-version')?.trim()
-  const isNamed = header !== undefined && isSessionless(header)
+  const isNamed = namesSessionless(request)
   const [message] = messages
   const claims = messages.map(claimOf).filter((claim) => claim !== undefined)
   if (batch) {
@@ -52,12 +53,17 @@ function guardEnvelope(message: JsonRpcRequest): string {
     [META.clientInfo]: info,
   } = meta
   if (typeof version !== 'string') throw missing(META.protocolVersion)
-  if (!isObject(capabilities)) throw missing(META.clientCapabilities)
-  if (info !== undefined && !isObject(info)) throw missing(META.clientInfo)
+  if (!isObject(capabilities) || !Object.values(capabilities).every(isObject))
+    throw missing(META.clientCapabilities)
+  if (info !== undefined && !isInfo(info)) throw missing(META.clientInfo)
+  // Server objects are told of it, and hold it for as long as they are there.
+  const size = JSON.stringify([capabilities, info]).length
+  if (size > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
   return version
 }
 
 const missing = (name: string) =>
   refuse.invalidParams(`params._meta['${name}'] is missing, or not of its type`)
 
-const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isInfo = (info: unknown) =>
+  isObject(info) && typeof info['name'] === 'string' && typeof info['version'] === 'string'

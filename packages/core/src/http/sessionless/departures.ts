@@ -1,13 +1,17 @@
+import { randomId } from '../../ids.js'
 import type { RequestId } from '../../json-rpc.js'
 import type { Logger } from '../../logger.js'
+import { whileStoreFails } from '../../store/retry.js'
 import type { Store } from '../../store/store.js'
 import type { Watcher } from '../../store/watcher.js'
 import { sleepFor } from '../../timers.js'
-import type { CallPlace } from './place.js'
+import type { CallPlace } from '../../session/place.js'
 
 /** Topics by which nodes find out whether any of them shows a call to its client. */
 const WANTED = 'wanted'
 const SHOWN = 'shown'
+/** The value of a call's scope that says which node was the last to show it to a client that had come back. */
+const LAST = 'shown by'
 /** So long the other nodes have to answer. */
 const ANSWER_MS = 2000
 
@@ -18,8 +22,8 @@ export type DepartureServices = {
   store: Store
   watcher: Watcher
   logger: Logger
-  /** Whether the call waits for its client, who then may take any time. */
-  isAsking: (place: CallPlace) => Promise<boolean>
+  /** Whether its client may be away for any time: it is asked something, or the call is a task. */
+  mayStay: (place: CallPlace) => Promise<boolean>
   cancel: (place: CallPlace, requestId: RequestId) => Promise<unknown>
 }
 
@@ -34,6 +38,7 @@ export class Departures {
   /** How many streams of a call there are here. */
   readonly #shown = new Map<string, number>()
   readonly #closed = new AbortController()
+  readonly #node = randomId()
 
   constructor(services: DepartureServices, policy: OnDisconnect) {
     this.#services = services
@@ -47,9 +52,9 @@ export class Departures {
     const { scope } = place
     this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
     const watch = watcher.watch(scope, WANTED, ({ topic }) => {
-      if (topic === WANTED) this.#say(scope, SHOWN)
+      if (topic === WANTED) this.#sayShown(scope)
     })
-    if (isBack) this.#say(scope, SHOWN)
+    if (isBack) this.#sayShown(scope)
     let hasLeft = false
     return {
       left: () => {
@@ -71,23 +76,33 @@ export class Departures {
 
   async #wait(place: CallPlace, requestId: RequestId) {
     const { scope } = place
-    const { store, watcher, logger, isAsking, cancel } = this.#services
+    const { store, watcher, logger, mayStay, cancel } = this.#services
     const afterMs = this.#cancelAfterMs ?? 0
     let isShown = false
-    const watch = watcher.watch(scope, SHOWN, ({ topic }) => (isShown ||= topic === SHOWN))
+    const hearBack = () => watcher.watch(scope, SHOWN, ({ topic }) => (isShown ||= topic === SHOWN))
+    const watch = hearBack()
     const isBack = () => isShown || this.#shown.has(scope) || this.#closed.signal.aborted
-    try {
-      if (afterMs > 0) {
-        await this.#pause(afterMs)
-        if (isBack()) return
-        await watch.active
+    const askOthers = async () => {
+      const { active, end } = hearBack()
+      try {
+        await active
         await store.publish(scope, WANTED, '')
         await this.#pause(ANSWER_MS)
+      } finally {
+        end()
       }
-      if (isBack() || (await isAsking(place))) return
+    }
+    const cancelUnlessBack = async () => {
+      if (afterMs > 0 && !isBack()) await askOthers()
+      if (isBack() || (await this.#isShownElsewhere(scope)) || (await mayStay(place))) return
       await cancel(place, requestId)
+    }
+    try {
+      if (afterMs > 0) await this.#pause(afterMs)
+      // While the store is away, the client may come back unheard: the others are asked anew.
+      await whileStoreFails(cancelUnlessBack, this.#closed)
     } catch (error) {
-      // The call goes on to its end, and nobody hears of it.
+      // This node is leaving. The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')
     } finally {
       watch.end()
@@ -98,8 +113,21 @@ export class Departures {
     return sleepFor(ms, { signal: this.#closed.signal, ref: false })
   }
 
-  /** If it gets lost, the call is asked for again. */
-  #say(scope: string, topic: string) {
-    this.#services.store.publish(scope, topic, '').catch(() => undefined)
+  /** Said, and noted: a node that stands still does not answer when it is asked. */
+  #sayShown(scope: string) {
+    const { store } = this.#services
+    store.publish(scope, SHOWN, '').catch(() => undefined)
+    const note = async (): Promise<void> => {
+      const last = await store.readValue(scope, LAST)
+      if (last?.data === this.#node) return
+      if ((await store.writeValue(scope, LAST, last?.version ?? 0, this.#node)) === 'conflict') await note()
+    }
+    whileStoreFails(note, this.#closed).catch(() => undefined)
+  }
+
+  /** Then that node sees the client go, or dies, and a death is no departure. */
+  async #isShownElsewhere(scope: string) {
+    const last = await this.#services.store.readValue(scope, LAST)
+    return last !== undefined && last.data !== this.#node
   }
 }

@@ -16,6 +16,11 @@ export function guardHeaders({ headers }: Request, { method, params }: JsonRpcRe
   guardHeader(headers, 'Mcp-Method', method)
   const named = Object.hasOwn(NAMED, method) ? params?.[NAMED[method] ?? ''] : undefined
   if (typeof named === 'string') guardHeader(headers, 'Mcp-Name', named)
+  // Some clients leave it out.
+  const { taskId } = params ?? {}
+  const isNamed = headers.has('Mcp-Name')
+  if (isNamed && typeof taskId === 'string' && method.startsWith('tasks/'))
+    guardHeader(headers, 'Mcp-Name', taskId)
 }
 
 /** Of the parameters of a tool, those that its schema says (2026-07-28, "Custom Headers from Tool Parameters"). */

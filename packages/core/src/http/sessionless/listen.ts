@@ -1,145 +1,84 @@
-import type { JsonRpcRequest, RequestId } from '../../json-rpc.js'
+import { isObject } from '../../json-rpc.js'
 import { CHANGES, notificationOf } from '../../session/changes.js'
 import type { Change } from '../../session/changes.js'
-import { MAX_STATE_CHARS } from '../../session/state.js'
-import { BEGINNING, OLDEST } from '../../store/store.js'
-import type { EntryId, Store } from '../../store/store.js'
-import { event, eventId, primingEvent } from '../events.js'
+import type { AskedAlone } from '../../session/shared-servers.js'
+import type { EntryId } from '../../store/store.js'
+import { extraOf } from '../call-request.js'
+import { primingEvent } from '../events.js'
 import type { Cursor, encodeEvent } from '../events.js'
 import { eventStreamResponse } from '../event-stream.js'
+import type { EventStream } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
 import { refuse } from '../replies.js'
-
-const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId'
-const PAGE = 256
-/** Longer ones are not given out, and the stream can't be resumed. */
-const MOST_ALIAS = 1024
-
-/** 2026-07-28, "Subscriptions". */
-type Filter = {
-  toolsListChanged?: true
-  promptsListChanged?: true
-  resourcesListChanged?: true
-  resourceSubscriptions?: string[]
-}
-const LISTS = {
-  tools: 'toolsListChanged',
-  prompts: 'promptsListChanged',
-  resources: 'resourcesListChanged',
-} as const
+import { listenBehind } from './listen-behind.js'
+import { honoured, Subscription } from './subscription.js'
+import { agreedTasks, TaskWatch } from './task-watch.js'
 
 /** `subscriptions/listen`: changes from now on, from whichever node. */
-export async function listen(
-  exchange: Exchange,
-  request: JsonRpcRequest,
-  initialized: Record<string, unknown>,
-): Promise<Response> {
-  const asked = request.params?.['notifications']
-  if (typeof asked !== 'object' || asked === null) throw refuse.invalidParams('`notifications` is missing')
-  const filter = honoured(asked as Record<string, unknown>, initialized['capabilities'])
-  // It is held as long as the stream.
-  if (JSON.stringify([request.id, filter]).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
-  const subscription = subscriptionOf(request.id, filter)
-  const after = await newest(exchange.services.store)
-  const acknowledged = {
-    jsonrpc: '2.0',
-    method: 'notifications/subscriptions/acknowledged',
-    params: { notifications: filter, _meta: { [SUBSCRIPTION_ID]: request.id } },
-  }
-  const id = idFor(subscription, after)
-  const json = JSON.stringify(acknowledged)
-  const preamble = id === undefined ? `data: ${json}\n\n` : event(id, json)
-  return show(exchange, subscription, after, { preamble, resumed: false })
+export async function listen(exchange: Exchange, asked: AskedAlone): Promise<Response> {
+  const { services } = exchange
+  const wanted = asked.request.params?.['notifications']
+  if (!isObject(wanted)) throw refuse.invalidParams('`notifications` is missing')
+  services.streams.guardListener(listenerOf(exchange))
+  const taskIds = await agreedTasks(exchange, asked.request, wanted['taskIds'])
+  // What was said before is not said again.
+  const after = await services.sessions.changes.newest()
+  const show = showFrom(exchange, after, false)
+  if (services.isProxy) return listenBehind(exchange, asked.request, { resumed: false, show })
+  const { initialized = {} } = await services.sessions.shared.get(asked, extraOf(exchange))
+  void services.sessions.shared.letGo(asked)
+  const filter = { ...honoured(wanted, initialized['capabilities']), ...(taskIds && { taskIds }) }
+  const subscription = new Subscription(asked.request.id, filter)
+  return eventStreamResponse(exchange, show(subscription))
 }
 
 /** GET with the id of an event: goes on with the subscription. */
-export function listenOn(exchange: Exchange, { after, alias = '' }: Cursor): Response {
-  const subscription = decode(alias)
+export async function listenOn(exchange: Exchange, { after, alias = '' }: Cursor): Promise<Response> {
+  const { services } = exchange
+  const subscription = Subscription.decode(alias)
   if (!subscription) throw refuse.badRequest('this Last-Event-ID is not one of ours')
-  const preamble = primingEvent(idFor(subscription, after) ?? '', exchange.services.settings.retryMs)
-  return show(exchange, subscription, after, { preamble, resumed: true })
+  services.streams.guardListener(listenerOf(exchange))
+  const show = showFrom(exchange, after, true)
+  return services.isProxy
+    ? listenBehind(exchange, subscription.request, { resumed: true, show })
+    : eventStreamResponse(exchange, show(subscription))
 }
 
-type Subscription = {
-  id: RequestId
-  filter: Filter
-  /** The whole of it, so that any node can go on with it; `undefined`: too long for the ids of events. */
-  alias: string | undefined
-}
-
-function subscriptionOf(id: RequestId, filter: Filter): Subscription {
-  const alias = Buffer.from(JSON.stringify([id, filter])).toString('base64url')
-  return { id, filter, alias: alias.length > MOST_ALIAS ? undefined : alias }
-}
-
-function show(
-  exchange: Exchange,
-  subscription: Subscription,
-  after: EntryId,
-  { preamble, resumed }: { preamble: string; resumed: boolean },
-): Response {
+/** Begins the stream of a subscription behind an entry of the changes that all nodes know of. */
+function showFrom(exchange: Exchange, after: EntryId, resumed: boolean) {
   const { services, outgoing, principal } = exchange
-  services.streams.guardLimit(CHANGES)
-  const encode: typeof encodeEvent = (_log, entry) => {
-    const change = JSON.parse(entry.data) as Change
-    if (!isWanted(change, subscription.filter, principal)) return { event: undefined, last: false }
-    const message = notificationOf(change)
-    const json = JSON.stringify({
-      ...message,
-      params: { ...message.params, _meta: { [SUBSCRIPTION_ID]: subscription.id } },
-    })
-    const id = idFor(subscription, entry.id)
-    return { event: id === undefined ? `data: ${json}\n\n` : event(id, json), last: false }
-  }
-  const start = { scope: CHANGES, log: 'out', after, preamble, outgoing, encode, resumed } as const
-  return eventStreamResponse(exchange, services.streams.open(start))
-}
-
-function isWanted(change: Change, filter: Filter, principal: string | undefined): boolean {
-  if (change.of !== 'resource') return filter[LISTS[change.of]] === true
-  if (change.principal !== undefined && change.principal !== principal) return false
-  return filter.resourceSubscriptions?.includes(change.uri) === true
-}
-
-/** Of what is asked for, what the server tells of at all. */
-function honoured(asked: Record<string, unknown>, capabilities: unknown): Filter {
-  const offered = (capabilities ?? {}) as Record<
-    string,
-    { listChanged?: boolean; subscribe?: boolean } | undefined
-  >
-  const filter: Filter = {}
-  for (const [list, name] of Object.entries(LISTS) as [
-    keyof typeof LISTS,
-    (typeof LISTS)[keyof typeof LISTS],
-  ][])
-    if (asked[name] === true && offered[list]?.listChanged) filter[name] = true
-  const uris = asked['resourceSubscriptions']
-  if (Array.isArray(uris) && offered['resources']?.subscribe)
-    filter.resourceSubscriptions = uris.filter((uri) => typeof uri === 'string')
-  return filter
-}
-
-/** What was said before is not said again. */
-async function newest(store: Store): Promise<EntryId> {
-  let after = BEGINNING
-  for (;;) {
-    const page = await store.read(CHANGES, 'out', after === BEGINNING ? OLDEST : after, PAGE)
-    const last = page?.at(-1)
-    if (!last) return after
-    after = last.id
+  return (subscription: Subscription, onClosed: () => void = () => undefined): EventStream => {
+    const encode: typeof encodeEvent = (_log, { id, data }) => {
+      const change = JSON.parse(data) as Change
+      const event = subscription.wants(change, principal)
+        ? subscription.eventOf(notificationOf(change), id)
+        : undefined
+      return { event, last: false }
+    }
+    const preamble = resumed
+      ? primingEvent(subscription.idAt(after) ?? '', services.settings.retryMs)
+      : subscription.eventOf(subscription.acknowledgement, after)
+    const tasks = new TaskWatch(exchange, (message) => stream.tell(subscription.eventOf(message)))
+    const start = {
+      scope: CHANGES,
+      log: 'out',
+      after,
+      preamble,
+      outgoing,
+      encode,
+      resumed,
+      onClosed: () => {
+        tasks.end()
+        onClosed()
+      },
+      farewell: services.isLast || !subscription.isResumable ? subscription.end : undefined,
+      listener: listenerOf(exchange),
+    } as const
+    const stream = services.streams.open(start)
+    tasks.follow(subscription.filter.taskIds ?? [])
+    return stream
   }
 }
 
-/** Whose changes it hears is decided by who asks. */
-const idFor = ({ alias }: Subscription, after: EntryId) =>
-  alias === undefined ? undefined : `${eventId('out', after)}~${alias}`
-
-function decode(alias: string): Subscription | undefined {
-  try {
-    const [id, filter] = JSON.parse(Buffer.from(alias, 'base64url').toString()) as [unknown, unknown]
-    const isId = typeof id === 'string' || typeof id === 'number'
-    return isId && typeof filter === 'object' && filter !== null ? subscriptionOf(id, filter) : undefined
-  } catch {
-    return undefined
-  }
-}
+/** Where no caller is known, all are one. */
+const listenerOf = ({ principal }: Exchange) => JSON.stringify(principal ?? null)

@@ -1,61 +1,91 @@
 import { isDeepStrictEqual } from 'node:util'
+import { digest } from '../../ids.js'
+import { mayAsk } from '../../input-required.js'
 import type { JsonRpcRequest } from '../../json-rpc.js'
-import type { Exchange } from '../exchange.js'
+import { isSessionless, takesTasks } from '../../protocol.js'
+import { nameOf } from '../../session/place.js'
+import type { CallPlace } from '../../session/place.js'
+import type { Exchange, HttpServices } from '../exchange.js'
 import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
 import { openOf, readAsked } from './asked.js'
 import type { AskedSoFar } from './asked.js'
-import { parsePlace } from './place.js'
-import { Round } from './round.js'
 import { showRound } from './show-round.js'
 
-const STATE = /^([\w:-]{22,45})\.(\d{1,16}-\d{1,16})$/
-
-/** Results that may ask for input, and so their requests may come again (2026-07-28, "Multi Round-Trip Requests"). */
-const ASKING = new Set(['tools/call', 'prompts/get', 'resources/read'])
+/** A request that goes on with a call of an earlier one, as a call of its own. */
+export type NextLeg = { request: JsonRpcRequest; scope: string; key: string }
 
 /** Whether a request goes on with the call of an earlier one. */
-export const isRetry = ({ method, params }: JsonRpcRequest) =>
-  ASKING.has(method) && params?.['requestState'] !== undefined
+export const isRetry = (request: JsonRpcRequest) =>
+  mayAsk(request) && request.params?.['requestState'] !== undefined
 
 /** The request again, with answers. The state that comes with it is a handle: all that it stands for is in the store. */
-export async function answerRound(exchange: Exchange, request: JsonRpcRequest): Promise<Response> {
-  const { services, principal, outgoing } = exchange
-  const [, name = '', after] = STATE.exec(String(request.params?.['requestState'])) ?? []
-  const place = parsePlace(name)
-  if (!place || after === undefined) throw refuse.invalidState()
+export async function answerRound(exchange: Exchange, request: JsonRpcRequest): Promise<Response | NextLeg> {
+  const { services, principal } = exchange
+  const state = services.requestStates.decode(request.params?.['requestState'], principal)
+  if (!state) throw refuse.invalidState()
+  const { place, after } = state
   const { scope } = place
   const session = await services.store.readSession(scope)
   if (!session || session.principal !== principal) throw refuse.invalidState()
+  if (!isSessionless(session.protocolVersion)) throw refuse.invalidState()
   const asked = await readAsked(services.store, place)
   if (!asked.first || !isSame(asked.first, request)) throw refuse.invalidState()
-  await takeAnswers(exchange, scope, request, asked)
+  if (asked.inner) return nextLeg(request, place, asked.inner)
+  await takeAnswers(services, place, request.params?.['inputResponses'], asked)
   services.streams.guardLimit(scope)
-  const round = new Round({
+  return showRound(exchange, {
     place,
     after,
     id: request.id,
     alias: aliasFor(request, asked.first),
-    serverInfo: services.sessions.shared.serverInfo,
     open: openOf(asked, after),
     closed: asked.closed,
+    requestId: asked.first.id,
+    task: takesTasks(request) ? asked.task : undefined,
+    rescued: true,
   })
-  return showRound(exchange, { place, after, outgoing, requestId: asked.first.id }, round)
 }
 
-/** The first answer counts, whoever takes it. */
-async function takeAnswers(exchange: Exchange, scope: string, { params }: JsonRpcRequest, asked: AskedSoFar) {
-  const answers = params?.['inputResponses']
-  if (asked.ended || typeof answers !== 'object' || answers === null) return
-  for (const [key, result] of Object.entries(answers as Record<string, unknown>)) {
-    const id = asked.questions.get(key)?.question.id
-    if (id === undefined || asked.closed.has(String(id))) continue
-    if (typeof result !== 'object' || result === null || Array.isArray(result)) continue
-    const answer = { jsonrpc: '2.0', id, result: result as Record<string, unknown> } as const
-    if ((await exchange.services.sessions.clientMessages.answer(scope, answer)) === 'full')
-      throw refuse.answersFull()
-    asked.closed.add(String(id))
-  }
+/** Where the request is that comes with answers to what a server behind this one has asked by itself. */
+export const nextScope = (place: CallPlace) => digest(`next ${nameOf(place)}`)
+
+/**
+ * To a server behind this one that asks by itself, each answer is a request of its own, with the server's own state in place of
+ * the handle. Where it is follows from the one before: sent again, it joins itself, and the first answers count.
+ */
+export function nextLeg(request: JsonRpcRequest, place: CallPlace, { state }: { state?: unknown }): NextLeg {
+  const { requestState: _, ...rest } = request.params ?? {}
+  const params = { ...rest, ...(state !== undefined && { requestState: state }) }
+  return { request: { ...request, params }, scope: nextScope(place), key: 'next' }
+}
+
+/** The first answer counts, whoever takes it. Then the call goes on, on this node if it is parked. */
+export async function takeAnswers(
+  { sessions, calls }: Pick<HttpServices, 'sessions' | 'calls'>,
+  place: CallPlace,
+  given: unknown,
+  asked: AskedSoFar,
+) {
+  const answers = answersIn(given, asked)
+  if (answers.length === 0) return calls.rescue(place.scope)
+  await calls.leaveFor(place, 'waiting', async () => {
+    for (const answer of answers) {
+      if ((await sessions.clientMessages.answer(place.scope, answer)) === 'full') throw refuse.answersFull()
+      asked.closed.add(String(answer.id))
+    }
+  })
+}
+
+/** Of what a client gives, answers to what is open. */
+function answersIn(given: unknown, { end, isLate, questions, closed }: AskedSoFar) {
+  if (end || isLate || typeof given !== 'object' || given === null) return []
+  return Object.entries(given as Record<string, unknown>).flatMap(([key, result]) => {
+    const id = questions.get(key)?.question.id
+    if (id === undefined || closed.has(String(id))) return []
+    if (typeof result !== 'object' || result === null || Array.isArray(result)) return []
+    return [{ jsonrpc: '2.0', id, result: result as Record<string, unknown> } as const]
+  })
 }
 
 export function isSame(first: JsonRpcRequest, again: JsonRpcRequest) {

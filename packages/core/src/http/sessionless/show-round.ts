@@ -1,30 +1,36 @@
 import type { RequestId } from '../../json-rpc.js'
-import type { EntryId } from '../../store/store.js'
 import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
-import type { CallPlace } from './place.js'
-import type { Round } from './round.js'
+import { Round } from './round.js'
+import type { RoundStart } from './round.js'
 
-type Shown = {
-  place: CallPlace
-  after: EntryId
-  outgoing: Exchange['outgoing']
-  /** Of the request that began the call. */
+/** `requestId`: of the request that began the call. `rescued`: it has been looked after that somebody runs it. */
+type Shown = Omit<RoundStart, 'serverInfo' | 'stateAt'> & {
   requestId: RequestId
   resumed?: boolean
   caughtUp?: boolean
+  rescued?: boolean
 }
 
 /** The stream of one request. */
-export function showRound(exchange: Exchange, { requestId, place, ...shown }: Shown, round: Round): Response {
-  const { services } = exchange
+export function showRound(
+  exchange: Exchange,
+  { requestId, resumed, caughtUp = false, rescued = caughtUp, ...start }: Shown,
+): Response {
+  const { services, outgoing, principal } = exchange
+  const { place, after } = start
   const { scope, callId } = place
-  const { caughtUp = false } = shown
+  const { serverInfo } = services.sessions.shared
+  const stateAt = (entry: string) => services.requestStates.encode(place, entry, principal)
+  const round = new Round({ ...start, serverInfo, stateAt })
   const { left, end } = services.departures.show(place, requestId, !caughtUp)
   const stream = services.streams.open({
-    ...shown,
     scope,
     log: `call:${callId}`,
+    after,
+    caughtUp,
+    outgoing,
+    ...(resumed && { resumed }),
     preamble: round.preamble(services.settings.retryMs),
     encode: round.encode,
     onLeft: left,
@@ -34,6 +40,6 @@ export function showRound(exchange: Exchange, { requestId, place, ...shown }: Sh
     },
   })
   round.shownOn(stream)
-  if (!caughtUp) services.calls.rescue(scope)
+  if (!rescued) services.calls.rescue(scope)
   return eventStreamResponse(exchange, stream)
 }

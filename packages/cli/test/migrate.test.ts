@@ -1,0 +1,215 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { redisStore } from '@mcp-durable/redis-store'
+import { transferRedis } from '@mcp-durable/redis-store/transfer'
+import { file } from '@mcp-durable/sqlite-store'
+import { openTarget } from '@mcp-durable/sqlite-store/transfer'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { fill } from '../../redis-store/test/filled-store.js'
+import { spawnNode, startRedis, type RedisServer } from '../../../test-support/index.js'
+import { Tally } from '../src/migrate/tally.js'
+import { RawSession } from '../../../tests/support/raw.js'
+import { cli, json, out } from './support/cli.js'
+import { Booking, named } from './support/demo.js'
+
+let servers: RedisServer[]
+let folder: string
+let clients: Redis[]
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mcp-durable-migrate-'))
+  servers = await Promise.all([startRedis(), startRedis()])
+  clients = servers.map(({ url }) => new Redis(url))
+})
+afterAll(async () => {
+  for (const client of clients) client.disconnect()
+  await rm(folder, { recursive: true, force: true })
+  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
+})
+/** Each test has prefixes of its own in servers of ours. */
+beforeEach(() => Promise.all(clients.map((client) => client.flushall())))
+
+const url = (which: 0 | 1) => servers[which]?.url ?? ''
+const ways = () => ['--from', url(0), '--to', url(1)]
+const client = (which: 0 | 1) => clients[which] as Redis
+const move = (...more: string[]) => cli(url(0), 'migrate', ...ways(), ...more)
+
+/** Without what the clock changes. */
+async function sessionsOf(which: 0 | 1) {
+  const { sessions } = await json<{ sessions: object[] }>(url(which), 'sessions', '--full-ids')
+  return sessions.map((session) => ({ ...session, ageMs: 0, expiresInMs: 0 }))
+}
+
+async function tallyOf(which: 0 | 1) {
+  const tally = new Tally()
+  for await (const piece of transferRedis(client(which)).pieces()) tally.add(piece)
+  return [tally.counts, tally.digest]
+}
+
+async function filled(name?: string) {
+  const store = redisStore(client(0))
+  await fill(name === undefined ? store : store.open({ name }))
+  await store.close()
+}
+
+test('everything is moved, of all names, and the source stays as it was', async () => {
+  await filled()
+  await filled('shop')
+  const before = await sessionsOf(0)
+  const { moved } = await json<{ moved: Record<string, number> }>(url(0), 'migrate', ...ways())
+  expect(moved).toMatchObject({ sessions: 6, calls: 10, maps: 902 })
+  expect(await sessionsOf(1)).toEqual(before)
+  expect(await out(url(1), 'map', '--name', 'shop', '--show-payloads')).toContain('stock')
+  expect(await out(url(1), 'map')).not.toContain('unfinished')
+  expect(await client(0).dbsize()).toBeGreaterThan(60)
+  const again = await move()
+  expect(again.code).toBe(1)
+  expect(again.stderr).toMatch(/^error: 127\.0\.0\.1:\d+, prefix mcp is not empty: it holds /)
+})
+
+test('to a file and back nothing is changed', async () => {
+  await filled()
+  await filled('shop')
+  const path = join(folder, 'mcp.db')
+  const there = await json<{ moved: object }>(url(0), 'migrate', '--from', url(0), '--to', `sqlite:${path}`)
+  const back = await json<{ moved: object }>(url(0), 'migrate', '--from', `sqlite:${path}`, '--to', url(1))
+  expect(back.moved).toEqual(there.moved)
+  expect(await tallyOf(1)).toEqual(await tallyOf(0))
+  expect((await stat(path)).mode & 0o777).toBe(0o600)
+  expect(await out(url(1), 'map', '--sqlite', path, '--name', 'shop')).toContain('stock')
+  // Whose a history is stays known, also of a session that is over.
+  const store = redisStore(client(1))
+  expect(await store.history('over', { limit: 9 })).toHaveLength(1)
+  await store.forget({ principal: 'ann' })
+  expect(await store.history('over', { limit: 9 })).toEqual([])
+  await store.close()
+})
+
+test('a file that was filled from Redis forgets a principal as it would have there', async () => {
+  await filled()
+  const path = join(folder, 'other.db')
+  await out(url(0), 'migrate', '--from', url(0), '--to', `sqlite:${path}`)
+  const store = file(path)
+  expect(await store.history('over', { limit: 9 })).toHaveLength(1)
+  await store.forget({ principal: 'ann' })
+  expect(await store.history('over', { limit: 9 })).toEqual([])
+  await store.close()
+})
+
+test('a call of a node that was killed over a file goes on over Redis, for the same client', async () => {
+  const path = join(folder, 'running.db')
+  const start = (...store: string[]) =>
+    spawnNode('examples/dist/demo/node.js', [...store, '--ledger', join(folder, 'ledger')])
+  const before = await start('--file', path)
+  const session = await RawSession.begin(named(before), '2025-11-25', { elicitation: {} })
+  const stream = await session.call(named(before), 'book_table')
+  const asked = await stream.events.first(({ data }) => data.includes('elicitation/create'))
+  await before.kill('SIGKILL')
+  // It is dead for sure, so nobody has to wait for its lease.
+  await out(url(0), 'migrate', '--from', `sqlite:${path}`, '--to', url(1), '--lease', '1')
+  const after = await start('--redis', url(1))
+  const booking = new Booking(session, stream, asked)
+  await booking.answer(after, 'Ann')
+  const resumed = await session.get(named(after), asked.id)
+  const { data } = await resumed.events.first(({ data: text }) => text.includes('"result"'))
+  expect(JSON.parse(data)).toMatchObject({ id: 1, result: { content: [{ type: 'text' }] } })
+  expect(data).toContain('Ann')
+  await after.kill('SIGKILL')
+})
+
+test('from one file to another one', async () => {
+  const [from, to] = [join(folder, 'from.db'), join(folder, 'to.db')]
+  const store = file(from)
+  await fill(store)
+  await store.close()
+  const both = ['--from', `sqlite:${from}`, '--to', `sqlite:${to}`]
+  expect(await out(url(0), 'migrate', ...both)).toContain('moved 3 sessions, 5 calls')
+  expect((await cli(url(0), 'migrate', ...both)).stderr).toContain('to.db is not empty')
+  const nothing = await cli(url(0), 'migrate', '--from', `sqlite:${join(folder, 'none.db')}`, '--to', url(1))
+  expect(nothing.stderr).toContain('there is no file')
+  const others = join(folder, 'others.db')
+  const database = openTarget(others)
+  database.exec('PRAGMA user_version = 0')
+  database.close()
+  const beside = await cli(url(0), 'migrate', '--from', `sqlite:${from}`, '--to', `sqlite:${others}`)
+  expect(beside.stderr).toContain('of another program')
+  const noFolder = `sqlite:${join(folder, 'none/to.db')}`
+  expect((await cli(url(0), 'migrate', '--from', `sqlite:${from}`, '--to', noFolder)).stderr).toContain(
+    'there is no folder',
+  )
+})
+
+test('while a node may run, on either side, nothing is moved', async () => {
+  await filled()
+  for (const which of [0, 1] as const) {
+    const store = redisStore(client(which))
+    await store.beat('alive', '{"host":"here","pid":7,"clock":0,"startedAt":0}')
+    const { code, stderr } = await move()
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /^error: 1 node of 127\.0\.0\.1:\d+, prefix mcp may be running: here:7\.\n {2}Stop every process/,
+    )
+    await store.leave('alive')
+    await store.removeNode('alive', 0)
+    await store.close()
+  }
+  expect(await client(1).dbsize()).toBe(0)
+})
+
+test('what was interrupted is finished when it is begun again, from the same source only', async () => {
+  await filled()
+  const target = redisStore(client(1))
+  const where = `127.0.0.1:${new URL(url(0)).port}, prefix mcp`
+  await target.changeMap('mcp-durable:unfinished-migration', { set: [['from', where]], remove: [] })
+  const source = transferRedis(client(0))
+  let pieces = 0
+  for await (const piece of source.pieces()) if (pieces++ % 2 === 0) await transferRedis(client(1)).put(piece)
+  const other = await cli(url(0), 'migrate', '--from', url(0), '--to', url(1), '--prefix', 'other')
+  expect(other.code).toBe(0)
+  const back = await cli(url(0), 'migrate', '--from', url(1), '--to', url(0))
+  expect(back.stderr).toContain('is itself the target of a migration that was not finished')
+
+  expect(await move()).toMatchObject({ code: 0, stderr: '' })
+  expect(await target.readMap('mcp-durable:unfinished-migration', ['from'])).toEqual([undefined])
+  expect(await target.readMap('stock', ['key 9'])).toEqual(['value 9'])
+  await target.close()
+})
+
+test('what was used before it was whole is not finished, nor is one of another source', async () => {
+  await filled()
+  const target = redisStore(client(1))
+  const mark = (from: string) =>
+    target.changeMap('mcp-durable:unfinished-migration', { set: [['from', from]], remove: [] })
+  await mark('somewhere')
+  expect((await move()).stderr).toContain('holds a part of what was moved from somewhere')
+  await mark(`127.0.0.1:${new URL(url(0)).port}, prefix mcp`)
+  await target.beat('early')
+  await target.leave('early')
+  expect((await move()).stderr).toContain('was used before all was moved there')
+  await target.close()
+})
+
+test('a target that holds more than the source is told of', async () => {
+  await filled()
+  const target = redisStore(client(1))
+  const from = `127.0.0.1:${new URL(url(0)).port}, prefix mcp`
+  await target.changeMap('mcp-durable:unfinished-migration', { set: [['from', from]], remove: [] })
+  await target.changeMap('another', { set: [['a', 'b']], remove: [] })
+  const { code, stderr } = await move()
+  expect(code).toBe(1)
+  expect(stderr).toContain('does not hold the same as the source')
+  await target.close()
+})
+
+test('a wrong command line says what is missing', async () => {
+  const bad = await cli(url(0), 'migrate', '--from', url(0))
+  expect(bad).toMatchObject({ code: 2 })
+  expect(bad.stderr).toContain('migrate needs --from STORE and --to STORE.')
+  expect((await cli(url(0), 'migrate', '--from', url(0), '--to', url(0))).stderr).toContain(
+    'are the same store',
+  )
+  const nowhere = await cli(url(0), 'migrate', '--from', url(0), '--to', 'redis://127.0.0.1:1')
+  expect(nowhere.stderr).toContain('no Redis answers at 127.0.0.1:1')
+})

@@ -1,0 +1,75 @@
+import type { PlaceOwner, QuotaStore } from '../store/quotas.js'
+import { isParked } from '../store/takeover.js'
+import type { TakeoverStore } from '../store/takeover.js'
+import type { Claims } from './claims.js'
+import type { Membership } from './membership.js'
+
+/** So many are begun at once by one node; the others are left to the other nodes, and to its next look. */
+const PAGE = 50
+/** A node without quotas looks for what others have left in the queue, which may all be gone. */
+const SELDOM_MS = 60_000
+
+/**
+ * Calls that wait for their turn, because a quota was full. Nobody owns them. Every node looks whose turn has come, and claims those.
+ *
+ * Invariant: a call is in the queue before it is opened or parked, and leaves it only when it runs or has ended. Whose turn has come has its
+ * places; if the node that was told of it dies before it has claimed the call, another one is told.
+ */
+export class QueuedCalls {
+  readonly #store: QuotaStore & TakeoverStore
+  readonly #membership: Membership
+  readonly #claims: Claims
+  /** Whether this node has quotas. */
+  isUsed = false
+  #lookedAt = Number.NEGATIVE_INFINITY
+  #looking: Promise<void> | undefined
+  #isOver = false
+
+  constructor(store: QuotaStore & TakeoverStore, membership: Membership, claims: Claims) {
+    this.#store = store
+    this.#membership = membership
+    this.#claims = claims
+  }
+
+  /** With each sweep. */
+  async lookIfUsed() {
+    if (this.isUsed || performance.now() - this.#lookedAt > SELDOM_MS) await this.look()
+  }
+
+  /** Claims those whose turn has come. Never rejects. */
+  async look(): Promise<void> {
+    // What has come since the look that is under way.
+    await this.#looking
+    this.#looking ??= this.#beginAll()
+      // The next sweep looks again.
+      .catch(() => undefined)
+      .finally(() => (this.#looking = undefined))
+    await this.#looking
+  }
+
+  /** The turn of the call has come: it has its places. It is left alone if a node owns it: that one finds the places. */
+  async begin(owner: PlaceOwner, waitedMs = 0) {
+    if (this.#membership.leavesCalls) return
+    const { scope, callId } = owner
+    const open = await this.#store.listOpenCalls(scope)
+    const call = open.find((each) => each.callId === callId)
+    if (call && isParked(call.owner)) await this.#claims.claim(scope, call)
+    // It may be one that is just being opened.
+    else if (!call && waitedMs > 2 * this.#membership.lease.leaseMs) await this.#store.leaveQueue(owner)
+  }
+
+  /** Leaves them to the other nodes. */
+  end() {
+    this.#isOver = true
+  }
+
+  async #beginAll() {
+    const { leaseMs } = this.#membership.lease
+    while (!this.#isOver && !this.#membership.leavesCalls) {
+      this.#lookedAt = performance.now()
+      const turns = await this.#store.nextTurns(leaseMs, PAGE)
+      await Promise.allSettled(turns.map((turn) => this.begin(turn, turn.waitedMs)))
+      if (turns.length < PAGE) return
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import { digest } from '../ids.js'
+import type { JsonRpcRequest } from '../json-rpc.js'
+import type { QuotaOptions } from '../quota-options.js'
+import { whileStoreFails } from '../store/retry.js'
+import type { PlaceOwner, Quota, QuotaStore } from '../store/quotas.js'
+import { isParked } from '../store/takeover.js'
+import type { TakeoverStore } from '../store/takeover.js'
+import type { Membership } from './membership.js'
+import type { QueuedCalls } from './queued-calls.js'
+import type { CallQuota } from './record.js'
+
+const MINUTE_MS = 60_000
+/** When there will be room is not known where it depends on how long calls take. */
+const LOOK_AGAIN_MS = 5000
+/** Places of calls that may be gone are looked at so many at once. */
+const PAGE = 100
+/** Of so many quotas it is known when they were looked at last: each principal may have one. */
+const MOST_KNOWN = 10_000
+
+const KINDS = { maxOpen: 'open', startsPerMinute: 'starts', runsAtOnce: 'runs' } as const
+const LIMITS = Object.keys(KINDS) as Array<keyof typeof KINDS>
+
+/** `text`: in words of the options. */
+type NamedQuota = CallQuota & { text: string }
+
+/** `limit`: for whoever was refused. `isQueued`: it is not refused, and waits for its turn. */
+export type OverQuota = { limit: string; retryAfterMs: number; isQueued: boolean }
+
+/**
+ * Quotas of calls, over all nodes.
+ *
+ * Invariant: a call takes its places before it is opened, and keeps them until it has ended, whichever node runs it. Which calls are
+ * open is kept elsewhere: where a quota is full, the places of calls that are not open, or of those that run of calls that are parked, are given
+ * back, once they are too old to be those of a call that is just being opened.
+ */
+export class Quotas {
+  readonly #store: QuotaStore & TakeoverStore
+  readonly #rules: readonly QuotaOptions[]
+  readonly #membership: Membership
+  readonly #queue: Pick<QueuedCalls, 'look' | 'begin'>
+  readonly #lookedAt = new Map<string, number>()
+
+  constructor(
+    store: QuotaStore & TakeoverStore,
+    membership: Membership,
+    queue: QueuedCalls,
+    rules: readonly QuotaOptions[] = [],
+  ) {
+    this.#store = store
+    this.#membership = membership
+    this.#queue = queue
+    this.#rules = rules
+    queue.isUsed = rules.length > 0
+  }
+
+  /** Those that requests of a principal fall under; several requests of one call count once. Mostly none. */
+  of(requests: readonly JsonRpcRequest[], principal: string | undefined): NamedQuota[] {
+    if (this.#rules.length === 0) return []
+    const tools = requests
+      .filter(({ method }) => method === 'tools/call')
+      .map(({ params }) => params?.['name'])
+    return this.#rules.flatMap((rule) => {
+      const { tool, perPrincipal } = rule
+      const applies = tool === undefined ? tools.length > 0 : tools.includes(tool)
+      if (!applies || (perPrincipal && principal === undefined)) return []
+      const whose = digest(JSON.stringify([tool ?? null, perPrincipal ? principal : null]))
+      return LIMITS.flatMap((limit) => {
+        const most = rule[limit]
+        if (most === undefined) return []
+        const of = tool === undefined ? 'all tools' : `the tool ${tool}`
+        const text = `${limit} ${most} of ${of}${perPrincipal ? ', for each principal' : ''}`
+        return { name: `${KINDS[limit]}:${whose}`, most, text }
+      })
+    })
+  }
+
+  /** All or none. `mayWait`: for room to be started and to run in. */
+  async take(
+    owner: PlaceOwner,
+    quotas: readonly (CallQuota & { text?: string })[],
+    { mayWait = false } = {},
+  ): Promise<OverQuota | undefined> {
+    const queued = mayWait ? quotas.filter(isTurn) : []
+    const others = quotas.filter((quota) => !queued.includes(quota))
+    const take = () => this.#store.takePlaces(owner, others.map(counted), queued.map(counted))
+    const full = await take()
+    if (!full) return undefined
+    const freed = await Promise.all(full.names.filter(isHeld).map((name) => this.#freeGone(name)))
+    const isFreed = freed.includes(true)
+    if (isFreed && full.isQueued) void this.#queue.look()
+    const still = isFreed && !full.isQueued ? await take() : full
+    if (!still) return undefined
+    const { text } = quotas.find(({ name }) => name === still.names[0]) ?? {}
+    return {
+      limit: `no place is left in the quota ${text}`,
+      retryAfterMs: still.freeInMs ?? LOOK_AGAIN_MS,
+      isQueued: still.isQueued,
+    }
+  }
+
+  /** The call is nobody's, and waits for its turn: which may have come before it was nobody's, and was left alone then. */
+  async queued(owner: PlaceOwner, quotas: readonly CallQuota[]) {
+    const over = await this.#store.takePlaces(owner, [], quotas.map(counted))
+    if (!over) await this.#queue.begin(owner)
+    await this.#queue.look()
+  }
+
+  /** The call runs. What is lost is told of again, and found to run. */
+  begun(owner: PlaceOwner) {
+    this.#store.leaveQueue(owner).catch(() => undefined)
+  }
+
+  /** The call has ended, or was not opened. In the background: what is lost is found when the quota is full. */
+  release(owner: PlaceOwner, quotas: readonly CallQuota[]) {
+    if (quotas.length > 0) this.#release(owner, quotas.map(({ name }) => name).filter(isHeld))
+  }
+
+  /** The call waits, and is no node's meanwhile. */
+  parked(owner: PlaceOwner, quotas: readonly CallQuota[]) {
+    const names = quotas.filter(isRun).map(({ name }) => name)
+    if (names.length > 0) this.#release(owner, names)
+  }
+
+  #release(owner: PlaceOwner, names: readonly string[]) {
+    const release = () => this.#store.releasePlaces(owner, names)
+    whileStoreFails(release, this.#membership.background).then(
+      (isWaitedFor) => (isWaitedFor ? this.#queue.look() : undefined),
+      () => undefined,
+    )
+  }
+
+  /** Gives back places of calls that don't need them. Looked at once in a while: nearly always there are none. */
+  async #freeGone(name: string): Promise<boolean> {
+    const { leaseMs } = this.#membership.lease
+    const now = performance.now()
+    if (now - (this.#lookedAt.get(name) ?? Number.NEGATIVE_INFINITY) < leaseMs) return false
+    if (this.#lookedAt.size >= MOST_KNOWN) this.#lookedAt.clear()
+    this.#lookedAt.set(name, now)
+    const old = await this.#store.oldPlaces(name, 2 * leaseMs, PAGE)
+    const freed = await Promise.all(
+      old.map(async ({ takenAt, ...owner }) => {
+        if (await this.#isNeeded(name, owner)) return false
+        await this.#store.releasePlaces(owner, [name], takenAt)
+        return true
+      }),
+    )
+    return freed.includes(true)
+  }
+
+  async #isNeeded(name: string, { scope, callId }: PlaceOwner) {
+    const open = await this.#store.listOpenCalls(scope)
+    const call = open.find((each) => each.callId === callId)
+    return call !== undefined && (kindOf(name) === 'open' || !isParked(call.owner))
+  }
+}
+
+const kindOf = (name: string) => name.slice(0, name.indexOf(':'))
+const isHeld = (name: string) => kindOf(name) !== 'starts'
+/** What is needed again by a call that goes on after it was parked. */
+export const isRun = ({ name }: CallQuota) => kindOf(name) === 'runs'
+/** What a call may wait for. */
+export const isTurn = ({ name }: CallQuota) => kindOf(name) !== 'open'
+
+const counted = ({ name, most }: CallQuota): Quota =>
+  isHeld(name) ? { name, most } : { name, most, windowMs: MINUTE_MS }

@@ -1,0 +1,157 @@
+import { encodeInboxItem, decodeInboxItem, MAX_INBOX } from '../call/inbox.js'
+import type { Became } from '../call/inbox.js'
+import { encodeRecord } from '../call/record.js'
+import type { BegunHandler, Descent, RecordedRequest } from '../call/record.js'
+import { TransientNode } from '../call/transient-node.js'
+import { DEFAULT_LIMITS } from '../context/limits.js'
+import { randomId, requestKey } from '../ids.js'
+import { shortId } from '../logger.js'
+import { isSessionless } from '../protocol.js'
+import type { CallPlace } from '../session/place.js'
+import { readAll, within } from '../store/retry.js'
+import { BEGINNING, splitId } from '../store/store.js'
+import type { Entry, EntryId, Store } from '../store/store.js'
+import { NOBODY } from '../store/takeover.js'
+import { RunRefusedError } from './errors.js'
+import type { RecordedRun } from './recorded-run.js'
+
+const WITHIN_MS = 5000
+/** How many records go out in one operation, of how many bytes. */
+const AT_ONCE = 256
+const BYTES_AT_ONCE = 1 << 20
+
+/** What is to be made of a run that has ended. `records`: what the new journal begins with, behind its request. */
+export type Making = {
+  how: Pick<Descent, 'action' | 'by' | 'from'>
+  handler: BegunHandler
+  records: readonly Entry[]
+  /** A run may be made into one other like this. */
+  once: boolean
+}
+
+/**
+ * Makes another call of one that has ended, and hands it to the nodes. The ended one says so first, so that two who do it at once make
+ * one. Until the new journal is whole nobody owns the call, and no node looks at it; if this process dies before it is handed over,
+ * it can be resumed, or goes by its expiry.
+ */
+export async function make(store: Store, run: RecordedRun, making: Making): Promise<CallPlace> {
+  const { place } = run
+  const { request } = run.runs
+  const session = await store.readSession(place.scope)
+  if (!session) throw new RunRefusedError('run-gone', 'the session of this call is over.')
+  const callId = randomId()
+  const alone = isSessionless(request.protocol)
+  const made = { scope: alone ? callId : place.scope, callId }
+  if (making.once) await requireFirst(store, run, made)
+  await note(store, run, made, making)
+  // The store recognises a note for a minute; who stood still for longer is told by what is there.
+  if (making.once) await requireFirst(store, run, made)
+  const data = encodeRecord({ kind: 'request', request: requestOf(run, callId, making) })
+  const opened = await store.openCall({
+    ...made,
+    owner: NOBODY,
+    principal: session.principal,
+    server: session.server,
+    requestKeys: requestKeysOf(run, callId),
+    data,
+    ttlMs: DEFAULT_LIMITS.sessionTtlMs + (request.task?.ttlMs ?? 0),
+    maxOpenCalls: Number.MAX_SAFE_INTEGER,
+    ...(alone && { begins: { protocolVersion: request.protocol } }),
+  })
+  if (opened.status !== 'opened') throw new RunRefusedError('run-gone', 'the session of this call is over.')
+  if (making.once) await requireLast(store, run, made)
+  await copy(store, made, opened.id, making.records)
+  const { action, by } = making.how
+  await new TransientNode(store).pass(made, NOBODY, { action, by }, { isNew: true })
+  return made
+}
+
+/** A request of its own: no client means it by its id, and none can repeat it. */
+function messagesOf({ runs }: RecordedRun, callId: string) {
+  return runs.request.messages.map((message) => ({ ...message, id: callId }))
+}
+
+const requestKeysOf = (run: RecordedRun, callId: string) =>
+  messagesOf(run, callId).map((message) => requestKey(message))
+
+function requestOf(run: RecordedRun, callId: string, { how, handler, records }: Making): RecordedRequest {
+  const { idempotencyKey: _key, trace: _trace, ...kept } = run.runs.request
+  const messages = messagesOf(run, callId)
+  const copied = records.length > 0 ? { copied: records.length } : undefined
+  return { ...kept, messages, node: NOBODY, handlers: [handler], of: { ...run.place, ...how, ...copied } }
+}
+
+/** What operators have noted with a call that it is to be done again by, in their order. */
+async function retriesOf(store: Store, { scope, callId }: CallPlace): Promise<Became[]> {
+  const inbox = await readAll(store, scope, `call:${callId}:in`, within(WITHIN_MS))
+  return inbox.flatMap(({ data }) => {
+    const item = decodeInboxItem(data)
+    return item?.kind === 'became' && item.action === 'retry' ? [item] : []
+  })
+}
+
+/** None of those that were noted, but `made`, is there. Their journals have not gone before that of the old call. */
+async function requireFirst(store: Store, run: RecordedRun, made: CallPlace) {
+  for (const retry of await retriesOf(store, run.place)) {
+    if (retry.callId === made.callId) continue
+    const [first] = (await store.read(retry.scope, `call:${retry.callId}`, BEGINNING, 1)) ?? []
+    if (first)
+      throw new RunRefusedError(
+        'run-retried',
+        `${retry.by} has it done again by the call ${shortId(retry.callId)}: act on that one.`,
+        { scope: retry.scope, callId: retry.callId },
+      )
+  }
+}
+
+/** The call is opened. Whoever has noted another one since has either found it, or is found here. */
+async function requireLast(store: Store, run: RecordedRun, made: CallPlace) {
+  const last = (await retriesOf(store, run.place)).at(-1)
+  if (last && last.callId !== made.callId) throw busy(last)
+}
+
+const busy = ({ by, scope, callId }: Became) =>
+  new RunRefusedError(
+    'run-busy',
+    `${by} makes the call ${shortId(callId)} of it just now. Look at that one; try again in a minute if it does not come.`,
+    { scope, callId },
+  )
+
+/** Leaves with the old call what becomes of it. Of several who do at once, the first one's counts where one is to be made. */
+async function note(store: Store, { place }: RecordedRun, made: CallPlace, { how, once }: Making) {
+  const { scope, callId } = place
+  const { action, by } = how
+  const item: Became = { kind: 'became', ...made, action, by }
+  const nonce = once ? `${action}-${callId}` : randomId()
+  const log = `call:${callId}:in` as const
+  const id = await store.append(scope, log, encodeInboxItem(item), { nonce, maxLength: MAX_INBOX })
+  if (id === undefined || id === false)
+    throw new RunRefusedError('run-gone', 'the call was deleted just now.')
+  const inbox = await readAll(store, scope, log, within(WITHIN_MS))
+  const noted = decodeInboxItem(inbox.find((entry) => entry.id === id)?.data ?? '')
+  if (noted?.kind === 'became' && noted.callId !== made.callId) throw busy(noted)
+}
+
+/** Before anybody owns the call, so all of it is there when it is run. */
+async function copy(store: Store, made: CallPlace, first: EntryId, records: readonly Entry[]) {
+  const [epoch, seq] = splitId(first)
+  const entries = records.map(({ data }, index) => ({ id: `${epoch}-${seq + 1 + index}`, data }))
+  for (const batch of batches(entries)) {
+    const appended = await store.appendCall(made.scope, made.callId, batch)
+    if (appended !== 'appended') throw new RunRefusedError('run-gone', 'the call was deleted just now.')
+  }
+}
+
+function batches(entries: readonly Entry[]): Entry[][] {
+  const all: Entry[][] = []
+  let size = 0
+  for (const entry of entries) {
+    const batch = all.at(-1)
+    if (!batch || batch.length >= AT_ONCE || size >= BYTES_AT_ONCE) {
+      all.push([entry])
+      size = 0
+    } else batch.push(entry)
+    size += entry.data.length
+  }
+  return all
+}

@@ -1,0 +1,228 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { durableTool } from '../../src/index.js'
+import type { DurableContext, TaskMode } from '../../src/index.js'
+import { META, TASKS } from '../../src/protocol.js'
+import { CallTimeline } from '../../src/inspect/index.js'
+import { ASLEEP, isParked, OLDEST } from '../../src/store/index.js'
+import { Alone } from '../support/alone.js'
+import type { AloneWhere } from '../support/alone.js'
+import { ask } from '../support/caller.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes, NodesOptions } from '../support/nodes.js'
+import { expectJson, expectRefused } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { Happenings } from '../support/world.js'
+import { waitFor } from '../../../../test-support/index.js'
+
+type Work = (ctx: DurableContext, args: { text: string }) => Promise<string>
+type Quotas = NonNullable<NonNullable<NodesOptions['settings']>['quotas']>
+type Task = {
+  resultType: string
+  taskId: string
+  status: string
+  statusMessage?: string
+  inputRequests?: Record<string, unknown>
+  result?: { content: { text: string }[] }
+}
+
+const META_OF_TAKER = { [META.clientCapabilities]: { elicitation: {}, extensions: { [TASKS]: {} } } }
+
+function start(
+  work: Work,
+  quotas: Quotas,
+  { settings, task = 'auto', ...options }: NodesOptions & { task?: TaskMode } = {},
+) {
+  const server = () => {
+    const made = new McpServer({ name: 'queued', version: '1' })
+    const handler = durableTool({ task }, async (args: { text: string }, ctx) => ({
+      content: [{ type: 'text' as const, text: await work(ctx as DurableContext, args) }],
+    }))
+    made.registerTool('work', { inputSchema: { text: z.string() } }, handler)
+    return made
+  }
+  return startNodes({
+    ...options,
+    settings: { server, validateEffects: false, sweepMs: 100, ...settings, quotas },
+  })
+}
+
+class Taker {
+  readonly #client: Alone
+
+  constructor(nodes: Nodes) {
+    this.#client = new Alone(nodes)
+  }
+
+  request(text: string, where: AloneWhere = {}) {
+    const params = { name: 'work', arguments: { text } }
+    return this.#client.request('tools/call', params, { meta: META_OF_TAKER, ...where })
+  }
+
+  async call(text: string, where: AloneWhere = {}): Promise<Task> {
+    await using stream = await this.#client.call('work', { text }, { meta: META_OF_TAKER, ...where })
+    return ((await stream.messages()).at(-1) as unknown as { result: Task }).result
+  }
+
+  about(method: string, taskId: string, more: object = {}, where: AloneWhere = {}) {
+    return this.#client.request(`tasks/${method}`, { taskId, ...more }, { meta: META_OF_TAKER, ...where })
+  }
+
+  async get({ taskId }: Task, where: AloneWhere = {}) {
+    return (await expectJson<{ result: Task }>(await this.about('get', taskId, {}, where))).result
+  }
+
+  async until(task: Task, status: string, where: AloneWhere = {}) {
+    let seen = task
+    await waitFor(async () => (seen = await this.get(task, where)).status === status)
+    return seen
+  }
+}
+
+const QUEUED = {
+  resultType: 'task',
+  status: 'working',
+  statusMessage: expect.stringMatching(/^Waiting for its turn/),
+}
+
+/** Says who has begun, and goes on when it may. */
+function gated() {
+  const happened = new Happenings()
+  const begun: string[] = []
+  const work: Work = async (ctx, { text }) => {
+    begun.push(text)
+    await happened.until(`go ${text}`)
+    return `${text} in run ${ctx.attempt}`
+  }
+  return { work, begun, happened, go: (text: string) => happened.add(`go ${text}`) }
+}
+
+describe.each(STORES)('tasks over a quota, %s', (store) => {
+  test('are made at once, wait for their turn, and begin in their order', async () => {
+    const { work, begun, go } = gated()
+    await using nodes = await start(work, [{ tool: 'work', runsAtOnce: 1 }], { store })
+    const taker = new Taker(nodes)
+    const first = await taker.call('0', { node: 1 })
+    const tasks = [first]
+    for (const text of ['1', '2', '3']) {
+      const task = await taker.call(text, { node: Number(text) % 2 })
+      expect(task).toMatchObject(QUEUED)
+      expect(await taker.get(task, { node: 1 })).toMatchObject({ ...QUEUED, resultType: 'complete' })
+      tasks.push(task)
+    }
+    expect(begun).toEqual(['0'])
+    const { taskId } = tasks[1]!
+    const timeline = new CallTimeline(taskId)
+    const entries = (await nodes.stores[1]!.read(taskId, `call:${taskId}`, OLDEST, 100)) ?? []
+    for (const entry of entries) timeline.add({ ...entry, at: 0 })
+    expect(timeline).toMatchObject({ isQueued: true, status: 'open' })
+    for (const [n, task] of tasks.entries()) {
+      await waitFor(() => begun.length === n + 1)
+      expect(await taker.get(task)).not.toHaveProperty('statusMessage')
+      go(String(n))
+      const { result } = await taker.until(task, 'completed')
+      expect(result?.content[0]?.text).toBe(`${n} in run 1`)
+    }
+    expect(begun).toEqual(['0', '1', '2', '3'])
+    expect((await taker.request('4')).status).toBe(200)
+  })
+
+  test('of many that come at once, no more run than may, on both nodes together, and all end', async () => {
+    let [running, most] = [0, 0]
+    const texts: string[] = []
+    const work: Work = async (ctx, { text }) => {
+      most = Math.max(most, ++running)
+      texts.push(text)
+      await ctx.atLeastOnce('step', async () => new Promise((resolve) => setImmediate(resolve)))
+      running--
+      return text
+    }
+    await using nodes = await start(work, [{ runsAtOnce: 3 }, { tool: 'work', runsAtOnce: 5 }], { store })
+    const taker = new Taker(nodes)
+    const all = Array.from({ length: 50 }, (_, n) => String(n))
+    const calls = await Promise.all(all.map((text, n) => taker.call(text, { node: n % 2 })))
+    for (const task of calls) if (task.resultType === 'task') await taker.until(task, 'completed')
+    expect(most).toBeLessThanOrEqual(3)
+    expect(texts.toSorted()).toEqual(all.toSorted())
+  })
+
+  test('a request that can’t be a task does not pass those that wait', async () => {
+    const { work, go } = gated()
+    await using nodes = await start(work, [{ runsAtOnce: 1 }], { store })
+    const taker = new Taker(nodes)
+    const tasks = [await taker.call('a'), await taker.call('b')]
+    await expectRefused(await taker.request('c', { meta: {} }), 429)
+    go('a')
+    await taker.until(tasks[0]!, 'completed')
+    await expectRefused(await taker.request('c', { meta: {} }), 429)
+    go('b')
+    await taker.until(tasks[1]!, 'completed')
+  })
+
+  test('a task that waits can be cancelled, and makes room for one that is open', async () => {
+    const { work, begun, go } = gated()
+    await using nodes = await start(work, [{ runsAtOnce: 1 }, { tool: 'work', maxOpen: 3 }], { store })
+    const taker = new Taker(nodes)
+    const [first, second, third] = [await taker.call('a'), await taker.call('b'), await taker.call('c')]
+    await expectRefused(await taker.request('d'), 429)
+    await expectJson(await taker.about('cancel', second.taskId, {}, { node: 1 }))
+    expect(await taker.until(second, 'cancelled')).not.toHaveProperty('statusMessage')
+    await waitFor(async () => (await taker.request('d')).status === 200)
+    expect(begun).toEqual(['a'])
+    go('a')
+    await taker.until(first, 'completed')
+    await waitFor(() => begun.length === 2)
+    expect(begun).toEqual(['a', 'c'])
+    go('c')
+    await taker.until(third, 'completed')
+  })
+
+  test('what was queued by a node that has left begins on another one', async () => {
+    const { work, begun, go } = gated()
+    await using nodes = await start(work, [{ runsAtOnce: 1 }], { store })
+    const taker = new Taker(nodes)
+    const first = await taker.call('a', { node: 1 })
+    const second = await taker.call('b', { node: 0 })
+    expect(second).toMatchObject(QUEUED)
+    await nodes.mcp(0).close({ graceMs: 0 })
+    go('a')
+    await taker.until(first, 'completed', { node: 1 })
+    await waitFor(() => begun.length === 2)
+    go('b')
+    await taker.until(second, 'completed', { node: 1 })
+  })
+
+  test('a call that has waited for its client takes its turn again', async () => {
+    const happened = new Happenings()
+    const work: Work = async (ctx, { text }) => {
+      happened.add(`begun ${text}`)
+      if (text === 'asks') return ask(ctx, 'name')
+      await happened.until(`go ${text}`)
+      return text
+    }
+    const options = { store, settings: { serverIdleMs: 50 }, task: 'always' } as const
+    await using nodes = await start(work, [{ runsAtOnce: 1 }], options)
+    const taker = new Taker(nodes)
+    const asking = await taker.call('asks')
+    const { inputRequests = {} } = await taker.until(asking, 'input_required')
+    const ownerOf = async (task: Task) => (await nodes.stores[0]!.listOpenCalls(task.taskId))[0]?.owner
+    await waitFor(async () => isParked((await ownerOf(asking)) ?? 'ended'))
+    await waitFor(async () => {
+      const other = await taker.call('other', { node: 1 })
+      return other.statusMessage === undefined
+    })
+    await happened.until('begun other')
+    const [key = ''] = Object.keys(inputRequests)
+    const inputResponses = { [key]: { action: 'accept', content: { value: 'Ann' } } }
+    await expectJson(await taker.about('update', asking.taskId, { inputResponses }, { node: 1 }))
+    await waitFor(
+      async () => (await taker.get(asking)).statusMessage?.startsWith('Waiting for its turn') === true,
+    )
+    expect(await ownerOf(asking)).toBe(ASLEEP)
+    expect(happened.all.filter((each) => each === 'begun asks')).toHaveLength(1)
+    happened.add('go other')
+    const { result } = await taker.until(asking, 'completed')
+    expect(result?.content[0]?.text).toBe('Ann')
+  })
+})

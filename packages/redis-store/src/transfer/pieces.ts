@@ -1,0 +1,265 @@
+import type {
+  DuePiece,
+  HistoryPiece,
+  ListedPiece,
+  LogPiece,
+  MapPiece,
+  MarksPiece,
+  NodePiece,
+  Piece,
+  PlacesPiece,
+  ValuesPiece,
+} from '@mcp-durable/core/transfer'
+import type { LogName } from '@mcp-durable/core/store'
+import { literally, pairs } from '../inspect/reading.js'
+import type { Reading } from '../inspect/reading.js'
+import type { Keys } from '../keys.js'
+import { decodeHistory } from '../replies.js'
+import { decodeOwner } from '../quotas.js'
+import { decodeDue } from '../takeover.js'
+import { MARK_MS } from '../values-and-maps.js'
+import { listOf, quotaOf } from './names.js'
+import { readScope } from './scope.js'
+import { waitingPieces } from './waiting.js'
+
+/** Entries of a page: a few MB of the largest usual ones. */
+const PAGE = 200
+const LONGEST_WINDOW_MS = 24 * 60 * 60_000
+/** Keys that are looked at together. */
+const TOGETHER = 50
+
+type RawEntry = [id: string, fields: string[]]
+
+/** What the keys under a prefix hold, key by key. */
+export class Pieces {
+  readonly #reading: Reading
+  readonly #keys: Keys
+
+  constructor(reading: Reading, keys: Keys) {
+    this.#reading = reading
+    this.#keys = keys
+  }
+
+  async names(): Promise<string[]> {
+    const names = new Set<string>()
+    for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:@*`)) {
+      for (const key of page) {
+        const place = this.#keys.describe(key)
+        if (place.kind === 'named') names.add(place.name)
+      }
+    }
+    return [...names].toSorted()
+  }
+
+  async *all(): AsyncGenerator<Piece> {
+    const seen = new Set<string>()
+    for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:*`)) {
+      const fresh = page.filter((key) => !seen.has(key) && seen.add(key))
+      for (let from = 0; from < fresh.length; from += TOGETHER) {
+        // The first pieces of all are asked for before any is handed on.
+        const begun = fresh.slice(from, from + TOGETHER).map((key) => {
+          const pieces = this.#of(key)
+          return { pieces, first: pieces.next() }
+        })
+        const firsts = await Promise.all(begun.map(({ first }) => first))
+        for (const [i, { pieces }] of begun.entries()) {
+          const first = firsts[i]
+          if (!first || first.done) continue
+          yield first.value
+          yield* pieces
+        }
+      }
+    }
+  }
+
+  #of(key: string): AsyncGenerator<Piece, void> {
+    const place = this.#keys.describe(key)
+    switch (place.kind) {
+      case 'session':
+        return one(readScope(this.#reading, this.#keys, place.scope))
+      case 'out':
+        return this.#log(place.scope, 'out')
+      case 'journal':
+        return this.#log(place.scope, `call:${place.callId}`)
+      case 'inbox':
+        return this.#log(place.scope, `call:${place.callId}:in`)
+      case 'history':
+        return this.#history(place.scope)
+      case 'state':
+        return one(this.#values(place.scope))
+      case 'marks':
+        return one(this.#marks(key, { scope: place.scope }))
+      case 'map':
+        return this.#map(place.map)
+      case 'map-marks':
+        return one(this.#marks(key, { map: place.map }))
+      case 'nodes':
+        return this.#nodes()
+      case 'due':
+        return this.#due()
+      case 'quota':
+        return key === `${this.#keys.quotas()}:waits`
+          ? waitingPieces(this.#reading, this.#keys)
+          : one(this.#places(key))
+      case 'sessions':
+      case 'principal':
+        return this.#listed(key)
+      default:
+        // The rest goes with these, lasts a minute, or is another's.
+        return one(Promise.resolve(undefined))
+    }
+  }
+
+  /** What belongs to a scope is found by nobody when that is gone. */
+  async #isThere(scope: string): Promise<boolean> {
+    return (await this.#reading.ask('HGET', [this.#keys.session(scope), 'p'])) !== null
+  }
+
+  async #expiry(key: string): Promise<number | undefined | 'gone'> {
+    const at = await this.#reading.number('PEXPIRETIME', key)
+    return at === -2 ? 'gone' : at === -1 ? undefined : at
+  }
+
+  async *#log(scope: string, log: LogName): AsyncGenerator<LogPiece, void> {
+    const key = this.#keys.log(scope, log)
+    const [expiresAt, listed, isThere] = await Promise.all([
+      this.#expiry(key),
+      this.#reading.ask('ZSCORE', [this.#keys.ended(scope), log]),
+      this.#isThere(scope),
+    ])
+    if (expiresAt === 'gone' || !isThere) return
+    let isTrimmed = false
+    for await (const { page, first } of this.#stream(key)) {
+      if (first) isTrimmed = !hasField(page[0], 'f')
+      const entries = page.map(([id, fields]) => {
+        const after = Number(valueOf(fields, 't') ?? 0)
+        return { id, data: valueOf(fields, 'd') ?? '', ...(after > 0 && { after }) }
+      })
+      yield { kind: 'log', scope, log, first, isTrimmed, entries, expiresAt, endsAlone: listed !== null }
+    }
+  }
+
+  async *#history(scope: string): AsyncGenerator<HistoryPiece, void> {
+    const key = this.#keys.history(scope)
+    const expiresAt = await this.#expiry(key)
+    if (expiresAt === 'gone') return
+    for await (const { page, first } of this.#stream(key)) {
+      const entries = decodeHistory(page).map(({ id, log, entry, data }) => ({ id, log, entry, data }))
+      yield { kind: 'history', scope, first, entries, expiresAt }
+    }
+  }
+
+  async *#stream(key: string): AsyncGenerator<{ page: RawEntry[]; first: boolean }, void> {
+    let from = '-'
+    for (;;) {
+      const page = (await this.#reading.ask('XRANGE', [key, from, '+', 'COUNT', PAGE])) as RawEntry[]
+      if (page.length > 0) yield { page, first: from === '-' }
+      if (page.length < PAGE) return
+      from = `(${page.at(-1)?.[0]}`
+    }
+  }
+
+  async #values(scope: string): Promise<ValuesPiece | undefined> {
+    const key = this.#keys.state(scope)
+    const expiresAt = await this.#expiry(key)
+    if (expiresAt === 'gone' || !(await this.#isThere(scope))) return undefined
+    const fields = new Map(await this.#members('HSCAN', key))
+    const values = [...fields]
+      .filter(([field]) => field.startsWith('k:'))
+      .map(([field, text]) => {
+        const space = text.indexOf(' ')
+        return { key: field.slice(2), version: Number(text.slice(0, space)), data: text.slice(space + 1) }
+      })
+    return { kind: 'values', scope, version: Number(fields.get('v') ?? 0), values, expiresAt }
+  }
+
+  /** Those of a scope are kept by when they go, those of a map by when they were made. */
+  async #marks(key: string, of: MarksPiece['of']): Promise<MarksPiece | undefined> {
+    const expiresAt = await this.#expiry(key)
+    if (expiresAt === 'gone' || ('scope' in of && !(await this.#isThere(of.scope)))) return undefined
+    const marks = (await this.#members('ZSCAN', key))
+      .map(([mark, at]) => ({ mark, until: Number(at) + ('map' in of ? MARK_MS : 0) }))
+      .filter(({ until }) => until > Date.now())
+    return { kind: 'marks', of, marks, expiresAt }
+  }
+
+  async *#map(map: string): AsyncGenerator<MapPiece, void> {
+    const [keys = '', values = ''] = this.#keys.map(map)
+    for (let from = '-'; ;) {
+      const page = await this.#reading.texts('ZRANGEBYLEX', keys, from, '+', 'LIMIT', 0, PAGE)
+      if (page.length > 0) {
+        const found = (await this.#reading.ask('HMGET', [values, ...page])) as string[]
+        const entries = page.map((key, i): [string, string] => [key, found[i] ?? ''])
+        yield { kind: 'map', map, first: from === '-', entries }
+      }
+      if (page.length < PAGE) return
+      from = `(${page.at(-1)}`
+    }
+  }
+
+  async *#nodes(): AsyncGenerator<NodePiece, void> {
+    for (const [node, beatAt] of await this.#members('ZSCAN', this.#keys.nodes())) {
+      const about = await this.#reading.ask('HGET', [this.#keys.about(), node])
+      const held: string[] = []
+      for await (const page of this.#reading.members('SSCAN', this.#keys.heldBy(node))) held.push(...page)
+      const scopes = [...new Set(held)]
+      yield {
+        kind: 'node',
+        node,
+        beatAt: Number(beatAt),
+        about: (about as string | null) ?? '',
+        held: scopes,
+      }
+    }
+  }
+
+  async *#due(): AsyncGenerator<DuePiece, void> {
+    for await (const page of this.#reading.members('ZSCAN', this.#keys.due())) {
+      yield { kind: 'due', entries: pairs(page).map(([due, at]) => ({ ...decodeDue(due), at: Number(at) })) }
+    }
+  }
+
+  async #places(key: string): Promise<PlacesPiece | undefined> {
+    const quota = quotaOf(this.#keys, key)
+    const expiresAt = await this.#expiry(key)
+    if (quota === undefined || typeof expiresAt !== 'number') return undefined
+    const members = await this.#members('ZSCAN', key)
+    // The key lasts for its window after the last place was taken, or for long where there is none.
+    const leftMs = expiresAt - Math.max(...members.map(([, takenAt]) => Number(takenAt)))
+    const windowMs = leftMs < LONGEST_WINDOW_MS ? leftMs : undefined
+    const places = members
+      .map(([call, takenAt]) => ({ ...decodeOwner(call), takenAt: Number(takenAt) }))
+      .filter(({ takenAt }) => windowMs === undefined || takenAt + windowMs > Date.now())
+    return { kind: 'places', quota, places, windowMs }
+  }
+
+  async *#listed(key: string): AsyncGenerator<ListedPiece, void> {
+    const list = listOf(this.#keys, key)
+    if (!list) return
+    for await (const page of this.#reading.members('ZSCAN', key)) {
+      const scopes = pairs(page).map(([scope, until]) => ({ scope, until: Number(until) }))
+      yield { kind: 'listed', ...list, scopes }
+    }
+  }
+
+  /** Each once. */
+  async #members(command: 'HSCAN' | 'ZSCAN', key: string): Promise<Array<[string, string]>> {
+    const members = new Map<string, string>()
+    for await (const page of this.#reading.members(command, key))
+      for (const [name, value] of pairs(page)) members.set(name, value)
+    return [...members]
+  }
+}
+
+async function* one<T extends Piece>(piece: Promise<T | undefined>): AsyncGenerator<T, void> {
+  const read = await piece
+  if (read) yield read
+}
+
+function valueOf(fields: readonly string[], name: string): string | undefined {
+  const at = fields.findIndex((text, i) => i % 2 === 0 && text === name)
+  return at < 0 ? undefined : fields[at + 1]
+}
+
+const hasField = (entry: RawEntry | undefined, name: string) =>
+  entry !== undefined && valueOf(entry[1], name) !== undefined

@@ -1,0 +1,162 @@
+import type { FullQuotas, PlaceOwner, Quota, QuotaStore } from '@mcp-durable/core/store'
+import type { Space } from './space.js'
+
+type Waiting = {
+  id: number
+  scope: string
+  call: string
+  since: number
+  quotas: string
+  quota: string
+  given_at: number | null
+}
+
+const COUNT = 'SELECT count(*) AS taken FROM places WHERE name = ? AND quota = ? AND at > ?'
+const HAS = 'SELECT 1 FROM places WHERE name = ? AND quota = ? AND scope = ? AND call = ? AND at > ?'
+const TAKE = 'INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, ?, ?)'
+const FIRST_WAITING =
+  'SELECT * FROM waiting WHERE name = ? AND quota = ? AND given_at IS NULL ORDER BY id LIMIT 1'
+
+/** Places in quotas, and who waits for one. */
+export class Quotas implements QuotaStore {
+  readonly #space: Space
+
+  constructor(space: Space) {
+    this.#space = space
+  }
+
+  takePlaces: QuotaStore['takePlaces'] = (call, quotas, queued = []) =>
+    this.#space.write((now): FullQuotas | undefined => {
+      const isFull = (quota: Quota) => this.#isFull(quota, call, now) || this.#isWaitedFor(quota, call, now)
+      const [full, mayWait] = [quotas.filter(isFull), queued.filter(isFull)]
+      const all = [...full, ...mayWait]
+      const [first] = mayWait
+      if (all.length === 0) this.#take(call, [...quotas, ...queued], now)
+      if (first && full.length === 0) {
+        this.#take(call, quotas, now)
+        this.#wait(call, queued, first.name, now)
+      }
+      if (all.length === 0) return undefined
+      const freeInMs = Math.max(...all.map((quota) => this.#freeInMs(quota, now)))
+      return {
+        names: all.map(({ name }) => name),
+        freeInMs: Number.isFinite(freeInMs) ? freeInMs : undefined,
+        isQueued: full.length === 0,
+      }
+    })
+
+  /** One whose turn had come, and whose places were given back since, stands where it stood. */
+  #wait({ scope, callId }: PlaceOwner, quotas: readonly Quota[], quota: string, now: number) {
+    const { sql, name } = this.#space
+    const wait = `INSERT INTO waiting (name, scope, call, since, quotas, quota) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT (name, scope, call) DO UPDATE SET quota = excluded.quota, given_at = NULL WHERE given_at IS NOT NULL`
+    sql.run(wait, name, scope, callId, now, JSON.stringify(quotas), quota)
+  }
+
+  releasePlaces: QuotaStore['releasePlaces'] = (call, names, takenAt = Number.MAX_SAFE_INTEGER) =>
+    this.#space.write(() => {
+      const { sql, name } = this.#space
+      if (takenAt === Number.MAX_SAFE_INTEGER) this.#leave(call)
+      const release = 'DELETE FROM places WHERE name = ? AND quota = ? AND scope = ? AND call = ? AND at <= ?'
+      for (const quota of names) sql.run(release, name, quota, call.scope, call.callId, takenAt)
+      return sql.get('SELECT 1 FROM waiting WHERE name = ? LIMIT 1', name) !== undefined
+    })
+
+  oldPlaces: QuotaStore['oldPlaces'] = (quota, olderThanMs, limit) =>
+    this.#space.write((now) => {
+      const { sql, name } = this.#space
+      const old =
+        'SELECT scope, call FROM places WHERE name = ? AND quota = ? AND at <= ? ORDER BY at LIMIT ?'
+      const rows = sql.all<{ scope: string; call: string }>(old, name, quota, now - olderThanMs, limit)
+      const touch = 'UPDATE places SET at = ? WHERE name = ? AND quota = ? AND scope = ? AND call = ?'
+      for (const { scope, call } of rows) sql.run(touch, now, name, quota, scope, call)
+      return rows.map(({ scope, call }) => ({ scope, callId: call, takenAt: now }))
+    })
+
+  nextTurns: QuotaStore['nextTurns'] = (againMs, limit) =>
+    this.#space.write((now) => {
+      const { sql, name } = this.#space
+      const again = 'SELECT * FROM waiting WHERE name = ? AND given_at <= ? ORDER BY id LIMIT ?'
+      const turns = sql.all<Waiting>(again, name, now - againMs, limit)
+      const waited = `SELECT quota FROM waiting WHERE name = ? AND given_at IS NULL GROUP BY quota ORDER BY min(id)`
+      for (const { quota } of sql.all<{ quota: string }>(waited, name))
+        while (turns.length < limit) {
+          const next = this.#nextOf(quota, now)
+          if (!next) break
+          turns.push(next)
+        }
+      for (const { id } of turns) sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, id)
+      return turns.map(({ scope, call, since }) => ({ scope, callId: call, waitedMs: now - since }))
+    })
+
+  /** The first who waits for a quota has its places, or goes on to wait for the next that is full. */
+  #nextOf(quota: string, now: number): Waiting | undefined {
+    const { sql, name } = this.#space
+    for (;;) {
+      const waiting = sql.get<Waiting>(FIRST_WAITING, name, quota)
+      if (!waiting) return undefined
+      const quotas = JSON.parse(waiting.quotas) as Quota[]
+      const call = { scope: waiting.scope, callId: waiting.call }
+      const full = quotas.find((each) => this.#isFull(each, call, now))
+      if (full?.name === quota) return undefined
+      if (full) sql.run('UPDATE waiting SET quota = ? WHERE id = ?', full.name, waiting.id)
+      else {
+        this.#take(call, quotas, now)
+        sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, waiting.id)
+        return waiting
+      }
+    }
+  }
+
+  leaveQueue: QuotaStore['leaveQueue'] = (call) => this.#space.write(() => this.#leave(call))
+
+  #leave({ scope, callId }: PlaceOwner) {
+    const { sql, name } = this.#space
+    sql.run('DELETE FROM waiting WHERE name = ? AND scope = ? AND call = ?', name, scope, callId)
+  }
+
+  /** A place of a window is had as of the time when it was taken first. */
+  #take(call: PlaceOwner, quotas: readonly Quota[], now: number) {
+    const { sql, name, engine } = this.#space
+    for (const quota of quotas) {
+      const { name: of, windowMs } = quota
+      if (windowMs !== undefined && this.#has(quota, call, now)) continue
+      const until = windowMs === undefined ? undefined : Math.ceil(now + windowMs)
+      sql.run(TAKE, name, of, call.scope, call.callId, now, until)
+      if (until !== undefined) engine.expires(until)
+    }
+  }
+
+  #has(quota: Quota, { scope, callId }: PlaceOwner, now: number): boolean {
+    const { sql, name } = this.#space
+    return sql.get(HAS, name, quota.name, scope, callId, from(quota, now)) !== undefined
+  }
+
+  #taken(quota: Quota, now: number): number {
+    const { sql, name } = this.#space
+    return sql.get<{ taken: number }>(COUNT, name, quota.name, from(quota, now))?.taken ?? 0
+  }
+
+  #isFull(quota: Quota, call: PlaceOwner, now: number): boolean {
+    return this.#taken(quota, now) >= quota.most && !this.#has(quota, call, now)
+  }
+
+  #isWaitedFor(quota: Quota, call: PlaceOwner, now: number): boolean {
+    const { sql, name } = this.#space
+    return sql.get(FIRST_WAITING, name, quota.name) !== undefined && !this.#has(quota, call, now)
+  }
+
+  /** Of the place whose end makes room; infinite where that is not known. */
+  #freeInMs(quota: Quota, now: number): number {
+    const { sql, name } = this.#space
+    const taken = this.#taken(quota, now)
+    if (quota.windowMs === undefined || taken < quota.most) return Number.POSITIVE_INFINITY
+    const place = 'SELECT at FROM places WHERE name = ? AND quota = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?'
+    const { at = now } =
+      sql.get<{ at: number }>(place, name, quota.name, from(quota, now), taken - quota.most) ?? {}
+    return at + quota.windowMs - now
+  }
+}
+
+/** Places that were taken before are over. */
+const from = ({ windowMs }: Quota, now: number) => (windowMs === undefined ? -1 : now - windowMs)
