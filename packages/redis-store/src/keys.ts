@@ -7,7 +7,7 @@ export const prefixOf = (prefix: string, name: string | undefined) =>
 
 /**
  * Names of keys. The hash tag is the scope, so everything of one session is in one slot of a Cluster,
- * and one script may touch all of it. Scripts derive the keys of other calls from the session's key.
+ * and one script may touch all of it. Each script is given every key that it touches.
  */
 export class Keys {
   readonly prefix: string
@@ -24,10 +24,31 @@ export class Keys {
     return `${this.session(scope)}:${log}`
   }
 
-  /** Session and standalone log: what expires together. */
+  /** Session, standalone log, and state: what expires together. */
   core(scope: string) {
     const session = this.session(scope)
-    return [session, `${session}:out`]
+    return [session, `${session}:out`, this.state(scope)]
+  }
+
+  /** Journal and inbox of a call. */
+  call(scope: string, callId: string) {
+    const journal = this.log(scope, `call:${callId}`)
+    return [journal, `${journal}:in`]
+  }
+
+  /** Where a journal is for the moment in which it is made smaller. */
+  copy(scope: string, callId: string) {
+    return `${this.log(scope, `call:${callId}`)}:copy`
+  }
+
+  /** The ended call of a request key. */
+  endedCall(scope: string, requestKey: string) {
+    return `${this.ended(scope)}:${requestKey}`
+  }
+
+  /** Session, state, and its marks: all that a scope of values alone has. */
+  ofValues(scope: string) {
+    return [this.session(scope), this.state(scope), this.marks(scope)]
   }
 
   once(scope: string, nonce: string) {
@@ -89,9 +110,21 @@ export class Keys {
     return `${this.prefix}:quota:{quotas}`
   }
 
+  /** What the keys of quotas begin with, who waits, whose turn has come, and which quotas are waited for. */
+  turns() {
+    const quotas = this.quotas()
+    return [quotas, `${quotas}:waits`, `${quotas}:given`, `${quotas}:waited`]
+  }
+
   /** Who has places in a quota. */
   quota(name: string) {
     return `${this.quotas()}:${tag(name)}`
+  }
+
+  /** A quota, and who waits for it. */
+  queued(name: string) {
+    const quota = this.quota(name)
+    return [quota, `${quota}:queue`]
   }
 
   sessions() {

@@ -1,4 +1,5 @@
 import type { PlaceOwner, Quota, QuotaStore } from '@mcp-durable/core/store'
+import { runWithKeys } from './asking.js'
 import { Membership } from './membership.js'
 import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
@@ -10,7 +11,7 @@ const FORGET_MS = 30 * 24 * 60 * 60_000
 export class Quotas extends Membership implements QuotaStore {
   async takePlaces(call: PlaceOwner, quotas: readonly Quota[], queued: readonly Quota[] = []) {
     const all = [...quotas, ...queued]
-    const keys = [this.keys.quotas(), ...all.map(({ name }) => this.keys.quota(name))]
+    const keys = [...this.keys.turns(), ...all.flatMap(({ name }) => this.keys.queued(name))]
     const limits = all.flatMap(({ most, windowMs = '' }) => [most, windowMs])
     const args = [encodeOwner(call), FORGET_MS, quotas.length, ...limits]
     const reply = (await this.client.run(scripts.takePlaces, keys, args)) as string[] | null
@@ -21,15 +22,30 @@ export class Quotas extends Membership implements QuotaStore {
   }
 
   async releasePlaces(call: PlaceOwner, names: readonly string[], takenAt?: number) {
-    const keys = [this.keys.quotas(), ...names.map((name) => this.keys.quota(name))]
-    return (
-      Number(await this.client.run(scripts.releasePlaces, keys, [encodeOwner(call), takenAt ?? ''])) === 1
-    )
+    const [quotas = '', waits = '', given = ''] = this.keys.turns()
+    const keys = [quotas, waits, given, ...names.map((name) => this.keys.quota(name))]
+    const args = [encodeOwner(call), takenAt ?? '', names.length]
+    return Number(await this.#runWithKeys(scripts.releasePlaces, keys, args)) === 1
   }
 
   async nextTurns(againMs: number, limit: number) {
-    const args = [Math.ceil(againMs), limit, FORGET_MS]
-    const reply = (await this.client.run(scripts.nextTurns, [this.keys.quotas()], args)) as string[]
+    const reply: string[] = []
+    const deadline = this.client.deadline()
+    let again: number | '' = Math.ceil(againMs)
+    await runWithKeys(this.keys.quotas(), deadline, async (found) => {
+      const args = [again, limit - reply.length / 2, FORGET_MS]
+      const answered = await this.client.run(
+        scripts.nextTurns,
+        [...this.keys.turns(), ...found],
+        args,
+        deadline,
+      )
+      const [asked, ...turns] = answered as [string[], ...string[]]
+      reply.push(...turns)
+      // What was told of is not told of again because there is more to be looked at.
+      again = ''
+      return asked.length > 1 ? asked : turns
+    })
     return groups(reply, 2).map(([owner = '', waitedMs]) => ({
       ...decodeOwner(owner),
       waitedMs: Number(waitedMs),
@@ -37,7 +53,15 @@ export class Quotas extends Membership implements QuotaStore {
   }
 
   async leaveQueue(call: PlaceOwner) {
-    await this.client.run(scripts.leaveQueue, [this.keys.quotas()], [encodeOwner(call)])
+    const [quotas = '', waits = '', given = ''] = this.keys.turns()
+    await this.#runWithKeys(scripts.leaveQueue, [quotas, waits, given], [encodeOwner(call)])
+  }
+
+  #runWithKeys(script: scripts.Script, keys: readonly string[], args: (string | number)[]) {
+    const deadline = this.client.deadline()
+    return runWithKeys(this.keys.quotas(), deadline, (found) =>
+      this.client.run(script, [...keys, ...found], args, deadline),
+    )
   }
 
   async oldPlaces(name: string, olderThanMs: number, limit: number) {

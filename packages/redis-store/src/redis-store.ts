@@ -11,6 +11,7 @@ import type {
 } from '@mcp-durable/core/store'
 import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core/store'
 import type { SharedLog, Store, StoreOptions, ValueChange, WatchListener } from '@mcp-durable/core/store'
+import { runWithKeys } from './asking.js'
 import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
@@ -90,6 +91,7 @@ class RedisStore extends Sessions implements Store {
   async append(scope: string, log: SharedLog, data: string, options: AppendOptions) {
     const { nonce, maxLength, maxBytes = 0, whenFull, answers = '', ifOpen = '', server, begins } = options
     const keys = [this.keys.session(scope), this.keys.log(scope, log), this.keys.once(scope, nonce)]
+    keys.push(this.keys.ended(scope))
     const refuses = whenFull === 'refuse' ? 1 : 0
     const of = replies.encodeName(server)
     const ttl = begins ? expiry(begins.ttlMs) : ''
@@ -137,10 +139,16 @@ class RedisStore extends Sessions implements Store {
       maxOpenBytes = '',
     } = call
     const keys = [...this.keys.core(scope), this.keys.log(scope, `call:${callId}`)]
+    keys.push(this.keys.endedCall(scope, requestKeys[0]!))
     const [who, of] = [replies.encodeName(principal), replies.encodeName(call.server)]
     const limits = [maxOpenCalls, owner ?? '', of, maxOpenBytes, call.begins?.protocolVersion ?? '']
     const args = [who, expiry(ttlMs), callId, data, ...limits, ...requestKeys]
-    const open = () => this.write(scripts.openCall, scripts.keptOpenCall, scope, keys, args)
+    const open = () => {
+      const deadline = this.client.deadline()
+      return runWithKeys(this.keys.session(scope), deadline, (found) =>
+        this.write(scripts.openCall, scripts.keptOpenCall, scope, [...keys, ...found], args, deadline),
+      )
+    }
     const reply = await (call.begins ? this.listed(call, open) : open())
     if (reply === 'limit') return { status: reply } as const
     const { opened, moved } = replies.decodeOpened(reply)
@@ -157,7 +165,10 @@ class RedisStore extends Sessions implements Store {
   ): Promise<CallAppended> {
     requireAscending(entries)
     const session = this.keys.session(scope)
-    const journal = this.keys.log(scope, `call:${callId}`)
+    const keys = [session, ...this.keys.call(scope, callId), this.keys.state(scope)]
+    if (close) keys.push(this.keys.ended(scope), this.keys.copy(scope, callId))
+    const [firstKey] = close?.keepKey ? close.requestKeys : []
+    if (firstKey !== undefined) keys.push(this.keys.endedCall(scope, firstKey))
     const args = [callId, close ? expiry(close.retainMs) : '', entries.length]
     for (const { id, data, after = 0 } of entries) args.push(id, data, after)
     const how = effect && (effect.data === undefined ? 'delete' : 'set')
@@ -166,7 +177,6 @@ class RedisStore extends Sessions implements Store {
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
     args.push(close?.unexpected?.join(' ') ?? '', close?.endsScope ? '1' : '')
     if (close) args.push(...close.requestKeys)
-    const keys = [session, journal, `${journal}:in`, this.keys.state(scope)]
     const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)
     const { outcome, principal } = replies.decodeAppended(reply)
     if (close && principal !== undefined) this.calls.ended(scope, principal, close.retainMs)
@@ -211,7 +221,12 @@ class RedisStore extends Sessions implements Store {
   }
 
   async findCalls(scope: string, prefix: string) {
-    return (await this.client.run(scripts.findCalls, [this.keys.session(scope)], [prefix])) as string[]
+    const session = this.keys.session(scope)
+    const deadline = this.client.deadline()
+    const found = await runWithKeys(session, deadline, (journals) =>
+      this.client.run(scripts.findCalls, [session, ...journals], [prefix], deadline),
+    )
+    return found as string[]
   }
 
   async watch(scope: string, listener: WatchListener) {

@@ -3,9 +3,9 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: '9cfd9dd623f301f173a1bf1bec6a938fd17f5c4b',
+  sha: 'b363b75325f996e8ddb407b29f1338fe09fd0b61',
   lua: `-- Checks the principal and the server of a session, and slides its expiry.
--- KEYS  session, out
+-- KEYS  session, out, state
 -- ARGV  principal, ttl in ms, server
 -- Returns nil, or { protocolVersion, version, delivered, changes of values, 1 when the expiry moved }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -16,14 +16,14 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
@@ -34,45 +34,28 @@ local session = redis.call('HMGET', KEYS[1], 'p', 'l', 'v', 'd', 'u', 'm')
 if session[1] ~= ARGV[1] or not is_of(session[6], ARGV[3]) then
   return false
 end
-return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], KEYS[2], tonumber(ARGV[2])) }
+return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2])) }
 `,
 }
 
 export const append: Script = {
-  sha: '074a3c62ff0afabc394097e257159508b06b523a',
+  sha: '18150da439c4d13ed1dcf0d9b2aa3954c69474b4',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
--- KEYS  session, log, once
+-- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
-local function list_ended(session, ms, name)
+local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
   redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
-end
-
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
-  local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
-    local key = session .. ':' .. name
-    local deleted = redis.call('UNLINK', key)
-    redis.call('UNLINK', key .. ':in')
-    if string.sub(name, 1, 5) == 'call:' then
-      journals = journals + deleted
-    end
-  end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list), journals
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -129,7 +112,7 @@ else
   -- An inbox of no open call is a server object's.
   local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
+    list_ended(KEYS[4], math.max(left, 1), ARGV[7])
   end
 end
 while is_full() do
@@ -154,9 +137,10 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '80966271dd245d475ea53381c0034d67e4fb6fc7',
+  sha: 'e8e61bfea2c00fab1d8df723b67362242df7d29d',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, journal, inbox, state
+-- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
+--       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -194,39 +178,21 @@ local function change_value(session, state, key, how, data)
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
-local function list_ended(session, ms, name)
+local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
   redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
 end
-
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
-  local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
-    local key = session .. ':' .. name
-    local deleted = redis.call('UNLINK', key)
-    redis.call('UNLINK', key .. ':in')
-    if string.sub(name, 1, 5) == 'call:' then
-      journals = journals + deleted
-    end
-  end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list), journals
-end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
-local function shrink(stream)
+local function shrink(stream, copy)
   if redis.call('XLEN', stream) > 64 then
     return
   end
-  local copy = stream .. ':copy'
   if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
     redis.call('UNLINK', copy)
   end
@@ -272,10 +238,10 @@ if ARGV[change] ~= '' and not repeated then
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
+  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+    redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
@@ -289,13 +255,13 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  shrink(KEYS[2])
+  shrink(KEYS[2], KEYS[6])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
-  list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
+  list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
@@ -351,13 +317,13 @@ return known
 }
 
 export const beginScope: Script = {
-  sha: 'f0046f361253a1d6b0c192b5355a19c17b361392',
+  sha: '98e6c407ac0590ba0e700e293a82adead3c77a78',
   lua: `-- Begins a scope that holds values alone; an existing one stays as it is.
--- KEYS  session
+-- KEYS  session, state, marks
 -- ARGV  principal, ms to live after a use
 -- Returns 1, or 0 when it exists with another principal.
 -- A scope that holds values alone has 't': for how many ms it lives after its last use.
-local function begin_scope(session, principal, ttl)
+local function begin_scope(session, state, principal, ttl)
   local whose = redis.call('HGET', session, 'p')
   if whose and whose ~= principal then
     return false
@@ -367,23 +333,23 @@ local function begin_scope(session, principal, ttl)
     local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
     redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
     -- Versions go up even if it was there before, and has expired.
-    redis.call('HSET', session .. ':state', 'v', now)
+    redis.call('HSET', state, 'v', now)
   end
   redis.call('HSET', session, 't', ttl)
   return true
 end
 
-local function use_scope(session)
+local function use_scope(session, state, marks)
   local ttl = redis.call('HGET', session, 't')
   if ttl then
     redis.call('PEXPIRE', session, ttl)
-    redis.call('PEXPIRE', session .. ':state', ttl)
-    redis.call('PEXPIRE', session .. ':marks', ttl)
+    redis.call('PEXPIRE', state, ttl)
+    redis.call('PEXPIRE', marks, ttl)
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  begin_scope(KEYS[1], ARGV[1], ARGV[2])
-  use_scope(KEYS[1])
+  begin_scope(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
+  use_scope(KEYS[1], KEYS[2], KEYS[3])
 end
 return redis.call('HGET', KEYS[1], 'p') == ARGV[1] and 1 or 0
 `,
@@ -419,9 +385,9 @@ return 'applied'
 }
 
 export const claimCall: Script = {
-  sha: '75dee5939b18f7aa88ec7d26e5cba456cb515a46',
+  sha: 'd1b70e4c8c7a217913fd5cdaff9acc9ea5b5f4a1',
   lua: `-- Gives an open call to another owner, or to nobody, and raises the epoch of its journal, which shuts the old one out.
--- KEYS  session, journal
+-- KEYS  session, journal, inbox, state, copy of the journal
 -- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
 --       what it adds to the count of claims, id that must stand last in the inbox or '', ms after which the scope expires or ''
 -- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
@@ -433,23 +399,22 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
-local function shrink(stream)
+local function shrink(stream, copy)
   if redis.call('XLEN', stream) > 64 then
     return
   end
-  local copy = stream .. ':copy'
   if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
     redis.call('UNLINK', copy)
   end
@@ -459,7 +424,6 @@ local function last_of(log)
 end
 local field = 'o:' .. ARGV[1]
 local count = 'n:' .. ARGV[1]
-local inbox = KEYS[2] .. ':in'
 local owner = redis.call('HGET', KEYS[1], field)
 local last = last_of(KEYS[2])
 if not owner or not last then
@@ -474,7 +438,7 @@ end
 if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
   return false
 end
-if ARGV[7] ~= '' and (last_of(inbox) or { '0-0' })[1] ~= ARGV[7] then
+if ARGV[7] ~= '' and (last_of(KEYS[3]) or { '0-0' })[1] ~= ARGV[7] then
   return false
 end
 local clock = redis.call('TIME')
@@ -484,13 +448,13 @@ local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
 if ARGV[3] == '' or ARGV[3] == '-' then
-  shrink(KEYS[2])
+  shrink(KEYS[2], KEYS[5])
 end
 if ARGV[8] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   expire_with(KEYS[1], KEYS[2])
-  expire_with(KEYS[1], inbox)
-  expire_with(KEYS[1], KEYS[1] .. ':state')
+  expire_with(KEYS[1], KEYS[3])
+  expire_with(KEYS[1], KEYS[4])
 end
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
 return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
@@ -574,12 +538,25 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '9a4e9f602603dcaa68989eddaac3c3fa0579433b',
+  sha: 'ab34336cf1cb4ea64e441bfe35be00e9699ac088',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
--- KEYS  session, out, once
+-- KEYS  session, out, state, once, marks, ended, those that were asked for
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
 --       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
--- Returns how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
+-- Returns { '?', names... }, or how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
 -- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
@@ -596,24 +573,23 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
--- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
-local function list_ended(session, ms, name)
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
-  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+-- Of what outlived the calls of a session, some names: what goes first.
+local function names_of_ended(list, most)
+  return redis.call('ZRANGE', list, 0, most - 1)
+end
+
+-- An inbox may be there again although its call has ended.
+local function ask_for_ended(names)
+  for _, name in ipairs(names) do
+    ask(name)
+    ask(name .. ':in')
   end
 end
 
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
+-- Deletes those; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, list, names)
   local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+  for _, name in ipairs(names) do
     local key = session .. ':' .. name
     local deleted = redis.call('UNLINK', key)
     redis.call('UNLINK', key .. ':in')
@@ -621,20 +597,38 @@ local function drop_ended(session, most)
       journals = journals + deleted
     end
   end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  if #names > 0 then
+    redis.call('ZREMRANGEBYRANK', list, 0, #names - 1)
+  end
   return redis.call('ZCARD', list), journals
+end
+
+-- The journals and inboxes of those calls.
+local function ask_for_calls(session, prefix)
+  each_field(session, prefix, function(call_id)
+    ask('call:' .. call_id)
+    ask('call:' .. call_id .. ':in')
+  end)
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
   return asked == '-' or not server or server == asked
 end
-local most = tonumber(ARGV[3])
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  return (drop_ended(KEYS[1], most))
-end
+local repeated = redis.call('EXISTS', KEYS[4]) == 1
 local session = redis.call('HMGET', KEYS[1], 'p', 'm')
-if session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4]) then
+if not repeated and (session[1] ~= ARGV[1] or not is_of(session[2], ARGV[4])) then
   return false
+end
+local names = names_of_ended(KEYS[6], ARGV[3])
+ask_for_ended(names)
+if not repeated then
+  ask_for_calls(KEYS[1], 'o:')
+end
+if #asked > 1 then
+  return asked
+end
+if repeated then
+  return (drop_ended(KEYS[1], KEYS[6], names))
 end
 if ARGV[5] == '1' then
   -- Whoever may not ask how many listen knows of calls only.
@@ -651,37 +645,49 @@ each_field(KEYS[1], 'o:', function(call_id)
   local journal = KEYS[1] .. ':call:' .. call_id
   redis.call('UNLINK', journal, journal .. ':in')
 end)
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[1] .. ':state', KEYS[1] .. ':marks')
-redis.call('SET', KEYS[3], 1, 'PX', ARGV[2])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
+redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
-return (drop_ended(KEYS[1], most))
+return (drop_ended(KEYS[1], KEYS[6], names))
 `,
 }
 
 export const dropEnded: Script = {
-  sha: 'fec0d6a75b3865e5c8f1889e6a997eb8f1a46973',
+  sha: 'f7be8f1b8e3ce2a0447ca36da53094e8bd9cc48f',
   lua: `-- Deletes some of what outlived the calls of a session that is gone.
--- KEYS  session
+-- KEYS  session, ended, those that were asked for
 -- ARGV  most
--- Returns how many are left.
--- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
-local function list_ended(session, ms, name)
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
-  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+-- Returns { '?', names... }, or how many are left.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
+-- Of what outlived the calls of a session, some names: what goes first.
+local function names_of_ended(list, most)
+  return redis.call('ZRANGE', list, 0, most - 1)
+end
+
+-- An inbox may be there again although its call has ended.
+local function ask_for_ended(names)
+  for _, name in ipairs(names) do
+    ask(name)
+    ask(name .. ':in')
   end
 end
 
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
+-- Deletes those; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, list, names)
   local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+  for _, name in ipairs(names) do
     local key = session .. ':' .. name
     local deleted = redis.call('UNLINK', key)
     redis.call('UNLINK', key .. ':in')
@@ -689,10 +695,25 @@ local function drop_ended(session, most)
       journals = journals + deleted
     end
   end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  if #names > 0 then
+    redis.call('ZREMRANGEBYRANK', list, 0, #names - 1)
+  end
   return redis.call('ZCARD', list), journals
 end
-return (drop_ended(KEYS[1], tonumber(ARGV[1])))
+
+-- The journals and inboxes of those calls.
+local function ask_for_calls(session, prefix)
+  each_field(session, prefix, function(call_id)
+    ask('call:' .. call_id)
+    ask('call:' .. call_id .. ':in')
+  end)
+end
+local names = names_of_ended(KEYS[2], ARGV[1])
+ask_for_ended(names)
+if #asked > 1 then
+  return asked
+end
+return (drop_ended(KEYS[1], KEYS[2], names))
 `,
 }
 
@@ -724,11 +745,24 @@ return 1
 }
 
 export const findCalls: Script = {
-  sha: 'ee99a162631b5995418dd29049bd7987969f37f3',
+  sha: '7845e52e8b9e26110d0984a6dc47aebb1fa4d4b0',
   lua: `-- Finds the open calls that have a request key with a prefix.
--- KEYS  session
+-- KEYS  session, those that were asked for
 -- ARGV  prefix
--- Returns { call id, ... }, each once.
+-- Returns { '?', names... }, or { call id, ... }, each once.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
 -- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
@@ -750,12 +784,20 @@ local seen = {}
 each_field(KEYS[1], 'r:' .. ARGV[1], function(_, call_id)
   if not seen[call_id] then
     seen[call_id] = true
-    if has_journal(KEYS[1], call_id) then
-      found[#found + 1] = call_id
-    end
+    found[#found + 1] = call_id
+    ask('call:' .. call_id)
   end
 end)
-return found
+if #asked > 1 then
+  return asked
+end
+local open = {}
+for _, call_id in ipairs(found) do
+  if has_journal(KEYS[1], call_id) then
+    open[#open + 1] = call_id
+  end
+end
+return open
 `,
 }
 
@@ -781,29 +823,41 @@ return {
 }
 
 export const forgetEnded: Script = {
-  sha: 'bf607ef09fee211c53fdabdd5fa3ccb806bd4e61',
+  sha: '04638c4752cb8334ce3d74aec37dcd4843c7fc67',
   lua: `-- Deletes some of what outlived the ended calls of a session, and says how much.
--- KEYS  session, once
+-- KEYS  session, once, ended, those that were asked for
 -- ARGV  ms to remember what was deleted, how much to delete at most
--- Returns { how much is left, journals deleted }.
--- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
-local function list_ended(session, ms, name)
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
-  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+-- Returns { '?', names... }, or { how much is left, journals deleted }.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
+-- Of what outlived the calls of a session, some names: what goes first.
+local function names_of_ended(list, most)
+  return redis.call('ZRANGE', list, 0, most - 1)
+end
+
+-- An inbox may be there again although its call has ended.
+local function ask_for_ended(names)
+  for _, name in ipairs(names) do
+    ask(name)
+    ask(name .. ':in')
   end
 end
 
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
+-- Deletes those; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, list, names)
   local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+  for _, name in ipairs(names) do
     local key = session .. ':' .. name
     local deleted = redis.call('UNLINK', key)
     redis.call('UNLINK', key .. ':in')
@@ -811,27 +865,55 @@ local function drop_ended(session, most)
       journals = journals + deleted
     end
   end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  if #names > 0 then
+    redis.call('ZREMRANGEBYRANK', list, 0, #names - 1)
+  end
   return redis.call('ZCARD', list), journals
+end
+
+-- The journals and inboxes of those calls.
+local function ask_for_calls(session, prefix)
+  each_field(session, prefix, function(call_id)
+    ask('call:' .. call_id)
+    ask('call:' .. call_id .. ':in')
+  end)
 end
 local repeated = redis.call('GET', KEYS[2])
 if repeated then
   return cjson.decode(repeated)
 end
-local reply = { drop_ended(KEYS[1], tonumber(ARGV[2])) }
+local names = names_of_ended(KEYS[3], ARGV[2])
+ask_for_ended(names)
+if #asked > 1 then
+  return asked
+end
+local reply = { drop_ended(KEYS[1], KEYS[3], names) }
 redis.call('SET', KEYS[2], cjson.encode(reply), 'PX', ARGV[1])
 return reply
 `,
 }
 
 export const forgetSession: Script = {
-  sha: '7e7e41bfddeb1ab224bb2ed1c4c0f40f1a513024',
+  sha: 'c8ca1b33cd3e8e67d4a3d200687711e81014afa9',
   lua: `-- Deletes what is kept of a session, or of a call without one, its history too, and wakes its watchers. What outlived its
 -- ended calls may be much: some of that.
--- KEYS  session, out, state, history, once
+-- KEYS  session, out, state, history, once, marks, ended, those that were asked for
 -- ARGV  ms to remember what was deleted, how much of what outlived its calls to delete at most
--- Returns { 1 if there was a session, journals of calls, entries of the history, principal or '',
+-- Returns { '?', names... }, or { 1 if there was a session, journals of calls, entries of the history, principal or '',
 --   how much that outlived its calls is left }.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
 -- many as all of those have, or more. Calls visit(name, value) for each field with a prefix;
@@ -848,24 +930,23 @@ end
 local function has_journal(session, call_id)
   return redis.call('EXISTS', session .. ':call:' .. call_id) == 1
 end
--- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
-local function list_ended(session, ms, name)
-  local clock = redis.call('TIME')
-  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
-  redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+-- Of what outlived the calls of a session, some names: what goes first.
+local function names_of_ended(list, most)
+  return redis.call('ZRANGE', list, 0, most - 1)
+end
+
+-- An inbox may be there again although its call has ended.
+local function ask_for_ended(names)
+  for _, name in ipairs(names) do
+    ask(name)
+    ask(name .. ':in')
   end
 end
 
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
+-- Deletes those; returns how many are left, and how many journals of calls it has deleted.
+local function drop_ended(session, list, names)
   local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
+  for _, name in ipairs(names) do
     local key = session .. ':' .. name
     local deleted = redis.call('UNLINK', key)
     redis.call('UNLINK', key .. ':in')
@@ -873,12 +954,28 @@ local function drop_ended(session, most)
       journals = journals + deleted
     end
   end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
+  if #names > 0 then
+    redis.call('ZREMRANGEBYRANK', list, 0, #names - 1)
+  end
   return redis.call('ZCARD', list), journals
+end
+
+-- The journals and inboxes of those calls.
+local function ask_for_calls(session, prefix)
+  each_field(session, prefix, function(call_id)
+    ask('call:' .. call_id)
+    ask('call:' .. call_id .. ':in')
+  end)
 end
 local repeated = redis.call('GET', KEYS[5])
 if repeated then
   return cjson.decode(repeated)
+end
+local names = names_of_ended(KEYS[7], ARGV[2])
+ask_for_ended(names)
+ask_for_calls(KEYS[1], 'o:')
+if #asked > 1 then
+  return asked
 end
 local calls = 0
 each_field(KEYS[1], 'o:', function(call_id)
@@ -886,12 +983,12 @@ each_field(KEYS[1], 'o:', function(call_id)
   calls = calls + redis.call('UNLINK', journal)
   redis.call('UNLINK', journal .. ':in')
 end)
-local left, ended = drop_ended(KEYS[1], tonumber(ARGV[2]))
+local left, ended = drop_ended(KEYS[1], KEYS[7], names)
 local session = redis.call('HMGET', KEYS[1], 'p', 'v')
 -- A scope that was made with its call has no state.
 local is_session = session[1] and session[2] ~= '0'
 local deleted = { is_session and 1 or 0, calls + ended, redis.call('XLEN', KEYS[4]), session[1] or '', left }
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[1] .. ':marks')
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6])
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
 redis.call('SPUBLISH', KEYS[1], 'deleted ')
 return deleted
@@ -1009,9 +1106,9 @@ return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
 }
 
 export const keepAlive: Script = {
-  sha: '2d32b7bc0b82d2f66eeb8fa93ad59bb56e4fa23c',
+  sha: 'a03c88dd82af056f44b86b39679cd509fc356dfd',
   lua: `-- Slides the expiry of a session, and of those of the named calls that are open.
--- KEYS  session, out
+-- KEYS  session, out, state, journal and inbox of each call
 -- ARGV  ttl in ms, call ids...
 -- Returns nil without such a session, else { principal, 1 when the expiry moved, 1 when it is no session but a scope of its own }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
@@ -1022,27 +1119,26 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 local session = redis.call('HMGET', KEYS[1], 'p', 'v')
 if not session[1] then
   return false
 end
-local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[1]))
+local moved = slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]))
 for i = 2, #ARGV do
   -- A closed call keeps the shorter expiry that its closing gave it.
   if redis.call('HEXISTS', KEYS[1], 'o:' .. ARGV[i]) == 1 then
-    local journal = KEYS[1] .. ':call:' .. ARGV[i]
-    expire_with(KEYS[1], journal)
-    expire_with(KEYS[1], journal .. ':in')
+    expire_with(KEYS[1], KEYS[2 * i])
+    expire_with(KEYS[1], KEYS[2 * i + 1])
   end
 end
 return { session[1], moved, session[2] == '0' and 1 or 0 }
@@ -1050,7 +1146,7 @@ return { session[1], moved, session[2] == '0' and 1 or 0 }
 }
 
 export const keptAppend: Script = {
-  sha: 'b9ada78efbd58b99c4a786ed06aa035bcab26d3a',
+  sha: '913e8204446f88198a95939363aee48bbd1a2f99',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -1094,38 +1190,21 @@ local function keeping_state(data, script)
 end
 local function append(KEYS, ARGV)
 -- Appends to a log that any node may write, and wakes its readers.
--- KEYS  session, log, once
+-- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
-local function list_ended(session, ms, name)
+local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
   redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
-end
-
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
-  local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
-    local key = session .. ':' .. name
-    local deleted = redis.call('UNLINK', key)
-    redis.call('UNLINK', key .. ':in')
-    if string.sub(name, 1, 5) == 'call:' then
-      journals = journals + deleted
-    end
-  end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list), journals
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -1182,7 +1261,7 @@ else
   -- An inbox of no open call is a server object's.
   local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
+    list_ended(KEYS[4], math.max(left, 1), ARGV[7])
   end
 end
 while is_full() do
@@ -1209,7 +1288,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: '6219a44ffcc89c2f95fde82169ea0dec3db7e591',
+  sha: 'd748969bb4c0201deee941c70160db6fedaefbe6',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1253,7 +1332,8 @@ local function keeping_state(data, script)
 end
 local function append_call(KEYS, ARGV)
 -- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, journal, inbox, state
+-- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
+--       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -1291,39 +1371,21 @@ local function change_value(session, state, key, how, data)
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
-local function list_ended(session, ms, name)
+local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  local list = session .. ':ended'
   redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
 end
-
--- Deletes up to so many of them; returns how many are left, and how many journals of calls it has deleted.
-local function drop_ended(session, most)
-  local list = session .. ':ended'
-  local journals = 0
-  for _, name in ipairs(redis.call('ZRANGE', list, 0, most - 1)) do
-    local key = session .. ':' .. name
-    local deleted = redis.call('UNLINK', key)
-    redis.call('UNLINK', key .. ':in')
-    if string.sub(name, 1, 5) == 'call:' then
-      journals = journals + deleted
-    end
-  end
-  redis.call('ZREMRANGEBYRANK', list, 0, most - 1)
-  return redis.call('ZCARD', list), journals
-end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
-local function shrink(stream)
+local function shrink(stream, copy)
   if redis.call('XLEN', stream) > 64 then
     return
   end
-  local copy = stream .. ':copy'
   if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
     redis.call('UNLINK', copy)
   end
@@ -1369,10 +1431,10 @@ if ARGV[change] ~= '' and not repeated then
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
+  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+    redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
@@ -1386,13 +1448,13 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  shrink(KEYS[2])
+  shrink(KEYS[2], KEYS[6])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
-  list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
+  list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
@@ -1408,7 +1470,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)
 }
 
 export const keptClaimCall: Script = {
-  sha: '72b0c1b00672681b3aa628de0d44643b9dc01fdb',
+  sha: 'e290828b51cd4caa9fe7bbe49516b03df836218d',
   lua: `-- As claim-call, with a history.
 -- KEYS  those of claim-call, history
 -- ARGV  those of claim-call, ms to keep, most entries
@@ -1452,7 +1514,7 @@ local function keeping_state(data, script)
 end
 local function claim_call(KEYS, ARGV)
 -- Gives an open call to another owner, or to nobody, and raises the epoch of its journal, which shuts the old one out.
--- KEYS  session, journal
+-- KEYS  session, journal, inbox, state, copy of the journal
 -- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
 --       what it adds to the count of claims, id that must stand last in the inbox or '', ms after which the scope expires or ''
 -- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
@@ -1464,23 +1526,22 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
-local function shrink(stream)
+local function shrink(stream, copy)
   if redis.call('XLEN', stream) > 64 then
     return
   end
-  local copy = stream .. ':copy'
   if redis.pcall('COPY', stream, copy) == 1 and redis.pcall('RENAME', copy, stream).err then
     redis.call('UNLINK', copy)
   end
@@ -1490,7 +1551,6 @@ local function last_of(log)
 end
 local field = 'o:' .. ARGV[1]
 local count = 'n:' .. ARGV[1]
-local inbox = KEYS[2] .. ':in'
 local owner = redis.call('HGET', KEYS[1], field)
 local last = last_of(KEYS[2])
 if not owner or not last then
@@ -1505,7 +1565,7 @@ end
 if owner ~= ARGV[2] or ARGV[5] ~= '' and last[1] ~= ARGV[5] then
   return false
 end
-if ARGV[7] ~= '' and (last_of(inbox) or { '0-0' })[1] ~= ARGV[7] then
+if ARGV[7] ~= '' and (last_of(KEYS[3]) or { '0-0' })[1] ~= ARGV[7] then
   return false
 end
 local clock = redis.call('TIME')
@@ -1515,13 +1575,13 @@ local id = string.format('%.0f-1', math.max(epoch + 1, now))
 redis.call('XADD', KEYS[2], id, 'd', ARGV[4])
 redis.call('HSET', KEYS[1], field, ARGV[3])
 if ARGV[3] == '' or ARGV[3] == '-' then
-  shrink(KEYS[2])
+  shrink(KEYS[2], KEYS[5])
 end
 if ARGV[8] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   expire_with(KEYS[1], KEYS[2])
-  expire_with(KEYS[1], inbox)
-  expire_with(KEYS[1], KEYS[1] .. ':state')
+  expire_with(KEYS[1], KEYS[3])
+  expire_with(KEYS[1], KEYS[4])
 end
 redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
 return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
@@ -1631,7 +1691,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '84f5ced7833ac8cfe8d77359c90e08aa598f6012',
+  sha: '1b313dcd6c8fb71cf386f99073a3fb21ecb917aa',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1675,11 +1735,24 @@ local function keeping_state(data, script)
 end
 local function open_call(KEYS, ARGV)
 -- Admits, and opens a call with the first entry of its journal.
--- KEYS  session, out, journal
+-- KEYS  session, out, state, journal, ended call of the first request key, those that were asked for
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
 --       most bytes of data of open calls or '', protocolVersion of a scope to be made with the call or '', request keys...
--- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
+-- Returns { '?', names... }, or { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
@@ -1688,14 +1761,14 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
@@ -1732,65 +1805,108 @@ end
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
-local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
+local mine = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+local same = session[5]
+local ended = session[6] and redis.call('GET', KEYS[5])
+local requests = #ARGV - 9
+local most = tonumber(ARGV[5])
+local size = #ARGV[4]
+-- Calls of little data are bounded by their number.
+local counts = size > 16384
+local most_bytes = counts and tonumber(ARGV[8])
+local function requests_with(is_open)
+  local count = requests
+  each_field(KEYS[1], 'r:', function(_, call_id)
+    count = count + (is_open(call_id) and 1 or 0)
+  end)
+  return count
+end
+local function bytes_of(is_open)
+  local sum = 0
+  each_field(KEYS[1], 'z:', function(call_id, bytes)
+    sum = sum + (is_open(call_id) and tonumber(bytes) or 0)
+  end)
+  return sum
+end
+local function anyone()
+  return true
+end
+local function ask_for_journal(call_id)
+  ask('call:' .. call_id)
+end
+-- The hash has more fields than there are open requests, so they are counted only if there may be too many. And 'z' is at least
+-- what the others that are open have: it is counted anew only when that would be too much, since the hash may be large. Which of
+-- them have lost their journal matters only if all would be too many.
+local is_crowded, is_heavy = false, false
+local others = most_bytes and tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
+if not mine then
+  is_crowded = requests <= most and redis.call('HLEN', KEYS[1]) + requests > most and requests_with(anyone) > most
+  if most_bytes and others + size > most_bytes then
+    others = bytes_of(anyone)
+    is_heavy = others > 0 and others + size > most_bytes
+  end
+  if same then
+    ask_for_journal(same)
+  end
+  if ended then
+    ask_for_journal(ended)
+  end
+  if is_crowded then
+    requests_with(ask_for_journal)
+  end
+  if is_heavy then
+    bytes_of(ask_for_journal)
+  end
+  if #asked > 1 then
+    return asked
+  end
+end
+
+local moved = slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]))
 local function reply(status, value)
   return { status, session[2], session[3], session[4], session[7] or '0', moved, value }
 end
-
-local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+local function is_open(call_id)
+  return has_journal(KEYS[1], call_id)
+end
 if mine then
   return reply('opened', mine[1])
 end
-local same = session[5]
-if same and has_journal(KEYS[1], same) then
+if same and is_open(same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[10])
-if ended and has_journal(KEYS[1], ended) then
+if ended and is_open(ended) then
   return reply('attached', ended)
 end
--- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 9
-local most = tonumber(ARGV[5])
-if redis.call('HLEN', KEYS[1]) + requests > most then
+if requests > most then
+  return reply('limit', '')
+end
+if is_crowded then
   each_field(KEYS[1], 'r:', function(key, call_id)
-    if has_journal(KEYS[1], call_id) then
-      requests = requests + 1
-    else
+    if not is_open(call_id) then
       redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id,
         'z:' .. call_id)
     end
   end)
-  if requests > most then
+  if requests_with(anyone) > most then
     return reply('limit', '')
   end
 end
-
--- Calls of little data are bounded by their number. 'z' is at least what the others that are open have: it is counted anew
--- only when that would be too much, since the hash may be large.
-local size = #ARGV[4]
-local counts = size > 16384
-if counts and ARGV[8] ~= '' then
-  local others = tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
-  if others + size > tonumber(ARGV[8]) then
-    others = 0
-    each_field(KEYS[1], 'z:', function(call_id, bytes)
-      if has_journal(KEYS[1], call_id) then
-        others = others + tonumber(bytes)
-      end
-    end)
-    if others > 0 and others + size > tonumber(ARGV[8]) then
-      return reply('limit', '')
-    end
+if is_heavy then
+  others = bytes_of(is_open)
+  if others > 0 and others + size > most_bytes then
+    return reply('limit', '')
   end
+end
+if most_bytes then
   redis.call('HSET', KEYS[1], 'z', string.format('%.0f', others + size))
 end
 
 local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
-redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-expire_with(KEYS[1], KEYS[3])
+redis.call('XADD', KEYS[4], id, 'd', ARGV[4], 'f', '')
+expire_with(KEYS[1], KEYS[4])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[10], ARGV[3])
 for i = 11, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -1800,7 +1916,7 @@ if counts then
 end
 return reply('opened', id)
 end
-return keeping_log(KEYS[3], 'call:' .. ARGV[3], open_call)
+return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
 `,
 }
 
@@ -1923,11 +2039,31 @@ return keeping_state(ARGV[2], put_state)
 }
 
 export const leaveQueue: Script = {
-  sha: 'acec50125cf67a6b8e82d8a219059520a22d38eb',
+  sha: 'f7975cb17060f459134db13277c6a314543430a1',
   lua: `-- A call waits no more for its turn.
--- KEYS  what keys of quotas begin with
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, those that were asked for
 -- ARGV  call
--- Returns nothing.
+-- Returns { '?', names... }, or nothing.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
+local function ask_for_queue(quota)
+  ask(string.sub(quota, #KEYS[1] + 2) .. ':queue')
+end
+local function ask_for_quota(quota)
+  ask(string.sub(quota, #KEYS[1] + 2))
+  ask_for_queue(quota)
+end
 local function clock_ms()
   local clock = redis.call('TIME')
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -1952,29 +2088,40 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end
-leave_queue(KEYS[1], ARGV[1])
+local wait = wait_of(ARGV[1])
+if wait then
+  ask_for_queue(wait.on)
+end
+if #asked > 1 then
+  return asked
+end
+leave_queue(ARGV[1])
 `,
 }
 
@@ -2028,12 +2175,32 @@ return reply
 }
 
 export const nextTurns: Script = {
-  sha: '1fa6442d91dc641db73a26cb27bffb86439d0f03',
+  sha: '52a61ed4460425e86cb062bf33705ca272c075b8',
   lua: `-- Gives places to the calls that have waited for longest, and tells of those whose turn has come. The first in the queue of a quota that
 -- waits for another one by now goes to the queue of that, where it stands by when it came.
--- KEYS  what keys of quotas begin with
--- ARGV  ms after which a call is told of again, most calls, ms after which an unused quota is forgotten
--- Returns { call, ms that it has waited, ... }.
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
+-- ARGV  ms after which a call is told of again, or '' for never, most calls, ms after which an unused quota is forgotten
+-- Returns { { '?', names... }, call, ms that it has waited, ... }: it is to be run again if there are names, as far as it has come.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
+local function ask_for_queue(quota)
+  ask(string.sub(quota, #KEYS[1] + 2) .. ':queue')
+end
+local function ask_for_quota(quota)
+  ask(string.sub(quota, #KEYS[1] + 2))
+  ask_for_queue(quota)
+end
 local function clock_ms()
   local clock = redis.call('TIME')
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -2058,39 +2225,39 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end
 local now = clock_ms()
-local waits, given, waited = KEYS[1] .. ':waits', KEYS[1] .. ':given', KEYS[1] .. ':waited'
+local waited = KEYS[4]
 local most = tonumber(ARGV[2])
 local turns = {}
-local function wait_of(call)
-  local wait = redis.call('HGET', waits, call)
-  return wait and cjson.decode(wait)
-end
 local function give(call, wait)
-  redis.call('ZADD', given, string.format('%.0f', now), call)
-  redis.call('PEXPIRE', given, ARGV[3])
+  redis.call('ZADD', KEYS[3], string.format('%.0f', now), call)
+  redis.call('PEXPIRE', KEYS[3], ARGV[3])
   turns[#turns + 1] = call
   turns[#turns + 1] = string.format('%.0f', now - wait.at)
 end
@@ -2102,16 +2269,25 @@ local function full_of(call, wait)
   end
 end
 
-local again = string.format('%.0f', now - ARGV[1])
-for _, call in ipairs(redis.call('ZRANGE', given, '-inf', again, 'BYSCORE', 'LIMIT', 0, most)) do
+local function given_before(ms)
+  return redis.call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now - ms), 'BYSCORE', 'LIMIT', 0, most)
+end
+for _, call in ipairs(ARGV[1] ~= '' and given_before(ARGV[1]) or {}) do
   local wait = wait_of(call)
   if wait then
     give(call, wait)
   else
-    redis.call('ZREM', given, call)
+    redis.call('ZREM', KEYS[3], call)
   end
 end
-for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
+local quotas = redis.call('ZRANGE', waited, 0, -1)
+for _, quota in ipairs(quotas) do
+  ask_for_quota(quota)
+end
+for _, quota in ipairs(quotas) do
+  if #asked > 1 then
+    break
+  end
   local queue = queue_of(quota)
   while #turns < 2 * most do
     local call = redis.call('ZRANGE', queue, 0, 0)[1]
@@ -2120,13 +2296,19 @@ for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
       break
     end
     local wait = wait_of(call)
+    for _, each in ipairs(wait and wait.quotas or {}) do
+      ask_for_quota(each.key)
+    end
+    if #asked > 1 then
+      break
+    end
     local full = wait and full_of(call, wait)
     if full == quota then
       break
     end
     redis.call('ZREM', queue, call)
     if full then
-      wait_for(KEYS[1], full, call, wait, ARGV[3])
+      wait_for(full, call, wait, ARGV[3])
     elseif wait then
       for _, each in ipairs(wait.quotas) do
         take_place(each.key, call, each.window, now, ARGV[3])
@@ -2135,12 +2317,13 @@ for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
     end
   end
 end
+table.insert(turns, 1, asked)
 return turns
 `,
 }
 
 export const oldPlaces: Script = {
-  sha: 'b4aa4892a375f2124054165f3c2e1bdd3dc5b96b',
+  sha: '68b972d40c93f027c85b64b908fd640731035a1b',
   lua: `-- The calls that have had their places in a quota for long. They count as having taken them now.
 -- KEYS  quota
 -- ARGV  for how many ms, most calls
@@ -2169,26 +2352,30 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end
 local now = string.format('%.0f', clock_ms())
@@ -2202,13 +2389,26 @@ return { now, unpack(calls) }
 }
 
 export const openCall: Script = {
-  sha: '69a30696a8af0c8d7af3c2888ee70c88d6467e94',
+  sha: '20f1906a19ccecec60e2b3be794dffd4df4f650b',
   lua: `-- Admits, and opens a call with the first entry of its journal.
--- KEYS  session, out, journal
+-- KEYS  session, out, state, journal, ended call of the first request key, those that were asked for
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
 --       most bytes of data of open calls or '', protocolVersion of a scope to be made with the call or '', request keys...
--- Returns { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
+-- Returns { '?', names... }, or { status, protocolVersion, version, delivered, changes of values, 1 when the expiry moved, id or call id },
 -- with the status 'unknown' (alone), 'limit', 'attached' or 'opened'.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
   redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
@@ -2217,14 +2417,14 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
@@ -2261,65 +2461,108 @@ end
 if session[1] ~= ARGV[1] or not is_of(session[8], ARGV[7]) then
   return { 'unknown' }
 end
-local moved = slide(KEYS[1], KEYS[2], tonumber(ARGV[2]))
+local mine = redis.call('XRANGE', KEYS[4], '-', '+', 'COUNT', 1)[1]
+local same = session[5]
+local ended = session[6] and redis.call('GET', KEYS[5])
+local requests = #ARGV - 9
+local most = tonumber(ARGV[5])
+local size = #ARGV[4]
+-- Calls of little data are bounded by their number.
+local counts = size > 16384
+local most_bytes = counts and tonumber(ARGV[8])
+local function requests_with(is_open)
+  local count = requests
+  each_field(KEYS[1], 'r:', function(_, call_id)
+    count = count + (is_open(call_id) and 1 or 0)
+  end)
+  return count
+end
+local function bytes_of(is_open)
+  local sum = 0
+  each_field(KEYS[1], 'z:', function(call_id, bytes)
+    sum = sum + (is_open(call_id) and tonumber(bytes) or 0)
+  end)
+  return sum
+end
+local function anyone()
+  return true
+end
+local function ask_for_journal(call_id)
+  ask('call:' .. call_id)
+end
+-- The hash has more fields than there are open requests, so they are counted only if there may be too many. And 'z' is at least
+-- what the others that are open have: it is counted anew only when that would be too much, since the hash may be large. Which of
+-- them have lost their journal matters only if all would be too many.
+local is_crowded, is_heavy = false, false
+local others = most_bytes and tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
+if not mine then
+  is_crowded = requests <= most and redis.call('HLEN', KEYS[1]) + requests > most and requests_with(anyone) > most
+  if most_bytes and others + size > most_bytes then
+    others = bytes_of(anyone)
+    is_heavy = others > 0 and others + size > most_bytes
+  end
+  if same then
+    ask_for_journal(same)
+  end
+  if ended then
+    ask_for_journal(ended)
+  end
+  if is_crowded then
+    requests_with(ask_for_journal)
+  end
+  if is_heavy then
+    bytes_of(ask_for_journal)
+  end
+  if #asked > 1 then
+    return asked
+  end
+end
+
+local moved = slide(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[2]))
 local function reply(status, value)
   return { status, session[2], session[3], session[4], session[7] or '0', moved, value }
 end
-
-local mine = redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)[1]
+local function is_open(call_id)
+  return has_journal(KEYS[1], call_id)
+end
 if mine then
   return reply('opened', mine[1])
 end
-local same = session[5]
-if same and has_journal(KEYS[1], same) then
+if same and is_open(same) then
   redis.call('HSET', KEYS[1], 'j:' .. same, 1)
   return reply('attached', same)
 end
-local ended = session[6] and redis.call('GET', KEYS[1] .. ':ended:' .. ARGV[10])
-if ended and has_journal(KEYS[1], ended) then
+if ended and is_open(ended) then
   return reply('attached', ended)
 end
--- The hash has more fields than there are open requests, so they are counted only if there may be too many.
-local requests = #ARGV - 9
-local most = tonumber(ARGV[5])
-if redis.call('HLEN', KEYS[1]) + requests > most then
+if requests > most then
+  return reply('limit', '')
+end
+if is_crowded then
   each_field(KEYS[1], 'r:', function(key, call_id)
-    if has_journal(KEYS[1], call_id) then
-      requests = requests + 1
-    else
+    if not is_open(call_id) then
       redis.call('HDEL', KEYS[1], 'r:' .. key, 'o:' .. call_id, 'j:' .. call_id, 'n:' .. call_id,
         'z:' .. call_id)
     end
   end)
-  if requests > most then
+  if requests_with(anyone) > most then
     return reply('limit', '')
   end
 end
-
--- Calls of little data are bounded by their number. 'z' is at least what the others that are open have: it is counted anew
--- only when that would be too much, since the hash may be large.
-local size = #ARGV[4]
-local counts = size > 16384
-if counts and ARGV[8] ~= '' then
-  local others = tonumber(redis.call('HGET', KEYS[1], 'z') or 0)
-  if others + size > tonumber(ARGV[8]) then
-    others = 0
-    each_field(KEYS[1], 'z:', function(call_id, bytes)
-      if has_journal(KEYS[1], call_id) then
-        others = others + tonumber(bytes)
-      end
-    end)
-    if others > 0 and others + size > tonumber(ARGV[8]) then
-      return reply('limit', '')
-    end
+if is_heavy then
+  others = bytes_of(is_open)
+  if others > 0 and others + size > most_bytes then
+    return reply('limit', '')
   end
+end
+if most_bytes then
   redis.call('HSET', KEYS[1], 'z', string.format('%.0f', others + size))
 end
 
 local clock = redis.call('TIME')
 local id = string.format('%.0f-1', clock[1] * 1000 + math.floor(clock[2] / 1000))
-redis.call('XADD', KEYS[3], id, 'd', ARGV[4], 'f', '')
-expire_with(KEYS[1], KEYS[3])
+redis.call('XADD', KEYS[4], id, 'd', ARGV[4], 'f', '')
+expire_with(KEYS[1], KEYS[4])
 redis.call('HSET', KEYS[1], 'o:' .. ARGV[3], ARGV[6], 'r:' .. ARGV[10], ARGV[3])
 for i = 11, #ARGV do
   redis.call('HSET', KEYS[1], 'r:' .. ARGV[i], ARGV[3])
@@ -2631,11 +2874,31 @@ end
 }
 
 export const releasePlaces: Script = {
-  sha: 'd6857761d89fd868a94eeedc33c196a1edb741ef',
+  sha: '0d09b789eb63fe388dd74843ae21a7c4bdd85107',
   lua: `-- Gives back places of a call in quotas; it does not wait for its turn any more, unless a time is given.
--- KEYS  what keys of quotas begin with, quotas...
--- ARGV  call, the time it must have had them since, or ''
--- Returns 1 when calls wait for their turn, else 0.
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, quotas..., those that were asked for
+-- ARGV  call, the time it must have had them since, or '', how many quotas
+-- Returns { '?', names... }, or 1 when calls wait for their turn, else 0.
+-- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
+-- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
+-- with them.
+local given = {}
+for _, key in ipairs(KEYS) do
+  given[key] = true
+end
+local asked = { '?' }
+local function ask(name)
+  if not given[KEYS[1] .. ':' .. name] then
+    asked[#asked + 1] = name
+  end
+end
+local function ask_for_queue(quota)
+  ask(string.sub(quota, #KEYS[1] + 2) .. ':queue')
+end
+local function ask_for_quota(quota)
+  ask(string.sub(quota, #KEYS[1] + 2))
+  ask_for_queue(quota)
+end
 local function clock_ms()
   local clock = redis.call('TIME')
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -2660,38 +2923,49 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end
 if ARGV[2] == '' then
-  leave_queue(KEYS[1], ARGV[1])
+  local wait = wait_of(ARGV[1])
+  if wait then
+    ask_for_queue(wait.on)
+  end
+  if #asked > 1 then
+    return asked
+  end
+  leave_queue(ARGV[1])
 end
-for i = 2, #KEYS do
+for i = 4, 3 + ARGV[3] do
   local at = redis.call('ZSCORE', KEYS[i], ARGV[1])
   if at and (ARGV[2] == '' or tonumber(at) <= tonumber(ARGV[2])) then
     redis.call('ZREM', KEYS[i], ARGV[1])
   end
 end
-return redis.call('EXISTS', KEYS[1] .. ':waits')
+return redis.call('EXISTS', KEYS[2])
 `,
 }
 
@@ -2771,9 +3045,9 @@ return due
 }
 
 export const takePlaces: Script = {
-  sha: 'de7243c4f1ee4427d40854bb7441e727a1931e24',
+  sha: 'cf9a71a186764b606f6c64b6e540f4bed8ab51fc',
   lua: `-- Takes a place for a call in each of several quotas, or in none; or lets it wait for its turn.
--- KEYS  what keys of quotas begin with, quotas...
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, each quota and its queue...
 -- ARGV  call, ms after which an unused quota is forgotten, how many of the quotas it does not wait for,
 --       for each quota: most places, ms that a place is had for, or '' until it is released
 -- Returns nil, or { '1' when it waits, ms until there is room or '' when that is not known, the numbers of the quotas that are full... }.
@@ -2801,33 +3075,37 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end
 local now = clock_ms()
 local call, forget, refusing = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local quotas = {}
-for i = 2, #KEYS do
-  quotas[i - 1] = { key = KEYS[i], most = tonumber(ARGV[2 * i]), window = tonumber(ARGV[1 + 2 * i]) or false }
+for i = 1, (#KEYS - 4) / 2 do
+  quotas[i] = { key = KEYS[3 + 2 * i], most = tonumber(ARGV[2 + 2 * i]), window = tonumber(ARGV[3 + 2 * i]) or false }
 end
 local full = {}
 local free_in = 0
@@ -2854,12 +3132,12 @@ if waits then
   for i = refusing + 1, #quotas do
     wanted[#wanted + 1] = quotas[i]
   end
-  local earlier = redis.call('HGET', KEYS[1] .. ':waits', call)
+  local earlier = wait_of(call)
   -- Its turn had come, and its places were given back since.
-  local came_too_soon = redis.call('ZREM', KEYS[1] .. ':given', call) == 1
+  local came_too_soon = redis.call('ZREM', KEYS[3], call) == 1
   if not earlier or came_too_soon then
-    local at = earlier and cjson.decode(earlier).at or now
-    wait_for(KEYS[1], quotas[full[1]].key, call, { at = at, quotas = wanted }, forget)
+    local at = earlier and earlier.at or now
+    wait_for(quotas[full[1]].key, call, { at = at, quotas = wanted }, forget)
   end
 end
 local reply = { waits and '1' or '', free_in and string.format('%.0f', free_in) or '' }
@@ -2871,13 +3149,13 @@ return reply
 }
 
 export const useScope: Script = {
-  sha: '3b062ddf7ad5d79e7beff04793790f7cf46a8314',
+  sha: '39577adb8937ea94cbfe27c35e530a7e89ef3ec3',
   lua: `-- Slides the expiry of a scope that holds values alone.
--- KEYS  session
+-- KEYS  session, state, marks
 -- ARGV  principal
 -- Returns the ms it lives from now on, or nil when there is no such scope of this principal.
 -- A scope that holds values alone has 't': for how many ms it lives after its last use.
-local function begin_scope(session, principal, ttl)
+local function begin_scope(session, state, principal, ttl)
   local whose = redis.call('HGET', session, 'p')
   if whose and whose ~= principal then
     return false
@@ -2887,31 +3165,31 @@ local function begin_scope(session, principal, ttl)
     local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
     redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
     -- Versions go up even if it was there before, and has expired.
-    redis.call('HSET', session .. ':state', 'v', now)
+    redis.call('HSET', state, 'v', now)
   end
   redis.call('HSET', session, 't', ttl)
   return true
 end
 
-local function use_scope(session)
+local function use_scope(session, state, marks)
   local ttl = redis.call('HGET', session, 't')
   if ttl then
     redis.call('PEXPIRE', session, ttl)
-    redis.call('PEXPIRE', session .. ':state', ttl)
-    redis.call('PEXPIRE', session .. ':marks', ttl)
+    redis.call('PEXPIRE', state, ttl)
+    redis.call('PEXPIRE', marks, ttl)
   end
 end
 local scope = redis.call('HMGET', KEYS[1], 'p', 't')
 if scope[1] ~= ARGV[1] or not scope[2] then
   return false
 end
-use_scope(KEYS[1])
+use_scope(KEYS[1], KEYS[2], KEYS[3])
 return scope[2]
 `,
 }
 
 export const writeValue: Script = {
-  sha: '4ae52d902cc9f271fc53e13155dc8d4ab3c94fb4',
+  sha: '613fca3c7dabea374b1e9d030d04f7829bf7cc05',
   lua: `-- Changes a value of a scope, if it has the expected version.
 -- KEYS  session, state, marks
 -- ARGV  key, expected version, 'set' or 'delete', data, mark or '', ms to remember it,
@@ -2944,7 +3222,7 @@ local function change_value(session, state, key, how, data)
   return version
 end
 -- A scope that holds values alone has 't': for how many ms it lives after its last use.
-local function begin_scope(session, principal, ttl)
+local function begin_scope(session, state, principal, ttl)
   local whose = redis.call('HGET', session, 'p')
   if whose and whose ~= principal then
     return false
@@ -2954,24 +3232,24 @@ local function begin_scope(session, principal, ttl)
     local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
     redis.call('HSET', session, 'p', principal, 'l', '', 'v', 0, 'd', '0-0', 'c', now)
     -- Versions go up even if it was there before, and has expired.
-    redis.call('HSET', session .. ':state', 'v', now)
+    redis.call('HSET', state, 'v', now)
   end
   redis.call('HSET', session, 't', ttl)
   return true
 end
 
-local function use_scope(session)
+local function use_scope(session, state, marks)
   local ttl = redis.call('HGET', session, 't')
   if ttl then
     redis.call('PEXPIRE', session, ttl)
-    redis.call('PEXPIRE', session .. ':state', ttl)
-    redis.call('PEXPIRE', session .. ':marks', ttl)
+    redis.call('PEXPIRE', state, ttl)
+    redis.call('PEXPIRE', marks, ttl)
   end
 end
-if ARGV[8] ~= '' and not begin_scope(KEYS[1], ARGV[7], ARGV[8]) then
+if ARGV[8] ~= '' and not begin_scope(KEYS[1], KEYS[2], ARGV[7], ARGV[8]) then
   return 'unknown'
 end
-use_scope(KEYS[1])
+use_scope(KEYS[1], KEYS[2], KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end

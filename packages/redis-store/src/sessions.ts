@@ -8,6 +8,7 @@ import type {
   SessionLimits,
 } from '@mcp-durable/core/store'
 import { StoreError } from '@mcp-durable/core/store'
+import { runWithKeys } from './asking.js'
 import type { Deadline } from './deadline.js'
 import * as replies from './replies.js'
 import * as scripts from './scripts.generated.js'
@@ -58,7 +59,8 @@ export class Sessions extends Takeover implements HistoryStore {
 
   async keepAlive(scope: string, callIds: readonly string[], ttlMs: number) {
     const args = [expiry(ttlMs), ...callIds]
-    const alive = replies.decodeAlive(await this.client.run(scripts.keepAlive, this.keys.core(scope), args))
+    const keys = [...this.keys.core(scope), ...callIds.flatMap((callId) => this.keys.call(scope, callId))]
+    const alive = replies.decodeAlive(await this.client.run(scripts.keepAlive, keys, args))
     if (!alive?.moved) return
     if (alive.isSession) this.refresh(scope, alive.principal, ttlMs)
     else if (alive.principal !== undefined) {
@@ -94,8 +96,9 @@ export class Sessions extends Takeover implements HistoryStore {
     const [whose, of] = [replies.encodeName(principal), replies.encodeName(server)]
     const args = [whose, NONCE_MS, ENDED_AT_ONCE, of, unlessUsed]
     // A client that sends it again after a broken connection must hear that it was this one that deleted.
-    const keys = [...this.keys.core(scope), this.keys.once(scope, randomUUID())]
-    const left = await this.client.run(scripts.deleteSession, keys, args, deadline)
+    const once = this.keys.once(scope, randomUUID())
+    const keys = [...this.keys.core(scope), once, this.keys.marks(scope), this.keys.ended(scope)]
+    const left = await this.#runWithKeys(scope, scripts.deleteSession, keys, args, deadline)
     if (left === null) return 'unknown'
     if (Number(left) < 0) return 'used'
     // The session is gone, and nothing of it can be read any more. What can't be deleted now expires.
@@ -106,9 +109,21 @@ export class Sessions extends Takeover implements HistoryStore {
 
   /** In steps that hold up nobody for long. */
   async #dropEnded(scope: string, deadline: Deadline) {
-    const drop = () =>
-      this.client.run(scripts.dropEnded, [this.keys.session(scope)], [ENDED_AT_ONCE], deadline)
+    const keys = [this.keys.session(scope), this.keys.ended(scope)]
+    const drop = () => this.#runWithKeys(scope, scripts.dropEnded, keys, [ENDED_AT_ONCE], deadline)
     while (Number(await drop()) > 0);
+  }
+
+  #runWithKeys(
+    scope: string,
+    script: scripts.Script,
+    keys: string[],
+    args: (string | number)[],
+    deadline = this.client.deadline(),
+  ) {
+    return runWithKeys(this.keys.session(scope), deadline, (found) =>
+      this.client.run(script, [...keys, ...found], args, deadline),
+    )
   }
 
   async history(scope: string, { from, to, after, limit }: HistoryPage) {
@@ -144,9 +159,10 @@ export class Sessions extends Takeover implements HistoryStore {
 
   /** `principal`: whose it was, if it was there and somebody's. */
   async #forget(scope: string): Promise<Forgotten & { principal: string | undefined }> {
-    const keys = [...this.keys.core(scope), this.keys.state(scope), this.keys.history(scope)]
-    keys.push(this.keys.once(scope, randomUUID()))
-    const reply = await this.client.run(scripts.forgetSession, keys, [NONCE_MS, ENDED_AT_ONCE])
+    const once = this.keys.once(scope, randomUUID())
+    const keys = [...this.keys.core(scope), this.keys.history(scope), once, this.keys.marks(scope)]
+    keys.push(this.keys.ended(scope))
+    const reply = await this.#runWithKeys(scope, scripts.forgetSession, keys, [NONCE_MS, ENDED_AT_ONCE])
     const [sessions, journals, entries, whose, left] = reply as [number, number, number, string, number]
     const calls = journals + (left > 0 ? await this.#forgetEnded(scope) : 0)
     const principal = whose === '' ? undefined : replies.decodeName(whose)
@@ -157,8 +173,8 @@ export class Sessions extends Takeover implements HistoryStore {
   async #forgetEnded(scope: string) {
     let journals = 0
     for (let left = 1; left > 0;) {
-      const keys = [this.keys.session(scope), this.keys.once(scope, randomUUID())]
-      const reply = await this.client.run(scripts.forgetEnded, keys, [NONCE_MS, ENDED_AT_ONCE])
+      const keys = [this.keys.session(scope), this.keys.once(scope, randomUUID()), this.keys.ended(scope)]
+      const reply = await this.#runWithKeys(scope, scripts.forgetEnded, keys, [NONCE_MS, ENDED_AT_ONCE])
       const [rest, deleted] = reply as [number, number]
       left = rest
       journals += deleted

@@ -22,7 +22,8 @@ export class Takeover extends Quotas implements TakeoverStore, DueCallsStore {
     callId: string,
     { from, to, data, last = '', inbox = '', ttlMs, counts = 1 }: Claim,
   ): Promise<Claimed | undefined> {
-    const keys = [this.keys.session(scope), this.keys.log(scope, `call:${callId}`)]
+    const call = this.keys.call(scope, callId)
+    const keys = [this.keys.session(scope), ...call, this.keys.state(scope), this.keys.copy(scope, callId)]
     const reply = await this.write(scripts.claimCall, scripts.keptClaimCall, scope, keys, [
       callId,
       from,

@@ -61,7 +61,7 @@ export class ValuesAndMaps implements ContextStore {
     data: string | undefined,
     { mark = '', markMs = MARK_MS, begins, maxBytes }: WriteOptions = {},
   ) {
-    const keys = [this.keys.session(scope), this.keys.state(scope), this.keys.marks(scope)]
+    const keys = this.keys.ofValues(scope)
     const args = [key, expected, data === undefined ? 'delete' : 'set', data ?? '', mark, expiry(markMs)]
     const whose = begins ? [encodeName(begins.principal), expiry(begins.ttlMs)] : ['', '']
     const deadline = this.client.deadline()
@@ -76,12 +76,12 @@ export class ValuesAndMaps implements ContextStore {
     const deadline = this.client.deadline()
     if (!(await this.index.holdsValues(scope, whose, deadline, limits.maxPerPrincipal))) return 'limit'
     const args = [encodeName(whose.principal), expiry(whose.ttlMs)]
-    await this.client.run(scripts.beginScope, [this.keys.session(scope)], args, deadline)
+    await this.client.run(scripts.beginScope, this.keys.ofValues(scope), args, deadline)
     return 'begun'
   }
 
   async useScope(scope: string, principal: string | undefined) {
-    const ttlMs = await this.client.run(scripts.useScope, [this.keys.session(scope)], [encodeName(principal)])
+    const ttlMs = await this.client.run(scripts.useScope, this.keys.ofValues(scope), [encodeName(principal)])
     if (ttlMs === null) return false
     this.index.refreshValues(scope, { principal, ttlMs: Number(ttlMs) })
     return true

@@ -56,19 +56,22 @@ test('every operation is one round trip', async () => {
     saveDelivered: () => store.saveDelivered(scope, '1-1'),
     openCall: () => store.openCall(newCall(scope)),
     appendCall: () => store.appendCall(scope, call.callId, entries),
-    findCalls: () => store.findCalls(scope, ''),
     publish: () => store.publish(scope, 'topic', 'value'),
     dropLog: () => store.dropLog(scope, 'out'),
   }
   for (const [name, operation] of Object.entries(operations)) {
     expect({ name, trips: await trips(operation) }).toEqual({ name, trips: 1 })
   }
+  expect(await trips(() => store.findCalls(scope, '')), 'names, and then which are open').toBe(2)
+  expect(await trips(() => store.findCalls(scope, 'none')), 'no names').toBe(1)
+  const again = newCall(scope, { requestKeys: call.requestKeys })
+  expect(await trips(() => store.openCall(again)), 'a name, and whether it is open').toBe(2)
   const other = newSession()
   await store.createSession(other, LIMITS)
   await store.deleteSession(other.id, 'alice')
   sent.length = 0
   await store.deleteSession(scope, 'alice')
-  expect(sent.length, 'the session, and two indexes').toBe(3)
+  expect(sent.length, 'names, the session, and two indexes').toBe(4)
   await store.close()
 })
 

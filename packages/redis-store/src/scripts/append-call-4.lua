@@ -1,5 +1,6 @@
 -- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
--- KEYS  session, journal, inbox, state
+-- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
+--       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
 --       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
@@ -53,10 +54,10 @@ if ARGV[change] ~= '' and not repeated then
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' then
-    redis.call('SET', KEYS[1] .. ':ended:' .. ARGV[change + 9], ARGV[1], 'PX', ARGV[2])
+  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+    redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[1], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
   end
   for name in string.gmatch(ARGV[change + 7], '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
@@ -70,13 +71,13 @@ if ARGV[2] ~= '' then
   end
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  shrink(KEYS[2])
+  shrink(KEYS[2], KEYS[6])
   if ARGV[change + 8] == '1' then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
   end
-  list_ended(KEYS[1], ARGV[2], 'call:' .. ARGV[1])
+  list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
 if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then

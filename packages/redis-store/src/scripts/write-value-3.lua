@@ -5,10 +5,10 @@
 -- Returns the new version, 0 when deleted, 'conflict', 'repeated', 'full', or 'unknown' without such a scope.
 -- include: value
 -- include: scope
-if ARGV[8] ~= '' and not begin_scope(KEYS[1], ARGV[7], ARGV[8]) then
+if ARGV[8] ~= '' and not begin_scope(KEYS[1], KEYS[2], ARGV[7], ARGV[8]) then
   return 'unknown'
 end
-use_scope(KEYS[1])
+use_scope(KEYS[1], KEYS[2], KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end

@@ -22,25 +22,29 @@ local function take_place(quota, call, window, now, forget)
   end
   redis.call('PEXPIRE', quota, window or forget)
 end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas: what each waits for, which quotas
--- are waited for, and whose turn has come and when that was told.
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
 local function queue_of(quota)
   return quota .. ':queue'
 end
-local function wait_for(quotas, quota, call, wait, forget)
+local function wait_for(quota, call, wait, forget)
   wait.on = quota
-  redis.call('HSET', quotas .. ':waits', call, cjson.encode(wait))
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
   redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', quotas .. ':waited', 0, quota)
-  for _, key in ipairs({ quotas .. ':waits', queue_of(quota), quotas .. ':waited' }) do
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
     redis.call('PEXPIRE', key, forget)
   end
 end
-local function leave_queue(quotas, call)
-  local wait = redis.call('HGET', quotas .. ':waits', call)
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
   if wait then
-    redis.call('HDEL', quotas .. ':waits', call)
-    redis.call('ZREM', quotas .. ':given', call)
-    redis.call('ZREM', queue_of(cjson.decode(wait).on), call)
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
   end
 end

@@ -6,13 +6,13 @@ end
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
 -- A twentieth may be missing, so that a busy session is not one write per request. The expiry of a call without a session
 -- comes no nearer: it may be a task, or sleep for longer.
-local function slide(session, out, ttl)
+local function slide(session, out, state, ttl)
   local left = redis.call('PTTL', session)
   if left > ttl - ttl / 20 and (left <= ttl or redis.call('HGET', session, 'v') == '0') then
     return 0
   end
   redis.call('PEXPIRE', session, ttl)
   expire_with(session, out)
-  expire_with(session, session .. ':state')
+  expire_with(session, state)
   return 1
 end

@@ -1,5 +1,5 @@
 -- Appends to a log that any node may write, and wakes its readers.
--- KEYS  session, log, once
+-- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
 --       call that must be open or '', log name, ms to remember the nonce,
 --       server, ms after which a scope of no session expires, which is made then, or ''
@@ -57,7 +57,7 @@ else
   -- An inbox of no open call is a server object's.
   local inbox_of = string.match(ARGV[7], '^call:(.*):in$')
   if inbox_of and redis.call('HEXISTS', KEYS[1], 'o:' .. inbox_of) == 0 then
-    list_ended(KEYS[1], math.max(left, 1), ARGV[7])
+    list_ended(KEYS[4], math.max(left, 1), ARGV[7])
   end
 end
 while is_full() do

@@ -4,4 +4,4 @@
 -- Returns what open-call does.
 -- include: history
 -- script: open-call
-return keeping_log(KEYS[3], 'call:' .. ARGV[3], open_call)
+return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)

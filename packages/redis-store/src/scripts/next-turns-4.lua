@@ -1,20 +1,18 @@
 -- Gives places to the calls that have waited for longest, and tells of those whose turn has come. The first in the queue of a quota that
 -- waits for another one by now goes to the queue of that, where it stands by when it came.
--- KEYS  what keys of quotas begin with
--- ARGV  ms after which a call is told of again, most calls, ms after which an unused quota is forgotten
--- Returns { call, ms that it has waited, ... }.
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
+-- ARGV  ms after which a call is told of again, or '' for never, most calls, ms after which an unused quota is forgotten
+-- Returns { { '?', names... }, call, ms that it has waited, ... }: it is to be run again if there are names, as far as it has come.
+-- include: ask
+-- include: ask-quota
 -- include: places
 local now = clock_ms()
-local waits, given, waited = KEYS[1] .. ':waits', KEYS[1] .. ':given', KEYS[1] .. ':waited'
+local waited = KEYS[4]
 local most = tonumber(ARGV[2])
 local turns = {}
-local function wait_of(call)
-  local wait = redis.call('HGET', waits, call)
-  return wait and cjson.decode(wait)
-end
 local function give(call, wait)
-  redis.call('ZADD', given, string.format('%.0f', now), call)
-  redis.call('PEXPIRE', given, ARGV[3])
+  redis.call('ZADD', KEYS[3], string.format('%.0f', now), call)
+  redis.call('PEXPIRE', KEYS[3], ARGV[3])
   turns[#turns + 1] = call
   turns[#turns + 1] = string.format('%.0f', now - wait.at)
 end
@@ -26,16 +24,25 @@ local function full_of(call, wait)
   end
 end
 
-local again = string.format('%.0f', now - ARGV[1])
-for _, call in ipairs(redis.call('ZRANGE', given, '-inf', again, 'BYSCORE', 'LIMIT', 0, most)) do
+local function given_before(ms)
+  return redis.call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now - ms), 'BYSCORE', 'LIMIT', 0, most)
+end
+for _, call in ipairs(ARGV[1] ~= '' and given_before(ARGV[1]) or {}) do
   local wait = wait_of(call)
   if wait then
     give(call, wait)
   else
-    redis.call('ZREM', given, call)
+    redis.call('ZREM', KEYS[3], call)
   end
 end
-for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
+local quotas = redis.call('ZRANGE', waited, 0, -1)
+for _, quota in ipairs(quotas) do
+  ask_for_quota(quota)
+end
+for _, quota in ipairs(quotas) do
+  if #asked > 1 then
+    break
+  end
   local queue = queue_of(quota)
   while #turns < 2 * most do
     local call = redis.call('ZRANGE', queue, 0, 0)[1]
@@ -44,13 +51,19 @@ for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
       break
     end
     local wait = wait_of(call)
+    for _, each in ipairs(wait and wait.quotas or {}) do
+      ask_for_quota(each.key)
+    end
+    if #asked > 1 then
+      break
+    end
     local full = wait and full_of(call, wait)
     if full == quota then
       break
     end
     redis.call('ZREM', queue, call)
     if full then
-      wait_for(KEYS[1], full, call, wait, ARGV[3])
+      wait_for(full, call, wait, ARGV[3])
     elseif wait then
       for _, each in ipairs(wait.quotas) do
         take_place(each.key, call, each.window, now, ARGV[3])
@@ -59,4 +72,5 @@ for _, quota in ipairs(redis.call('ZRANGE', waited, 0, -1)) do
     end
   end
 end
+table.insert(turns, 1, asked)
 return turns

@@ -1,5 +1,5 @@
 -- Takes a place for a call in each of several quotas, or in none; or lets it wait for its turn.
--- KEYS  what keys of quotas begin with, quotas...
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, each quota and its queue...
 -- ARGV  call, ms after which an unused quota is forgotten, how many of the quotas it does not wait for,
 --       for each quota: most places, ms that a place is had for, or '' until it is released
 -- Returns nil, or { '1' when it waits, ms until there is room or '' when that is not known, the numbers of the quotas that are full... }.
@@ -7,8 +7,8 @@
 local now = clock_ms()
 local call, forget, refusing = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local quotas = {}
-for i = 2, #KEYS do
-  quotas[i - 1] = { key = KEYS[i], most = tonumber(ARGV[2 * i]), window = tonumber(ARGV[1 + 2 * i]) or false }
+for i = 1, (#KEYS - 4) / 2 do
+  quotas[i] = { key = KEYS[3 + 2 * i], most = tonumber(ARGV[2 + 2 * i]), window = tonumber(ARGV[3 + 2 * i]) or false }
 end
 local full = {}
 local free_in = 0
@@ -35,12 +35,12 @@ if waits then
   for i = refusing + 1, #quotas do
     wanted[#wanted + 1] = quotas[i]
   end
-  local earlier = redis.call('HGET', KEYS[1] .. ':waits', call)
+  local earlier = wait_of(call)
   -- Its turn had come, and its places were given back since.
-  local came_too_soon = redis.call('ZREM', KEYS[1] .. ':given', call) == 1
+  local came_too_soon = redis.call('ZREM', KEYS[3], call) == 1
   if not earlier or came_too_soon then
-    local at = earlier and cjson.decode(earlier).at or now
-    wait_for(KEYS[1], quotas[full[1]].key, call, { at = at, quotas = wanted }, forget)
+    local at = earlier and earlier.at or now
+    wait_for(quotas[full[1]].key, call, { at = at, quotas = wanted }, forget)
   end
 end
 local reply = { waits and '1' or '', free_in and string.format('%.0f', free_in) or '' }
