@@ -1,6 +1,6 @@
 // The code of the README and of docs/, as it compiles. A test compares them.
 import { createServer, type Server } from 'node:http'
-import { durable, durableTool } from '@mcp-durable/core'
+import { durable, durableTool, sealedStore } from '@mcp-durable/core'
 import type { AuthInfo, Durable, FetchHandler, Hooks, Logger, Store } from '@mcp-durable/core'
 import { connect, reconnect, durableFetch } from '@mcp-durable/core/client'
 import { express, fromNode } from '@mcp-durable/core/express'
@@ -46,6 +46,13 @@ export function keepInAFile(app: Hono, createMyServer: () => McpServer) {
   const mcp = durable({ server: () => createMyServer(), store: file('./mcp.db') })
 
   app.use('/mcp', hono(mcp)) // or express(mcp), node(mcp), mcp.fetch(request)
+  return mcp
+}
+
+export function sealWhatIsStored(url: string, createMyServer: () => McpServer) {
+  const keys = [process.env['SEAL_KEY'] ?? '']
+  const store = sealedStore(redisStore(new Redis(url)), { keys })
+  const mcp = durable({ server: () => createMyServer(), store })
   return mcp
 }
 

@@ -88,6 +88,7 @@ const CHECKS: { [Name in Other]: Check } = {
   quotas: [Array.isArray, "a list: [{ tool: 'render', runsAtOnce: 3 }]"],
   passHeaders: [isList, "a list of names of headers: ['authorization']"],
   history: [isObject, "an object: { keep: '30d' }"],
+  seal: [isObject, 'an object: { keys: [current, …older] }'],
   logger: [isLogger, 'an object with the methods error, warn, info and debug, as those of pino'],
   on: [isObject, 'an object of functions, by the names of events: { call: (event) => … }'],
   telemetry: [

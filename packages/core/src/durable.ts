@@ -37,6 +37,7 @@ import type { Changed } from './session/changes.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
 import { ServerNames } from './session/server-names.js'
 import { Sessions } from './session/sessions.js'
+import { sealedFor } from './seal/sealed-store.js'
 import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
@@ -128,7 +129,7 @@ class Node implements Durable {
     const { name, server, handler, upstream, stdio } = options
     const sharing = { name, server, handler, upstream, stdio, keeping: history?.keeping }
     const { store: own, isShared, close: closeStore } = shareStore(given, sharing, logger)
-    const store = signals.store?.(own) ?? own
+    const store = sealedFor(options.seal, own, signals.store?.(own) ?? own)
     this.#closeStore = closeStore
     if (!options.store) {
       logger.warn(

@@ -7,6 +7,7 @@ export {
   NotJsonError,
   RecordRefusedError,
   RecordTooLargeError,
+  SealError,
   StoreError,
   UnrecordableError,
 } from './errors.js'

@@ -17,9 +17,10 @@ export class DurableError extends Error {
 /**
  * Why a store operation failed. `unavailable`: not sent. `timeout`: sent, outcome unknown. `failed`: refused by the store, until
  * somebody sees to it: it is full, or a right is missing. `refused`: for what it is, such as too large; the same operation
- * would be refused each time, and nothing was changed.
+ * would be refused each time, and nothing was changed. `sealed` and `tampered`: what was read can't be opened (`SealError`).
  */
-export type StoreErrorCode = 'store-unavailable' | 'store-timeout' | 'store-failed' | 'store-refused'
+export type StoreErrorCode =
+  'store-unavailable' | 'store-timeout' | 'store-failed' | 'store-refused' | 'store-sealed' | 'store-tampered'
 
 /** A store operation did not succeed. Every operation may throw it; nothing else does. */
 export class StoreError extends DurableError {
@@ -30,6 +31,27 @@ export class StoreError extends DurableError {
     super(code, message, options)
   }
 }
+
+/**
+ * A record of the store can't be opened. `store-sealed`: this node has not the key `keyId`; another one may have it. `store-tampered`: it
+ * was altered, or moved from another place; or it is not sealed (`keyId` is `undefined`), and `plain: 'refuse'` is set.
+ */
+export class SealError extends StoreError {
+  declare readonly code: 'store-sealed' | 'store-tampered'
+  /** Of the key that the record says it is sealed with: the beginning of a digest of it. */
+  readonly keyId: string | undefined
+
+  constructor(code: 'store-sealed' | 'store-tampered', keyId: string | undefined) {
+    super(code, keyId === undefined ? UNSEALED : code === 'store-sealed' ? lacks(keyId) : tampered(keyId))
+    this.keyId = keyId
+  }
+}
+
+const UNSEALED = "a record is not sealed, and `seal.plain` is 'refuse'. With 'read' it is read as it is."
+const lacks = (keyId: string) =>
+  `a record is sealed with the key ${keyId}, which is not in \`seal.keys\` of this node. Add that key behind the current one.`
+const tampered = (keyId: string) =>
+  `a record that says it is sealed with the key ${keyId} was altered, or moved from another place. Find out who writes to the store.`
 
 /** What a handler said, or came to, can't be recorded, and so can't be sent. Its request ends with an error. */
 export class UnrecordableError extends DurableError {}

@@ -15,6 +15,11 @@ export { sessionIdOf } from './ids.js'
 export { memoryStore } from './store/memory.js'
 export type { Store } from './store/store.js'
 
+// Any of them, with what is in it sealed
+export { sealedStore } from './seal/sealed-store.js'
+export type { SealOptions } from './seal/seals.js'
+export type { SealKey } from './seal/keys.js'
+
 // Durable handlers
 export { durablePrompt, durableResource, durableTool } from './context/durable-handlers.js'
 export { taskTools } from './context/task-tools.js'

@@ -5,6 +5,7 @@ import type { FetchHandler } from './proxy/local-backend.js'
 import type { StdioServer } from './proxy/stdio/stdio-process.js'
 import type { Logger } from './logger.js'
 import type { OnDisconnect } from './http/sessionless/departures.js'
+import type { SealOptions } from './seal/seals.js'
 import type { RequestStateKey } from './session/request-states.js'
 import type { Era } from './protocol.js'
 import type { QuotaOptions } from './quota-options.js'
@@ -128,6 +129,13 @@ export type CommonOptions = {
   passHeaders?: readonly string[]
   /** Keeps what is said in sessions, for `store.history()`. Default: nothing past sessions and resume windows. */
   history?: HistoryOptions
+  /**
+   * Keys that what clients, tools and users put into the store is sealed with (AES-256-GCM): `keys` of 32 random bytes each, as bytes or as a
+   * text in base64 or hex; the first one seals, the others still open; all nodes have the same. `plain`: `'refuse'` to take nothing from the
+   * store that is not sealed. Default: nothing is sealed. What is not: docs/security.md. A store that is also used beside
+   * `durable()` is sealed by `sealedStore()` instead.
+   */
+  seal?: SealOptions
   /** As of pino. Default: warnings and errors on standard error. */
   logger?: Logger
   /** Functions that are told what happens, by the name of the event. */

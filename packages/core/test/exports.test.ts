@@ -5,8 +5,8 @@ import { expect, test } from 'vitest'
 const CORE: Record<string, string> = {
   '.': `
     AuthInfo CommonOptions Durable DurableContext DurableError DurableOptions Events FetchHandler Hooks Logger MapEntry
-    Notification RecoveredCall Served ServerFactory SessionInfo SessionState SortedMap StdioServer Store TaskMode TaskToolsOptions
-    durable durableContext durablePrompt durableResource durableTool memoryStore principalState sessionIdOf sessionState sortedMap taskTools uuid7 uuid7Floor`,
+    Notification RecoveredCall SealKey SealOptions Served ServerFactory SessionInfo SessionState SortedMap StdioServer Store TaskMode TaskToolsOptions
+    durable durableContext durablePrompt durableResource durableTool memoryStore principalState sealedStore sessionIdOf sessionState sortedMap taskTools uuid7 uuid7Floor`,
   './hono': 'hono',
   './express': 'express fromNode',
   './node': 'fromNode node',
@@ -26,7 +26,7 @@ const CORE: Record<string, string> = {
   './errors': `
     AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DuplicateStepError DurableError HandleLimitError
     JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoPrincipalError NobodyToAskError NodeLeavingError
-    NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError RunRefusedError
+    NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError RunRefusedError SealError
     ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepChangedError StepError
     StepTimeoutError StepValueError StoreError StoreErrorCode TasksNeededError UnknownEventError UnknownHandleError UnknownScopeError UnrecordableError`,
   './sdk':

@@ -4,7 +4,7 @@ import { begin, contents, once, open, useStores } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 /** What a log takes: only what is expected, only while a call is open, only so much. */
-export function inboxContract(create: CreateStores) {
+export function inboxContract(create: CreateStores, exactSizes: boolean) {
   const stores = useStores(create)
 
   test('what is expected is taken once, from any node', async () => {
@@ -59,7 +59,7 @@ export function inboxContract(create: CreateStores) {
     expect(await peer.append(scope, 'call:h:in', 'b', { ...once(), answers: 'q2' })).toBeDefined()
   })
 
-  test.each(['entries', 'bytes'])(
+  test.each(exactSizes ? ['entries', 'bytes'] : ['entries'])(
     'what does not fit is refused, by %s, and goes on being expected',
     async (by) => {
       const { store, peer } = stores
@@ -84,22 +84,25 @@ export function inboxContract(create: CreateStores) {
     },
   )
 
-  test('a log keeps so many bytes of its newest entries, and always the newest', async () => {
-    const { store, peer } = stores
-    const scope = await begin(store)
-    const add = (data: string) => store.append(scope, 'out', data, { ...once(), maxBytes: 10 })
-    for (const data of ['aaaa', 'bbbb', 'ü']) await add(data)
-    expect(await contents(peer, scope, 'out')).toEqual(['aaaa', 'bbbb', 'ü'])
-    await add('c')
-    expect(await contents(peer, scope, 'out')).toEqual(['bbbb', 'ü', 'c'])
-    expect(await peer.read(scope, 'out', BEGINNING, 10)).toBeUndefined()
-    await add('d'.repeat(100))
-    expect(await contents(peer, scope, 'out')).toEqual(['d'.repeat(100)])
-    await add('e')
-    expect(await contents(peer, scope, 'out')).toEqual(['e'])
-    for (let n = 0; n < 9; n++) await add(String(n))
-    expect(await contents(peer, scope, 'out')).toEqual(Array.from('e012345678'))
-  })
+  test.runIf(exactSizes)(
+    'a log keeps so many bytes of its newest entries, and always the newest',
+    async () => {
+      const { store, peer } = stores
+      const scope = await begin(store)
+      const add = (data: string) => store.append(scope, 'out', data, { ...once(), maxBytes: 10 })
+      for (const data of ['aaaa', 'bbbb', 'ü']) await add(data)
+      expect(await contents(peer, scope, 'out')).toEqual(['aaaa', 'bbbb', 'ü'])
+      await add('c')
+      expect(await contents(peer, scope, 'out')).toEqual(['bbbb', 'ü', 'c'])
+      expect(await peer.read(scope, 'out', BEGINNING, 10)).toBeUndefined()
+      await add('d'.repeat(100))
+      expect(await contents(peer, scope, 'out')).toEqual(['d'.repeat(100)])
+      await add('e')
+      expect(await contents(peer, scope, 'out')).toEqual(['e'])
+      for (let n = 0; n < 9; n++) await add(String(n))
+      expect(await contents(peer, scope, 'out')).toEqual(Array.from('e012345678'))
+    },
+  )
 
   test('a page ends with the entry that brings it to so many bytes', async () => {
     const { store, peer } = stores

@@ -20,16 +20,23 @@ import { takeoverContract } from './takeover-contract.js'
 import { valuesContract } from './values-contract.js'
 import { watchContract } from './watch-contract.js'
 
-/** Declares tests, for vitest, of everything that `Store` promises. Stores of different tests must not share data. */
-export function storeContract(name: string, createStores: CreateStores) {
+/**
+ * Declares tests, for vitest, of everything that `Store` promises. Stores of different tests must not share data. `exactSizes`: limits
+ * in bytes count the data and nothing else; false for a store that keeps it in another form.
+ */
+export function storeContract(
+  name: string,
+  createStores: CreateStores,
+  { exactSizes = true }: { exactSizes?: boolean } = {},
+) {
   describe(`store contract: ${name}`, () => {
     describe('sessions', () => sessionContract(createStores))
     describe.concurrent('expiry of sessions', () => sessionExpiryContract(createStores))
     describe('servers', () => serversContract(createStores))
     describe('state', () => stateContract(createStores))
     describe('logs', () => logContract(createStores))
-    describe('inboxes and sizes', () => inboxContract(createStores))
-    describe('calls', () => callContract(createStores))
+    describe('inboxes and sizes', () => inboxContract(createStores, exactSizes))
+    describe('calls', () => callContract(createStores, exactSizes))
     describe('fence and end of calls', () => callFenceContract(createStores))
     describe('scopes without sessions', () => ownScopeContract(createStores))
     describe('wake-ups', () => watchContract(createStores))
@@ -38,7 +45,7 @@ export function storeContract(name: string, createStores: CreateStores) {
     describe('due calls', () => dueCallsContract(createStores))
     describe('quotas', () => quotasContract(createStores))
     describe('values', () => valuesContract(createStores))
-    describe('scopes of values', () => scopesContract(createStores))
+    describe('scopes of values', () => scopesContract(createStores, exactSizes))
     describe('maps', () => mapsContract(createStores))
     describe('histories', () => historyContract(createStores))
     describe('names', () => namesContract(createStores))

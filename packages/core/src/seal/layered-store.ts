@@ -1,0 +1,69 @@
+import type { Store } from '../store/store.js'
+
+/** The operations of a store that neither take nor answer what clients, tools and users put into it. */
+type Plain =
+  | 'open'
+  | 'admit'
+  | 'keepAlive'
+  | 'deleteSession'
+  | 'listSessions'
+  | 'expect'
+  | 'dropLog'
+  | 'saveDelivered'
+  | 'findCalls'
+  | 'publish'
+  | 'findRisks'
+  | 'close'
+  | 'beginScope'
+  | 'useScope'
+  | 'forget'
+  | 'listOpenCalls'
+  | 'beat'
+  | 'listNodes'
+  | 'leave'
+  | 'declareDead'
+  | 'removeNode'
+  | 'hold'
+  | 'release'
+  | 'heldScopes'
+  | 'isWatched'
+  | 'setDue'
+  | 'takeDue'
+  | 'removeDue'
+  | 'takePlaces'
+  | 'releasePlaces'
+  | 'oldPlaces'
+  | 'nextTurns'
+  | 'leaveQueue'
+
+/** Those that give a store something to keep. */
+export type WritingOperations = Pick<
+  Store,
+  | 'createSession'
+  | 'putState'
+  | 'append'
+  | 'openCall'
+  | 'appendCall'
+  | 'appendQuietly'
+  | 'claimCall'
+  | 'writeValue'
+  | 'changeMap'
+>
+
+/** All others: a new operation of `Store` must be named above, or it is missed where these are written. */
+export type ReadingOperations = Omit<Store, Plain | keyof WritingOperations>
+
+/** A store with these operations in place of its own. */
+export function layeredStore(store: Store, operations: Partial<Store>): Store {
+  const members = new Map<string | symbol, unknown>(Object.entries(operations))
+  return new Proxy(store, {
+    get(target, name) {
+      if (members.has(name)) return members.get(name)
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      const bound: unknown = member.bind(target)
+      members.set(name, bound)
+      return bound
+    },
+  })
+}
