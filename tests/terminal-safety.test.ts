@@ -75,6 +75,9 @@ const cases: Record<string, () => string[][]> = {
   monitor: () => [
     ['--count', '1', ...SHOW],
     ['--count', '1', ...SHOW, '--json'],
+    ['--web', '--host', POISONED_NAME],
+    ['--web', '--token', POISONED_NAME],
+    ['--web', '--port', POISONED_NAME],
   ],
   sessions: () => [SHOW, [...SHOW, '--json'], ['--prefix', POISONED_NAME], ['--sqlite', POISONED_NAME]],
   session: () => ofBoth(redis.session, `b${POISONED_NAME}`),
@@ -182,6 +185,14 @@ describe('every command', () => {
     expectSafe(stdout)
     expectSafe(stderr)
   })
+
+  test('the page says what it shows', async () => {
+    const args = ['monitor', '--web', '--port', '0', '--prefix', POISONED_NAME]
+    const { stdout, stderr } = await run(args, /listening on/)
+    expect(stdout).toContain('INJECTED')
+    expectSafe(stdout)
+    expectSafe(stderr)
+  })
 })
 
 describe('on a terminal', () => {
@@ -247,5 +258,6 @@ test('nothing but the output, the screen and the question writes', async () => {
     'monitor/screen.ts',
     'show/ask.ts',
     'show/output.ts',
+    'web/event-stream.ts', // to a browser
   ])
 })

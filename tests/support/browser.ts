@@ -1,13 +1,20 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
-import { ensureProgram } from '../../test-support/index.js'
+import { ensureProgram, waitFor } from '../../test-support/index.js'
 import { leashed } from '../../test-support/leash.js'
 
 const ANSWER_MS = 20_000
+type Key = { key?: string; code: number; text?: string }
+const KEYS = {
+  Tab: { code: 9 },
+  ShiftTab: { key: 'Tab', code: 9 },
+  Enter: { code: 13, text: '\r' },
+  Escape: { code: 27 },
+} satisfies Record<string, Key>
 
 /** The command of a Chromium, which is installed if it has to be; `undefined` where it can't be. */
 export const findBrowser = () =>
@@ -79,6 +86,44 @@ export class Page implements AsyncDisposable {
   async resize(width: number, height: number) {
     const metrics = { width, height, deviceScaleFactor: 1, mobile: width < 500 }
     await this.send('Emulation.setDeviceMetricsOverride', metrics)
+  }
+
+  /** What the machine of its user is set to. */
+  async prefers(scheme: 'light' | 'dark', motion: 'reduce' | 'no-preference' = 'no-preference') {
+    const features = [
+      { name: 'prefers-color-scheme', value: scheme },
+      { name: 'prefers-reduced-motion', value: motion },
+    ]
+    await this.send('Emulation.setEmulatedMedia', { features })
+  }
+
+  /** Keys, as somebody at a keyboard presses them. */
+  async press(...names: (keyof typeof KEYS)[]) {
+    for (const name of names) {
+      const { key = name, code, text } = KEYS[name] as Key
+      const event = { key, code: key, windowsVirtualKeyCode: code, modifiers: name === 'ShiftTab' ? 8 : 0 }
+      await this.send('Input.dispatchKeyEvent', { ...event, type: 'keyDown', ...(text && { text }) })
+      await this.send('Input.dispatchKeyEvent', { ...event, type: 'keyUp' })
+    }
+  }
+
+  /** Writes into what has the focus. */
+  async type(text: string) {
+    await this.send('Input.insertText', { text })
+  }
+
+  /** Waits until the text of the page matches, and answers with it. */
+  shows(wanted: RegExp): Promise<string> {
+    const look = async () => {
+      const text = await this.evaluate<string>('document.body.innerText')
+      return wanted.test(text) ? text : undefined
+    }
+    return waitFor(look, { what: `a page that shows ${wanted}` })
+  }
+
+  async picture(file: string) {
+    const { data } = await this.send('Page.captureScreenshot', { format: 'png' })
+    await writeFile(file, Buffer.from(String(data), 'base64'))
   }
 
   /** What an expression comes to in the page; waits for a promise. */

@@ -32,11 +32,11 @@ const CORE: Record<string, string> = {
   './sdk':
     'EventStoreOptions ServerChange ServerEventBusOptions ServerFactory ServerObject SessionEventStore SessionInfo StoredEventBus eventStore memoryStore serverEventBus',
   './inspect': `
-    AboutNode Attempt CallEvent CallLog CallPlace CallReader CallStatus CallTimeline CallsInspection InspectedCall InspectedNode
+    AboutNode AskedQuestion Attempt CallEvent CallLog CallPlace CallReader CallStatus CallTimeline CallsInspection InspectedCall InspectedNode
     InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary
     RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
     decodeAbout decodeMessage decodeStored decodeStoredBytes describeSession escapeControls isAlive isSessionless listCalls
-    scopeOfPrincipal titleOf`,
+    runStatusOf scopeOfPrincipal titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
   './testing': 'CrashOptions CrashReport Effect Fault FaultKind assertCrashSafe crashTest',

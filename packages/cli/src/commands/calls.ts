@@ -12,7 +12,7 @@ import type { Style } from '../show/line.js'
 import type { Showing } from '../show/session-events.js'
 import { count, span } from '../show/text.js'
 
-const statusStyles: Record<RunStatus, Style | undefined> = {
+export const runStyles: Record<RunStatus, Style | undefined> = {
   running: undefined,
   waiting: 'warn',
   sleeping: 'dim',
@@ -114,7 +114,7 @@ function table(
     [
       { title: 'CALL', text: ({ callId }) => privacy.id(callId), style: () => 'name' },
       { title: 'WHAT', text: ({ title, isTask }) => `${title}${isTask ? ' (task)' : ''}`, most: 32 },
-      { title: 'STATUS', text: ({ status }) => status, style: ({ status }) => statusStyles[status] },
+      { title: 'STATUS', text: ({ status }) => status, style: ({ status }) => runStyles[status] },
       { title: 'SESSION', text: ({ inSession, scope }) => (inSession ? privacy.id(scope) : '-') },
       { title: 'PROTOCOL', text: ({ protocolVersion }) => protocolVersion, most: 12 },
       {

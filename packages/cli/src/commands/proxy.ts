@@ -2,8 +2,7 @@ import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { accessSync, constants, statSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { RequestListener, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { RequestListener, ServerResponse } from 'node:http'
 import { delimiter, join } from 'node:path'
 import { durable } from '@mcp-durable/core'
 import type { CommonOptions, Durable, DurableOptions, Served } from '@mcp-durable/core'
@@ -11,7 +10,8 @@ import { node } from '@mcp-durable/core/node'
 import type { Command } from '../command.js'
 import { numberOption, timeOption } from '../command-line.js'
 import type { Context } from '../context.js'
-import { CliError, messageOf, usageError } from '../errors.js'
+import { CliError, usageError } from '../errors.js'
+import { listening } from '../listen.js'
 
 const GRACE_MS = 10_000
 
@@ -84,11 +84,9 @@ export const proxy: Command = {
       ...(principal && { principal }),
     })
     const http = createServer(withHealth(mcp))
-    await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
-    const { address, family, port: taken } = http.address() as AddressInfo
-    const name = family === 'IPv6' ? `[${address}]` : address
+    const url = await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
     const kept = file === undefined ? '' : `; what it keeps is in ${file}`
-    context.output.line(`listening on http://${name}:${taken}, before ${shownOf(served)}${kept}`)
+    context.output.line(`listening on ${url}, before ${shownOf(served)}${kept}`)
     await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
     http.close()
     await mcp.close({ graceMs: GRACE_MS })
@@ -209,17 +207,4 @@ function principalOf(context: Context, passed: readonly string[] = []): DurableO
 function textOption({ values }: Context, name: string): string | undefined {
   const value = values[name]
   return typeof value === 'string' ? value : undefined
-}
-
-async function listening(http: Server, port: number, host: string) {
-  try {
-    http.listen(port, host)
-    await once(http, 'listening')
-  } catch (error) {
-    throw new CliError(
-      `cannot listen on ${host}:${port} (${messageOf(error)}).`,
-      ['Choose another --port; 0 takes a free one'],
-      { cause: error },
-    )
-  }
 }

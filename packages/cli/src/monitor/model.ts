@@ -74,6 +74,11 @@ export class MonitorModel {
     return this.#last
   }
 
+  /** Where a node runs, or has run, if it was ever seen: `host:pid`. */
+  place(node: string): string | undefined {
+    return this.#places.get(node)
+  }
+
   /** Looks again. While the store is away the last picture stays, with the problem. */
   async refresh(): Promise<Snapshot> {
     try {

@@ -1,4 +1,4 @@
-import { CallLog, isSessionless } from '@mcp-durable/core/inspect'
+import { CallLog, isSessionless, runStatusOf } from '@mcp-durable/core/inspect'
 import type { CallEvent, Inspection } from '@mcp-durable/core/inspect'
 import { tell } from '../show/call-events.js'
 import type { Privacy } from '../show/privacy.js'
@@ -58,6 +58,8 @@ export class OpenCalls {
       scope,
       inSession: !isSessionless(timeline?.protocol ?? ''),
       title: timeline?.title ?? '',
+      isTask: timeline?.isTask ?? false,
+      status: timeline ? runStatusOf({ owner }, timeline, new Set(alive ? [owner] : [])) : 'running',
       owner,
       ownerPlace,
       owned: alive,

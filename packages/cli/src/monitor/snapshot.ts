@@ -1,3 +1,4 @@
+import type { RunStatus } from '@mcp-durable/core/inspect'
 import type { SessionRow } from '../look/session-rows.js'
 
 /** `gone`: it has shut down, or another one took it for dead, or its heartbeat is older than the lease. */
@@ -23,6 +24,8 @@ export type CallRow = {
   /** Else it belongs to none, and the scope is its own. */
   inSession: boolean
   title: string
+  isTask: boolean
+  status: RunStatus
   owner: string
   ownerPlace: string | undefined
   /** False when the owner has no heartbeat. */

@@ -1,6 +1,8 @@
 import { escapeControls } from '@mcp-durable/core/inspect'
 import stringWidth from 'string-width'
 
+export { span } from './span.js'
+
 const segmenter = new Intl.Segmenter()
 
 /** Columns that it takes, as it will be written. */
@@ -25,16 +27,6 @@ export function clip(given: string, columns: number): string {
 export const padEnd = (text: string, columns: number) => text + ' '.repeat(Math.max(0, columns - width(text)))
 export const padStart = (text: string, columns: number) =>
   ' '.repeat(Math.max(0, columns - width(text))) + text
-
-/** A time span for people: `12 ms`, `3.2 s`, `5 m`, `3 h`, `2 d`. */
-export function span(ms: number): string {
-  const size = Math.abs(ms)
-  if (size < 1000) return `${Math.round(ms)} ms`
-  if (size < 59_950) return `${(ms / 1000).toFixed(1)} s`
-  if (size < 3_600_000) return `${Math.floor(ms / 60_000)} m ${Math.floor((size % 60_000) / 1000)} s`
-  if (size < 86_400_000) return `${Math.floor(ms / 3_600_000)} h ${Math.floor((size % 3_600_000) / 60_000)} m`
-  return `${Math.floor(ms / 86_400_000)} d ${Math.floor((size % 86_400_000) / 3_600_000)} h`
-}
 
 export function bytes(count: number): string {
   if (count < 1024) return `${count} B`

@@ -13,11 +13,11 @@ export type {
   TimedState,
 } from './inspection.js'
 export { CallLog } from './call-log.js'
-export { isAlive, listCalls, RUN_STATUSES } from './listed-calls.js'
+export { isAlive, listCalls, RUN_STATUSES, runStatusOf } from './listed-calls.js'
 export type { CallReader, ListedCall, RunStatus, WantedCalls } from './listed-calls.js'
 export type { CallPlace } from '../session/place.js'
 export { CallTimeline } from './timeline.js'
-export type { Attempt, CallStatus, StepSummary, TimedEntry } from './timeline.js'
+export type { AskedQuestion, Attempt, CallStatus, StepSummary, TimedEntry } from './timeline.js'
 export type { CallEvent, MadeOf, RequestSummary, StepName } from './call-event.js'
 export { describeSession, SESSION_STATE_KEYS } from './session-description.js'
 export type { SessionDescription } from './session-description.js'

@@ -113,7 +113,7 @@ async function readCall(
   const events = await log.read()
   const { timeline } = log
   if (timeline.attempts.length === 0) return undefined
-  const status = statusOf(call, timeline, looking.alive)
+  const status = runStatusOf(call, timeline, looking.alive)
   if (looking.status && !looking.status.has(status)) return undefined
   return {
     ...call,
@@ -145,7 +145,12 @@ async function isCandidate(
   return timeline.requests.some(({ title }) => title === `tools/call ${tool}`)
 }
 
-function statusOf({ owner }: InspectedCall, timeline: CallTimeline, alive: ReadonlySet<string>): RunStatus {
+/** `owner`: as it stands in the store, beside the journal. `alive`: the nodes that beat. */
+export function runStatusOf(
+  { owner }: Pick<InspectedCall, 'owner'>,
+  timeline: CallTimeline,
+  alive: ReadonlySet<string>,
+): RunStatus {
   if (timeline.status === 'cancelled') return 'cancelled'
   if (timeline.status === 'done') {
     if (timeline.outcome === 'unknown') return 'unknown'

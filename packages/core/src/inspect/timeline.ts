@@ -22,8 +22,13 @@ export type CallStatus = 'open' | 'done' | 'cancelled'
 /** The newest that is known of a step. */
 export type StepSummary = StepName & { phase: StepRecord['phase']; at: number; ms: number | undefined }
 
-/** `closedAt`: when it was answered or withdrawn. */
-type Asked = { title: string; at: number; closedAt: number | undefined }
+/** `closedAt`: when it was answered or withdrawn. `step`: which asked, once that has ended. */
+export type AskedQuestion = {
+  title: string
+  at: number
+  closedAt: number | undefined
+  step: StepName | undefined
+}
 type Bare = CallEvent extends infer E
   ? E extends CallEvent
     ? Omit<E, 'id' | 'at' | 'attempt'>
@@ -54,7 +59,7 @@ export class CallTimeline {
   /** How the last response came out. */
   outcome: Outcome | undefined
   endedAt: number | undefined
-  readonly #questions = new Map<string, Asked>()
+  readonly #questions = new Map<string, AskedQuestion>()
   /** Of steps that have not ended: when their time is up, in ms since 1970. */
   readonly #deadlines = new Map<string, number>()
   #isParked = false
@@ -71,6 +76,11 @@ export class CallTimeline {
   /** What the call is: its method and tool, of a batch all of them. */
   get title(): string {
     return this.requests.map(({ title }) => title).join(', ')
+  }
+
+  /** What was asked, in that order. */
+  get questions(): AskedQuestion[] {
+    return [...this.#questions.values()]
   }
 
   /** Titles of the questions that were asked, and neither answered nor withdrawn. */
@@ -191,7 +201,10 @@ export class CallTimeline {
     this.steps.set(record.id, { ...step, phase: record.phase, at, ms })
     // A question asked by name is the step of that name.
     const asked = this.#questions.get(this.#questionOf(record.id))
-    if (asked) asked.closedAt ??= at
+    if (asked) {
+      asked.closedAt ??= at
+      asked.step = step
+    }
     if (record.phase === 'done' || record.phase === 'failed') this.#deadlines.delete(record.id)
     switch (record.phase) {
       case 'started':
@@ -213,7 +226,7 @@ export class CallTimeline {
     const payload = payloadOf(message)
     if (isRequest(message)) {
       const title = titleOf(message)
-      this.#questions.set(String(message.id), { title, at, closedAt: undefined })
+      this.#questions.set(String(message.id), { title, at, closedAt: undefined, step: undefined })
       return { kind: 'question', question: String(message.id), title, payload }
     }
     if (isNotification(message)) {

@@ -1,0 +1,63 @@
+import type { CallFrame, Sections } from '../wire.js'
+
+export type State = 'connecting' | 'live' | 'lost'
+export type Heard = {
+  section: <Name extends keyof Sections>(name: Name, value: Sections[Name]) => void
+  call: (frame: CallFrame) => void
+  /** What was asked for can't be followed. */
+  refused: (text: string) => void
+  state: (state: State) => void
+}
+
+const SECTIONS = ['head', 'nodes', 'calls', 'sessions', 'takeovers'] as const
+const FIRST_WAIT_MS = 1000
+const MOST_WAIT_MS = 30_000
+
+/** What the server tells, over one stream. Where the browser gives up, this goes on trying. */
+export class Connection {
+  readonly #heard: Heard
+  #source: EventSource | undefined
+  #call: string | undefined
+  #timer: number | undefined
+  #waitMs = FIRST_WAIT_MS
+
+  constructor(heard: Heard) {
+    this.#heard = heard
+  }
+
+  /** The overview, and a call if one is named. */
+  open(call: string | undefined) {
+    if (this.#source && this.#call === call) return
+    this.#call = call
+    this.#connect()
+  }
+
+  #connect() {
+    window.clearTimeout(this.#timer)
+    this.#source?.close()
+    this.#heard.state('connecting')
+    const source = new EventSource(this.#call === undefined ? '/events' : `/events?call=${this.#call}`)
+    this.#source = source
+    const on = (name: string, hear: (json: string) => void) =>
+      source.addEventListener(name, (event) => hear(String(event.data)))
+    for (const name of SECTIONS) on(name, (json) => this.#heard.section(name, JSON.parse(json) as never))
+    on('call', (json) => this.#heard.call(JSON.parse(json) as CallFrame))
+    on('refused', (json) => this.#heard.refused((JSON.parse(json) as { text: string }).text))
+    source.addEventListener('open', () => {
+      this.#waitMs = FIRST_WAIT_MS
+      this.#heard.state('live')
+    })
+    source.addEventListener('error', () => {
+      this.#heard.state('lost')
+      if (source.readyState === EventSource.CLOSED) void this.#tryLater()
+    })
+  }
+
+  async #tryLater() {
+    const page = await fetch('/', { method: 'HEAD' }).catch(() => undefined)
+    // The token is asked for by the page itself.
+    if (page?.status === 401) return location.reload()
+    this.#timer = window.setTimeout(() => this.#connect(), this.#waitMs)
+    this.#waitMs = Math.min(MOST_WAIT_MS, this.#waitMs * 2)
+  }
+}

@@ -1,0 +1,135 @@
+import type { Tone } from '../wire.js'
+import { element, setChildren, setClass, setHidden, setText } from './dom.js'
+
+export type Column<Row> = {
+  title: string
+  text: (row: Row, now: number) => string
+  /** Where its text leads to. */
+  link?: (row: Row) => string | undefined
+  tone?: (row: Row) => Tone
+  right?: boolean
+  /** Goes where there is little room. */
+  wide?: boolean
+  /** Is cut where there is little room. */
+  shrinks?: boolean
+  /** Takes the room that is left. */
+  grows?: boolean
+  sort: (row: Row) => string | number
+}
+
+type Order = { column: number; descends: boolean }
+type Line = { row: HTMLTableRowElement; cells: HTMLElement[] }
+
+/** A table whose rows stay where they are while what is in them changes. */
+export class LiveTable<Row> {
+  readonly element: HTMLElement
+  readonly #columns: readonly Column<Row>[]
+  readonly #key: (row: Row) => string
+  readonly #body = element('tbody')
+  readonly #heads: HTMLElement[]
+  readonly #none: HTMLElement
+  readonly #count = element('span', { class: 'count' })
+  readonly #scroll: HTMLElement
+  readonly #lines = new Map<string, Line>()
+  #order: Order | undefined
+  #rows: readonly Row[] = []
+  #now = 0
+
+  constructor(options: {
+    title: string
+    none: string
+    columns: readonly Column<Row>[]
+    key: (row: Row) => string
+  }) {
+    const { title, none, columns, key } = options
+    this.#columns = columns
+    this.#key = key
+    this.#heads = columns.map((column, index) => this.#head(column, index))
+    const id = `table-${title.toLowerCase().replaceAll(' ', '-')}`
+    const head = element('thead', {}, element('tr', {}, ...this.#heads))
+    const table = element('table', { 'aria-labelledby': id }, head, this.#body)
+    this.#none = element('p', { class: 'none' }, none)
+    this.#scroll = element(
+      'div',
+      { class: 'scroll', tabindex: '0', role: 'group', 'aria-labelledby': id },
+      table,
+    )
+    const heading = element('h2', { id }, title)
+    this.element = element(
+      'section',
+      { 'aria-labelledby': id },
+      element('div', { class: 'heading' }, heading, this.#count),
+      this.#scroll,
+      this.#none,
+    )
+  }
+
+  show(rows: readonly Row[], now: number) {
+    this.#rows = rows
+    this.#now = now
+    const shown = this.#ordered(rows)
+    const keys = new Set(rows.map(this.#key))
+    for (const known of this.#lines.keys()) if (!keys.has(known)) this.#lines.delete(known)
+    setChildren(
+      this.#body,
+      shown.map((row) => this.#fill(row)),
+    )
+    setHidden(this.#none, rows.length > 0)
+    setHidden(this.#scroll, rows.length === 0)
+    setText(this.#count, rows.length === 0 ? '' : String(rows.length))
+  }
+
+  #ordered(rows: readonly Row[]): readonly Row[] {
+    const order = this.#order
+    const sort = order && this.#columns[order.column]?.sort
+    if (!sort) return rows
+    const sign = order.descends ? -1 : 1
+    return rows.toSorted((a, b) => sign * compare(sort(a), sort(b)))
+  }
+
+  #fill(row: Row): HTMLTableRowElement {
+    const key = this.#key(row)
+    const line = this.#lines.get(key) ?? this.#make(row)
+    this.#lines.set(key, line)
+    for (const [index, column] of this.#columns.entries()) {
+      const cell = line.cells[index]!
+      setText(cell, column.text(row, this.#now))
+      setClass(cell, column.tone ? `tone-${column.tone(row)}` : '')
+      if (cell instanceof HTMLAnchorElement) cell.setAttribute('href', column.link?.(row) ?? '')
+    }
+    return line.row
+  }
+
+  #make(row: Row): Line {
+    const cells = this.#columns.map((column) => element(column.link?.(row) === undefined ? 'span' : 'a'))
+    const tds = cells.map((cell, index) => element('td', { class: classOf(this.#columns[index]!) }, cell))
+    return { row: element('tr', {}, ...tds), cells }
+  }
+
+  #head(column: Column<Row>, index: number): HTMLElement {
+    const button = element('button', { type: 'button' }, column.title)
+    button.addEventListener('click', () => this.#sortBy(index))
+    return element('th', { scope: 'col', class: classOf(column) }, button)
+  }
+
+  /** Up, down, and then as it came. */
+  #sortBy(column: number) {
+    const before = this.#order?.column === column ? this.#order : undefined
+    this.#order = before?.descends ? undefined : { column, descends: before !== undefined }
+    for (const [index, head] of this.#heads.entries()) {
+      const isSorted = this.#order?.column === index
+      if (isSorted) head.setAttribute('aria-sort', this.#order?.descends ? 'descending' : 'ascending')
+      else head.removeAttribute('aria-sort')
+    }
+    this.show(this.#rows, this.#now)
+  }
+}
+
+const classOf = <Row>({ right, wide, shrinks, grows }: Column<Row>) =>
+  [right && 'right', wide && 'wide', shrinks && 'shrinks', grows && 'grows'].filter(Boolean).join(' ') ||
+  undefined
+
+function compare(a: string | number, b: string | number): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  return String(a).localeCompare(String(b))
+}
