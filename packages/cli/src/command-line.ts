@@ -7,7 +7,7 @@ export const globalOptions = {
   redis: {
     type: 'string',
     value: 'URL',
-    help: 'the Redis of the nodes (default: REDIS_URL, or redis://127.0.0.1:6379)',
+    help: 'the Redis of the nodes (default: REDIS_URL; ./mcp.db, if it is there; redis://127.0.0.1:6379)',
   },
   sqlite: { type: 'string', value: 'FILE', help: 'the file of the nodes, where they have no Redis' },
   prefix: { type: 'string', value: 'TEXT', help: 'what all keys in Redis begin with (default: mcp)' },

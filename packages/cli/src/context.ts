@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { runsOf } from '@mcp-durable/core/runs'
@@ -37,10 +38,13 @@ export class Context implements AsyncDisposable {
     return this.args[index] ?? ''
   }
 
+  /** To the store that is named; where none is, to the file of this folder, or else to the Redis of this machine. */
   async connect(patience: Patience = { patient: false }): Promise<Connected> {
-    const { sqlite, name } = this.options
+    const { name } = this.options
+    const file =
+      this.options.sqlite ?? (!this.#namesRedis && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
     const connected =
-      sqlite === undefined ? await connectRedis(this.options, patience) : connectSqlite(sqlite, name)
+      file === undefined ? await connectRedis(this.options, patience) : connectSqlite(file, name)
     this.#closing.push(() => connected.close())
     return connected
   }
@@ -61,13 +65,17 @@ export class Context implements AsyncDisposable {
 
   /** The store of a node, which this process is; without a Redis, in a file, which is made if it is not there. */
   async nodeStore(): Promise<{ store: Store; file?: string }> {
-    const { sqlite, redis, name } = this.options
-    const saysRedis = redis !== undefined || this.values['prefix'] !== undefined
-    if (sqlite === undefined && saysRedis) return { store: this.store(await this.connect({ patient: true })) }
+    const { sqlite, name } = this.options
+    if (sqlite === undefined && this.#namesRedis)
+      return { store: this.store(await this.connect({ patient: true })) }
     const file = sqlite ?? DEFAULT_FILE
     const store = makeStore(file, name)
     this.#closing.push(() => store.close())
     return { store, file: resolve(file) }
+  }
+
+  get #namesRedis(): boolean {
+    return this.options.redis !== undefined || this.values['prefix'] !== undefined
   }
 
   /** Acting on calls, in the name of `--by`, or of whoever uses this machine. */

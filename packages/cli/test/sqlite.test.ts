@@ -10,7 +10,7 @@ import { file } from '@mcp-durable/sqlite-store'
 import { openTarget } from '@mcp-durable/sqlite-store/transfer'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fill } from '../../redis-store/test/filled-store.js'
-import { cli, json as jsonOf, out as outOf, startCli } from './support/cli.js'
+import { cli, json as jsonOf, MAIN, out as outOf, startCli } from './support/cli.js'
 
 // Nothing answers here: a command that asked Redis would fail.
 const NOWHERE = 'redis://127.0.0.1:1'
@@ -95,6 +95,12 @@ describe('looking into a file', () => {
   test('the monitor, a line for each look', async () => {
     const [look = ''] = (await out('monitor', '--count', '1', '--json')).split('\n')
     expect(JSON.parse(look)).toMatchObject({ where: path, totalSessions: 4 })
+  })
+
+  test('where no store is named, the file of the folder is taken', () => {
+    const env = { ...process.env, REDIS_URL: '' }
+    const said = execFileSync(process.execPath, [MAIN, 'sessions', '--name', 'none'], { cwd: folder, env })
+    expect(said.toString()).toBe('no sessions in mcp.db under the name none\n')
   })
 
   test('nothing is written, and the file may be one that can only be read', async () => {

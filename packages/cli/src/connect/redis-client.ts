@@ -111,6 +111,7 @@ function unreachable(target: Target, error: unknown): CliError {
     [
       'Say where it is: --redis redis://HOST:PORT, or REDIS_URL=redis://HOST:PORT',
       'Or start one: docker compose up -d redis',
+      'If the nodes keep all in a file, say which: --sqlite FILE',
     ],
     { cause: error },
   )

@@ -1,4 +1,4 @@
-import { sessionIdOf } from '@mcp-durable/core'
+import { sessionIdOf } from '@mcp-durable/core/inspect'
 import type { CallPlace, Inspection } from '@mcp-durable/core/inspect'
 import { CliError } from '../errors.js'
 import type { Privacy } from '../show/privacy.js'
