@@ -29,6 +29,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     globalSetup: './test-support/redis-global-setup.ts',
     pool: 'forks',
+    // A process takes one file after another: what each imports is most of its time.
+    isolate: false,
     // Most of them wait for processes and timers most of the time.
     maxWorkers: Math.ceil(availableParallelism() * 1.5),
     // Real servers and processes on a small machine.

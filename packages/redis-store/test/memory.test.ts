@@ -38,7 +38,7 @@ const request = `request ${JSON.stringify({ messages: [call], batch: false, prot
 
 test(
   'what things take in Redis is what the documentation says, within a third',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     await using server = await startRedis()
     await using opened = openStore(server.url)

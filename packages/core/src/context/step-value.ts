@@ -68,13 +68,28 @@ function adviceFor(value: unknown, isWhole: boolean): string {
   return `Return a plain object in its place, such as ${hasJson ? 'what its `toJSON()` gives' : '`{ ...value }`'}.`
 }
 
+/** Those that others extend under a name of their own, as servers do. */
+const WEB = new Set(['Response', 'Request', 'Headers', 'FormData'])
+
 function classOf(value: unknown): string {
   try {
-    const { constructor } = value as { constructor?: { name?: unknown } }
-    return typeof constructor?.name === 'string' ? constructor.name : ''
+    const names = classesOf(value)
+    return names.find((name) => WEB.has(name)) ?? names[0] ?? ''
   } catch {
     return ''
   }
+}
+
+/** From its own class to the one farthest up. */
+function classesOf(value: unknown): string[] {
+  const names: string[] = []
+  for (
+    let of = Object.getPrototypeOf(value) as object | null;
+    of;
+    of = Object.getPrototypeOf(of) as object | null
+  )
+    if (typeof of.constructor === 'function') names.push(of.constructor.name)
+  return names
 }
 
 const isThenable = (value: unknown) => typeof (value as { then?: unknown } | null)?.then === 'function'

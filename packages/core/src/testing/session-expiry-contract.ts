@@ -6,7 +6,7 @@ import type { CreateStores } from './stores.js'
 
 const SHORT = 250
 const KEPT = 1000
-/** On a machine that stops for half of `KEPT` once. */
+/** On a machine that stops meanwhile. */
 const SLOW = { retry: 3 }
 
 /** They wait for times to pass, and do so side by side. */
@@ -14,7 +14,7 @@ export function sessionExpiryContract(create: CreateStores) {
   const stores = shareStores(create)
   const gone = (scope: string) => async () => (await stores.store.readSession(scope)) === undefined
 
-  test('a session expires, with all that belongs to it', async () => {
+  test('a session expires, with all that belongs to it', SLOW, async () => {
     const { store, peer } = stores
     const scope = await begin(store, { ttlMs: SHORT })
     await store.append(scope, 'out', 'message', once())
@@ -71,7 +71,7 @@ export function sessionExpiryContract(create: CreateStores) {
     },
   )
 
-  test('the new expiry may be longer or shorter', async () => {
+  test('the new expiry may be longer or shorter', SLOW, async () => {
     const { store } = stores
     const longer = await begin(store, { ttlMs: SHORT })
     const shorter = await begin(store)

@@ -211,6 +211,7 @@ describe('a value that cannot be recorded', () => {
     ['a function', { toString: () => '' }, /at \.toString it has a function\. Leave it out/],
     ['a symbol', Symbol('x'), /it is a symbol\. Leave it out/],
     ['a promise', { p: Promise.resolve(1) }, /at \.p it has a promise\. Await it/],
+    ['an answer', new (class Answer extends Response {})(), /instance of Response\./],
     ['headers', new Headers(), /Object\.fromEntries/],
     ['a stream', new ReadableStream(), /Read it in the body/],
     ['what has no end', nested, /nested too deeply/],
