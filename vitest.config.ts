@@ -6,20 +6,21 @@ const conditions = ['@mcp-durable/source', 'node', 'development|production']
 
 const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
 const POINTS = 'chaos/test/crash-points*.test.ts'
-const SITE = 'tests/site.test.ts'
+const BROWSED = ['tests/site.test.ts', 'packages/cli/test/web-page.test.ts']
 
 /**
  * What is run by itself with `--project`: in one process, with processes of their own, those that kill them for minutes, those that
- * kill one at each operation, and those of the site of the documentation.
+ * kill one at each operation, and those of what a browser shows: the
+ * site of the documentation, and the page of the monitor.
  */
 const projects = {
   unit: {
     include: testsIn('packages/core', 'packages/redis-store', 'packages/sqlite-store', 'test-support'),
   },
-  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: [SITE] },
+  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: BROWSED },
   chaos: { include: testsIn('chaos', 'bench'), exclude: [POINTS] },
   points: { include: [POINTS] },
-  site: { include: [SITE] },
+  site: { include: BROWSED },
 }
 
 export default defineConfig({

@@ -116,7 +116,8 @@ export class Page implements AsyncDisposable {
   shows(wanted: RegExp): Promise<string> {
     const look = async () => {
       const text = await this.evaluate<string>('document.body.innerText')
-      return wanted.test(text) ? text : undefined
+      if (!wanted.test(text)) throw new Error(text)
+      return text
     }
     return waitFor(look, { what: `a page that shows ${wanted}` })
   }

@@ -13,6 +13,7 @@ export const POISON = [
   '\u009B5m\u0085\u2028\u2029', // C1, and other line ends
   '\u202A\u202E\u2066\u2069\u200E\u200F\u061C', // direction
   '\u200B\u200D\u2060\uFEFF\u00AD\u{E0041}\uFE0F', // no width
+  '<img src=x onerror="document.title=1"><script>document.title=1</script>\'&amp;',
   '\uD800', // half of a pair
 ].join('x')
 /** The same for where texts are UTF-8: arguments, and names of keys. */

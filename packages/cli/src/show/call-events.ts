@@ -58,7 +58,7 @@ export function tell(
     case 'step-intended':
       return { text: `step ${step(event.step)} is about to be done`, style: 'dim' }
     case 'deadline':
-      return { text: `${step(event.step)} may be answered for ${span(event.until - event.at)}`, style: 'dim' }
+      return { text: `step ${step(event.step)} waits up to ${span(event.until - event.at)}`, style: 'dim' }
     case 'question':
       return {
         text: `asks ${event.title}, question ${questionName(event.question, privacy)}`,

@@ -1,6 +1,7 @@
 import type { AskedQuestion, CallEvent, StepName } from '@mcp-durable/core/inspect'
 import { tell, stepName } from '../show/call-events.js'
 import type { Showing } from '../show/session-events.js'
+import { span } from '../show/text.js'
 import { digestOf } from './handles.js'
 import { toneOf } from './sections.js'
 import type { Bar, Lane } from './wire.js'
@@ -75,13 +76,13 @@ export class Lanes {
         this.#runs.marks.push(mark)
         return this.#waits(at, text)
       case 'step-started':
-        return this.#begins(this.#step(event.step), at, text)
+        return this.#begins(this.#step(event.step), at, 'at most once')
       case 'deadline':
-        return this.#begins(this.#step(event.step), at, text, 'dim')
+        return this.#begins(this.#step(event.step), at, `waits up to ${span(event.until - at)}`, 'dim')
       case 'step-done':
       case 'step-failed':
       case 'step-cleared':
-        return this.#stepEnds(event, { text, tone: event.kind === 'step-done' ? 'good' : toneOf(style) })
+        return this.#stepEnds(event, ends[event.kind])
       case 'step-intended':
         return void this.#step(event.step).marks.push(mark)
       case 'notification':
@@ -123,13 +124,13 @@ export class Lanes {
     })
   }
 
-  #stepEnds(event: CallEvent & { step: StepName }, how: Pick<Bar, 'text' | 'tone'>) {
+  #stepEnds(event: CallEvent & { step: StepName }, how: Ending) {
     const step = this.#step(event.step)
     const open = this.#open.get(step)
     if (open) {
       this.#ends(step, event.at)
       // What slept is no less asleep for having woken.
-      Object.assign(open, open.tone === 'dim' ? { text: how.text } : how)
+      Object.assign(open, open.tone === 'dim' ? { text: `waited, ${how.text}` } : how)
       return
     }
     const ms = 'ms' in event ? (event.ms ?? 0) : 0
@@ -157,6 +158,13 @@ export class Lanes {
     this.#steps.set(handle, made)
     return made
   }
+}
+
+type Ending = Pick<Bar, 'text' | 'tone'>
+const ends: Record<'step-done' | 'step-failed' | 'step-cleared', Ending> = {
+  'step-done': { text: 'done', tone: 'good' },
+  'step-failed': { text: 'failed', tone: 'bad' },
+  'step-cleared': { text: 'failed, may begin again', tone: 'warn' },
 }
 
 const lane = (kind: Lane['kind'], name: string): Lane => ({ kind, name, step: null, bars: [], marks: [] })

@@ -134,11 +134,17 @@ export class PageServer {
       return answer(response, 503, { ok: false, text: 'Too many pages are open.' })
     const stream = new EventStream(response)
     this.#streams.add(stream)
-    const ends = [this.#services.watcher.listen((name, json) => stream.send(name, json))]
-    if (call !== undefined) ends.push(this.#follow(call, stream))
+    const isKnown = call !== undefined && this.#services.handles.place(call) !== undefined
+    let unfollow = isKnown ? this.#follow(call, stream) : undefined
+    const unwatch = this.#services.watcher.listen((name, json) => {
+      stream.send(name, json)
+      // The last part of a picture. A page of another day may ask for a call that this one tells of.
+      if (name === 'takeovers' && call !== undefined) unfollow ??= this.#follow(call, stream)
+    })
     response.on('close', () => {
       this.#streams.delete(stream)
-      for (const end of ends) end()
+      unwatch()
+      unfollow?.()
     })
   }
 

@@ -49,11 +49,7 @@ export class LiveTable<Row> {
     const head = element('thead', {}, element('tr', {}, ...this.#heads))
     const table = element('table', { 'aria-labelledby': id }, head, this.#body)
     this.#none = element('p', { class: 'none' }, none)
-    this.#scroll = element(
-      'div',
-      { class: 'scroll', tabindex: '0', role: 'group', 'aria-labelledby': id },
-      table,
-    )
+    this.#scroll = element('div', { class: 'scroll' }, table)
     const heading = element('h2', { id }, title)
     this.element = element(
       'section',

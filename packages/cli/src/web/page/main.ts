@@ -84,6 +84,7 @@ function go() {
 
 if (!('EventSource' in window)) main.append(element('p', {}, 'This browser is too old.'))
 window.addEventListener('hashchange', go)
+window.addEventListener('resize', show)
 // Ages grow; nothing is asked for.
 window.setInterval(show, 1000)
 go()

@@ -13,7 +13,7 @@ const since = (at: number | null, now: number) => (at === null ? '–' : span(Ma
 
 const nodeColumns: Column<NodeRow>[] = [
   { title: 'Node', text: ({ node }) => node, tone: () => 'name', sort: ({ node }) => node },
-  { title: 'Where', text: ({ place }) => place || '–', sort: ({ place }) => place, grows: true },
+  { title: 'Where', text: ({ place }) => place || '–', sort: ({ place }) => place },
   {
     title: 'State',
     text: ({ state }) => state,
@@ -85,7 +85,7 @@ const callColumns: Column<OpenCallRow>[] = [
 const sessionColumns: Column<SessionRow>[] = [
   { title: 'Session', text: ({ id }) => id, tone: () => 'name', sort: ({ id }) => id },
   { title: 'Status', text: ({ status }) => status, tone: ({ tone }) => tone, sort: ({ status }) => status },
-  { title: 'Client', text: ({ client }) => client, grows: true, sort: ({ client }) => client },
+  { title: 'Client', text: ({ client }) => client, shrinks: true, sort: ({ client }) => client },
   { title: 'Protocol', text: ({ protocol }) => protocol, wide: true, sort: ({ protocol }) => protocol },
   {
     title: 'Principal',

@@ -66,15 +66,20 @@ export class Scale {
 
 /** Between any two moments at which something begins or ends. */
 function stretchesOf(lanes: readonly Lane[], from: number, to: number): Stretch[] {
-  const bars = lanes.flatMap((lane) => lane.bars.map((bar) => ({ ...bar, to: bar.to ?? to })))
+  const bars = lanes.flatMap(({ kind, bars: drawn }) =>
+    drawn.map((bar) => ({ ...bar, to: bar.to ?? to, kind, waits: WAITING.has(bar.tone) })),
+  )
   const marks = lanes.flatMap((lane) => lane.marks.map(({ at }) => at))
   const moments = [from, to, ...bars.flatMap((bar) => [bar.from, bar.to]), ...marks]
   const edges = [...new Set(moments.map((ms) => Math.min(to, Math.max(from, ms))))].toSorted((a, b) => a - b)
-  const work = bars.filter(({ tone }) => !WAITING.has(tone))
-  const isWorking = (a: number, b: number) => work.some((bar) => bar.from < b && bar.to > a)
+  // That a node has it says nothing of whether it does something: it may wait for an answer.
+  const work = bars.filter(({ kind, waits }) => kind !== 'run' && !waits)
+  const idle = bars.filter(({ waits }) => waits)
+  const isWaiting = (a: number, b: number) =>
+    idle.some((bar) => bar.from <= a && bar.to >= b) && !work.some((bar) => bar.from < b && bar.to > a)
   const steps = bars.length > 500 ? [] : edges.slice(1).map((edge, index) => [edges[index]!, edge] as const)
   const pairs = steps.length === 0 ? [[from, to] as const] : steps
-  const stretches = pairs.map(([a, b]) => ({ from: a, to: b, waits: !isWorking(a, b) }))
+  const stretches = pairs.map(([a, b]) => ({ from: a, to: b, waits: isWaiting(a, b) }))
   const busyMs = stretches.reduce((sum, { from: a, to: b, waits }) => sum + (waits ? 0 : b - a), 0)
   const most = Math.max(busyMs, 1) / CUT_AT
   return stretches.map(({ from: a, to: b, waits }) => {

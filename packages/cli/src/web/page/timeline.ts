@@ -97,7 +97,7 @@ export class Timeline {
     const when = element('td', { class: 'right wide' })
     const took = element('td', { class: 'right' })
     const track = element('div', { class: 'bars' })
-    const name = element('th', { scope: 'row' })
+    const name = element('div', { class: 'lane' })
     name.append(
       element('span', { class: 'kind' }, kinds[lane.kind]),
       element('span', { class: 'name' }, lane.kind === 'run' || lane.kind === 'message' ? '' : lane.name),
@@ -108,8 +108,8 @@ export class Timeline {
     name.append(fork)
     const row = element(
       'tr',
-      { class: `lane-${lane.kind}` },
-      name,
+      {},
+      element('th', { scope: 'row' }, name),
       when,
       took,
       element('td', { class: 'track' }, track),
