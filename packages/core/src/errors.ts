@@ -90,6 +90,10 @@ export class BacklogError extends UnrecordableError {
   }
 }
 
+/** Whether another node may read what this one can't: it has not the key. */
+export const isSealed = (error: unknown): error is SealError =>
+  error instanceof SealError && error.code === 'store-sealed'
+
 /** Whether the store will refuse the same operation each time. */
 export const isRefused = (error: unknown): boolean =>
   error instanceof StoreError && error.code === 'store-refused'

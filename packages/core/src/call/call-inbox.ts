@@ -10,6 +10,8 @@ export type CallInboxSink = {
   receive(item: InboxItem | undefined): boolean
   /** There is no inbox any more. */
   over(): void
+  /** What came can't be opened on this node. */
+  sealed(): void
 }
 
 /** What comes for a call, at its owner: in order, and nothing while it is decided whether the call stays here. */
@@ -32,6 +34,7 @@ export class CallInbox {
     this.#tail = new Tail(services.store, services.watcher, from, {
       write: (entry) => this.#receive(entry),
       over: () => sink.over(),
+      sealed: () => sink.sealed(),
     })
   }
 

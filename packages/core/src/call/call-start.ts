@@ -24,6 +24,8 @@ export type CallStart = {
   past?: { runs: EarlierRuns; inbox: readonly Entry[] }
   /** Called when the client is asked something. */
   onAsked: () => void
+  /** Called when this node lacks the key of something that the call needs. */
+  onSealed: () => void
   /** Called when no node owns it any more, until it is claimed. */
   onParked: () => void
   /** Called when nothing more will be appended by this node; `isRecorded`: the call has ended, for every node. */

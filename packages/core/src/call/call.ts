@@ -71,6 +71,7 @@ export class Call implements DispatchTarget {
   #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
   #answered: { message: JsonRpcResponse; recorded: Promise<unknown> } | undefined
+  readonly #onSealed: () => void
   readonly #onParked: () => void
   readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
@@ -85,6 +86,7 @@ export class Call implements DispatchTarget {
     this.requests = requests
     this.attempt = past?.runs.attempt ?? 1
     this.#services = services
+    this.#onSealed = told.onSealed
     this.#onParked = told.onParked
     this.#onEnded = told.onEnded
     this.#steps = past?.runs.steps
@@ -125,6 +127,7 @@ export class Call implements DispatchTarget {
     this.#inbox = new CallInbox(services, { scope, callId: id }, past?.inbox, {
       receive: (item) => this.#receive(item),
       over: () => this.#lose(),
+      sealed: () => this.handBack(),
     })
     const [epoch] = splitId(first)
     const log = `call:${id}`
@@ -296,6 +299,11 @@ export class Call implements DispatchTarget {
   /** Stops without a terminal record: this node is going, or lost the journal. */
   abandon(reason: string) {
     this.#stop(reason)
+  }
+
+  /** As `abandon`, where this node lacks the key of something that the call needs: another one goes on with it. */
+  handBack() {
+    this.#onSealed()
   }
 
   /** What its handler waits for, if it does nothing else; see `park`. */

@@ -37,24 +37,26 @@ type CallPlace = { scope: string; callId: string }
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
 
+const SEALED = 'What it needs is sealed with a key that this node has not; another one goes on with it.'
 /** How long a call has only slept that a node does not wait for when it leaves. */
 const SLEPT_MS = 2000
 
-type OwnStart = Omit<CallStart, 'onAsked' | 'onParked' | 'onEnded'> & {
+type OwnStart = Omit<CallStart, 'onAsked' | 'onSealed' | 'onParked' | 'onEnded'> & {
   quotas?: readonly CallQuota[] | undefined
 }
 
 type CallsOf = {
   membership: Membership
-  takeovers: Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor'>
+  takeovers: CallTakeovers
   quotas: Quotas
 }
+type CallTakeovers = Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor' | 'giveBack'>
 
 /** The calls this node owns. */
 export class Calls {
   readonly #services: CallServices
   readonly #membership: Membership
-  readonly #takeovers: Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor'>
+  readonly #takeovers: CallTakeovers
   readonly #quotas: Quotas
   readonly #limits: CallLimits
   readonly #run: (unrun: Claimed) => void
@@ -333,6 +335,10 @@ export class Calls {
   #own(start: OwnStart): Call {
     const { scope, id, endsScope, quotas = [] } = start
     const place = { scope, callId: id }
+    const onSealed = () => {
+      call.abandon(SEALED)
+      this.#takeovers.giveBack(place).catch(() => undefined)
+    }
     const onParked = () => this.#quotas.parked(place, quotas)
     const onEnded = (isRecorded: boolean) => {
       leave()
@@ -344,7 +350,7 @@ export class Calls {
     const onAsked = () => {
       if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)
     }
-    const call = new Call(this.#services, { ...start, onAsked, onParked, onEnded })
+    const call = new Call(this.#services, { ...start, onAsked, onSealed, onParked, onEnded })
     const leave = this.#owned.add(call)
     return call
   }

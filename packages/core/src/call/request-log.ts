@@ -98,6 +98,12 @@ export class RequestLog implements CallLog {
     this.lacking = capability
   }
 
+  handBack(): boolean {
+    if (!(this.target instanceof Call)) return false
+    this.target.handBack()
+    return true
+  }
+
   tell(level: 'warn' | 'error', fields: object, message: string) {
     const { scope, callId, request, attempt } = this
     const about = { session: shortId(scope), call: shortId(callId), name: targetOf(request), attempt }

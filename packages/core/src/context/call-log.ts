@@ -25,6 +25,8 @@ export interface CallLog {
   readonly logLevel: string | undefined
   /** Under which progress is kept for whoever asks for the task, if its client has not asked to be told of it. */
   readonly taskToken?: string | undefined
+  /** This node lacks the key of what the handler needs: the call stops here. False: it can't go on elsewhere. */
+  handBack?(): boolean
   /** The handler needs what the client can't do. */
   lacks?(capability: string): void
 

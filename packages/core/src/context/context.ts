@@ -69,7 +69,11 @@ export class DurableContext<Extra = unknown> {
     this.#questions = new Questions(log, this.#steps)
     this.#notifications = new Notifications(log, this.#steps)
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
-    this.#store = patientStore(store, { lifetime: this.#lifetime, during })
+    this.#store = patientStore(store, {
+      lifetime: this.#lifetime,
+      during,
+      handBack: () => log.handBack?.() === true,
+    })
     this.#mapChanges = new MapChanges(log.callId, this.#steps, limits.maxRecordBytes)
     this.#log = log
     this.#limits = limits

@@ -1,15 +1,26 @@
+import { isSealed } from '../errors.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { ContextStore } from '../store/context-store.js'
 import { untilAborted } from './timers.js'
 
-type Reader = { lifetime: LazyAbort; during: <T>(reading: Promise<T>) => Promise<T> }
+type Reader = {
+  lifetime: LazyAbort
+  during: <T>(reading: Promise<T>) => Promise<T>
+  /** The call leaves this node, since it needs what can't be opened here; its handler is stopped then. */
+  handBack: () => boolean
+}
 
 /** The store as a running call sees it: while it is away the call waits, as it does with its own records. */
-export function patientStore(store: ContextStore, { lifetime, during }: Reader): ContextStore {
+export function patientStore(store: ContextStore, { lifetime, during, handBack }: Reader): ContextStore {
   const patiently = <T>(operation: () => Promise<T>) => {
     lifetime.throwIfAborted()
-    return during(untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime)))
+    return during(untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime))).catch(
+      (error: unknown) => {
+        if (isSealed(error) && handBack()) lifetime.throwIfAborted()
+        throw error
+      },
+    )
   }
   return {
     readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),

@@ -74,6 +74,8 @@ export class EventStream {
       },
       flush: () => this.body.flush(),
       over: () => this.close(),
+      // Its client comes back, to another node perhaps; here it is told why not.
+      sealed: () => this.close(),
     })
   }
 

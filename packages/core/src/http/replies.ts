@@ -1,5 +1,6 @@
 import {
   isRefused,
+  isSealed,
   MisconfiguredError,
   NodeLeavingError,
   NotJsonError,
@@ -187,6 +188,10 @@ export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof RangeError && error.message.includes('call stack'))
     return refuse.invalidRequest('it is nested too deeply')
   if (error instanceof NotJsonError) return refuse.invalidRequest(`it can't be recorded: ${error.message}`)
+  if (isSealed(error)) {
+    logger.error({ error }, 'a request needs what is sealed with a key that this node has not')
+    return refuse.unavailable('this node can not read what the request needs; another one can. Try again.')
+  }
   if (isRefused(error)) {
     logger.error({ error }, 'the store refused a request for what it is')
     return new Refusal(413, ErrorCode.refused, 'Payload Too Large: the store does not take the request')

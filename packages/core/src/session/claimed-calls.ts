@@ -1,6 +1,7 @@
 import type { Calls, TakenOver } from '../call/calls.js'
 import type { Claimed } from '../call/claims.js'
 import type { Takeovers } from '../call/takeovers.js'
+import { isSealed } from '../errors.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import { sessionOf } from '../protocol.js'
@@ -46,6 +47,8 @@ export class ClaimedCalls {
       if (outcome === 'returned') await takeovers.giveBack(claimed)
     } catch (error) {
       if (leaving.signal.aborted) return
+      // Not counted: what another node can read is not why its nodes died.
+      if (isSealed(error)) return await this.#giveBackSealed(claimed, error)
       logger.error({ error, session: shortId(claimed.scope) }, 'taking a call over failed')
       // Counted: what can't even be read by anybody must end some time.
       await takeovers.giveBack(claimed, { wasTried: true }).catch(() => undefined)
@@ -57,10 +60,21 @@ export class ClaimedCalls {
     try {
       return await recover(taken)
     } catch (error) {
+      if (isSealed(error)) {
+        taken.call.abandon(error.message)
+        throw error
+      }
       logger.error({ error, session: shortId(taken.call.scope) }, 'a call could not be run again')
       await taken.call.end((request) => outcomeUnknown(request, 'failed'))
       return 'unknown'
     }
+  }
+
+  async #giveBackSealed(claimed: Claimed, { message: reason }: Error) {
+    const { takeovers, logger } = this.#services
+    const { scope, callId } = claimed
+    logger.warn({ session: shortId(scope), call: shortId(callId), reason }, 'a call was given back')
+    await takeovers.giveBack(claimed).catch(() => undefined)
   }
 
   async #recoverObserved(taken: TakenOver, beganAt: number) {

@@ -22,6 +22,7 @@ import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { RequestStates } from './request-states.js'
 import type { ProxyOrigin } from './server-factory.js'
+import { isSealed } from '../errors.js'
 import { OtherServerError, ServerRefusedError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
 import type { SharedServers } from './shared-servers.js'
@@ -166,6 +167,7 @@ export class Runner {
     try {
       return await call.whileStoreFails(() => this.#get(call, session, extra))
     } catch (error) {
+      if (isSealed(error)) throw error
       if (error instanceof OtherServerError) return 'of another'
       if (error instanceof ServerRefusedError && error.isOfCaller) return 'refuses'
       this.#services.logger.error(

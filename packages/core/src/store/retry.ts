@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isRefused, StoreError } from '../errors.js'
+import { isRefused, SealError, StoreError } from '../errors.js'
 import { BEGINNING, bytesOf } from './entries.js'
 import type { Entry, EntryId } from './entries.js'
 import type { LogName, Store } from './store.js'
@@ -24,7 +24,8 @@ export function within(ms: number): Ending {
 
 /**
  * Repeats a repeatable store operation while the store fails, until `ending` fires; then throws its last error. So it
- * does with what the store, being there, has refused for `refusedForMs`, and at once with what it would refuse each time.
+ * does with what the store, being there, has refused for `refusedForMs`, and at once with what it would refuse each time, or what
+ * can't be opened here.
  */
 export function whileStoreFails<T>(
   operation: () => Promise<T>,
@@ -45,7 +46,8 @@ export async function repeatWhileStoreFails<T>(
   let error = failure
   let refusedSince: number | undefined
   for (let delay = FIRST_MS; ; delay = Math.min(delay * 2, MOST_MS)) {
-    if (!(error instanceof StoreError) || isRefused(error) || signal.aborted) throw error
+    const isFinal = isRefused(error) || error instanceof SealError
+    if (!(error instanceof StoreError) || isFinal || signal.aborted) throw error
     refusedSince = error.code === 'store-failed' ? (refusedSince ?? performance.now()) : undefined
     if (refusedSince !== undefined && performance.now() - refusedSince >= refusedForMs) throw error
     await sleep(delay, undefined, { signal }).catch(() => undefined)

@@ -1,3 +1,4 @@
+import { SealError } from '../errors.js'
 import { bytesOf } from './entries.js'
 import type { Entry, EntryId, LogName, Store } from './store.js'
 import { concerns } from './watcher.js'
@@ -10,6 +11,8 @@ export interface TailSink {
   flush?(): void
   /** Nothing more follows. `lost`: entries after the cursor are not held any more. `deleted`: the scope was. */
   over(reason: 'lost' | 'deleted'): void
+  /** What follows can't be opened on this node. It is read again now and then. */
+  sealed?(error: SealError): void
 }
 
 /** `caughtUp`: whoever asks knows that nothing follows `after` yet, which saves the first read. */
@@ -125,9 +128,10 @@ export class Tail {
         if (entries.length === this.#limit || bytesOf(entries) >= PAGE_BYTES) this.#behind = true
         this.#deliverPage(entries)
       }
-    } catch {
+    } catch (error) {
       // The store is away. The cursor stands; reconciliation or the next wake-up goes on from it.
       this.#behind = true
+      if (error instanceof SealError) this.#sink.sealed?.(error)
     } finally {
       this.#reading = false
     }

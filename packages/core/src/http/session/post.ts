@@ -1,6 +1,7 @@
 import type { Call } from '../../call/call.js'
 import type { Opened } from '../../call/calls.js'
 import type { DeferredOutcome, EncodedResponse } from '../../call/deferred-call.js'
+import { isSealed } from '../../errors.js'
 import { sessionIdOf } from '../../ids.js'
 import { isNotification, isRequest, isResponse } from '../../json-rpc.js'
 import { httpAnswerOf } from '../../proxy/refusal.js'
@@ -122,6 +123,7 @@ async function runOrFail(exchange: Exchange, call: Call, admission: Admission) {
       (await call.whileStoreFails(() => sessions.servers.get(scope, admission, extra)))
     sessions.runner.run(call, server, admission, { extra, principal: exchange.principal })
   } catch (error) {
+    if (isSealed(error)) return call.handBack()
     const { message } = refusalFor(error, logger)
     await call.failUnrun(message).catch(() => undefined)
   }

@@ -86,6 +86,7 @@ export class TestedRun implements Process {
         endsScope: false,
         handlers: ['durable'],
         onAsked: () => undefined,
+        onSealed: () => undefined,
         onParked: () => undefined,
         onEnded: () => undefined,
       },
