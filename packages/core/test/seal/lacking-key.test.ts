@@ -19,7 +19,7 @@ function toolsOf(node: number, nodes: () => Nodes) {
     await waitAt(`gate ${node}`, { world, signal })
     return { content: [{ type: 'text' as const, text: `run by ${node}` }] }
   }
-  const step = (name: string) => () => void world.happened.add(`${name} on ${node}`)
+  const step = (name: string) => () => world.happened.add(`${name} on ${node}`)
   server.registerTool(
     'work',
     {},
@@ -42,10 +42,9 @@ function toolsOf(node: number, nodes: () => Nodes) {
 
 /** Each node has the keys given for it. */
 async function nodesWith(keys: readonly (SealOptions['keys'] | undefined)[], store: 'memory' | 'redis') {
-  let nodes: Nodes | undefined
-  const serverOf = (node: number) => () => toolsOf(node, () => nodes!)
+  const serverOf = (node: number) => () => toolsOf(node, () => nodes)
   const settingsOf = (node: number) => (keys[node] ? { seal: { keys: keys[node] } } : {})
-  nodes = await startNodes({ store, count: keys.length, serverOf, settingsOf })
+  const nodes: Nodes = await startNodes({ store, count: keys.length, serverOf, settingsOf })
   return nodes
 }
 
