@@ -208,6 +208,10 @@ export const requirements: Record<string, Requirement> = {
   ),
 
   'N-1': requirement('every key that a script touches is given to it', 'issue 19, part 4'),
+  'N-2': requirement(
+    'where sharded pub/sub is missing, nodes wake each other in another way',
+    'issue 19, part 4',
+  ),
 
   'E-6': requirement('npm run demo exits 0 only if all held, with and without Redis', 'issue 2, part 8'),
 }

@@ -4,10 +4,17 @@ import { Deadline } from './deadline.js'
 import { isRefusal, storeError } from './errors.js'
 import { LargestValue } from './largest-value.js'
 import type { RedisLike } from './redis-like.js'
+import { groups } from './replies.js'
+import { findRisks } from './scripts.generated.js'
 import type { Script } from './scripts.generated.js'
+import { WakeUps } from './wake-ups.js'
+import type { Findings } from './wake-ups.js'
 
 /** `refused`: the stream has an id that is not below this one. `gone`: there is no such stream. */
 export type Added = 'appended' | 'refused' | 'gone'
+
+/** How long a subscription is tried before anything that wakes others is sent. */
+const TRY_MS = 1000
 
 type KeysAndArgs = (string | number)[]
 
@@ -17,12 +24,19 @@ export class Client {
   readonly #connection: Connection
   readonly #deadlineMs: number
   readonly #largest: LargestValue
+  readonly #probe: string
+  readonly wakeUps: WakeUps
 
-  constructor(redis: RedisLike, deadlineMs: number) {
+  #subscribe: (key: string, deadline: Deadline) => Promise<unknown> = async () => undefined
+
+  /** `probe`: a key on which nobody listens. */
+  constructor(redis: RedisLike, deadlineMs: number, probe: string) {
     this.#redis = redis
     this.#connection = Connection.of(redis)
     this.#deadlineMs = deadlineMs
     this.#largest = new LargestValue(redis)
+    this.#probe = probe
+    this.wakeUps = WakeUps.of(redis)
   }
 
   get isCluster() {
@@ -33,12 +47,40 @@ export class Client {
     return new Deadline(this.#deadlineMs)
   }
 
+  /** How to try whether the server takes a subscription, on another connection. */
+  listensBy(subscribe: (key: string, deadline: Deadline) => Promise<unknown>) {
+    this.#subscribe = subscribe
+  }
+
   /** Throws unless commands can be sent now. */
   async ready(deadline: Deadline) {
     await this.#connection.ready(deadline)
   }
 
-  run({ sha, lua }: Script, keys: string[], args: KeysAndArgs, deadline = this.deadline()): Promise<unknown> {
+  run(script: Script, keys: string[], args: KeysAndArgs, deadline = this.deadline()): Promise<unknown> {
+    const variant = this.wakeUps.variantOf(script)
+    if (variant) return this.#run(variant, keys, args, deadline)
+    return this.findWay(deadline).then(() => this.run(script, keys, args, deadline))
+  }
+
+  /** Asks the server how nodes can wake each other there, unless that is known. */
+  async findWay(deadline: Deadline) {
+    if (this.wakeUps.way) return
+    await this.wakeUps.find(
+      (needsPlain) => this.findOut(deadline, needsPlain),
+      () => this.#subscribe(this.#probe, new Deadline(TRY_MS)),
+    )
+  }
+
+  /** Asks the server for what it is. In a Cluster, any of its masters. */
+  async findOut(deadline: Deadline, needsPlain = false): Promise<Findings> {
+    const reply = await this.#run(findRisks, [this.#probe], [needsPlain ? 1 : ''], deadline)
+    const findings = Object.fromEntries(groups((reply as unknown[]).map(String), 2)) as Findings
+    this.wakeUps.found(findings)
+    return findings
+  }
+
+  #run({ sha, lua }: Script, keys: string[], args: KeysAndArgs, deadline: Deadline): Promise<unknown> {
     const all = [...keys, ...args]
     const count = keys.length
     const evaluate = () => this.#redis.evalsha(sha, count, ...all)

@@ -48,10 +48,10 @@ export function refusedForGood(message: string, cause?: unknown) {
 }
 
 /** Why a subscription failed: `store-failed` if the server will never have it, as with a user who lacks the right. */
-export function subscriptionError(cause: unknown): StoreError {
+export function subscriptionError(cause: unknown, command: string): StoreError {
   const error = storeError(cause, false)
   if (error.code !== 'store-failed') return error
-  const message = `Redis refused SSUBSCRIBE, with which a node listens for wake-ups: ${messageOf(cause)}`
+  const message = `Redis refused ${command}, with which a node listens for wake-ups: ${messageOf(cause)}`
   return new StoreError('store-failed', message, { cause })
 }
 

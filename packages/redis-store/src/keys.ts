@@ -55,6 +55,11 @@ export class Keys {
     return `${this.session(scope)}:once:${nonce}`
   }
 
+  /** What was said in a scope to its watchers, where the server has no pub/sub. */
+  news(scope: string) {
+    return this.once(scope, 'news')
+  }
+
   /** Session state, which expires with the session. */
   state(scope: string) {
     return `${this.session(scope)}:state`

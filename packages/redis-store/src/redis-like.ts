@@ -24,6 +24,9 @@ export interface SubscriberLike {
   readonly status: string
   ssubscribe(channel: string): Promise<unknown>
   sunsubscribe(channel: string): Promise<unknown>
+  /** Where the server has no sharded pub/sub. */
+  subscribe(channel: string): Promise<unknown>
+  unsubscribe(channel: string): Promise<unknown>
   connect(): Promise<void>
   disconnect(): void
   on(event: string, listener: (...args: unknown[]) => void): unknown

@@ -53,10 +53,12 @@ class RedisStore extends Sessions implements Store {
 
   constructor(place: Place, options: StoreOptions) {
     const { redis, prefix, deadlineMs } = place
-    super(new Client(redis, deadlineMs), new Keys(prefixOf(prefix, options.name)), options.keeping)
+    const keys = new Keys(prefixOf(prefix, options.name))
+    super(new Client(redis, deadlineMs, keys.probe()), keys, options.keeping)
     this.#place = place
     this.#options = options
-    this.#subscriber = new Subscriber(redis)
+    this.#subscriber = new Subscriber(redis, (key, after) => this.readNews(key, after))
+    this.client.listensBy((key, deadline) => this.#subscriber.tryOut(key, deadline))
     this.#quietAppends = new QuietAppends({
       together: (appends) => this.#appendTogether(appends),
       alone: (append) => this.#appendAlone(append),
@@ -233,22 +235,26 @@ class RedisStore extends Sessions implements Store {
     const deadline = this.client.deadline()
     // Where commands can't be sent, a subscription would only wait for its deadline.
     await this.client.ready(deadline)
+    await this.client.findWay(deadline)
     return this.#subscriber.watch(this.keys.session(scope), listener, deadline)
-  }
-
-  async publish(scope: string, topic: string, value: string) {
-    await this.client.run(scripts.publish, [this.keys.session(scope)], [`${topic} ${value}`])
   }
 
   /** Asks one server; of a Cluster, that is any of its masters. */
   async findRisks() {
-    return describeRisks(await this.client.run(scripts.findRisks, [this.keys.probe()], []))
+    const deadline = this.client.deadline()
+    await this.client.findWay(deadline)
+    const findings = await this.client.findOut(deadline)
+    const refusal = await this.#subscriber.tryOut(this.keys.probe(), deadline).catch(asSentence)
+    return [...describeRisks(findings, this.client.wakeUps), ...(refusal ? [refusal] : [])]
   }
 
   async close() {
     this.#subscriber.close()
   }
 }
+
+const asSentence = (error: unknown) =>
+  error instanceof StoreError && error.code === 'store-failed' ? `${error.message}.` : undefined
 
 /** Else Redis would take the first entries of a batch and refuse a later one. */
 function requireAscending(entries: readonly Entry[]) {

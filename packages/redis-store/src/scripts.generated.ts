@@ -3,14 +3,20 @@
 export type Script = { readonly sha: string; readonly lua: string }
 
 export const admit: Script = {
-  sha: 'b363b75325f996e8ddb407b29f1338fe09fd0b61',
+  sha: 'fd40842edb887b861276d6c1a34f0ff6355f307e',
   lua: `-- Checks the principal and the server of a session, and slides its expiry.
 -- KEYS  session, out, state
 -- ARGV  principal, ttl in ms, server
 -- Returns nil, or { protocolVersion, version, delivered, changes of values, 1 when the expiry moved }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -39,7 +45,7 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: '18150da439c4d13ed1dcf0d9b2aa3954c69474b4',
+  sha: 'e8e0cf8be6ea6e3245dcd25cef0df5f3ee08b317',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
@@ -56,6 +62,15 @@ local function list_ended(list, ms, name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -131,13 +146,13 @@ local news = ARGV[7] .. ' ' .. id
 if #ARGV[1] <= 4096 then
   news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
 end
-redis.call('SPUBLISH', KEYS[1], news)
+wake(KEYS[1], news)
 return id
 `,
 }
 
 export const appendCall: Script = {
-  sha: 'e8e61bfea2c00fab1d8df723b67362242df7d29d',
+  sha: '272c4475a41641b83a6c63eef45cc042eee5260d',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
 --       the ended call of that
@@ -175,6 +190,15 @@ local function change_value(session, state, key, how, data)
   redis.call('HINCRBY', state, 'b', #key + #data - before)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -264,11 +288,11 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then
-  redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
+  wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
 return 'appended' .. whose
 `,
@@ -385,7 +409,7 @@ return 'applied'
 }
 
 export const claimCall: Script = {
-  sha: 'd1b70e4c8c7a217913fd5cdaff9acc9ea5b5f4a1',
+  sha: '64720ab616e4702af8cc00d148116709a0fc3eb1',
   lua: `-- Gives an open call to another owner, or to nobody, and raises the epoch of its journal, which shuts the old one out.
 -- KEYS  session, journal, inbox, state, copy of the journal
 -- ARGV  call id, owner it is taken from, owner it goes to, data of the claim, id that must stand last or '',
@@ -393,7 +417,13 @@ export const claimCall: Script = {
 -- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -408,6 +438,15 @@ local function slide(session, out, state, ttl)
   expire_with(session, out)
   expire_with(session, state)
   return 1
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
@@ -456,7 +495,7 @@ if ARGV[8] ~= '' then
   expire_with(KEYS[1], KEYS[3])
   expire_with(KEYS[1], KEYS[4])
 end
-redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
+wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
 return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
 `,
 }
@@ -538,7 +577,7 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: 'ab34336cf1cb4ea64e441bfe35be00e9699ac088',
+  sha: '48ac3fa4dd206b527d9e965ab2ac6df6def02c0a',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, state, once, marks, ended, those that were asked for
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
@@ -556,6 +595,15 @@ local function ask(name)
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
@@ -632,7 +680,7 @@ if repeated then
 end
 if ARGV[5] == '1' then
   -- Whoever may not ask how many listen knows of calls only.
-  local heard = redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2]
+  local heard = listeners(KEYS[1])
   local used = heard ~= nil and heard > 0
   each_field(KEYS[1], 'o:', function(call_id)
     used = used or has_journal(KEYS[1], call_id)
@@ -647,7 +695,7 @@ each_field(KEYS[1], 'o:', function(call_id)
 end)
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
-redis.call('SPUBLISH', KEYS[1], 'deleted ')
+wake(KEYS[1], 'deleted ')
 return (drop_ended(KEYS[1], KEYS[6], names))
 `,
 }
@@ -802,23 +850,31 @@ return open
 }
 
 export const findRisks: Script = {
-  sha: '57b7da16c94fad22df25439550480592374a31bb',
-  lua: `-- Asks the server for what may lose data that was acknowledged, or keep nodes from hearing each other.
+  sha: '0a6f6410a5e6fce245c56cabbbf432789cada16b',
+  lua: `-- Asks the server for what it is, for what may lose data that was acknowledged, and for how nodes can wake each other there.
 -- KEYS  any key of the server, which also names a channel
--- Returns { redis_version, maxmemory_policy, aof_enabled, why SPUBLISH is refused, why PUBSUB SHARDNUMSUB is }; '' for
--- what can't be found out, or is not refused.
+-- ARGV  '1' when PUBLISH is needed although SPUBLISH is not refused
+-- Returns names and values: fields of INFO, and for 'SPUBLISH', 'PUBLISH' and 'SHARDNUMSUB' why they are refused; '' for what can't
+-- be found out, or is not refused.
 local info = redis.pcall('INFO')
-local function field(name)
-  return type(info) == 'string' and string.match(info, '\\n' .. name .. ':([%w.-]+)') or ''
+local reply = {}
+local function add(name, value)
+  reply[#reply + 1] = name
+  reply[#reply + 1] = value
+end
+for _, name in ipairs({ 'redis_version', 'valkey_version', 'maxmemory_policy', 'aof_enabled', 'cluster_enabled' }) do
+  add(name, type(info) == 'string' and string.match(info, '\\n' .. name .. ':([%w.-]+)') or '')
 end
 local function refusal(...)
-  local reply = redis.pcall(...)
-  return type(reply) == 'table' and reply.err or ''
+  local answer = redis.pcall(...)
+  return type(answer) == 'table' and answer.err or ''
 end
-return {
-  field('redis_version'), field('maxmemory_policy'), field('aof_enabled'),
-  refusal('SPUBLISH', KEYS[1], 'asked '), refusal('PUBSUB', 'SHARDNUMSUB', KEYS[1]),
-}
+local refused = refusal('SPUBLISH', KEYS[1], 'asked ')
+add('SPUBLISH', refused)
+-- What a server refuses it may also write down, so only what is needed is tried.
+add('PUBLISH', (refused ~= '' or ARGV[1] == '1') and refusal('PUBLISH', KEYS[1], 'asked ') or '')
+add('SHARDNUMSUB', refusal('PUBSUB', 'SHARDNUMSUB', KEYS[1]))
+return reply
 `,
 }
 
@@ -894,7 +950,7 @@ return reply
 }
 
 export const forgetSession: Script = {
-  sha: 'c8ca1b33cd3e8e67d4a3d200687711e81014afa9',
+  sha: '4cdd9c0d95941e0757520a3eef04c50f87585e74',
   lua: `-- Deletes what is kept of a session, or of a call without one, its history too, and wakes its watchers. What outlived its
 -- ended calls may be much: some of that.
 -- KEYS  session, out, state, history, once, marks, ended, those that were asked for
@@ -913,6 +969,15 @@ local function ask(name)
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What is open is in the hash of the session: 'o:<call id>' the owner of a call, 'r:<request key>' the call of a request,
 -- 'j:<call id>' that another request has joined it, 'z:<call id>' the bytes of its request if these are many, and 'z' as
@@ -990,7 +1055,7 @@ local is_session = session[1] and session[2] ~= '0'
 local deleted = { is_session and 1 or 0, calls + ended, redis.call('XLEN', KEYS[4]), session[1] or '', left }
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6])
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
-redis.call('SPUBLISH', KEYS[1], 'deleted ')
+wake(KEYS[1], 'deleted ')
 return deleted
 `,
 }
@@ -1097,23 +1162,41 @@ return redis.call('ZREM', KEYS[1], unpack(ARGV))
 }
 
 export const isWatched: Script = {
-  sha: '6eef7d9a8226fd300aae6d974dc0e5917925d0d5',
+  sha: '55dde38b8879d02585a9345f5a44446405690987',
   lua: `-- Whether any connection listens to the wake-ups of a scope.
 -- KEYS  session
--- Returns 1 or 0.
-return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
+-- Returns 1 or 0; an error where that may not be asked, or can't be told.
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
+end
+if not COUNT then
+  return redis.error_reply('ERR it is not known who listens')
+end
+return redis.call('PUBSUB', COUNT, KEYS[1])[2] > 0 and 1 or 0
 `,
 }
 
 export const keepAlive: Script = {
-  sha: 'a03c88dd82af056f44b86b39679cd509fc356dfd',
+  sha: '85dd3639a42819a999db0f9443554fa8e31be1b6',
   lua: `-- Slides the expiry of a session, and of those of the named calls that are open.
 -- KEYS  session, out, state, journal and inbox of each call
 -- ARGV  ttl in ms, call ids...
 -- Returns nil without such a session, else { principal, 1 when the expiry moved, 1 when it is no session but a scope of its own }.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -1146,7 +1229,7 @@ return { session[1], moved, session[2] == '0' and 1 or 0 }
 }
 
 export const keptAppend: Script = {
-  sha: '913e8204446f88198a95939363aee48bbd1a2f99',
+  sha: '1defcdf09a630444865a6d8383f866f349d3992b',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -1205,6 +1288,15 @@ local function list_ended(list, ms, name)
   if redis.call('PTTL', list) < tonumber(ms) then
     redis.call('PEXPIRE', list, ms)
   end
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- Whether a session may be used by a server: it is its own, or nobody's, or it was not asked ('-').
 local function is_of(server, asked)
@@ -1280,7 +1372,7 @@ local news = ARGV[7] .. ' ' .. id
 if #ARGV[1] <= 4096 then
   news = '\\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
 end
-redis.call('SPUBLISH', KEYS[1], news)
+wake(KEYS[1], news)
 return id
 end
 return keeping_log(KEYS[2], ARGV[7], append)
@@ -1288,7 +1380,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: 'd748969bb4c0201deee941c70160db6fedaefbe6',
+  sha: 'a646c0c1e6ef231023fe65537417074fb3a96c88',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1368,6 +1460,15 @@ local function change_value(session, state, key, how, data)
   redis.call('HINCRBY', state, 'b', #key + #data - before)
   redis.call('PEXPIRE', state, redis.call('PTTL', session))
   return version
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
 -- with the session without a search.
@@ -1457,11 +1558,11 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then
-  redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
+  wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
 return 'appended' .. whose
 end
@@ -1470,7 +1571,7 @@ return keeping_log(KEYS[2], 'call:' .. ARGV[1], append_call)
 }
 
 export const keptClaimCall: Script = {
-  sha: 'e290828b51cd4caa9fe7bbe49516b03df836218d',
+  sha: 'c1399cc2c53a94b6dba36fdbd6e9d2fc3d61d8f9',
   lua: `-- As claim-call, with a history.
 -- KEYS  those of claim-call, history
 -- ARGV  those of claim-call, ms to keep, most entries
@@ -1520,7 +1621,13 @@ local function claim_call(KEYS, ARGV)
 -- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -1535,6 +1642,15 @@ local function slide(session, out, state, ttl)
   expire_with(session, out)
   expire_with(session, state)
   return 1
+end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
 -- gets no more for now. Without the right to copy it stays as it is.
@@ -1583,7 +1699,7 @@ if ARGV[8] ~= '' then
   expire_with(KEYS[1], KEYS[3])
   expire_with(KEYS[1], KEYS[4])
 end
-redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
+wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
 return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }
 end
 return keeping_log(KEYS[2], 'call:' .. ARGV[1], claim_call)
@@ -1691,7 +1807,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '1b313dcd6c8fb71cf386f99073a3fb21ecb917aa',
+  sha: '0a5f839f5c133012b4d9d08b213cdbd616299ad1',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1755,7 +1871,13 @@ local function ask(name)
 end
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -1921,7 +2043,7 @@ return keeping_log(KEYS[4], 'call:' .. ARGV[3], open_call)
 }
 
 export const keptPutState: Script = {
-  sha: '34c9ea0e9c7fee0b9240a328ba501f09c050d8eb',
+  sha: 'd6f0be90447cf9023f1e905677088d3c96a87fe5',
   lua: `-- As put-state, with a history.
 -- KEYS  those of put-state, history
 -- ARGV  those of put-state, ms to keep, most entries
@@ -2003,6 +2125,15 @@ local function collect_state(session, after, reply)
   end
   return reply
 end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
+end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
@@ -2031,7 +2162,7 @@ end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
+wake(KEYS[1], 'state ' .. version)
 return version
 end
 return keeping_state(ARGV[2], put_state)
@@ -2389,7 +2520,7 @@ return { now, unpack(calls) }
 }
 
 export const openCall: Script = {
-  sha: '20f1906a19ccecec60e2b3be794dffd4df4f650b',
+  sha: '524a5cca1c06008ffac32a7833b9263743f3157a',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, state, journal, ended call of the first request key, those that were asked for
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
@@ -2411,7 +2542,13 @@ local function ask(name)
 end
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
@@ -2575,17 +2712,35 @@ return reply('opened', id)
 }
 
 export const publish: Script = {
-  sha: '4a5087cea09ac1866b111f6e0da97e10f05a8b75',
+  sha: 'e2a3598e20c6dec422517836a4b9cff6d0454bb6',
   lua: `-- Wakes the watchers of a scope.
 -- KEYS  session, whose name is the channel's too
 -- ARGV  topic and value
--- Returns how many connections heard it.
-return redis.call('SPUBLISH', KEYS[1], ARGV[1])
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
+end
+wake(KEYS[1], ARGV[1])
+`,
+}
+
+export const publishNews: Script = {
+  sha: 'f9cd592829f97db21b5cbfa5b0721f417ca48862',
+  lua: `-- Leaves word for the watchers of a scope, where the server has no pub/sub.
+-- KEYS  news
+-- ARGV  topic and value, most entries, ms to keep them
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'n', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
 `,
 }
 
 export const putState: Script = {
-  sha: '497c741cbe07dd15d149ffd6361e04549a4ccccf',
+  sha: 'a9ff220cfd34be49fd2f082b1155acd3a1d5be37',
   lua: `-- Replaces a state entry and gives it the next version.
 -- KEYS  session, once
 -- ARGV  key, data, nonce, most entries, ms to remember the nonce
@@ -2625,6 +2780,15 @@ local function collect_state(session, after, reply)
   end
   return reply
 end
+-- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
+local PUBLISH, COUNT = 'SPUBLISH', 'SHARDNUMSUB'
+local function wake(channel, news)
+  return PUBLISH and redis.call(PUBLISH, channel, news) or 0
+end
+-- How many connections listen; nil where that may not be asked, or can't be told.
+local function listeners(channel)
+  return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
+end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
@@ -2653,7 +2817,7 @@ end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
+wake(KEYS[1], 'state ' .. version)
 return version
 `,
 }
@@ -2752,6 +2916,23 @@ export const readMap: Script = {
 local reply = {}
 for i = 1, #ARGV do
   reply[i] = redis.call('HGET', KEYS[1], ARGV[i])
+end
+return reply
+`,
+}
+
+export const readNews: Script = {
+  sha: '86c332c552a9747d6ceef55d348c21ba9a2f0563',
+  lua: `-- Reads what watchers of a scope were left word of, where the server has no pub/sub.
+-- KEYS  news
+-- ARGV  id after which, or '' to read none
+-- Returns { id of the last one, topic and value, ... }.
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local reply = { last and last[1] or '0-0' }
+if last and ARGV[1] ~= '' then
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+')) do
+    reply[#reply + 1] = entry[2][2]
+  end
 end
 return reply
 `,

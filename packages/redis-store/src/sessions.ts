@@ -19,6 +19,8 @@ import { expiry } from './values-and-maps.js'
 export const NONCE_MS = 60_000
 /** How many sessions are looked at to end one that is not in use. */
 const MOST_EVICTABLE = 64
+/** How many words to watchers are kept, where there is no pub/sub. */
+const MOST_NEWS = 256
 /** How many journals of ended calls one script deletes. */
 const ENDED_AT_ONCE = 1000
 
@@ -101,6 +103,7 @@ export class Sessions extends Takeover implements HistoryStore {
     const left = await this.#runWithKeys(scope, scripts.deleteSession, keys, args, deadline)
     if (left === null) return 'unknown'
     if (Number(left) < 0) return 'used'
+    await this.#sayDeleted(scope)
     // The session is gone, and nothing of it can be read any more. What can't be deleted now expires.
     const dropped = Number(left) > 0 ? this.#dropEnded(scope, deadline) : undefined
     await Promise.allSettled([dropped, this.index.remove(scope, principal, deadline)])
@@ -164,9 +167,36 @@ export class Sessions extends Takeover implements HistoryStore {
     keys.push(this.keys.ended(scope))
     const reply = await this.#runWithKeys(scope, scripts.forgetSession, keys, [NONCE_MS, ENDED_AT_ONCE])
     const [sessions, journals, entries, whose, left] = reply as [number, number, number, string, number]
+    await this.#sayDeleted(scope)
     const calls = journals + (left > 0 ? await this.#forgetEnded(scope) : 0)
     const principal = whose === '' ? undefined : replies.decodeName(whose)
     return { sessions, calls, entries, principal }
+  }
+
+  async publish(scope: string, topic: string, value: string) {
+    const deadline = this.client.deadline()
+    await this.client.findWay(deadline)
+    const news = `${topic} ${value}`
+    if (this.client.wakeUps.way === 'polled')
+      await this.client.run(
+        scripts.publishNews,
+        [this.keys.news(scope)],
+        [news, MOST_NEWS, NONCE_MS],
+        deadline,
+      )
+    else await this.client.run(scripts.publish, [this.keys.session(scope)], [news], deadline)
+  }
+
+  /** Of a scope by its key; with the id of the last one. */
+  protected async readNews(key: string, after = '') {
+    const reply = await this.client.run(scripts.readNews, [`${key}:once:news`], [after])
+    const [last = '', ...news] = reply as string[]
+    return { last, news }
+  }
+
+  /** The script that deletes has told them, where there is pub/sub. */
+  async #sayDeleted(scope: string) {
+    if (this.client.wakeUps.way === 'polled') await this.publish(scope, 'deleted', '')
   }
 
   /** In steps that hold up nobody for long; the session is gone by then. Resolves to how many journals there were. */

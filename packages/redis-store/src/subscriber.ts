@@ -3,8 +3,12 @@ import type { Unwatch, WatchListener } from '@mcp-durable/core/store'
 import { Channel } from './channel.js'
 import { Deadline } from './deadline.js'
 import { storeError, subscriptionError, unavailable } from './errors.js'
+import { Polling } from './polling.js'
+import type { ReadNews } from './polling.js'
 import type { RedisLike, SubscriberLike } from './redis-like.js'
 import { subscriberConnection } from './subscriber-connection.js'
+import { isLacking, WakeUps } from './wake-ups.js'
+import type { Way } from './wake-ups.js'
 
 const ATTEMPT_MS = 2000
 const FIRST_RETRY_MS = 100
@@ -17,11 +21,14 @@ const SETTLE_MS = 100
  *
  * Every channel is steered towards what its listeners want, by one loop of its own, until the server has
  * confirmed it on the present connection. So a break, a fail-over or a moved slot needs no special case: all
- * channels count as lost, are subscribed again, and their listeners are told to look for what they missed.
+ * channels count as lost, are subscribed again, and their listeners are told to look for what they missed. Where the server takes
+ * no subscriptions, channels are polled.
  */
 export class Subscriber {
   readonly #client: RedisLike
   readonly #keyPrefix: string
+  readonly #wakeUps: WakeUps
+  readonly #polling: Polling
   readonly #channels = new Map<string, Channel>()
   #connection: SubscriberLike | undefined
   #breaks = 0
@@ -30,8 +37,11 @@ export class Subscriber {
   #ready = new Gate()
   #closed = false
 
-  constructor(client: RedisLike) {
+  /** `readNews`: for a server without pub/sub. */
+  constructor(client: RedisLike, readNews: ReadNews) {
     this.#client = client
+    this.#wakeUps = WakeUps.of(client)
+    this.#polling = new Polling(readNews)
     this.#keyPrefix = client.options.keyPrefix ?? ''
   }
 
@@ -54,6 +64,12 @@ export class Subscriber {
     }
   }
 
+  /** Whether it takes a subscription at all. */
+  async tryOut(key: string, deadline: Deadline) {
+    const unwatch = await this.watch(key, () => undefined, deadline)
+    unwatch()
+  }
+
   /** Whether the server has confirmed that this store listens. */
   listensTo(key: string): boolean {
     return this.#channels.get(this.#keyPrefix + key)?.active === true
@@ -72,6 +88,7 @@ export class Subscriber {
     this.#closed = true
     clearTimeout(this.#settling)
     this.#connection?.disconnect()
+    this.#polling.close()
     this.#channels.clear()
     this.#ready.open()
   }
@@ -79,7 +96,8 @@ export class Subscriber {
   #connect(): SubscriberLike {
     const connection = subscriberConnection(this.#client)
     connection.on('ready', () => this.#ready.open())
-    connection.on('smessage', (name, message) => this.#heard(String(name), String(message)))
+    for (const event of ['smessage', 'message'])
+      connection.on(event, (name, message) => this.#heard(String(name), String(message)))
     connection.on('close', () => {
       this.#ready.close()
       this.#broke()
@@ -143,20 +161,37 @@ export class Subscriber {
     const breaks = this.#breaks
     // From the moment it is sent, nobody may rely on the subscription any more.
     if (!wanted) channel.unsubscribed()
+    const way = this.#wakeUps.subscription
     try {
-      const connection = (this.#connection ??= this.#connect())
-      await this.#ready.opened
-      const sent = wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
-      await new Deadline(ATTEMPT_MS).within(sent)
+      await new Deadline(ATTEMPT_MS).within(this.#send(channel, way, wanted))
     } catch (error) {
-      const reason = subscriptionError(error)
-      if (reason.code === 'store-failed') channel.refused(reason)
+      const reason = subscriptionError(error, COMMANDS[way])
+      if (reason.code !== 'store-failed') return false
+      if (isLacking(String(error)) && this.#wakeUps.refused(way, reason.message)) return true
+      channel.refused(reason)
       return false
     }
-    if (wanted && breaks === this.#breaks) channel.subscribed()
+    if (!wanted) return true
+    if (breaks !== this.#breaks) return true
+    this.#wakeUps.confirmed()
+    channel.subscribed()
     return true
   }
+
+  async #send(channel: Channel, way: Way, wanted: boolean) {
+    if (way === 'polled') {
+      const key = channel.name.slice(this.#keyPrefix.length)
+      return wanted ? this.#polling.begin(key, channel) : this.#polling.end(key)
+    }
+    const connection = (this.#connection ??= this.#connect())
+    await this.#ready.opened
+    if (way === 'plain')
+      return wanted ? connection.subscribe(channel.name) : connection.unsubscribe(channel.name)
+    return wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
+  }
 }
+
+const COMMANDS = { sharded: 'SSUBSCRIBE', plain: 'SUBSCRIBE', polled: 'XRANGE' } as const
 
 function cut(text: string): [word: string, rest: string] {
   const space = text.indexOf(' ')

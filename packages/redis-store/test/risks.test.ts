@@ -58,26 +58,37 @@ test('of a server that keeps what it acknowledges there is nothing to warn', asy
   expect(await opened.store.findRisks()).toEqual([])
 })
 
-test('a Redis before 7.0 is named, with what to use', async () => {
-  const [risk, ...others] = describeRisks(['6.2.14', 'noeviction', '1', 'ERR unknown', 'ERR unknown'])
+test('a Redis before 6.2 is named, with what to use', () => {
+  const found = { redis_version: '6.0.16', maxmemory_policy: 'noeviction', aof_enabled: '1' }
+  const [risk, ...others] = describeRisks(found, { way: 'sharded', reason: '' })
   expect(others).toEqual([])
-  expect(risk).toContain('Redis 6.2.14 is too old')
+  expect(risk).toContain('Redis 6.0.16 is too old')
   expect(risk).toContain('Use Redis 7.0 or newer')
 })
 
-test('a user who lacks a right is told of it by name', async () => {
+test('a user who lacks a right is told of it by name, and how nodes wake each other without it', async () => {
   await using redis = await startSafe()
   const admin = new Redis(redis.url)
-  const mayAll = ['on', '>secret', '~*', '&*', '+@all']
-  await admin.call('ACL', 'SETUSER', 'mute', ...mayAll, '-spublish')
-  await admin.call('ACL', 'SETUSER', 'blind', ...mayAll, '-pubsub')
-  await admin.call('ACL', 'SETUSER', 'shy', ...mayAll, '-info')
-  const risksOf = async (username: string) => {
-    await using opened = openStore(redis.url, { username, password: 'secret', enableReadyCheck: false })
+  const risksOf = async (...lacking: string[]) => {
+    await admin.call('ACL', 'SETUSER', 'app', 'reset', 'on', '>secret', '~*', '&*', '+@all', ...lacking)
+    const user = { username: 'app', password: 'secret', enableReadyCheck: false }
+    await using opened = openStore(redis.url, user)
     return await opened.store.findRisks()
   }
-  expect(await risksOf('mute')).toEqual([expect.stringMatching(/refuses SPUBLISH.*docs\/security\.md/)])
-  expect(await risksOf('blind')).toEqual([expect.stringContaining('refuses PUBSUB SHARDNUMSUB')])
-  expect(await risksOf('shy')).toEqual([])
+  const rights = /docs\/security\.md has the rights/
+  expect(await risksOf('-spublish')).toEqual([
+    expect.stringMatching(/no sharded pub\/sub: .*PUBLISH in its place/),
+  ])
+  expect(await risksOf('-ssubscribe')).toEqual([
+    expect.stringMatching(/refused SSUBSCRIBE.*PUBLISH in its place/),
+  ])
+  expect(await risksOf('-ssubscribe', '-subscribe')).toEqual([
+    expect.stringMatching(/no pub\/sub: .*SSUBSCRIBE.*every half second/),
+  ])
+  expect(await risksOf('-ssubscribe', '-publish')).toEqual([expect.stringMatching(/no pub\/sub/)])
+  expect(await risksOf('-spublish', '-publish')).toEqual([expect.stringMatching(rights)])
+  expect(await risksOf('-pubsub')).toEqual([expect.stringContaining('refuses PUBSUB SHARDNUMSUB')])
+  expect(await risksOf('resetchannels')).toEqual([expect.stringMatching(/refused SSUBSCRIBE.*NOPERM/)])
+  expect(await risksOf('-info')).toEqual([])
   admin.disconnect()
 })

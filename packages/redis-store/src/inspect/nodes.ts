@@ -47,10 +47,9 @@ export class RedisNodes implements NodesInspection {
   async isWatched(scope: string): Promise<boolean> {
     const channel = this.#keys.session(scope)
     const counts = this.#reading.servers().map(async (server) => {
-      const [, count] = (await this.#reading.ask('PUBSUB', ['SHARDNUMSUB', channel], server)) as [
-        string,
-        number,
-      ]
+      const ask = (command: string) => this.#reading.ask('PUBSUB', [command, channel], server)
+      // An old server has plain pub/sub alone.
+      const [, count] = (await ask('SHARDNUMSUB').catch(() => ask('NUMSUB'))) as [string, number]
       return count
     })
     return (await Promise.all(counts)).some((count) => count > 0)

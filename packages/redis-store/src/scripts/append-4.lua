@@ -5,6 +5,7 @@
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- include: ended
+-- include: wake
 -- include: server
 local left = redis.call('PTTL', KEYS[1])
 if ARGV[10] ~= '' then
@@ -76,5 +77,5 @@ local news = ARGV[7] .. ' ' .. id
 if #ARGV[1] <= 4096 then
   news = '\n' .. news .. ' ' .. (before and before[1] or '0-0') .. ' ' .. ARGV[1]
 end
-redis.call('SPUBLISH', KEYS[1], news)
+wake(KEYS[1], news)
 return id

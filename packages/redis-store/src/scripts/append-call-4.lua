@@ -11,6 +11,7 @@
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
 -- the session goes with the journal, also its principal: 'appended <principal>'.
 -- include: value
+-- include: wake
 -- include: ended
 -- include: shrink
 local count = tonumber(ARGV[3])
@@ -80,10 +81,10 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] == 1 then
+if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then
-  redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
+  wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. last)
 end
 return 'appended' .. whose

@@ -4,6 +4,7 @@
 --       what it adds to the count of claims, id that must stand last in the inbox or '', ms after which the scope expires or ''
 -- Returns the id of the claim, the count, and the principal of a call without a session, else '-'; nil when the call is not open, not that owner's, or another id stands last.
 -- include: slide
+-- include: wake
 -- include: shrink
 local function last_of(log)
   return redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
@@ -42,5 +43,5 @@ if ARGV[8] ~= '' then
   expire_with(KEYS[1], KEYS[3])
   expire_with(KEYS[1], KEYS[4])
 end
-redis.call('SPUBLISH', KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
+wake(KEYS[1], 'call:' .. ARGV[1] .. ' ' .. id)
 return { id, redis.call('HINCRBY', KEYS[1], count, ARGV[6]), whose }

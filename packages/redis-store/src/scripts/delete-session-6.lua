@@ -4,6 +4,7 @@
 --       server, '1' to leave a session alone that is in use: a call is open in it, or a node listens to its wake-ups
 -- Returns { '?', names... }, or how much of that is left, or nil when there is no such session of this principal and server; -1 when it is in use.
 -- include: ask
+-- include: wake
 -- include: open
 -- include: drop
 -- include: server
@@ -25,7 +26,7 @@ if repeated then
 end
 if ARGV[5] == '1' then
   -- Whoever may not ask how many listen knows of calls only.
-  local heard = redis.pcall('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2]
+  local heard = listeners(KEYS[1])
   local used = heard ~= nil and heard > 0
   each_field(KEYS[1], 'o:', function(call_id)
     used = used or has_journal(KEYS[1], call_id)
@@ -40,5 +41,5 @@ each_field(KEYS[1], 'o:', function(call_id)
 end)
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[5])
 redis.call('SET', KEYS[4], 1, 'PX', ARGV[2])
-redis.call('SPUBLISH', KEYS[1], 'deleted ')
+wake(KEYS[1], 'deleted ')
 return (drop_ended(KEYS[1], KEYS[6], names))

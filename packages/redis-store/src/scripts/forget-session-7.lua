@@ -5,6 +5,7 @@
 -- Returns { '?', names... }, or { 1 if there was a session, journals of calls, entries of the history, principal or '',
 --   how much that outlived its calls is left }.
 -- include: ask
+-- include: wake
 -- include: open
 -- include: drop
 local repeated = redis.call('GET', KEYS[5])
@@ -30,5 +31,5 @@ local is_session = session[1] and session[2] ~= '0'
 local deleted = { is_session and 1 or 0, calls + ended, redis.call('XLEN', KEYS[4]), session[1] or '', left }
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6])
 redis.call('SET', KEYS[5], cjson.encode(deleted), 'PX', ARGV[1])
-redis.call('SPUBLISH', KEYS[1], 'deleted ')
+wake(KEYS[1], 'deleted ')
 return deleted

@@ -1,4 +1,8 @@
 -- Whether any connection listens to the wake-ups of a scope.
 -- KEYS  session
--- Returns 1 or 0.
-return redis.call('PUBSUB', 'SHARDNUMSUB', KEYS[1])[2] > 0 and 1 or 0
+-- Returns 1 or 0; an error where that may not be asked, or can't be told.
+-- include: wake
+if not COUNT then
+  return redis.error_reply('ERR it is not known who listens')
+end
+return redis.call('PUBSUB', COUNT, KEYS[1])[2] > 0 and 1 or 0

@@ -3,6 +3,7 @@
 -- ARGV  key, data, nonce, most entries, ms to remember the nonce
 -- Returns the version, 'unknown' or 'limit'.
 -- include: state
+-- include: wake
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
@@ -31,5 +32,5 @@ end
 local version = redis.call('HINCRBY', KEYS[1], 'v', 1)
 redis.call('HSET', KEYS[1], field, encode_state(version, state_clock(), ARGV[3], ARGV[2]))
 redis.call('SET', KEYS[2], version, 'PX', ARGV[5])
-redis.call('SPUBLISH', KEYS[1], 'state ' .. version)
+wake(KEYS[1], 'state ' .. version)
 return version

@@ -1,6 +1,12 @@
 -- A key expires in the same millisecond as its session, whose expiry may not just have been set.
 local function expire_with(session, key)
-  redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', session))
+  local at = redis.pcall('PEXPIRETIME', session)
+  if type(at) == 'table' then
+    -- A server before 7.0 tells how long it has left only: the millisecond may be the next one.
+    local clock = redis.call('TIME')
+    at = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000) + redis.call('PTTL', session))
+  end
+  redis.call('PEXPIREAT', key, at)
 end
 
 -- Slides the expiry of a session and of what lives as long as it does. 1 when that was due.
