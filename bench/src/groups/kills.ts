@@ -54,7 +54,10 @@ async function run(bench: Bench, connect: Connect) {
   return { p50: within(p50 / 1000, P50_LIMIT_MS), p99: within(p99 / 1000, P99_LIMIT_MS) }
 }
 
-type Connect = (url: URL) => Promise<{
+type Connect = (
+  url: URL,
+  fetch: typeof globalThis.fetch,
+) => Promise<{
   callTool: (call: { name: string; arguments: Record<string, unknown> }) => Promise<object>
   close: () => Promise<void>
 }>
@@ -70,7 +73,15 @@ type Kill = {
 async function killOnce({ victim, survivor, router, clients: count, connect, watch }: Kill) {
   router.target = portOf(victim)
   await victim.tell('hang')
-  const clients = await Promise.all(Array.from({ length: count }, () => connect(router.url)))
+  // An official client resumes a stream that has begun, and gives up a request whose answer never began.
+  let begun = 0
+  const fetch: typeof globalThis.fetch = async (...request) => {
+    const response = await globalThis.fetch(...request)
+    const body = request[1]?.body
+    if (typeof body === 'string' && body.includes('"hang"')) begun++
+    return response
+  }
+  const clients = await Promise.all(Array.from({ length: count }, () => connect(router.url, fetch)))
   let killedAt = 0n
   const results = clients.map(async (client) => {
     const result = await client.callTool({ name: 'hang', arguments: {} })
@@ -78,7 +89,7 @@ async function killOnce({ victim, survivor, router, clients: count, connect, wat
     if (!JSON.stringify(result).includes('done by')) throw new Error(JSON.stringify(result))
   })
   const all = Promise.all(results)
-  await Promise.race([all, waitFor(async () => (await victim.tell('hanging')) === count)])
+  await Promise.race([all, waitFor(async () => begun === count && (await victim.tell('hanging')) === count)])
   router.target = portOf(survivor)
   killedAt = process.hrtime.bigint()
   await victim.process.kill('SIGKILL')
@@ -88,15 +99,15 @@ async function killOnce({ victim, survivor, router, clients: count, connect, wat
 
 const info = { name: 'bench', version: '1.0.0' }
 
-const inSession: Connect = async (url) => {
+const inSession: Connect = async (url, fetch) => {
   const client = new Client(info)
-  await client.connect(new StreamableHTTPClientTransport(url))
+  await client.connect(new StreamableHTTPClientTransport(url, { fetch }))
   return client
 }
 
-const sessionless: Connect = async (url) => {
+const sessionless: Connect = async (url, fetch) => {
   const client = new Client2(info, { versionNegotiation: { mode: { pin: '2026-07-28' } } })
-  await client.connect(new Transport2(url))
+  await client.connect(new Transport2(url, { fetch }))
   return client
 }
 
