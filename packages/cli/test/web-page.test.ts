@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { findBrowser, Page } from '../../../tests/support/browser.js'
 import { PoisonedRedis } from '../../../tests/support/poisoned-redis.js'
-import { waitFor } from '../../../test-support/index.js'
+import { freePort, waitFor } from '../../../test-support/index.js'
 import type { Child } from '../../../test-support/index.js'
 import { startCli } from './support/cli.js'
 import { Demo } from './support/demo.js'
@@ -45,9 +45,14 @@ async function keepPicture(name: string, { width, height }: typeof WIDE, scheme:
 }
 
 async function startPage(redis: string, ...args: string[]): Promise<{ web: Child; url: string }> {
-  const web = await startCli(redis, 'monitor', '--web', '--port', '0', '--interval', '200', ...args)
-  const { 1: url = '' } = await web.waitForLine(/listening on (http:[^\s,]+)/, 20_000)
-  return { web, url }
+  const port = await freePort()
+  return { web: await startAt(port, redis, ...args), url: `http://127.0.0.1:${port}` }
+}
+
+async function startAt(port: number, redis: string, ...args: string[]): Promise<Child> {
+  const web = await startCli(redis, 'monitor', '--web', '--port', String(port), '--interval', '200', ...args)
+  await web.waitForLine(/listening on/, 20_000)
+  return web
 }
 
 const evaluate = <T>(expression: string) => page.evaluate<T>(expression)
@@ -94,6 +99,15 @@ const FAULTS = `(() => {
   return faults
 })()`
 
+/** As if a minute had gone by in which another page was in front. */
+const HIDE = `(() => {
+  const { setTimeout } = window
+  window.setTimeout = (act) => setTimeout.call(window, act, 0)
+  Object.defineProperty(document, 'hidden', { value: true, configurable: true })
+  document.dispatchEvent(new Event('visibilitychange'))
+  window.setTimeout = setTimeout
+})()`
+
 /** What somebody who can't see it would not know how to call. */
 async function unnamed(): Promise<string[]> {
   type Value = { value?: unknown }
@@ -111,6 +125,7 @@ async function expectNoFaults(where: string) {
     await page.resize(size.width, size.height)
     for (const scheme of ['light', 'dark'] as const) {
       await page.prefers(scheme, 'reduce')
+      expect(await evaluate(`document.getAnimations().length`)).toBe(0)
       expect(await evaluate<string[]>(FAULTS), `${where}, ${size.width} px, ${scheme}`).toEqual([])
     }
   }
@@ -227,6 +242,20 @@ describe.skipIf(browser === undefined)('the page', () => {
       await page.press('Enter')
       await page.shows(/failed[^]*ann made it, a retry[^]*ends with a tool error/)
       expect(page.errors).toEqual([])
+
+      // Nobody looks, for as long as it takes.
+      await page.shows(/\blive\b/)
+      await evaluate(HIDE)
+      await page.shows(/resting/)
+      await evaluate(`delete document.hidden, document.dispatchEvent(new Event('visibilitychange'))`)
+      await page.shows(/\blive\b/)
+
+      await web.kill('SIGKILL')
+      await page.shows(/no connection/)
+      await using again = await startAt(Number(new URL(url).port), NOWHERE, '--sqlite', path)
+      // It was not told of a call that has ended.
+      await page.shows(/\blive\b[^]*No such call is known here: find it again/)
+      expect(again.output).toContain('to look at what is kept')
     },
   )
 

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http'
@@ -76,6 +77,16 @@ describe('without a token', () => {
     for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.', '0.0.0.0'])
       for (const path of ['/', '/calls', '/events', '/web/page/main.js'])
         expect(await ask(urls.open + path, { headers: { host } }), host).toMatchObject({ status: 403 })
+  })
+
+  test('no other site has the store looked through', async () => {
+    for (const site of ['cross-site', 'same-site']) {
+      const headers = { 'sec-fetch-site': site }
+      for (const path of ['/calls?ended=on', '/events', '/web/page/main.js'])
+        expect(await ask(urls.open + path, { headers }), path).toMatchObject({ status: 403 })
+      for (const path of ['/', '/?token=x'])
+        expect((await ask(urls.open + path, { headers })).status, path).toBeLessThan(400)
+    }
   })
 
   test('no other address is bound', async () => {
@@ -200,4 +211,14 @@ test('calls are found as mcp-durable calls finds them', async () => {
 test('options of the page are for the page', async () => {
   for (const option of ['--port=1', '--token=x', '--allow-actions'])
     expect(await cli(NOWHERE, 'monitor', option), option).toMatchObject({ code: 2 })
+})
+
+test('it ends when it is told to, whoever looks', async () => {
+  const looking = new Promise<IncomingMessage>((resolve, reject) =>
+    request(`${urls.open}/events`, resolve).on('error', reject).end(),
+  )
+  const stream = await looking
+  const ended = once(stream.resume(), 'close')
+  expect((await open.kill('SIGTERM')).code).toBe(0)
+  await ended
 })

@@ -7,7 +7,7 @@ import { Monitor } from '../monitor/monitor.js'
 import { PlainLines } from '../monitor/plain-lines.js'
 import { snapshotJson } from '../monitor/snapshot-json.js'
 import type { Snapshot } from '../monitor/snapshot.js'
-import { readWebOptions, serveWeb, webOptions } from '../web/serve.js'
+import { readWebOptions, webOptions } from '../web/options.js'
 
 export const monitor: Command = {
   name: 'monitor',
@@ -40,7 +40,11 @@ export const monitor: Command = {
       leaseMs,
     })
     const interrupted = untilInterrupted()
-    if (web) return serveWeb(web, { context, connected, store, model, everyMs, leaseMs }, interrupted)
+    if (web) {
+      // No other command has to load it.
+      const { serveWeb } = await import('../web/serve.js')
+      return serveWeb(web, { context, connected, store, model, everyMs, leaseMs }, interrupted)
+    }
     if (process.stdin.isTTY && output.stream.isTTY && !output.json && values['count'] === undefined) {
       const services = { inspect, store, model, privacy, area, everyMs }
       return new Monitor(services, process.stdin, output).run(interrupted)

@@ -1,6 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Token } from './token.js'
 
+/** Somebody who has typed the address, or a browser that does not say, is `none`. */
+const OWN_SITES: ReadonlySet<unknown> = new Set(['same-origin', 'none'])
+const FOREIGN = 'This request comes from another page.'
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /** Who may ask for what. Behind a name that is not of this machine stands a page that was made to look like this one (DNS rebinding). */
@@ -15,14 +18,15 @@ export class Guard {
   }
 
   /** Why a request is none of a page of ours; `undefined` if it may be. */
-  refusal({ method, headers }: IncomingMessage): string | undefined {
+  refusal({ method, headers, url = '' }: IncomingMessage): string | undefined {
     // With a token the cookie is not sent to another name, and a page of that name knows no token.
     if (!this.#token && !LOOPBACK.has(hostnameOf(headers.host)))
       return 'This page is served to this machine only: open it as localhost or 127.0.0.1.'
+    // Another site may lead here; it may not have the store looked through.
+    if (url.split('?')[0] !== '/' && !OWN_SITES.has(headers['sec-fetch-site'] ?? 'none')) return FOREIGN
     if (method === 'GET' || method === 'HEAD') return undefined
     const { origin = '' } = headers
-    if (!URL.canParse(origin) || new URL(origin).host !== headers.host)
-      return 'This request comes from another page.'
+    if (!URL.canParse(origin) || new URL(origin).host !== headers.host) return FOREIGN
     return undefined
   }
 

@@ -15,6 +15,9 @@ export type Shown = {
   placeOf: (node: string) => string | undefined
 }
 
+/** Calls that a browser gets at most. */
+const MOST_CALLS = 500
+
 /** What the overview shows of a moment. Times are absolute, so that a section only differs where something has happened. */
 export function sectionsOf(snapshot: Snapshot, { privacy, handles, acts, placeOf }: Shown): Sections {
   const { at, where, nodes, calls, sessions, totalSessions, rates, takeovers, problem } = snapshot
@@ -41,7 +44,7 @@ export function sectionsOf(snapshot: Snapshot, { privacy, handles, acts, placeOf
       calls: owned,
       scopes,
     })),
-    calls: calls.map((row) => ({
+    calls: calls.slice(0, MOST_CALLS).map((row) => ({
       ...handles.name(row),
       title: row.title,
       isTask: row.isTask,

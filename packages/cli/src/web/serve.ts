@@ -1,60 +1,17 @@
 import { once } from 'node:events'
 import type { Store } from '@mcp-durable/core'
-import { numberOption } from '../command-line.js'
-import type { OptionSpec } from '../command.js'
 import type { Connected } from '../connect/connected.js'
 import type { Context } from '../context.js'
-import { usageError } from '../errors.js'
 import { listening } from '../listen.js'
-import { acting } from '../look/acting.js'
 import type { MonitorModel } from '../monitor/model.js'
 import { CallFeeds } from './call-feeds.js'
 import { encode } from './encode.js'
-import { Guard, isLoopback } from './guard.js'
+import { Guard } from './guard.js'
 import { Handles } from './handles.js'
 import { PageServer } from './page-server.js'
 import { Search } from './search.js'
-import { readToken, tokenNeeded } from './token.js'
-import type { Token } from './token.js'
+import type { WebOptions } from './options.js'
 import { Watcher } from './watcher.js'
-
-export const webOptions = {
-  web: { type: 'boolean', help: 'a page for browsers instead, on this machine only unless there is a token' },
-  port: {
-    type: 'string',
-    value: 'N',
-    help: 'with --web: port to listen on; 0 takes a free one (default: 7411)',
-  },
-  host: { type: 'string', value: 'ADDRESS', help: 'with --web: address to bind (default: 127.0.0.1)' },
-  token: {
-    type: 'string',
-    value: 'FILE',
-    help: 'with --web: whoever looks needs what is in this file (default: the variable MCP_DURABLE_WEB_TOKEN)',
-  },
-  'allow-actions': {
-    type: 'boolean',
-    help: 'with --web: calls may be cancelled, resumed, retried and forked',
-  },
-  by: { ...acting.by, help: `with --allow-actions: ${acting.by.help}` },
-} satisfies Record<string, OptionSpec>
-
-export type WebOptions = { host: string; port: number; token: Token | undefined; acts: boolean }
-
-/** Checked before anything is connected. `undefined`: it is not for browsers. */
-export function readWebOptions({ values }: Context): WebOptions | undefined {
-  if (values['web'] !== true) {
-    const given = Object.keys(webOptions).find((name) => values[name] !== undefined)
-    if (given !== undefined) throw usageError(`--${given} is for --web.`, 'monitor')
-    return undefined
-  }
-  const acts = values['allow-actions'] === true
-  if (values['by'] !== undefined && !acts) throw usageError('--by is for --allow-actions.', 'monitor')
-  const text = (name: string) => (typeof values[name] === 'string' ? values[name] : undefined)
-  const host = text('host') ?? '127.0.0.1'
-  const token = readToken(text('token'))
-  if (!token && !isLoopback(host)) throw tokenNeeded(host)
-  return { host, port: numberOption(values, 'port', 7411, 0, 65_535), token, acts }
-}
 
 type Serving = {
   context: Context

@@ -1,6 +1,6 @@
 import type { CallFrame, Sections } from '../wire.js'
 
-export type State = 'connecting' | 'live' | 'lost'
+export type State = 'connecting' | 'live' | 'lost' | 'resting'
 export type Heard = {
   section: <Name extends keyof Sections>(name: Name, value: Sections[Name]) => void
   call: (frame: CallFrame) => void
@@ -12,6 +12,8 @@ export type Heard = {
 const SECTIONS = ['head', 'nodes', 'calls', 'sessions', 'takeovers'] as const
 const FIRST_WAIT_MS = 1000
 const MOST_WAIT_MS = 30_000
+/** A browser has few connections to one server, and the store has other work. */
+const REST_AFTER_MS = 60_000
 
 /** What the server tells, over one stream. Where the browser gives up, this goes on trying. */
 export class Connection {
@@ -19,6 +21,7 @@ export class Connection {
   #source: EventSource | undefined
   #call: string | undefined
   #timer: number | undefined
+  #resting: number | undefined
   #waitMs = FIRST_WAIT_MS
 
   constructor(heard: Heard) {
@@ -30,6 +33,21 @@ export class Connection {
     if (this.#source && this.#call === call) return
     this.#call = call
     this.#connect()
+  }
+
+  /** Nobody looks: after a while nothing is asked for. */
+  rest() {
+    this.#resting = window.setTimeout(() => {
+      window.clearTimeout(this.#timer)
+      this.#source?.close()
+      this.#source = undefined
+      this.#heard.state('resting')
+    }, REST_AFTER_MS)
+  }
+
+  wake() {
+    window.clearTimeout(this.#resting)
+    if (!this.#source) this.#connect()
   }
 
   #connect() {

@@ -28,12 +28,15 @@ export class LiveTable<Row> {
   readonly #body = element('tbody')
   readonly #heads: HTMLElement[]
   readonly #none: HTMLElement
+  /** What is said where there is nothing. */
+  readonly #empty: string
   readonly #count = element('span', { class: 'count' })
   readonly #scroll: HTMLElement
   readonly #lines = new Map<string, Line>()
   #order: Order | undefined
   #rows: readonly Row[] = []
   #now = 0
+  #total = 0
 
   constructor(options: {
     title: string
@@ -48,7 +51,8 @@ export class LiveTable<Row> {
     const id = `table-${title.toLowerCase().replaceAll(' ', '-')}`
     const head = element('thead', {}, element('tr', {}, ...this.#heads))
     const table = element('table', { 'aria-labelledby': id }, head, this.#body)
-    this.#none = element('p', { class: 'none' }, none)
+    this.#empty = none
+    this.#none = element('p', { class: 'none' })
     this.#scroll = element('div', { class: 'scroll' }, table)
     const heading = element('h2', { id }, title)
     this.element = element(
@@ -60,8 +64,10 @@ export class LiveTable<Row> {
     )
   }
 
-  show(rows: readonly Row[], now: number) {
+  /** `total`: how many there are, where not all are sent. */
+  show(rows: readonly Row[], now: number, total = rows.length) {
     this.#rows = rows
+    this.#total = total
     this.#now = now
     const shown = this.#ordered(rows)
     const keys = new Set(rows.map(this.#key))
@@ -71,8 +77,10 @@ export class LiveTable<Row> {
       shown.map((row) => this.#fill(row)),
     )
     setHidden(this.#none, rows.length > 0)
+    setText(this.#none, total > 0 ? 'None of them has that in it.' : this.#empty)
     setHidden(this.#scroll, rows.length === 0)
-    setText(this.#count, rows.length === 0 ? '' : String(rows.length))
+    const count = total > rows.length ? `${rows.length} of ${total}` : String(rows.length)
+    setText(this.#count, total === 0 ? '' : count)
   }
 
   #ordered(rows: readonly Row[]): readonly Row[] {
@@ -117,7 +125,7 @@ export class LiveTable<Row> {
       if (isSorted) head.setAttribute('aria-sort', this.#order?.descends ? 'descending' : 'ascending')
       else head.removeAttribute('aria-sort')
     }
-    this.show(this.#rows, this.#now)
+    this.show(this.#rows, this.#now, this.#total)
   }
 }
 

@@ -18,7 +18,12 @@ let aheadMs = 0
 let view: View | undefined
 let route: string | undefined
 
-const states: Record<State, string> = { connecting: 'connecting', live: 'live', lost: 'no connection' }
+const states: Record<State, string> = {
+  connecting: 'connecting',
+  live: 'live',
+  lost: 'no connection',
+  resting: 'resting',
+}
 
 const connection = new Connection({
   section(name, value) {
@@ -85,6 +90,7 @@ function go() {
 if (!('EventSource' in window)) main.append(element('p', {}, 'This browser is too old.'))
 window.addEventListener('hashchange', go)
 window.addEventListener('resize', show)
+document.addEventListener('visibilitychange', () => (document.hidden ? connection.rest() : connection.wake()))
 // Ages grow; nothing is asked for.
 window.setInterval(show, 1000)
 go()

@@ -217,8 +217,8 @@ export class Overview implements View {
         ? rows
         : rows.filter((row) => Object.values(row).join('\n').toLowerCase().includes(wanted))
     this.#nodes.show(filtered(nodes), now)
-    this.#calls.show(filtered(calls), now)
-    this.#sessions.show(filtered(sessions), now)
+    this.#calls.show(filtered(calls), now, head?.calls)
+    this.#sessions.show(filtered(sessions), now, head?.sessions)
     this.#takeovers.show(filtered(takeovers.toReversed()), now)
   }
 
