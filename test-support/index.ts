@@ -1,6 +1,8 @@
 // Helpers for tests with real servers and real processes. All of them listen on loopback only, and end what they
 // started by its own pid.
 
+export { findEngines } from './engines.js'
+export type { Engine } from './engines.js'
 export { Child } from './child.js'
 export { ensureProgram } from './install.js'
 export { freePort } from './ports.js'

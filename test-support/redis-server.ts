@@ -8,6 +8,8 @@ import { freePort } from './ports.js'
 import { findRedis, type RedisLauncher } from './redis-launcher.js'
 
 export interface RedisOptions {
+  /** The program; default: the one that all tests use. */
+  command?: string
   /** Append-only file: `always` flushes before each answer, `no` (the default) keeps nothing. */
   aof?: 'always' | 'everysec' | 'no'
   /** Default: a free one. */
@@ -39,7 +41,8 @@ const READY = /ready to accept connections/i
 const READY_MS = 20_000
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const launcher = await findRedis()
+  const { command } = options
+  const launcher = command === undefined ? await findRedis() : { command, prefix: () => [] }
   if (!launcher) throw new Error('no Redis server to start; `npm test` installs one')
   const port = options.port ?? (await freePort())
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'mcp-durable-redis-')))

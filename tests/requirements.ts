@@ -208,6 +208,11 @@ export const requirements: Record<string, Requirement> = {
   ),
 
   'N-1': requirement('every key that a script touches is given to it', 'issue 19, part 4'),
+  'N-3': requirement(
+    'what is acknowledged as on the disk, or with replicas, is there; where it can not be, that is said and nothing is run',
+    'issue 19, part 4',
+  ),
+  'N-4': requirement('the store contract holds on each engine that is here', 'issue 19, part 4'),
   'N-2': requirement(
     'where sharded pub/sub is missing, nodes wake each other in another way',
     'issue 19, part 4',

@@ -14,12 +14,12 @@ const CORE: Record<string, string> = {
     ClientLike ConnectOptions Connection DurableFetchOptions FetchLike ReconnectOptions RetryInfo SentRequest TransportClass
     TransportLike connect durableFetch reconnect`,
   './store': `
-    ASLEEP Admission AppendOptions Appended BEGINNING CallAppended Claim Claimed CloseCall ContextStore DueCall DueCallsStore Entry EntryId Forgotten FullQuotas
+    ASLEEP Admission AppendOptions Appended BEGINNING CallAppended Claim Claimed CloseCall ContextStore DueCall DueCallsStore Durability DurabilityStore Entry EntryId Forgotten FullQuotas
     HistoryEntry HistoryPage HistoryStore Keeping LogName MapChange MapRange MembershipStore NOBODY NewCall NewEntry NewScope NewSession NodeBeat
     OLDEST OpenCall OpenedCall PlaceOwner QuietlyAppended Quota QuotaStore SessionLimits SharedLog StateEntry Store StoreError StoreErrorCode StoreOptions
-    StoredSession StoredValue TakeoverStore Unwatch ValueChange WatchListener WriteOptions compareIds isParked`,
+    StoredSession StoredValue TakeoverStore Unwatch ValueChange WatchListener WriteOptions compareIds isDurability isParked notDurable strongest`,
   './context': `
-    Backoff ChangeOptions ContextNotification DurableContext ElicitContent ElicitOptions ElicitParams ElicitResult ErrorClass
+    Backoff ChangeOptions ContextNotification Durability DurableContext ElicitContent ElicitOptions ElicitParams ElicitResult ErrorClass
     ErrorMatcher Handle HandleOptions HandlerExtra InferInput InferOutput LogLevel MapEntries MapEntry NoArgs QuestionOptions RangeOptions RecordLimit
     RequestedSchema Root SampleParams SamplingBlock SamplingResult SessionState SortedMap StandardSchema StepBody StepKey
     StepOptions StepRun`,

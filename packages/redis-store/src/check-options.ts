@@ -1,8 +1,18 @@
+import { isDurability } from '@mcp-durable/core/store'
+import type { Durability } from '@mcp-durable/core/store'
+
 export type RedisStoreOptions = {
   /** What all keys and channels begin with; default `mcp`. Systems that share a Redis need different ones. */
   prefix?: string
   /** Milliseconds within which every operation ends; default 5000. */
   deadlineMs?: number
+  /**
+   * Where Redis must have what it has acknowledged: in its memory (default, as its own settings are), on its disk (`fsync`), or
+   * in the memory of replicas too (`replicated`). `ctx.atMostOnce` may ask for more than that.
+   */
+  durability?: Durability
+  /** With how many replicas is `replicated`; default 1. */
+  replicas?: number
 }
 
 const EXAMPLE = "redisStore(new Redis('redis://HOST:PORT')), with Redis of ioredis"
@@ -26,6 +36,8 @@ const CHECKS: {
     (prefix) => typeof prefix === 'string' && prefix !== '' && !/[{}]/.test(prefix),
     'a text without braces, that is not empty',
   ],
+  durability: [isDurability, "'memory', 'fsync' or 'replicated'"],
+  replicas: [(count) => Number.isInteger(count) && (count as number) > 0, 'a whole number above 0'],
   deadlineMs: [(ms) => typeof ms === 'number' && ms > 0, 'a number of milliseconds above 0'],
 }
 

@@ -1,6 +1,7 @@
-import type { NewEntry } from '@mcp-durable/core/store'
+import type { Durability, NewEntry } from '@mcp-durable/core/store'
 import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
+import type { DurableWrites } from './durable-writes.js'
 import { isRefusal, storeError } from './errors.js'
 import { LargestValue } from './largest-value.js'
 import type { RedisLike } from './redis-like.js'
@@ -26,16 +27,18 @@ export class Client {
   readonly #largest: LargestValue
   readonly #probe: string
   readonly wakeUps: WakeUps
+  readonly durableWrites: DurableWrites
 
   #subscribe: (key: string, deadline: Deadline) => Promise<unknown> = async () => undefined
 
   /** `probe`: a key on which nobody listens. */
-  constructor(redis: RedisLike, deadlineMs: number, probe: string) {
+  constructor(redis: RedisLike, deadlineMs: number, probe: string, writes: DurableWrites) {
     this.#redis = redis
     this.#connection = Connection.of(redis)
     this.#deadlineMs = deadlineMs
     this.#largest = new LargestValue(redis)
     this.#probe = probe
+    this.durableWrites = writes
     this.wakeUps = WakeUps.of(redis)
   }
 
@@ -61,6 +64,23 @@ export class Client {
     const variant = this.wakeUps.variantOf(script)
     if (variant) return this.#run(variant, keys, args, deadline)
     return this.findWay(deadline).then(() => this.run(script, keys, args, deadline))
+  }
+
+  /** As `run`, for what must be so durable when it is acknowledged. */
+  write(
+    script: Script,
+    keys: string[],
+    args: KeysAndArgs,
+    durability: Durability,
+    deadline = this.deadline(),
+  ): Promise<unknown> {
+    if (durability === 'memory') return this.run(script, keys, args, deadline)
+    const send = async () => {
+      await this.#largest.guard(args, deadline)
+      await this.findWay(deadline)
+      return this.durableWrites.run(this.wakeUps.variantOf(script)!, keys, args, durability, deadline)
+    }
+    return send()
   }
 
   /** Asks the server how nodes can wake each other there, unless that is known. */

@@ -19,6 +19,23 @@ export interface RedisLike {
   duplicate(...overrides: never[]): unknown
 }
 
+/** What the store needs of the connection on which it waits for what it has written. */
+export interface WriterLike extends RedisLike {
+  pipeline(): PipelineLike
+  /** Of a Cluster. */
+  nodes?(role: 'master'): WriterLike[]
+  call(command: string, ...args: (string | number)[]): Promise<unknown>
+  disconnect(): void
+}
+
+export interface PipelineLike {
+  evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): unknown
+  eval(lua: string, keyCount: number, ...keysAndArgs: (string | number)[]): unknown
+  set(key: string, value: string, px: 'PX', ms: number): unknown
+  call(command: string, ...args: (string | number)[]): unknown
+  exec(): Promise<unknown>
+}
+
 /** What the store needs of the connection that hears wake-ups. */
 export interface SubscriberLike {
   readonly status: string

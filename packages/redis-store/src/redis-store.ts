@@ -2,6 +2,7 @@ import type {
   AppendOptions,
   CallAppended,
   CloseCall,
+  Durability,
   Entry,
   EntryId,
   LogName,
@@ -9,13 +10,14 @@ import type {
   NewEntry,
   QuietlyAppended,
 } from '@mcp-durable/core/store'
-import { BEGINNING, compareIds, OLDEST, StoreError } from '@mcp-durable/core/store'
+import { BEGINNING, compareIds, OLDEST, StoreError, strongest } from '@mcp-durable/core/store'
 import type { SharedLog, Store, StoreOptions, ValueChange, WatchListener } from '@mcp-durable/core/store'
 import { runWithKeys } from './asking.js'
 import { Client } from './client.js'
 import type { Added } from './client.js'
 import { checkClient, checkOptions } from './check-options.js'
 import type { RedisStoreOptions } from './check-options.js'
+import { DurableWrites } from './durable-writes.js'
 import { Keys, prefixOf } from './keys.js'
 import { QuietAppends } from './quiet-appends.js'
 import type { QuietAppend } from './quiet-appends.js'
@@ -39,22 +41,24 @@ const ENTRY_ID = /^(0|[1-9]\d{0,18})-(0|[1-9]\d{0,18})$/
 export function redisStore(client: RedisLike, options: RedisStoreOptions = {}): Store {
   checkClient(client)
   checkOptions(options)
-  const { prefix = 'mcp', deadlineMs = 5000 } = options
-  return new RedisStore({ redis: client, prefix, deadlineMs }, {})
+  const { prefix = 'mcp', deadlineMs = 5000, durability = 'memory', replicas = 1 } = options
+  return new RedisStore({ redis: client, prefix, deadlineMs, durability, replicas }, {})
 }
 
-type Place = { redis: RedisLike; prefix: string; deadlineMs: number }
+type Place = { redis: RedisLike } & Required<RedisStoreOptions>
 
 class RedisStore extends Sessions implements Store {
   readonly #place: Place
   readonly #options: StoreOptions
   readonly #subscriber: Subscriber
   readonly #quietAppends: QuietAppends
+  #isFit = false
 
   constructor(place: Place, options: StoreOptions) {
-    const { redis, prefix, deadlineMs } = place
+    const { redis, prefix, deadlineMs, durability, replicas } = place
     const keys = new Keys(prefixOf(prefix, options.name))
-    super(new Client(redis, deadlineMs, keys.probe()), keys, options.keeping)
+    const writes = new DurableWrites(redis, replicas, durability)
+    super(new Client(redis, deadlineMs, keys.probe(), writes), keys, options.keeping, durability)
     this.#place = place
     this.#options = options
     this.#subscriber = new Subscriber(redis, (key, after) => this.readNews(key, after))
@@ -179,7 +183,9 @@ class RedisStore extends Sessions implements Store {
     args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
     args.push(close?.unexpected?.join(' ') ?? '', close?.endsScope ? '1' : '')
     if (close) args.push(...close.requestKeys)
-    const reply = await this.write(scripts.appendCall, scripts.keptAppendCall, scope, keys, args)
+    const asked = strongest([this.durability, ...entries.map(({ durability }) => durability)])
+    const [plain, keeping] = [scripts.appendCall, scripts.keptAppendCall]
+    const reply = await this.write(plain, keeping, scope, keys, args, undefined, asked)
     const { outcome, principal } = replies.decodeAppended(reply)
     if (close && principal !== undefined) this.calls.ended(scope, principal, close.retainMs)
     if (outcome !== 'unheard') return outcome
@@ -190,7 +196,9 @@ class RedisStore extends Sessions implements Store {
   /** The stream itself is the fence; if it refuses, the script of `appendCall` knows why. */
   appendQuietly(scope: string, callId: string, entries: readonly NewEntry[]): Promise<QuietlyAppended> {
     // A history is written for one call at a time.
-    return this.kept
+    return this.kept ||
+      this.durability !== 'memory' ||
+      entries.some(({ durability }) => durability !== undefined)
       ? this.#appendAlone({ scope, callId, entries })
       : this.#quietAppends.append(scope, callId, entries)
   }
@@ -245,16 +253,32 @@ class RedisStore extends Sessions implements Store {
     await this.client.findWay(deadline)
     const findings = await this.client.findOut(deadline)
     const refusal = await this.#subscriber.tryOut(this.keys.probe(), deadline).catch(asSentence)
-    return [...describeRisks(findings, this.client.wakeUps), ...(refusal ? [refusal] : [])]
+    const lacking = await this.requireDurability(this.durability).catch(asSentence)
+    const others = [refusal, lacking].filter((sentence) => sentence !== undefined)
+    return [...describeRisks(findings, this.client.wakeUps), ...others]
+  }
+
+  /** Nobody counts on a node before its store can do what it is set to. What can't be done later, each write says. */
+  override async beat(node: string, about?: string) {
+    if (!this.#isFit) await this.requireDurability(this.durability)
+    this.#isFit = true
+    return super.beat(node, about)
+  }
+
+  async requireDurability(durability: Durability) {
+    await this.client.durableWrites.require(durability, this.client.deadline())
   }
 
   async close() {
     this.#subscriber.close()
+    this.client.durableWrites.close()
   }
 }
 
 const asSentence = (error: unknown) =>
-  error instanceof StoreError && error.code === 'store-failed' ? `${error.message}.` : undefined
+  error instanceof StoreError && error.code === 'store-failed'
+    ? `${error.message.replace(/\.$/, '')}.`
+    : undefined
 
 /** Else Redis would take the first entries of a batch and refuse a later one. */
 function requireAscending(entries: readonly Entry[]) {

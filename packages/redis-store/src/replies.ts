@@ -123,6 +123,16 @@ export function groups(flat: string[], size: number): string[][] {
   return result
 }
 
+/** Names and values, which come in turn, in pairs, or as a map: that depends on the protocol that the client speaks. */
+export function pairs(reply: unknown): Array<[string, string]> {
+  if (!Array.isArray(reply)) return Object.entries(reply as Record<string, string>)
+  const flat = reply.flat().map(String)
+  return Array.from({ length: Math.floor(flat.length / 2) }, (_, i) => [
+    flat[2 * i] ?? '',
+    flat[2 * i + 1] ?? '',
+  ])
+}
+
 /** At its first space, if it has one. */
 function cut(text: string): string[] {
   const space = text.indexOf(' ')

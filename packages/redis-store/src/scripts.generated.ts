@@ -577,7 +577,7 @@ return 1
 }
 
 export const deleteSession: Script = {
-  sha: '48ac3fa4dd206b527d9e965ab2ac6df6def02c0a',
+  sha: '40c43c5886dd76c3de666720d174360f8bb2bcc1',
   lua: `-- Deletes a session, its standalone log, its open calls, and some of what outlived its others; and wakes its watchers.
 -- KEYS  session, out, state, once, marks, ended, those that were asked for
 -- ARGV  principal, ms to remember the nonce, how much that outlived calls to delete at most,
@@ -586,12 +586,15 @@ export const deleteSession: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -701,7 +704,7 @@ return (drop_ended(KEYS[1], KEYS[6], names))
 }
 
 export const dropEnded: Script = {
-  sha: 'f7be8f1b8e3ce2a0447ca36da53094e8bd9cc48f',
+  sha: 'cde751fe59616a4f6dc373a03e4dab3b2b167802',
   lua: `-- Deletes some of what outlived the calls of a session that is gone.
 -- KEYS  session, ended, those that were asked for
 -- ARGV  most
@@ -709,12 +712,15 @@ export const dropEnded: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -793,7 +799,7 @@ return 1
 }
 
 export const findCalls: Script = {
-  sha: '7845e52e8b9e26110d0984a6dc47aebb1fa4d4b0',
+  sha: '161ea939a4171589e22efe9dcf315b620544d7f7',
   lua: `-- Finds the open calls that have a request key with a prefix.
 -- KEYS  session, those that were asked for
 -- ARGV  prefix
@@ -801,12 +807,15 @@ export const findCalls: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -879,7 +888,7 @@ return reply
 }
 
 export const forgetEnded: Script = {
-  sha: '04638c4752cb8334ce3d74aec37dcd4843c7fc67',
+  sha: '404480e025e363f9f484d8a1c0b6e43dc4717dd0',
   lua: `-- Deletes some of what outlived the ended calls of a session, and says how much.
 -- KEYS  session, once, ended, those that were asked for
 -- ARGV  ms to remember what was deleted, how much to delete at most
@@ -887,12 +896,15 @@ export const forgetEnded: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -950,7 +962,7 @@ return reply
 }
 
 export const forgetSession: Script = {
-  sha: '4cdd9c0d95941e0757520a3eef04c50f87585e74',
+  sha: 'aae23de4b16dbdf3d9712a0ff2c68f8c15ade9b2',
   lua: `-- Deletes what is kept of a session, or of a call without one, its history too, and wakes its watchers. What outlived its
 -- ended calls may be much: some of that.
 -- KEYS  session, out, state, history, once, marks, ended, those that were asked for
@@ -960,12 +972,15 @@ export const forgetSession: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -1807,7 +1822,7 @@ return keeping_state(ARGV[4], create_session)
 }
 
 export const keptOpenCall: Script = {
-  sha: '0a5f839f5c133012b4d9d08b213cdbd616299ad1',
+  sha: '39bb93bc09dff0dc07cfee50bf696a6d1fe89cdc',
   lua: `-- As open-call, with a history.
 -- KEYS  those of open-call, history
 -- ARGV  those of open-call, ms to keep, most entries
@@ -1859,12 +1874,15 @@ local function open_call(KEYS, ARGV)
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -2170,7 +2188,7 @@ return keeping_state(ARGV[2], put_state)
 }
 
 export const leaveQueue: Script = {
-  sha: 'f7975cb17060f459134db13277c6a314543430a1',
+  sha: '5420955d8ccd9ed15dbdf7b21b52b59e4f146624',
   lua: `-- A call waits no more for its turn.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, those that were asked for
 -- ARGV  call
@@ -2178,12 +2196,15 @@ export const leaveQueue: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -2306,7 +2327,7 @@ return reply
 }
 
 export const nextTurns: Script = {
-  sha: '52a61ed4460425e86cb062bf33705ca272c075b8',
+  sha: '202415dad22e200c8e54d3bea4c16b1d5f3ee510',
   lua: `-- Gives places to the calls that have waited for longest, and tells of those whose turn has come. The first in the queue of a quota that
 -- waits for another one by now goes to the queue of that, where it stands by when it came.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
@@ -2315,12 +2336,15 @@ export const nextTurns: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -2520,7 +2544,7 @@ return { now, unpack(calls) }
 }
 
 export const openCall: Script = {
-  sha: '524a5cca1c06008ffac32a7833b9263743f3157a',
+  sha: 'a1c9539dd91904c287f621ef6b32fee256d7356b',
   lua: `-- Admits, and opens a call with the first entry of its journal.
 -- KEYS  session, out, state, journal, ended call of the first request key, those that were asked for
 -- ARGV  principal, ttl in ms, call id, data, most open requests, owner, server,
@@ -2530,12 +2554,15 @@ export const openCall: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end
@@ -3055,7 +3082,7 @@ end
 }
 
 export const releasePlaces: Script = {
-  sha: '0d09b789eb63fe388dd74843ae21a7c4bdd85107',
+  sha: 'a76ebec0010a0a6a18e89a8bd31070fa16a56f0c',
   lua: `-- Gives back places of a call in quotas; it does not wait for its turn any more, unless a time is given.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, quotas..., those that were asked for
 -- ARGV  call, the time it must have had them since, or '', how many quotas
@@ -3063,12 +3090,15 @@ export const releasePlaces: Script = {
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
-local given = {}
-for _, key in ipairs(KEYS) do
-  given[key] = true
-end
+local given
 local asked = { '?' }
 local function ask(name)
+  if not given then
+    given = {}
+    for _, key in ipairs(KEYS) do
+      given[key] = true
+    end
+  end
   if not given[KEYS[1] .. ':' .. name] then
     asked[#asked + 1] = name
   end

@@ -1,6 +1,5 @@
+import { reconnectDelay } from './own-connections.js'
 import type { RedisLike, SubscriberLike } from './redis-like.js'
-
-const reconnectDelay = (times: number) => Math.min(25 * 2 ** times, 1000) + Math.random() * 100
 
 type RedisDuplicate = (options: object) => SubscriberLike
 type ClusterDuplicate = (nodes: never[], options: object) => SubscriberLike

@@ -1,5 +1,6 @@
 import type {
   ContextStore,
+  Durability,
   Keeping,
   MapChange,
   MapRange,
@@ -26,6 +27,7 @@ export class ValuesAndMaps implements ContextStore {
     protected readonly client: Client,
     protected readonly keys: Keys,
     protected readonly kept: Keeping | undefined,
+    protected readonly durability: Durability,
   ) {
     this.index = new SessionIndex(client, keys)
     this.calls = new CallIndex(client, keys, kept?.keepMs)
@@ -39,11 +41,12 @@ export class ValuesAndMaps implements ContextStore {
     keys: string[],
     args: (string | number)[],
     deadline?: Deadline,
+    durability = this.durability,
   ): Promise<unknown> {
-    if (!this.kept) return this.client.run(plain, keys, args, deadline)
+    if (!this.kept) return this.client.write(plain, keys, args, durability, deadline)
     const { keepMs, maxEntries } = this.kept
     const all = [...args, Math.ceil(keepMs), maxEntries]
-    return this.client.run(keeping, [...keys, this.keys.history(scope)], all, deadline)
+    return this.client.write(keeping, [...keys, this.keys.history(scope)], all, durability, deadline)
   }
 
   async readValue(scope: string, key: string) {
@@ -67,7 +70,13 @@ export class ValuesAndMaps implements ContextStore {
     const deadline = this.client.deadline()
     // Sent first: what names the scope may name one that is not there, and never lacks one that is.
     const listed = begins && this.index.holdsValues(scope, begins, deadline)
-    const written = this.client.run(scripts.writeValue, keys, [...args, ...whose, maxBytes ?? ''], deadline)
+    const written = this.client.write(
+      scripts.writeValue,
+      keys,
+      [...args, ...whose, maxBytes ?? ''],
+      this.durability,
+      deadline,
+    )
     const [reply] = await Promise.all([written, listed])
     return isNumber(reply) ? Number(reply) : (reply as 'conflict' | 'unknown' | 'repeated' | 'full')
   }
@@ -89,7 +98,8 @@ export class ValuesAndMaps implements ContextStore {
 
   async changeMap(map: string, { set, remove }: MapChange, mark = '') {
     const args = [mark, MARK_MS, set.length, ...set.flat(), ...remove]
-    return (await this.client.run(scripts.changeMap, this.keys.map(map), args)) as 'applied' | 'repeated'
+    const reply = await this.client.write(scripts.changeMap, this.keys.map(map), args, this.durability)
+    return reply as 'applied' | 'repeated'
   }
 
   async readMap(map: string, keys: readonly string[]) {

@@ -11,10 +11,13 @@ export const sharedUrl = () => process.env['REDIS_URL'] ?? ''
 
 /** A store with a client and a prefix of its own; both end with the test. */
 export function openStore(url = sharedUrl(), options: RedisOptions & RedisStoreOptions = {}) {
-  const { prefix = `test-${randomUUID()}`, deadlineMs, ...redisOptions } = options
+  const { prefix = `test-${randomUUID()}`, deadlineMs, durability, replicas, ...redisOptions } = options
   const client = new Redis(url, { retryStrategy: () => 50, ...redisOptions })
   client.on('error', () => undefined)
-  const store = redisStore(client, { prefix, ...(deadlineMs === undefined ? {} : { deadlineMs }) })
+  const chosen = Object.entries({ deadlineMs, durability, replicas }).filter(
+    ([, value]) => value !== undefined,
+  )
+  const store = redisStore(client, { prefix, ...Object.fromEntries(chosen) })
   return {
     client,
     store,
@@ -115,6 +118,37 @@ export async function losingProxy(redisPort: number) {
     /** The next answer of Redis is lost, and the connection with it. */
     loseNextAnswer: () => void (losing = true),
     lost: () => lost,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** Stands between a replica and its master, and stops carrying what the master sends; what is on its way is lost with the master. */
+export async function stallingLink(masterPort: number) {
+  let isStalled = false
+  const sockets = new Set<Socket>()
+  const server = createServer((replica) => {
+    const master = connect(masterPort, '127.0.0.1')
+    for (const socket of [replica, master]) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        replica.destroy()
+        master.destroy()
+      })
+    }
+    replica.pipe(master)
+    master.on('data', (data) => {
+      if (!isStalled) replica.write(data)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    stall: () => void (isStalled = true),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))

@@ -34,6 +34,10 @@ export class Engine {
     this.#expiry = new Expiry(this)
   }
 
+  get synchronous(): Synchronous {
+    return this.#options.synchronous
+  }
+
   /** Within a transaction. */
   get sql(): Statements {
     return this.#connect().sql

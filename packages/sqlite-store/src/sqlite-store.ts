@@ -1,3 +1,4 @@
+import { notDurable } from '@mcp-durable/core/store'
 import type { Store, StoreOptions } from '@mcp-durable/core/store'
 import { Calls } from './calls.js'
 import { checkDatabase, checkOptions, requireLocal } from './check-options.js'
@@ -37,9 +38,14 @@ export const settings = ({ synchronous = 'full', deadlineMs = 5000 }: SqliteStor
 export function storeOf(engine: Engine, options: StoreOptions): Store {
   const space = new Space(engine, options)
   const watches = new Watches(space)
-  const whole: Pick<Store, 'open' | 'findRisks' | 'close'> = {
+  const whole: Pick<Store, 'open' | 'findRisks' | 'requireDurability' | 'close'> = {
     open: ({ name = options.name, keeping = options.keeping }) => storeOf(engine, { name, keeping }),
     findRisks: () => engine.risks(),
+    requireDurability: async (durability) => {
+      if (durability === 'replicated') throw notDurable(durability, 'a file has no replicas')
+      if (durability === 'fsync' && engine.synchronous !== 'full')
+        throw notDurable(durability, "the store has synchronous: 'normal'. Leave it at 'full'")
+    },
     close: async () => {
       watches.end()
       await engine.leave(whole)

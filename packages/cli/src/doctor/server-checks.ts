@@ -4,7 +4,10 @@ import { bytes, count } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Finding } from './finding.js'
 
-const OLDEST_REDIS = 7
+/** From here on it has all commands that are needed, but for sharded pub/sub. */
+const OLDEST_REDIS = 6.2
+/** What calls itself Redis in `redis_version`, for its clients. */
+const ENGINES = { valkey_version: 'Valkey', dragonfly_version: 'Dragonfly', garnet_version: 'Garnet' }
 const FULL = 0.8
 
 /** What one server's version and settings mean for what it has acknowledged. */
@@ -20,18 +23,28 @@ export function checkServer(server: InspectedServer): Finding[] {
 
 /** It lacks what all else is asked with. */
 export const isTooOld = ({ info }: InspectedServer) =>
-  !(Number.parseInt(info['redis_version'] ?? '', 10) >= OLDEST_REDIS)
+  !(Number.parseFloat(info['redis_version'] ?? '') >= OLDEST_REDIS)
 
 function checkVersion(server: InspectedServer): Finding {
-  const { info } = server
-  const valkey = info['valkey_version']
-  const version = valkey ?? info['redis_version'] ?? 'unknown'
-  const name = valkey === undefined ? `Redis ${version}` : `Valkey ${version}`
-  if (!isTooOld(server)) return ok('version', name)
-  return risk('version', name, {
-    risk: 'older than 7.0: sharded pub/sub is missing, and nodes cannot wake each other',
-    fix: 'run Redis 7.0 or newer, or Valkey 8: docker compose up -d redis, or the image redis:7',
-  })
+  const name = nameOf(server)
+  const version = Number.parseFloat(server.info['redis_version'] ?? '')
+  if (isTooOld(server)) {
+    return risk('version', name, {
+      risk: 'older than 6.2: commands are missing, and requests get 503',
+      fix: 'run Redis 7.0 or newer, or Valkey 8: docker compose up -d redis, or the image redis:7',
+    })
+  }
+  if (version < 7) {
+    return note('version', name, {
+      risk: "no sharded pub/sub: nodes wake each other over PUBLISH; no WAITAOF: durability 'fsync' takes appendfsync always",
+    })
+  }
+  return ok('version', version < 7.2 ? `${name}, without WAITAOF` : name)
+}
+
+function nameOf({ info }: InspectedServer) {
+  const [own, engine] = Object.entries(ENGINES).find(([field]) => info[field] !== undefined) ?? []
+  return own === undefined ? `Redis ${info['redis_version'] ?? 'unknown'}` : `${engine} ${info[own]}`
 }
 
 function checkPolicy(server: InspectedServer): Finding {

@@ -5,6 +5,8 @@ import { asksForInput } from '../input-required.js'
 import { ErrorCode, errorResponse, isNotification } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { LazyAbort } from '../lazy-abort.js'
+import { requireDurability } from '../store/durability.js'
+import type { Durability } from '../store/durability.js'
 import { readPages, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { CloseCall, Entry } from '../store/store.js'
@@ -269,8 +271,14 @@ export class Call implements DispatchTarget {
     return this.#steps?.values() ?? []
   }
 
-  recordStep(step: StepRecord, receipt: Receipt, effect?: Effect) {
-    this.#journal.write({ kind: 'step', step }, receipt, effect)
+  recordStep(step: StepRecord, receipt: Receipt, effect?: Effect, durability?: Durability) {
+    this.#journal.write({ kind: 'step', step }, receipt, effect, durability)
+  }
+
+  /** Waits for a store that is away; rejects if the store can't do it. */
+  async requireDurability(durability: Durability) {
+    const { store } = this.#services
+    await whileStoreFails(() => requireDurability(store, durability), this.#abandoned, 0)
   }
 
   /** Everything in the journal so far, by pages. */

@@ -1,6 +1,7 @@
 import type { Effect, Receipt } from '../context/call-log.js'
 import { DurableError, isRefused, RecordRefusedError, requireFits } from '../errors.js'
 import type { StoreError } from '../errors.js'
+import type { Durability } from '../store/durability.js'
 import { begun, repeatWhileStoreFails, whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
@@ -59,6 +60,7 @@ class Writing implements NewEntry {
     readonly kind: RecordKind,
     readonly effect: Effect | undefined,
     readonly receipt: Receipt,
+    readonly durability: Durability | undefined,
   ) {}
 
   get closes() {
@@ -141,7 +143,7 @@ export class Journal {
   }
 
   /** Never throws: `receipt` is told all there is to say, now or later. */
-  write(record: CallRecord | Encoded, receipt: Receipt, effect?: Effect) {
+  write(record: CallRecord | Encoded, receipt: Receipt, effect?: Effect, durability?: Durability) {
     if (!this.open) return receipt.reject(this.#lost ?? new JournalClosedError())
     let encoded: Encoded
     try {
@@ -152,7 +154,7 @@ export class Journal {
     const { kind, data } = encoded
     const id = `${this.#epoch}-${++this.#seq}`
     const after = Math.round(performance.now() - this.#beganAt)
-    const writing = new Writing(id, data, after, kind, effect, receipt)
+    const writing = new Writing(id, data, after, kind, effect, receipt, durability)
     if (writing.closes) this.#closed = true
     if (this.#writing.length > 0) this.#waiting.push(writing)
     else this.#send([writing])

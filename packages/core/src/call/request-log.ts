@@ -11,6 +11,7 @@ import type { Logger } from '../logger.js'
 import { sessionOf, SESSIONLESS } from '../protocol.js'
 import type { Run } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
+import type { Durability } from '../store/durability.js'
 import { Call } from './call.js'
 import type { DispatchTarget } from './call.js'
 
@@ -134,14 +135,19 @@ export class RequestLog implements CallLog {
   }
 
   /** Not held back when the request was stopped: what has happened is worth recording while the fence lets it in. */
-  record(step: StepRecord, receipt: Receipt, effect?: Effect) {
+  record(step: StepRecord, receipt: Receipt, effect?: Effect, durability?: Durability) {
     const { target } = this
     const named = this.#prefix === '' ? step : { ...step, id: this.#prefix + step.id }
-    if (target instanceof Call) return target.recordStep(named, receipt, effect)
+    if (target instanceof Call) return target.recordStep(named, receipt, effect, durability)
     target.journaled().then(
-      (call) => call.recordStep(named, receipt, effect),
+      (call) => call.recordStep(named, receipt, effect, durability),
       (error: unknown) => receipt.reject(error),
     )
+  }
+
+  async requireDurability(durability: Durability) {
+    const call = await this.target.journaled()
+    await call.requireDurability(durability)
   }
 
   whenWoken(step: string, wake: () => void): () => void {

@@ -1,4 +1,5 @@
 import type { TimeAndChance } from './time-and-chance.js'
+import type { Durability } from '../store/durability.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 
@@ -50,7 +51,9 @@ export interface CallLog {
   /** The ids of the steps that earlier runs have ended, in the order in which they did. */
   endedSteps(): readonly string[]
   /** Never throws: `receipt` is told all there is to say, now or later. */
-  record(step: StepRecord, receipt: Receipt, effect?: Effect): void
+  record(step: StepRecord, receipt: Receipt, effect?: Effect, durability?: Durability): void
+  /** Rejects with a `StoreError` if the store can't make records so durable. Not in replays. */
+  requireDurability?(durability: Durability): Promise<void>
   /** Calls `wake` once, now or later, if the sleep that the step is ends before its time; returns how to call it off. Not in replays. */
   whenWoken?(step: string, wake: () => void): () => void
   /**
@@ -87,8 +90,8 @@ export interface Receipt {
 }
 
 /** For who waits for the record. */
-export function recorded(log: CallLog, step: StepRecord): Promise<unknown> {
-  return new Promise((resolve, reject) => log.record(step, { resolve, reject }))
+export function recorded(log: CallLog, step: StepRecord, durability?: Durability): Promise<unknown> {
+  return new Promise((resolve, reject) => log.record(step, { resolve, reject }, undefined, durability))
 }
 
 /** What a step is: the method of the context that began it. `body`: `atLeastOnce` or `atMostOnce`. */

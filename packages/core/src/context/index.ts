@@ -1,6 +1,7 @@
 // For helpers of durable handlers: the types of what `DurableContext` takes and returns
 export type { DurableContext } from './context.js'
 export type { HandlerExtra, NoArgs } from './durable-handlers.js'
+export type { Durability } from '../store/durability.js'
 export type { Backoff, ErrorMatcher, StepBody, StepKey, StepOptions, StepRun } from './step-options.js'
 export type { ErrorClass } from './error-codec.js'
 export type {

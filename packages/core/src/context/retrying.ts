@@ -1,3 +1,4 @@
+import { isDurability } from '../store/durability.js'
 import { AtMostOnceFailedBeforeCompleting, StepValueError } from './errors.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
@@ -15,11 +16,22 @@ export function atLeastOnce(steps: Steps, name: string, body: StepBody<unknown>,
     (step, earlier) => {
       // It was at most once when it began; whether it has happened is unknown all the same.
       if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
-      const first = steps.attempt(step, body, 1, options.timeoutMs)
-      if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
-      return untilItEnds(steps, step, body, options, first)
+      if (step.durability !== undefined)
+        return steps.requireDurability(step.durability).then(() => firstRun(steps, step, body, options))
+      return firstRun(steps, step, body, options)
     },
   )
+}
+
+function firstRun(
+  steps: Steps,
+  step: Step,
+  body: StepBody<unknown>,
+  options: StepOptions,
+): MaybePromise<Outcome> {
+  const first = steps.attempt(step, body, 1, options.timeoutMs)
+  if (isPromise(first)) return first.then((outcome) => untilItEnds(steps, step, body, options, outcome))
+  return untilItEnds(steps, step, body, options, first)
 }
 
 function untilItEnds(
@@ -62,6 +74,7 @@ export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, 
     () => specOf(name, body, options),
     async (step, earlier) => {
       if (earlier?.phase === 'started') return { error: new AtMostOnceFailedBeforeCompleting(step.name) }
+      if (step.durability !== undefined) await steps.requireDurability(step.durability)
       for (let attempt = 1; ; attempt++) {
         let nextMs: number | undefined = 0
         await steps.mark(step, 'started')
@@ -99,6 +112,10 @@ function specOf(name: string, body: unknown, options: StepOptions): StepSpec {
     const what = isPromise(body) ? 'a promise of something that has begun already' : typeof body
     throw new TypeError(`The body of the step ${JSON.stringify(name)} is a function, not ${what}.`)
   }
-  const { key, schema } = options
-  return { kind: 'body', key, check: checkWith(schema), classes: classesOf(options) }
+  const { key, schema, durability } = options
+  if (durability !== undefined && !isDurability(durability))
+    throw new TypeError(
+      `The durability of the step ${JSON.stringify(name)} is 'memory', 'fsync' or 'replicated'.`,
+    )
+  return { kind: 'body', key, check: checkWith(schema), classes: classesOf(options), durability }
 }

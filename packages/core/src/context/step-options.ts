@@ -1,5 +1,6 @@
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepValueError } from './errors.js'
+import type { Durability } from '../store/durability.js'
 import type { StandardSchema } from './standard-schema.js'
 
 /** What the body of a step is told. */
@@ -36,6 +37,11 @@ export type StepOptions<Schema extends StandardSchema | undefined = StandardSche
   errors?: readonly ErrorClass[]
   /** For each attempt. Default: none. */
   timeoutMs?: number
+  /**
+   * Of what is recorded of it: its end, and at most once its start, before which the body is not run. Where that can't be had, the
+   * step throws a `StoreError`, and the body is not run. Default: as the store is set.
+   */
+  durability?: Durability
 }
 
 /** Attempt n+1 follows `initialMs * factor^(n-1)`, at most `maxMs`, less a random part of up to `jitter` (0 to 1). */

@@ -1,4 +1,5 @@
 import { UnrecordableError } from '../errors.js'
+import type { Durability } from '../store/durability.js'
 import type { Receipt, StepKind } from './call-log.js'
 import type { ErrorClass } from './error-codec.js'
 import type { Settling } from './settle-order.js'
@@ -39,6 +40,8 @@ export class Step implements Receipt, Settling {
     readonly kind: StepKind,
     readonly check: Check,
     readonly classes: readonly ErrorClass[],
+    /** Of its records; `undefined`: as the store is set. */
+    readonly durability: Durability | undefined,
   ) {
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve

@@ -16,6 +16,7 @@ import {
   StepTimeoutError,
   StepValueError,
 } from './errors.js'
+import type { Durability } from '../store/durability.js'
 import { currentScope, runInScope } from './async-scope.js'
 import type { Lifetime } from './lifetime.js'
 import { isPromise } from './maybe-promise.js'
@@ -33,7 +34,12 @@ import type { TimeAndChance } from './time-and-chance.js'
 import type { StepBody, StepKey } from './step-options.js'
 import { waitFor } from './timers.js'
 
-export type StepSpec = StepKey & { kind: StepKind; check?: Check; classes?: readonly ErrorClass[] }
+export type StepSpec = StepKey & {
+  kind: StepKind
+  check?: Check
+  classes?: readonly ErrorClass[]
+  durability?: Durability | undefined
+}
 /** What a step comes to: a value in its recorded form and as it is given out, or what it threw. */
 export type Outcome = { encoded: string; value: unknown } | { error: unknown }
 
@@ -186,8 +192,13 @@ export class Steps implements StepOwner {
     })
   }
 
-  async mark({ id, kind }: Step, phase: 'started' | 'cleared') {
-    await recorded(this.#log, { id, kind, phase })
+  async mark({ id, kind, durability }: Step, phase: 'started' | 'cleared') {
+    await recorded(this.#log, { id, kind, phase }, durability)
+  }
+
+  /** Rejects with a `StoreError` if what the step asks for can't be had. */
+  async requireDurability(durability: Durability) {
+    await this.#log.requireDurability?.(durability)
   }
 
   ended(step: Step) {
@@ -230,14 +241,14 @@ export class Steps implements StepOwner {
     return waitFor(this.lifetime.signal, (done) => this.timeAndChance.startPause(ms, done))
   }
 
-  #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES }: StepSpec): Step {
+  #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES, durability }: StepSpec): Step {
     if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
     const title = key === undefined ? name : `${name} (${key})`
     this.guard(title)
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title, kind)
     this.#used.add(id)
-    return new Step(this, id, title, kind, check, classes)
+    return new Step(this, id, title, kind, check, classes, durability)
   }
 
   #perform(step: Step, earlier: StepRecord | PendingStep | undefined, work: Work): Promise<unknown> {
@@ -327,7 +338,7 @@ export class Steps implements StepOwner {
       if (outcome === 'ended') return
       if ('error' in outcome) return this.#fail(step, outcome.error)
       step.gives(outcome.value)
-      this.#log.record(doneRecord(step, outcome.encoded), step)
+      this.#log.record(doneRecord(step, outcome.encoded), step, undefined, step.durability)
     } catch (error) {
       // What was thrown may have no recorded form at all.
       step.fail(error)
@@ -347,7 +358,7 @@ export class Steps implements StepOwner {
     const { id, kind, ms } = step
     this.warnings.isRecordedAs(thrown, decoded)
     step.throws(decoded)
-    this.#log.record({ id, kind, phase: 'failed', error, ms }, step)
+    this.#log.record({ id, kind, phase: 'failed', error, ms }, step, undefined, step.durability)
   }
 
   #checked(step: Step, value: unknown): unknown {

@@ -13,6 +13,7 @@ type Plain =
   | 'findCalls'
   | 'publish'
   | 'findRisks'
+  | 'requireDurability'
   | 'close'
   | 'beginScope'
   | 'useScope'

@@ -4,6 +4,8 @@ export type { MembershipStore, NodeBeat } from './membership.js'
 export { ASLEEP, isParked, NOBODY } from './takeover.js'
 export type { Claim, Claimed, OpenCall, TakeoverStore } from './takeover.js'
 export type { DueCall, DueCallsStore } from './due-calls.js'
+export { isDurability, notDurable, strongest } from './durability.js'
+export type { Durability, DurabilityStore } from './durability.js'
 export type { FullQuotas, PlaceOwner, Quota, QuotaStore } from './quotas.js'
 export type {
   ContextStore,

@@ -1,3 +1,4 @@
+import { notDurable } from './durability.js'
 import { MemoryCalls } from './memory-calls.js'
 import { MemoryData } from './memory-data.js'
 import { MemoryDueCalls } from './memory-due-calls.js'
@@ -28,9 +29,12 @@ function openMemory(named: Named, options: StoreOptions): Store {
   named.set(options.name, data)
   const space = new MemorySpace(data, options.keeping)
   const sweeper = setInterval(() => data.sweep(), SWEEP_MS).unref()
-  const whole: Pick<Store, 'open' | 'findRisks' | 'close'> = {
+  const whole: Pick<Store, 'open' | 'findRisks' | 'requireDurability' | 'close'> = {
     open: ({ name = options.name, keeping = options.keeping }) => openMemory(named, { name, keeping }),
     findRisks: async () => [],
+    requireDurability: async (durability) => {
+      if (durability !== 'memory') throw notDurable(durability, 'the store is the memory of this process')
+    },
     // Watches go on: others in this process may share the store.
     close: async () => clearInterval(sweeper),
   }

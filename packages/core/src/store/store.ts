@@ -1,4 +1,5 @@
 import type { ContextStore } from './context-store.js'
+import type { Durability, DurabilityStore } from './durability.js'
 import type { DueCallsStore } from './due-calls.js'
 import type { Entry, EntryId, LogName, SharedLog } from './entries.js'
 import type { HistoryStore, Keeping } from './history.js'
@@ -27,7 +28,14 @@ export type { Entry, EntryId, LogName, SharedLog } from './entries.js'
  *   that names none does not look at it.
  */
 export interface Store
-  extends MembershipStore, TakeoverStore, DueCallsStore, QuotaStore, ContextStore, HistoryStore {
+  extends
+    MembershipStore,
+    TakeoverStore,
+    DueCallsStore,
+    QuotaStore,
+    ContextStore,
+    HistoryStore,
+    DurabilityStore {
   /**
    * Creates a session. Creating the same id again changes nothing and answers `created`.
    * `limit`: the principal already has `maxPerPrincipal` live sessions (never for sessions without a principal).
@@ -275,9 +283,9 @@ export type ValueChange = {
 }
 /**
  * `after`: how many ms after the time in its id it was written, by the writer's own measure; kept for the tools that look
- * into a store, and not read by the library.
+ * into a store, and not read by the library. `durability`: it is acknowledged when it is so durable; by default, as the store is set.
  */
-export type NewEntry = Entry & { after?: number }
+export type NewEntry = Entry & { after?: number; durability?: Durability | undefined }
 export type CloseCall = {
   requestKeys: readonly string[]
   retainMs: number

@@ -1,7 +1,8 @@
 import type { CallPlace, CallsInspection, InspectedCall } from '@mcp-durable/core/inspect'
 import type { Keys } from '../keys.js'
 import { decodeName } from '../replies.js'
-import { literally, pairs } from './reading.js'
+import { pairs } from '../replies.js'
+import { literally } from './reading.js'
 import type { Reading } from './reading.js'
 
 const MOST_FOUND = 20

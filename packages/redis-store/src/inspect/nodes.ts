@@ -1,6 +1,6 @@
 import type { InspectedNode, NodesInspection } from '@mcp-durable/core/inspect'
 import type { Keys } from '../keys.js'
-import { pairs } from './reading.js'
+import { pairs } from '../replies.js'
 import type { Reading } from './reading.js'
 
 export class RedisNodes implements NodesInspection {

@@ -98,15 +98,5 @@ export class Reading {
   }
 }
 
-/** Names and values, which come in turn, in pairs, or as a map: that depends on the protocol that the client speaks. */
-export function pairs(reply: unknown): Array<[string, string]> {
-  if (!Array.isArray(reply)) return Object.entries(reply as Record<string, string>)
-  const flat = reply.flat().map(String)
-  return Array.from({ length: Math.floor(flat.length / 2) }, (_, i) => [
-    flat[2 * i] ?? '',
-    flat[2 * i + 1] ?? '',
-  ])
-}
-
 /** A pattern that matches the text itself. */
 export const literally = (text: string) => text.replace(/[\\*?[\]^-]/g, String.raw`\$&`)

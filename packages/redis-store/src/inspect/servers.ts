@@ -1,5 +1,5 @@
 import { clockOf } from './nodes.js'
-import { pairs } from './reading.js'
+import { pairs } from '../replies.js'
 import type { InspectableRedis, Reading } from './reading.js'
 
 /** What one server says about itself. */

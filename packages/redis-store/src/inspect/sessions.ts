@@ -2,7 +2,8 @@ import type { InspectedSession, SessionsInspection, TimedState } from '@mcp-dura
 import type { OpenCall } from '@mcp-durable/core/store'
 import type { Keys } from '../keys.js'
 import { decodeName, decodeStateField } from '../replies.js'
-import { literally, pairs } from './reading.js'
+import { pairs } from '../replies.js'
+import { literally } from './reading.js'
 import type { Reading } from './reading.js'
 
 const MOST_FOUND = 20

@@ -11,7 +11,8 @@ import type {
   ValuesPiece,
 } from '@mcp-durable/core/transfer'
 import type { LogName } from '@mcp-durable/core/store'
-import { literally, pairs } from '../inspect/reading.js'
+import { literally } from '../inspect/reading.js'
+import { pairs } from '../replies.js'
 import type { Reading } from '../inspect/reading.js'
 import type { Keys } from '../keys.js'
 import { decodeHistory } from '../replies.js'

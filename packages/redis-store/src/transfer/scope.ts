@@ -1,6 +1,6 @@
 import type { LogName } from '@mcp-durable/core/store'
 import type { MovedCall, MovedState, ScopePiece } from '@mcp-durable/core/transfer'
-import { pairs } from '../inspect/reading.js'
+import { pairs } from '../replies.js'
 import type { Reading } from '../inspect/reading.js'
 import type { Keys } from '../keys.js'
 import { decodeName, decodeStateField, encodeName } from '../replies.js'

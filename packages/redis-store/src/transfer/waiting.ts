@@ -1,5 +1,5 @@
 import type { WaitingPiece } from '@mcp-durable/core/transfer'
-import { pairs } from '../inspect/reading.js'
+import { pairs } from '../replies.js'
 import type { Reading } from '../inspect/reading.js'
 import type { Keys } from '../keys.js'
 import { decodeOwner } from '../quotas.js'
