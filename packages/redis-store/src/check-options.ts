@@ -36,9 +36,9 @@ const CHECKS: {
     (prefix) => typeof prefix === 'string' && prefix !== '' && !/[{}]/.test(prefix),
     'a text without braces, that is not empty',
   ],
+  deadlineMs: [(ms) => typeof ms === 'number' && ms > 0, 'a number of milliseconds above 0'],
   durability: [isDurability, "'memory', 'fsync' or 'replicated'"],
   replicas: [(count) => Number.isInteger(count) && (count as number) > 0, 'a whole number above 0'],
-  deadlineMs: [(ms) => typeof ms === 'number' && ms > 0, 'a number of milliseconds above 0'],
 }
 
 export function checkOptions(options: unknown) {

@@ -59,6 +59,10 @@ const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : 
 
 export const isRefusal = (message: string) => message.includes(NOT_ABOVE)
 
+/** A proxy or a server of a Cluster refused a command of several slots. */
+export const isOfSeveralSlots = (error: unknown) =>
+  error instanceof StoreError && error.message.includes('CROSSSLOT')
+
 function isConnectionError(cause: unknown, message: string) {
   if (cause instanceof DeadlineError || CONNECTION.test(message)) return true
   if (!(cause instanceof Error)) return false

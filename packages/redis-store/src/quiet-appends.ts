@@ -1,5 +1,6 @@
 import type { NewEntry, QuietlyAppended } from '@mcp-durable/core/store'
 import type { Added } from './client.js'
+import { isOfSeveralSlots } from './errors.js'
 
 /** As many entries go to Redis in one script, in which it serves nobody else. */
 const MOST = 128
@@ -28,11 +29,13 @@ type Sending = {
  */
 export class QuietAppends {
   readonly #sending: Sending
+  #isSpread: boolean
   #gathered: QuietAppend[] = []
   #count = 0
 
   constructor(sending: Sending) {
     this.#sending = sending
+    this.#isSpread = sending.isSpread
   }
 
   append(scope: string, callId: string, entries: readonly NewEntry[]): Promise<QuietlyAppended> {
@@ -50,7 +53,11 @@ export class QuietAppends {
     if (gathered.length === 0) return
     this.#gathered = []
     this.#count = 0
-    if (!this.#sending.isSpread) return this.#send(gathered)
+    if (this.#isSpread) this.#sendByScope(gathered)
+    else this.#send(gathered)
+  }
+
+  #sendByScope(gathered: readonly QuietAppend[]) {
     const byScope = new Map<string, QuietAppend[]>()
     for (const append of gathered) {
       const own = byScope.get(append.scope)
@@ -64,9 +71,16 @@ export class QuietAppends {
     this.#sending.together(appends).then(
       (outcomes) => this.#tell(appends, outcomes),
       (error: unknown) => {
+        if (isOfSeveralSlots(error) && areOfSeveral(appends)) return this.#spread(appends)
         for (const { reject } of appends) reject(error)
       },
     )
+  }
+
+  /** Behind one address there are several servers. Nothing was appended. */
+  #spread(appends: readonly QuietAppend[]) {
+    this.#isSpread = true
+    this.#sendByScope(appends)
   }
 
   #tell(appends: readonly QuietAppend[], outcomes: readonly Added[]) {
@@ -79,3 +93,6 @@ export class QuietAppends {
     }
   }
 }
+
+const areOfSeveral = (appends: readonly QuietAppend[]) =>
+  appends.some(({ scope }) => scope !== appends[0]?.scope)

@@ -92,12 +92,14 @@ test.each([
 })
 
 test.each([
-  [{ prefx: 'shop' }, "has no option 'prefx'. There are: prefix, deadlineMs"],
+  [{ prefx: 'shop' }, "has no option 'prefx'. There are: prefix, deadlineMs, durability, replicas"],
   ['shop', "options are an object, as in { prefix: 'shop' }"],
   [{ prefix: '{shop}' }, "'prefix' must be a text without braces"],
   [{ prefix: '' }, "'prefix' must be"],
   [{ deadlineMs: '5s' }, "'deadlineMs' must be a number of milliseconds"],
   [{ deadlineMs: 0 }, "'deadlineMs' must be"],
+  [{ durability: 'disk' }, "'durability' must be 'memory', 'fsync' or 'replicated'"],
+  [{ replicas: 0 }, "'replicas' must be a whole number above 0"],
 ])('options %o are refused by name', (options, words) => {
   const client = new Redis({ lazyConnect: true })
   expect(() => redisStore(client, options as never)).toThrow(words)

@@ -3,7 +3,7 @@ import { redisStore } from '@mcp-durable/redis-store'
 import type { RedisStoreOptions } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { describe, expect, test } from 'vitest'
-import { startRedis, waitFor } from '../../../test-support/index.js'
+import { startRedis, startRedisCluster, waitFor } from '../../../test-support/index.js'
 import type { RedisServer } from '../../../test-support/index.js'
 import { counted, HOUR, LIMITS, newCall, newSession, openStore, stallingLink } from './support.js'
 
@@ -149,4 +149,25 @@ test('[N-3] writes that come together are made sure of together', async () => {
   expect(sent.length).toBeLessThan(20)
   await store.close()
   expect(replica.running).toBe(true)
+})
+
+test('[N-3] in a Cluster each master waits for its own replicas', async () => {
+  await using cluster = await startRedisCluster({ masters: 2, replicas: 1 })
+  const store = redisStore(cluster.client(), { durability: 'replicated' })
+  await waitFor(() => store.beat('node').then(() => true), { what: 'replicas that are connected' })
+  const calls = Array.from({ length: 100 }, () =>
+    newCall(randomUUID(), { begins: { protocolVersion: 'label' } }),
+  )
+  const opened = await Promise.all(calls.map((call) => store.openCall(call)))
+  expect(new Set(opened.map(({ status }) => status))).toEqual(new Set(['opened']))
+  const waits = await Promise.all(
+    cluster.servers.map(async ({ url }) => {
+      const admin = new Redis(url)
+      const stats = await admin.info('commandstats')
+      admin.disconnect()
+      return stats.includes('cmdstat_wait:')
+    }),
+  )
+  expect(waits.filter(Boolean)).toHaveLength(2)
+  await store.close()
 })

@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto'
+import { redisStore } from '@mcp-durable/redis-store'
+import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
+import { startRedisCluster } from '../../../test-support/index.js'
 import type { Added } from '../src/client.js'
 import { QuietAppends } from '../src/quiet-appends.js'
 import type { QuietAppend } from '../src/quiet-appends.js'
+import { newCall } from './support.js'
 
 type Sent = {
   appends: readonly QuietAppend[]
@@ -87,4 +92,27 @@ test('who was in a command that failed hears of it, and nobody else', async () =
   sent[1]?.answer(['appended'])
   expect((await Promise.allSettled(failing)).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   expect(await other).toBe('appended')
+})
+
+test('behind one address there may be several slots: what is refused for that goes by scope from then on', async () => {
+  await using cluster = await startRedisCluster({ masters: 1 })
+  const client = new Redis(cluster.nodes[0]!.port, '127.0.0.1')
+  const store = redisStore(client)
+  const begin = async () => {
+    const call = newCall(randomUUID(), { begins: { protocolVersion: 'label' } })
+    const opening = await store.openCall(call)
+    if (opening.status !== 'opened') throw new Error(opening.status)
+    return { ...call, at: opening.id }
+  }
+  const calls = await Promise.all(Array.from({ length: 50 }, begin))
+  for (const seq of [2, 3]) {
+    const appended = calls.map(({ scope, callId, at }) =>
+      store.appendQuietly(scope, callId, [{ id: at.replace(/1$/, String(seq)), data: 'x' }]),
+    )
+    expect(new Set(await Promise.all(appended))).toEqual(new Set(['appended']))
+  }
+  for (const { scope, callId } of calls)
+    expect((await store.read(scope, `call:${callId}`, '0-0', 9))?.length).toBe(3)
+  await store.close()
+  client.disconnect()
 })
