@@ -41,6 +41,13 @@ export const rowSpecs = [
     target: atLeast(2),
   },
   {
+    name: 'calls-sealed',
+    what: '`add`, 32 clients, durable on Redis with sealed payloads',
+    against: 'the same, not sealed',
+    unit: '/s',
+    target: atLeast(0.85),
+  },
+  {
     name: 'latency',
     what: '`add`, 1 client, durable on Redis, p50',
     against: 'SDK 1.x p50 + 2 × PING p50',

@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sealedStore } from '@mcp-durable/core'
+import type { SealOptions } from '@mcp-durable/core'
 import { PREFIX, startBackend } from './backend.js'
 import type { Backend, BackendKind } from './backend.js'
 import { Changes } from './changes.js'
@@ -25,6 +28,8 @@ export type ChaosOptions = {
   store: BackendKind
   faults: readonly FaultKind[]
   client: ClientKind
+  /** What the nodes put into the store is sealed. */
+  seal?: boolean | undefined
   /** For the test of the tests; see `mutations.ts` and `mutants.ts`. */
   mutation?: string | undefined
 }
@@ -55,7 +60,8 @@ const SAY_EVERY_MS = 5000
 export async function chaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
   await using dir = await temporaryDir()
   const ledger = join(dir.path, 'ledger')
-  await using backend = await startBackend(options.store)
+  const seal = options.seal ? { keys: [randomBytes(32).toString('base64')] } : undefined
+  await using backend = opening(await startBackend(options.store), seal)
   const settings = {
     heartbeatMs: HEARTBEAT_MS,
     leaseMs: LEASE_MS,
@@ -69,6 +75,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     taskAfterMs: TASK_AFTER_MS,
     onDisconnect: { cancelAfterMs: CANCEL_AFTER_MS },
     validateEffects: false,
+    ...(seal && { seal: { ...seal, plain: 'refuse' } }),
   }
   const flags = { store: backend.url, prefix: PREFIX, ledger, settings, mutation: options.mutation }
   await using pool = await NodePool.start(options.nodes, flags)
@@ -142,4 +149,10 @@ async function openCalls({ contents }: Backend): Promise<string[]> {
 async function temporaryDir() {
   const path = await mkdtemp(join(tmpdir(), 'mcp-durable-chaos-'))
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+}
+
+/** The checks look at what has been sealed with the key of the nodes. */
+function opening(backend: Backend, seal: SealOptions | undefined): Backend {
+  if (!seal) return backend
+  return { ...backend, contents: { ...backend.contents, store: sealedStore(backend.contents.store, seal) } }
 }

@@ -7,7 +7,7 @@ import { mutants } from './mutants.js'
 import { mutations } from './mutations.js'
 
 const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster|sqlite]
-                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2]
+                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2] [--seal]
 
   --seconds S   how long faults and calls go on (default 60)
   --seed N      what the random numbers begin with (default: a random one)
@@ -18,13 +18,15 @@ const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store
                 its lock · proxy: cut connections · all of them (default all); several with commas
   --client C    the official client in sessions: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default
                 ts1). Beside it there are always clients without sessions (2026-07-28)
+  --seal        what is put into the store is sealed, and nothing else is taken from it
 
 The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`
 
 const options = readOptions()
 const repeat = Object.entries({ ...options, fault: options.faults.join() })
   .filter(([name, value]) => name !== 'faults' && value !== undefined)
-  .map(([name, value]) => `--${name} ${String(value)}`)
+  .filter(([, value]) => value !== false)
+  .map(([name, value]) => (value === true ? `--${name}` : `--${name} ${String(value)}`))
   .join(' ')
 
 console.log(`chaos ${repeat}`)
@@ -43,6 +45,7 @@ function readOptions() {
         store: { type: 'string', default: 'redis' },
         fault: { type: 'string', default: 'all' },
         client: { type: 'string', default: 'ts1' },
+        seal: { type: 'boolean', default: false },
         mutation: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -56,6 +59,7 @@ function readOptions() {
       seed: positive('seed', values.seed),
       nodes: positive('nodes', values.nodes),
       store: choice('store', values.store, ['redis', 'cluster', 'sqlite'] as const),
+      seal: values.seal,
       client: choice('client', values.client, ['ts1', 'ts2'] as const),
       faults:
         values.fault === 'all'

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { startRedis } from '../../../test-support/index.js'
 import { compare, takeTurns } from '../bench.js'
 import type { Bench, Group } from '../bench.js'
@@ -12,11 +13,13 @@ import { quietRedis } from './redis.js'
 const entrants = {
   sdk: { kind: 'sdk', for: [] },
   redis: { kind: 'durable-redis', for: [] },
+  sealed: { kind: 'durable-redis', for: ['calls-sealed'] },
   memory: { kind: 'durable-memory', for: ['calls-memory'] },
   always: { kind: 'durable-redis', for: ['calls-redis-always'] },
   'hono-mcp': { kind: 'hono-mcp', for: ['calls-hono-mcp'] },
   'sdk-2': { kind: 'sdk-2', for: ['calls-sdk-2'] },
 } as const satisfies Record<string, { kind: Kind; for: readonly RowName[] }>
+const sealing = { seal: { keys: [randomBytes(32).toString('base64')] } }
 type EntrantName = keyof typeof entrants
 /** Whose time is looked at by layer. */
 const budgeted: ReadonlySet<string> = new Set(['sdk', 'redis', 'memory'])
@@ -27,6 +30,7 @@ export const calls: Group = {
   rows: [
     'calls-redis',
     'calls-memory',
+    'calls-sealed',
     'latency',
     'p99',
     'calls-redis-always',
@@ -45,7 +49,8 @@ async function run(bench: Bench): Promise<Measurements> {
   for (const [name, { kind, for: rows }] of Object.entries(entrants)) {
     if (rows.length > 0 && !rows.some(bench.wants)) continue
     const redis = name === 'always' ? always : everysec
-    field.push(new Entrant(name, redis, cleanup.use(await Contestant.start(kind, redis.url))))
+    const settings = name === 'sealed' ? sealing : {}
+    field.push(new Entrant(name, redis, cleanup.use(await Contestant.start(kind, redis.url, settings))))
   }
   const [sdk, redis] = field
   const wantsLatency = bench.wants('latency')
@@ -75,6 +80,7 @@ function measurements(bench: Bench, field: ReadonlyMap<string, Entrant>): Measur
   const all: Measurements = {
     'calls-redis': compare(rates('redis'), rates('sdk')),
     'calls-memory': compare(rates('memory'), rates('sdk')),
+    'calls-sealed': compare(rates('sealed'), rates('redis')),
     latency: compare(p50s('redis'), allowed),
     p99: compare(p99s('redis'), p99s('sdk')),
     'calls-redis-always': compare(rates('always'), rates('sdk')),

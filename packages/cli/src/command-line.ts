@@ -12,6 +12,11 @@ export const globalOptions = {
   sqlite: { type: 'string', value: 'FILE', help: 'the file of the nodes, where they have no Redis' },
   prefix: { type: 'string', value: 'TEXT', help: 'what all keys in Redis begin with (default: mcp)' },
   name: { type: 'string', value: 'NAME', help: 'the name that durable() was given (default: none)' },
+  'key-file': {
+    type: 'string',
+    value: 'FILE',
+    help: 'keys of sealed payloads (durable({ seal })), one a line, the newest first',
+  },
   json: { type: 'boolean', help: 'JSON instead of text' },
   'no-color': { type: 'boolean', help: 'plain text; so does the variable NO_COLOR' },
   'show-payloads': {
@@ -28,6 +33,7 @@ export type GlobalOptions = {
   sqlite: string | undefined
   prefix: string
   name: string | undefined
+  keyFile: string | undefined
   json: boolean
   color: boolean
   showPayloads: boolean
@@ -101,6 +107,7 @@ function globals(values: Values): GlobalOptions {
     redis: text('redis') ?? (process.env['REDIS_URL'] || undefined),
     prefix: text('prefix') ?? 'mcp',
     name: text('name'),
+    keyFile: text('key-file'),
     json: values['json'] === true,
     color: !plain && wanted,
     showPayloads: values['show-payloads'] === true,

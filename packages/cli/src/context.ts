@@ -7,6 +7,7 @@ import type { Store } from '@mcp-durable/core'
 import type { GlobalOptions, Values } from './command-line.js'
 import type { Connected, Patience } from './connect/connected.js'
 import { connectEnd } from './connect/ends.js'
+import { sealedWith, withKeys } from './connect/key-file.js'
 import { connectRedis } from './connect/redis.js'
 import { connectSqlite, makeStore } from './connect/sqlite.js'
 import { usageError } from './errors.js'
@@ -40,13 +41,12 @@ export class Context implements AsyncDisposable {
 
   /** To the store that is named; where none is, to the file of this folder, or else to the Redis of this machine. */
   async connect(patience: Patience = { patient: false }): Promise<Connected> {
-    const { name } = this.options
+    const { name, keyFile } = this.options
     const file =
       this.options.sqlite ?? (!this.#namesRedis && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
-    const connected =
-      file === undefined ? await connectRedis(this.options, patience) : connectSqlite(file, name)
-    this.#closing.push(() => connected.close())
-    return connected
+    const stored = file === undefined ? await connectRedis(this.options, patience) : connectSqlite(file, name)
+    this.#closing.push(() => stored.close())
+    return keyFile === undefined ? stored : withKeys(stored, keyFile)
   }
 
   /** One end of a migration. */
@@ -65,11 +65,12 @@ export class Context implements AsyncDisposable {
 
   /** The store of a node, which this process is; without a Redis, in a file, which is made if it is not there. */
   async nodeStore(): Promise<{ store: Store; file?: string }> {
-    const { sqlite, name } = this.options
+    const { sqlite, name, keyFile } = this.options
     if (sqlite === undefined && this.#namesRedis)
       return { store: this.store(await this.connect({ patient: true })) }
     const file = sqlite ?? DEFAULT_FILE
-    const store = makeStore(file, name)
+    const made = makeStore(file, name)
+    const store = keyFile === undefined ? made : sealedWith(made, keyFile)
     this.#closing.push(() => store.close())
     return { store, file: resolve(file) }
   }

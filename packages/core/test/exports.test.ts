@@ -35,8 +35,8 @@ const CORE: Record<string, string> = {
     AboutNode AskedQuestion Attempt CallEvent CallLog CallPlace CallReader CallStatus CallTimeline CallsInspection InspectedCall InspectedNode
     InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary
     RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
-    decodeAbout decodeMessage decodeStored decodeStoredBytes describeSession escapeControls isAlive isSessionless listCalls
-    runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
+    decodeAbout decodeMessage decodeStored decodeStoredBytes describeSealed describeSession escapeControls isAlive isSessionless listCalls
+    openedInspection runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
   './testing': 'CrashOptions CrashReport Effect Fault FaultKind assertCrashSafe crashTest',

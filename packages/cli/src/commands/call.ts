@@ -69,7 +69,11 @@ export const call: Command = {
 }
 
 /** `open for 3.2 s, 2 runs` */
-function summary({ status, attempts, openedAt, endedAt, outcome }: CallTimeline, now: number): string {
+function summary(
+  { status, attempts, openedAt, endedAt, outcome, sealed }: CallTimeline,
+  now: number,
+): string {
+  if (sealed !== undefined) return `opened ${span(now - openedAt)} ago; --key-file FILE opens its records`
   const took = span((endedAt ?? now) - openedAt)
   const runs = count(attempts.length, 'run')
   if (status === 'open') return `open for ${took}, ${runs}`

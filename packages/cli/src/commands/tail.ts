@@ -43,7 +43,12 @@ export const tail: Command = {
         return false
       }
       if (events.length > 0) await print(events)
-      return callId === undefined || log.calls.get(callId)?.timeline.status === 'open'
+      if (callId === undefined) return true
+      const timeline = log.calls.get(callId)?.timeline
+      // Its records don't tell without the key.
+      if (timeline?.sealed !== undefined)
+        return (await inspect.calls.read({ scope, callId }))?.owner !== undefined
+      return timeline?.status === 'open'
     }
     const heard = (topic: string) => {
       const heardOf = callOf(topic)

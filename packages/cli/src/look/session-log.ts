@@ -1,4 +1,4 @@
-import { CallLog, decodeMessage, titleOf } from '@mcp-durable/core/inspect'
+import { CallLog, decodeMessage, describeSealed, titleOf } from '@mcp-durable/core/inspect'
 import type { CallEvent, Inspection } from '@mcp-durable/core/inspect'
 
 /** Something in the history of a session. */
@@ -96,6 +96,8 @@ export class SessionLog {
 }
 
 function messageOf(data: string) {
+  const sealed = describeSealed(data)
+  if (sealed !== undefined) return { title: sealed, payload: undefined }
   const message = decodeMessage(data)
   if (!message) return { title: 'unreadable', payload: data }
   const payload = 'method' in message ? message.params : 'result' in message ? message.result : message.error

@@ -96,6 +96,8 @@ export function tell(
         text: `ends with ${outcomes[event.outcome]}${after(event.ms)}`,
         style: outcomeStyle(event.outcome),
       }
+    case 'sealed':
+      return { text: event.sealed, style: 'dim' }
     case 'cancelled':
       return { text: `ends cancelled${after(event.ms)}`, style: 'warn' }
   }

@@ -97,6 +97,7 @@ export class Lanes {
         for (const open of this.#open.keys()) this.#ends(open, at)
         return void this.#runs.marks.push(mark)
       case 'task':
+      case 'sealed':
       case 'passed':
       case 'cancel-asked':
       case 'wake-asked':

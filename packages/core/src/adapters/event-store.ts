@@ -1,3 +1,4 @@
+import { recognising } from '../seal/sealed-store.js'
 import { DurableError } from '../errors.js'
 import { checkNames } from '../known-options.js'
 import { digest, randomId } from '../ids.js'
@@ -53,7 +54,7 @@ export function eventStore(
   options: EventStoreOptions = {},
 ): SessionEventStore {
   checkNames('eventStore()', options, ['maxEvents', 'ttlMs'])
-  return new StoredEvents(store, sessionId, options)
+  return new StoredEvents(recognising(store), sessionId, options)
 }
 
 type StoredEvent = { stream: string; message: object }

@@ -1,3 +1,4 @@
+import { recognising } from '../seal/sealed-store.js'
 import { checkNames } from '../known-options.js'
 import { consoleLogger } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -49,7 +50,7 @@ const RECONCILE_EVERY_MS = 5_000
 /** `createMcpHandler(factory, { bus: serverEventBus(store) })`: `subscriptions/listen` hears what any process publishes. */
 export function serverEventBus(store: Store, options: ServerEventBusOptions = {}): StoredEventBus {
   checkNames('serverEventBus()', options, ['ttlMs', 'logger'])
-  return new Bus(store, options)
+  return new Bus(recognising(store), options)
 }
 
 class Bus implements StoredEventBus {

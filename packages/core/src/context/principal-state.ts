@@ -1,3 +1,4 @@
+import { recognising } from '../seal/sealed-store.js'
 import type { ContextStore } from '../store/context-store.js'
 import type { Caller } from './call-log.js'
 import { NoPrincipalError, UnknownScopeError } from './errors.js'
@@ -47,7 +48,7 @@ export function principalState(
 ): SessionState {
   const { maxRecordBytes, maxStateBytes: maxBytes, sessionTtlMs } = { ...DEFAULT_LIMITS, ...limits }
   const begins = { principal, ttlMs: sessionTtlMs }
-  return stateOutside(store, scopeOfPrincipal(principal), maxRecordBytes, { begins, maxBytes })
+  return stateOutside(recognising(store), scopeOfPrincipal(principal), maxRecordBytes, { begins, maxBytes })
 }
 
 /** In place of a state, where there is none. */

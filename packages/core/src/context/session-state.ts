@@ -1,3 +1,4 @@
+import { recognising } from '../seal/sealed-store.js'
 import type { ContextStore, WriteOptions } from '../store/context-store.js'
 import { MAX_RECORD_BYTES, requireFits } from '../errors.js'
 import { StateFullError, UnknownScopeError } from './errors.js'
@@ -16,7 +17,7 @@ export function sessionState(
   scope: string,
   { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
 ): SessionState {
-  return stateOutside(store, scope, maxRecordBytes)
+  return stateOutside(recognising(store), scope, maxRecordBytes)
 }
 
 /** A state that is changed in no call: a change may be made without its maker hearing of it. */

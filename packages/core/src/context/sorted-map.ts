@@ -1,3 +1,4 @@
+import { recognising } from '../seal/sealed-store.js'
 import { MAX_RECORD_BYTES, RecordTooLargeError } from '../errors.js'
 import type { ContextStore, MapChange, MapRange } from '../store/context-store.js'
 import { checkText, prefixEnd } from './map-keys.js'
@@ -149,7 +150,7 @@ export function sortedMap(
   name: string,
   { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
 ): SortedMap {
-  return new SortedMap(store, name, { ...unmarked, maxBytes: maxRecordBytes })
+  return new SortedMap(recognising(store), name, { ...unmarked, maxBytes: maxRecordBytes })
 }
 
 /** As the setting of `durable()`, which is not known outside of its calls. Default: 16 MiB. */

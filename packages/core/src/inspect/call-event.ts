@@ -52,6 +52,8 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   | { kind: 'partial-response'; outcome: Outcome }
   | { kind: 'response'; outcome: Outcome; ms: number }
   | { kind: 'cancelled'; ms: number }
+  /** It can't be read without the key: `sealed` says which one. */
+  | { kind: 'sealed'; sealed: string }
 )
 
 /** `tool-error`: a result with `isError`. `error`: an error of JSON-RPC. `unknown`: one of them, since it was interrupted and not run again. */

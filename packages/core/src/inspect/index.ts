@@ -13,6 +13,8 @@ export type {
   TimedState,
 } from './inspection.js'
 export { CallLog } from './call-log.js'
+export { openedInspection } from '../seal/opened-inspection.js'
+export { describeSealed } from '../seal/describe-sealed.js'
 export { isAlive, listCalls, RUN_STATUSES, runStatusOf } from './listed-calls.js'
 export type { CallReader, ListedCall, RunStatus, WantedCalls } from './listed-calls.js'
 export type { CallPlace } from '../session/place.js'

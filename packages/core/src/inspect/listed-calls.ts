@@ -156,6 +156,8 @@ export function runStatusOf(
     if (timeline.outcome === 'unknown') return 'unknown'
     return timeline.outcome === 'result' ? 'completed' : 'failed'
   }
+  // Whether it has ended, and how, its records don't tell without the key.
+  if (owner === undefined && timeline.sealed !== undefined) return 'unknown'
   if (owner === undefined || (!isParked(owner) && !alive.has(owner))) return 'orphaned'
   if (timeline.isQueued) return 'queued'
   if (timeline.pendingQuestions.length > 0) return 'waiting'

@@ -5,6 +5,7 @@ import type { CallRecord, ParkedCall } from '../call/record.js'
 import { deadlineOf, intentOf } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import { digest } from '../ids.js'
+import { describeSealed } from '../seal/describe-sealed.js'
 import { isNotification, isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcResponse } from '../json-rpc.js'
 import { isOutcomeUnknown } from '../session/recovery.js'
@@ -55,6 +56,8 @@ export class CallTimeline {
   of: MadeOf | undefined
   /** The version that its client spoke. */
   protocol = ''
+  /** Its first record can't be read: which key it is sealed with. What the call is, and whether it has ended, its records don't tell. */
+  sealed: string | undefined
   status: CallStatus = 'open'
   /** How the last response came out. */
   outcome: Outcome | undefined
@@ -75,7 +78,7 @@ export class CallTimeline {
 
   /** What the call is: its method and tool, of a batch all of them. */
   get title(): string {
-    return this.requests.map(({ title }) => title).join(', ')
+    return this.sealed ?? this.requests.map(({ title }) => title).join(', ')
   }
 
   /** What was asked, in that order. */
@@ -100,6 +103,8 @@ export class CallTimeline {
 
   /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. */
   add(entry: TimedEntry): CallEvent | undefined {
+    const sealed = describeSealed(entry.data)
+    if (sealed !== undefined) return this.#event(entry, this.#unread(sealed, entry))
     const record = parsed(entry)
     if (!record || record.kind === 'proxy' || record.kind === 'handler') return undefined
     return this.#event(entry, this.#record(record, entry))
@@ -107,6 +112,8 @@ export class CallTimeline {
 
   /** An entry of the inbox. */
   addInbox(entry: TimedEntry): CallEvent | undefined {
+    const sealed = describeSealed(entry.data)
+    if (sealed !== undefined) return this.#event(entry, { kind: 'sealed', sealed })
     const item = attempted(() => decodeInboxItem(entry.data))
     if (!item) return undefined
     if (item.kind === 'cancelled')
@@ -124,6 +131,15 @@ export class CallTimeline {
   #event({ id, at }: TimedEntry, bare: Bare): CallEvent {
     const attempt = Math.max(1, this.attempts.filter((candidate) => candidate.at <= at).length)
     return { id, at, attempt, ...bare }
+  }
+
+  /** The first one began the call, whatever it says. */
+  #unread(sealed: string, { id, at }: TimedEntry): Bare {
+    if (this.attempts.length === 0) {
+      this.sealed = sealed
+      this.attempts.push({ node: '', at, epoch: epochOf(id) })
+    }
+    return { kind: 'sealed', sealed }
   }
 
   #record(record: Exclude<CallRecord, { kind: 'proxy' | 'handler' }>, { id, at }: TimedEntry): Bare {

@@ -2,6 +2,7 @@ import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import { TransientNode } from '../call/transient-node.js'
 import type { Action } from '../call/record.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
+import { recognising } from '../seal/sealed-store.js'
 import type { CallPlace } from '../session/place.js'
 import type { Store } from '../store/store.js'
 import { isParked } from '../store/takeover.js'
@@ -57,7 +58,7 @@ const CANCELLED_BY_OPERATOR = 'The call was cancelled by an operator of the serv
 export function runsOf(store: Store, { by }: { by: string }): Runs {
   if (by === '' || by.length > MOST_CHARS || /\p{Cc}/u.test(by))
     throw new TypeError(`runsOf(): \`by\` is one line of 1 to ${MOST_CHARS} characters.`)
-  return new StoredRuns(store, by)
+  return new StoredRuns(recognising(store), by)
 }
 
 class StoredRuns implements Runs {

@@ -1,10 +1,11 @@
-import { createHash, hkdfSync } from 'node:crypto'
+import { createHash, createSecretKey, hkdfSync } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 
 /** 32 random bytes: as they are, or as a text of them in base64 or in hex. */
 export type SealKey = string | Uint8Array
 
 /** What seals the records of one place. */
-export type DerivedKey = { cipher: Uint8Array; nonce: Uint8Array }
+export type DerivedKey = { cipher: KeyObject; nonce: KeyObject }
 
 const KEY_BYTES = 32
 /** Keys of places that are kept at hand: to derive one costs more than to seal a small record. */
@@ -59,7 +60,10 @@ export class SealKeys {
     // A name may be longer than what HKDF takes.
     const info = createHash('sha256').update('mcp-durable seal 1\0').update(root).digest()
     const bytes = new Uint8Array(hkdfSync('sha256', key, '', info, 64))
-    const derived = { cipher: bytes.subarray(0, 32), nonce: bytes.subarray(32) }
+    const derived = {
+      cipher: createSecretKey(bytes.subarray(0, 32)),
+      nonce: createSecretKey(bytes.subarray(32)),
+    }
     this.#derived.set(name, derived)
     const [oldest] = this.#derived.keys()
     if (this.#derived.size > MOST_DERIVED && oldest !== undefined) this.#derived.delete(oldest)

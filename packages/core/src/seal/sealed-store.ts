@@ -1,6 +1,6 @@
 import type { Store, StoreOptions } from '../store/store.js'
 import { checkSeal } from './check-seal.js'
-import { layeredStore } from './layered-store.js'
+import { overriding } from './overriding.js'
 import { readOperations } from './reads.js'
 import { Seals } from './seals.js'
 import type { SealOptions } from './seals.js'
@@ -29,12 +29,18 @@ export function sealedFor(options: SealOptions | undefined, own: Store, store: S
   return sealWith(store, new Seals(options))
 }
 
+/** A store that somebody has given who has said nothing of keys: what is sealed is not taken for what it is not. */
+export function recognising<S extends Partial<Store>>(store: S): S {
+  const whole = store as unknown as Store
+  return sealedFor(undefined, whole, whole) as unknown as S
+}
+
 /** Without a key nothing is sealed, and what another node has sealed is recognised. */
 function sealWith(store: Store, seals: Seals): Store {
   const open = (given: StoreOptions) => sealWith(store.open(given), seals)
   const read = { ...readOperations(store, seals), open }
   const isSealing = seals.keys.current !== undefined
-  const made = layeredStore(store, isSealing ? { ...read, ...writeOperations(store, seals) } : read)
+  const made = overriding(store, isSealing ? { ...read, ...writeOperations(store, seals) } : read)
   sealed.set(made, seals)
   return made
 }

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import { SealError } from '../errors.js'
 import { SealKeys } from './keys.js'
 import type { DerivedKey, SealKey } from './keys.js'
@@ -11,6 +11,8 @@ const CIPHER = 'aes-256-gcm'
 const BEGINNING = 'sealed:1:'
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
+const POOL_NONCES = 256
+let pool = Buffer.alloc(0)
 const SEALED = /^sealed:1:([0-9a-f]{8}):([elvsm]):([A-Za-z0-9+/]+=*)$/
 /** What stands before the bytes of a record, in characters. */
 const HEAD = BEGINNING.length + '00000000:e:'.length
@@ -22,9 +24,8 @@ export const sealOf = (text: string): string | undefined =>
 /**
  * Seals and opens records: AES-256-GCM with a key of the record's scope or map, bound to its place.
  *
- * The nonce is a MAC of the place and of what is sealed. So the same record is sealed to the same bytes each time, which a repeated
- * claim needs; two different records never have the same nonce but by a chance of 2^-96 for each pair of one scope; and whoever reads the store learns only
- * whether one value has come again at one place.
+ * A nonce is 96 random bits, or, where the same record must be sealed to the same bytes again, a MAC of the place and of what is
+ * sealed. Two records of one scope have the same one by a chance of 2^-96 for each pair.
  */
 export class Seals {
   readonly keys: SealKeys
@@ -45,13 +46,13 @@ export class Seals {
     return this.keys.current === undefined ? bytes : Math.max(1, Math.floor((bytes * 4) / 3))
   }
 
-  /** As it is, if there is no key. */
-  seal(place: Place, data: string): string {
+  /** As it is, if there is no key. `again`: to the same bytes each time. */
+  seal(place: Place, data: string, { again = false } = {}): string {
     const id = this.keys.current
     const key = id === undefined ? undefined : this.keys.derive(id, place.root)
     if (id === undefined || !key) return data
     const about = aboutOf(place)
-    const nonce = nonceOf(key, about, data)
+    const nonce = again ? nonceOf(key, about, data) : randomNonce()
     const cipher = createCipheriv(CIPHER, key.cipher, nonce).setAAD(about)
     const bytes = [nonce, cipher.update(data, 'utf8'), cipher.final(), cipher.getAuthTag()]
     return `${BEGINNING}${id}:${place.kind}:${Buffer.concat(bytes).toString('base64')}`
@@ -75,6 +76,14 @@ export class Seals {
 }
 
 const aboutOf = ({ kind, names }: Place) => Buffer.from(JSON.stringify([kind, ...names]))
+
+/** Drawn in bulk; each byte is used once. */
+function randomNonce(): Buffer {
+  if (pool.length === 0) pool = randomBytes(POOL_NONCES * NONCE_BYTES)
+  const nonce = pool.subarray(0, NONCE_BYTES)
+  pool = pool.subarray(NONCE_BYTES)
+  return nonce
+}
 
 /** The length tells what is of the place from what is of the record. */
 const nonceOf = (key: DerivedKey, about: Buffer, data: string) =>

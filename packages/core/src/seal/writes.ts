@@ -1,5 +1,5 @@
 import type { NewEntry, Store, ValueChange } from '../store/store.js'
-import type { WritingOperations } from './layered-store.js'
+import type { WritingOperations } from './operations.js'
 import { entryPlace, logPlace, mapPlace, valuePlace } from './places.js'
 import { sealState } from './sealed-entries.js'
 import type { Seals } from './seals.js'
@@ -40,9 +40,9 @@ export function writeOperations(store: Store, seals: Seals): WritingOperations {
     },
     appendQuietly: async (scope, callId, entries) =>
       store.appendQuietly(scope, callId, sealEntries(scope, callId, entries)),
-    // A store knows a repeated claim by its data, which is sealed to the same bytes each time.
+    // A store knows a repeated claim by its data.
     claimCall: async (scope, callId, claim) => {
-      const data = seals.seal(logPlace(scope, `call:${callId}`), claim.data)
+      const data = seals.seal(logPlace(scope, `call:${callId}`), claim.data, { again: true })
       return store.claimCall(scope, callId, { ...claim, data })
     },
     writeValue: async (scope, key, expected, data, options = {}) => {

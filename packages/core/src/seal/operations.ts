@@ -53,18 +53,3 @@ export type WritingOperations = Pick<
 
 /** All others: a new operation of `Store` must be named above, or it is missed where these are written. */
 export type ReadingOperations = Omit<Store, Plain | keyof WritingOperations>
-
-/** A store with these operations in place of its own. */
-export function layeredStore(store: Store, operations: Partial<Store>): Store {
-  const members = new Map<string | symbol, unknown>(Object.entries(operations))
-  return new Proxy(store, {
-    get(target, name) {
-      if (members.has(name)) return members.get(name)
-      const member: unknown = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      const bound: unknown = member.bind(target)
-      members.set(name, bound)
-      return bound
-    },
-  })
-}

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { durable, durableTool, sealedStore, sessionIdOf, sortedMap } from '@mcp-durable/core'
+import type { Durable } from '@mcp-durable/core'
+import { file } from '@mcp-durable/sqlite-store'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { cli, json } from '../packages/cli/test/support/cli.js'
+
+const MARK = 'Zebra7391'
+const folder = mkdtempSync(join(tmpdir(), 'mcp-durable-sealed-'))
+const [database, keyFile, otherFile] = ['mcp.db', 'keys', 'other keys'].map((name) => join(folder, name))
+const key = randomBytes(32).toString('base64')
+let session = ''
+let call = ''
+
+beforeAll(async () => {
+  writeFileSync(keyFile!, `# of today\n${randomBytes(32).toString('hex')}\n${key}\n`, { mode: 0o600 })
+  writeFileSync(otherFile!, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+  const store = sealedStore(file(database!), { keys: [key] })
+  const mcp = durable({ store, server })
+  session = await sessionOf(mcp)
+  await post(mcp, { id: 2, method: 'tools/call', params: { name: 'keep', arguments: { text: MARK } } })
+  await sortedMap(store, 'places').insert({ here: Buffer.from(MARK) })
+  await mcp.close({ graceMs: 0 })
+  ;[{ call }] = (await json<{ calls: { call: string }[] }>('', 'calls', '--ended', ...where, '--full-ids'))
+    .calls as [{ call: string }]
+}, 30_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const where = ['--sqlite', database!]
+const shown = [...where, '--show-payloads', '--full-ids']
+const looks = () => [
+  ['call', call],
+  ['tail', call],
+  ['calls', '--ended'],
+  ['export', session],
+  ['state', session],
+  ['map', 'places'],
+]
+
+function server() {
+  const made = new McpServer({ name: 'sealed', version: '1' })
+  made.registerTool(
+    'keep',
+    { inputSchema: { text: z.string() } },
+    durableTool(async ({ text }, ctx) => {
+      await ctx.state.set(text)
+      return { content: [{ type: 'text', text: await ctx.atLeastOnce('work', () => text) }] }
+    }),
+  )
+  return made
+}
+
+let mcpSessionId = ''
+
+async function post(mcp: Durable, message: object) {
+  const headers = {
+    'content-type': 'application/json',
+    accept: 'application/json, text/event-stream',
+    ...(mcpSessionId !== '' && { 'mcp-session-id': mcpSessionId }),
+  }
+  const body = JSON.stringify({ jsonrpc: '2.0', ...message })
+  const response = await mcp.fetch(new Request('http://localhost/mcp', { method: 'POST', headers, body }))
+  await response.text()
+  return response
+}
+
+async function sessionOf(mcp: Durable) {
+  const params = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: MARK, version: '1' },
+  }
+  const begun = await post(mcp, { id: 1, method: 'initialize', params })
+  mcpSessionId = begun.headers.get('mcp-session-id') ?? ''
+  await post(mcp, { method: 'notifications/initialized' })
+  return sessionIdOf(mcpSessionId)
+}
+
+/** All of them at once: each is a process. */
+const looked = (commands: readonly string[][], ...more: string[]) =>
+  Promise.all(commands.map(async (look) => ({ look, ...(await cli('', ...look, ...shown, ...more)) })))
+
+test('with the key file every look shows what is in the store', async () => {
+  for (const { look, stdout, stderr } of await looked(looks(), '--key-file', keyFile!)) {
+    expect({ look, stderr, stdout }).toEqual({
+      look,
+      stderr: '',
+      stdout: expect.not.stringContaining('sealed') as string,
+    })
+    if (look[0] !== 'calls') expect(stdout).toContain(MARK)
+  }
+})
+
+test('without the key a look says which one is missing, and fails at nothing', async () => {
+  const others = await looked([['call', call]], '--key-file', otherFile!)
+  for (const { look, code, stdout, stderr } of [...(await looked(looks())), ...others]) {
+    expect({ look, code, stderr }).toEqual({ look, code: 0, stderr: '' })
+    expect(stdout).toMatch(/\(sealed, key [0-9a-f]{8}\)/)
+    expect(stdout).not.toContain(MARK)
+  }
+})
+
+test('a key file that others may read, or that holds no keys, is refused', async () => {
+  const loose = join(folder, 'loose')
+  writeFileSync(loose, key)
+  chmodSync(loose, 0o644)
+  expect(await cli('', 'calls', ...where, '--key-file', loose)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`chmod 600 ${loose}`) as string,
+  })
+  const wrong = join(folder, 'wrong')
+  writeFileSync(wrong, 'a password\n', { mode: 0o600 })
+  const { code, stderr } = await cli('', 'calls', ...where, '--key-file', wrong)
+  expect({ code, says: stderr.includes('holds no keys'), leaks: stderr.includes('password') }).toEqual({
+    code: 1,
+    says: true,
+    leaks: false,
+  })
+  expect((await cli('', 'calls', ...where, '--key-file', join(folder, 'none'))).stderr).toContain(
+    "can't be read",
+  )
+})
+
+test('acting on a call needs the key, and says so', async () => {
+  expect((await cli('', 'retry', call, ...where)).stderr).toMatch(/sealed with the key [0-9a-f]{8}/)
+  const { stderr } = await cli('', 'retry', call, ...where, '--key-file', keyFile!)
+  expect(stderr).toContain('the call has ended with a result')
+})
