@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { durable, durableTool, sealedStore, sessionIdOf, sortedMap } from '@mcp-durable/core'
 import type { Durable } from '@mcp-durable/core'
+import type { Resealed } from '@mcp-durable/core/inspect'
 import { file } from '@mcp-durable/sqlite-store'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -13,7 +14,7 @@ import { cli, json } from '../packages/cli/test/support/cli.js'
 const MARK = 'Zebra7391'
 const folder = mkdtempSync(join(tmpdir(), 'mcp-durable-sealed-'))
 const [database, keyFile, otherFile] = ['mcp.db', 'keys', 'other keys'].map((name) => join(folder, name))
-const key = randomBytes(32).toString('base64')
+const [key, next] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
 let session = ''
 let call = ''
 
@@ -130,4 +131,23 @@ test('acting on a call needs the key, and says so', async () => {
   expect((await cli('', 'retry', call, ...where)).stderr).toMatch(/sealed with the key [0-9a-f]{8}/)
   const { stderr } = await cli('', 'retry', call, ...where, '--key-file', keyFile!)
   expect(stderr).toContain('the call has ended with a result')
+})
+
+test('reseal seals states and maps with the newest key, and counts what is left to older ones', async () => {
+  const rotated = join(folder, 'rotated')
+  writeFileSync(rotated, `${next}\n${key}\n`, { mode: 0o600 })
+  const once = await json<Resealed>('', 'reseal', ...where, '--key-file', rotated)
+  expect(once).toMatchObject({ resealed: 2, current: 0, unreadable: 0 })
+  expect(Object.values(once.left)).toEqual([{ sessions: 1, calls: 1 }])
+  expect(await json('', 'reseal', ...where, '--key-file', rotated)).toMatchObject({ resealed: 0, current: 2 })
+  writeFileSync(rotated, `${next}\n`, { mode: 0o600 })
+  const [state, map] = await looked(
+    [
+      ['state', session],
+      ['map', 'places'],
+    ],
+    '--key-file',
+    rotated,
+  )
+  expect([state?.stdout.includes(MARK), map?.stdout.includes(MARK)]).toEqual([true, true])
 })

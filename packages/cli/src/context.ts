@@ -41,12 +41,19 @@ export class Context implements AsyncDisposable {
 
   /** To the store that is named; where none is, to the file of this folder, or else to the Redis of this machine. */
   async connect(patience: Patience = { patient: false }): Promise<Connected> {
-    const { name, keyFile } = this.options
+    const { keyFile } = this.options
+    const stored = await this.connectStored(patience)
+    return keyFile === undefined ? stored : withKeys(stored, keyFile)
+  }
+
+  /** The same, with what is sealed as it is stored. */
+  async connectStored(patience: Patience = { patient: false }): Promise<Connected> {
+    const { name } = this.options
     const file =
       this.options.sqlite ?? (!this.#namesRedis && existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined)
     const stored = file === undefined ? await connectRedis(this.options, patience) : connectSqlite(file, name)
     this.#closing.push(() => stored.close())
-    return keyFile === undefined ? stored : withKeys(stored, keyFile)
+    return stored
   }
 
   /** One end of a migration. */

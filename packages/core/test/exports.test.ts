@@ -33,10 +33,10 @@ const CORE: Record<string, string> = {
     'EventStoreOptions ServerChange ServerEventBusOptions ServerFactory ServerObject SessionEventStore SessionInfo StoredEventBus eventStore memoryStore serverEventBus',
   './inspect': `
     AboutNode AskedQuestion Attempt CallEvent CallLog CallPlace CallReader CallStatus CallTimeline CallsInspection InspectedCall InspectedNode
-    InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary
+    InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary Resealed
     RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
     decodeAbout decodeMessage decodeStored decodeStoredBytes describeSealed describeSession escapeControls isAlive isSessionless listCalls
-    openedInspection runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
+    openedInspection reseal runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
   './testing': 'CrashOptions CrashReport Effect Fault FaultKind assertCrashSafe crashTest',

@@ -3206,6 +3206,20 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 `,
 }
 
+export const replaceInMap: Script = {
+  sha: 'feceee7fa913fc3d690ad9e5721dbe0106105c87',
+  lua: `-- Sets a value of a sorted map where it is what it is thought to be.
+-- KEYS  values of the map
+-- ARGV  key, value that it has, value that it gets
+-- Returns 1, or 0 when it has another one, or none.
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then
+  return 0
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+`,
+}
+
 export const saveDelivered: Script = {
   sha: 'adf491903576987c4196fdfbff1f501ebda6ec25',
   lua: `-- Moves the delivery mark of a session forward, never back.

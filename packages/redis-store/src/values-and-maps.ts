@@ -102,6 +102,11 @@ export class ValuesAndMaps implements ContextStore {
     return reply as 'applied' | 'repeated'
   }
 
+  async replaceInMap(map: string, key: string, from: string, to: string) {
+    const [, values = ''] = this.keys.map(map)
+    return Number(await this.client.run(scripts.replaceInMap, [values], [key, from, to])) === 1
+  }
+
   async readMap(map: string, keys: readonly string[]) {
     const [, values = ''] = this.keys.map(map)
     const reply = await this.client.run(scripts.readMap, [values], [...keys])

@@ -9,7 +9,7 @@ type Row = { key: string; value: string }
 const SET = `INSERT INTO map_entries VALUES (?, ?, ?) ON CONFLICT (map, key) DO UPDATE SET value = excluded.value`
 
 /** Sorted maps. Keys are bytes: they are sorted by those of their UTF-8. */
-export class Maps implements Pick<ContextStore, 'changeMap' | 'readMap' | 'rangeMap'> {
+export class Maps implements Pick<ContextStore, 'changeMap' | 'replaceInMap' | 'readMap' | 'rangeMap'> {
   readonly #space: Space
 
   constructor(space: Space) {
@@ -39,6 +39,12 @@ export class Maps implements Pick<ContextStore, 'changeMap' | 'readMap' | 'range
       for (const key of remove)
         sql.run('DELETE FROM map_entries WHERE map = ? AND key = ?', id, Buffer.from(key))
       return 'applied'
+    })
+
+  replaceInMap: ContextStore['replaceInMap'] = (map, key, from, to) =>
+    this.#space.write(() => {
+      const replace = 'UPDATE map_entries SET value = ? WHERE map = ? AND key = ? AND value = ?'
+      return this.#space.sql.run(replace, to, this.#find(map) ?? -1, Buffer.from(key), from) === 1
     })
 
   readMap: ContextStore['readMap'] = (map, keys) =>

@@ -10,6 +10,7 @@ import { map } from './map.js'
 import { migrate } from './migrate.js'
 import { monitor } from './monitor.js'
 import { proxy } from './proxy.js'
+import { reseal } from './reseal.js'
 import { resume } from './resume.js'
 import { retry } from './retry.js'
 import { session } from './session.js'
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   fork,
   clear,
   migrate,
+  reseal,
   doctor,
   proxy,
 ]

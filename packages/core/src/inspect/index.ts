@@ -13,6 +13,8 @@ export type {
   TimedState,
 } from './inspection.js'
 export { CallLog } from './call-log.js'
+export { reseal } from '../seal/reseal.js'
+export type { Resealed } from '../seal/reseal.js'
 export { openedInspection } from '../seal/opened-inspection.js'
 export { describeSealed } from '../seal/describe-sealed.js'
 export { isAlive, listCalls, RUN_STATUSES, runStatusOf } from './listed-calls.js'

@@ -3,6 +3,7 @@ import type { Store } from '../store/store.js'
 /** The operations of a store that neither take nor answer what clients, tools and users put into it. */
 type Plain =
   | 'open'
+  | 'replaceInMap'
   | 'admit'
   | 'keepAlive'
   | 'deleteSession'

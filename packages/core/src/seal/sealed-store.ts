@@ -38,7 +38,8 @@ export function recognising<S extends Partial<Store>>(store: S): S {
 /** Without a key nothing is sealed, and what another node has sealed is recognised. */
 function sealWith(store: Store, seals: Seals): Store {
   const open = (given: StoreOptions) => sealWith(store.open(given), seals)
-  const read = { ...readOperations(store, seals), open }
+  // It compares what is stored, which is not what is given here.
+  const read = { ...readOperations(store, seals), open, replaceInMap: undefined }
   const isSealing = seals.keys.current !== undefined
   const made = overriding(store, isSealing ? { ...read, ...writeOperations(store, seals) } : read)
   sealed.set(made, seals)

@@ -58,6 +58,11 @@ export class Seals {
     return `${BEGINNING}${id}:${place.kind}:${Buffer.concat(bytes).toString('base64')}`
   }
 
+  /** What is sealed anew with the current key; `undefined`: it is already. Throws a `SealError`. */
+  reseal(place: Place, text: string): string | undefined {
+    return sealOf(text) === this.keys.current ? undefined : this.seal(place, this.open(text, place))
+  }
+
   /** Of places of different kinds, the one that the record says it was sealed for. Throws a `SealError`. */
   open(text: string, ...places: readonly Place[]): string {
     if (!text.startsWith(BEGINNING)) {

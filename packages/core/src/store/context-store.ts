@@ -40,6 +40,9 @@ export interface ContextStore {
    */
   changeMap(map: string, change: MapChange, mark?: string): Promise<'applied' | 'repeated'>
 
+  /** Sets the value of a key where it is `from`. `false`: it is another one, or gone. A store that has no way to is asked for none. */
+  replaceInMap?(map: string, key: string, from: string, to: string): Promise<boolean>
+
   /** The values of these keys, in their order; `undefined` for keys that the map does not have. */
   readMap(map: string, keys: readonly string[]): Promise<(string | undefined)[]>
 

@@ -24,6 +24,13 @@ export class MemoryMaps implements Pick<ContextStore, 'changeMap' | 'readMap' | 
     return 'applied'
   }
 
+  replaceInMap = async (name: string, key: string, from: string, to: string) => {
+    const values = this.#data.maps.get(name)?.values
+    if (values?.get(key) !== from) return false
+    values.set(key, to)
+    return true
+  }
+
   readMap: ContextStore['readMap'] = async (name, keys) => {
     const values = this.#data.maps.get(name)?.values
     return keys.map((key) => values?.get(key))

@@ -37,6 +37,18 @@ export function mapsContract(create: CreateStores) {
     expect(await page(1500, { reverse: true, after: 'd' })).toBe('cb')
   })
 
+  test('a value is replaced where it is what it was thought to be', async () => {
+    const { store, peer } = stores
+    if (!store.replaceInMap) return
+    await insert('a')
+    expect(await store.replaceInMap(map, 'a', 'value of b', 'new')).toBe(false)
+    expect(await peer.replaceInMap?.(map, 'none', 'value of a', 'new')).toBe(false)
+    expect(await peer.replaceInMap?.(randomUUID(), 'a', 'value of a', 'new')).toBe(false)
+    expect(await store.replaceInMap(map, 'a', 'value of a', 'new')).toBe(true)
+    expect(await peer.readMap(map, ['a', 'none'])).toEqual(['new', undefined])
+    expect(await range({})).toEqual(['a'])
+  })
+
   test('values are read by their keys, in the order asked for', async () => {
     await insert('b', 'a')
     expect(await stores.peer.readMap(map, ['a', 'none', 'b'])).toEqual([

@@ -1,0 +1,33 @@
+import { reseal as sealAgain } from '@mcp-durable/core/inspect'
+import type { Command } from '../command.js'
+import { readKeys } from '../connect/key-file.js'
+import { CliError, usageError } from '../errors.js'
+import { count } from '../show/text.js'
+
+export const reseal: Command = {
+  name: 'reseal',
+  arity: [0, 0],
+  summary: 'seals states and maps with the newest key of --key-file, and counts what is left to older ones',
+  details:
+    'While nodes run, which all must have that key. What is in sessions, calls and histories is not written again: it goes with them.\n' +
+    'An older key can be dropped when nothing is left to it, and no history.',
+  async run(context) {
+    const { output, options } = context
+    if (options.keyFile === undefined) throw usageError('reseal needs --key-file FILE.', 'reseal')
+    const keys = readKeys(options.keyFile)
+    const connected = await context.connectStored()
+    const done = await sealAgain(connected.inspect, context.store(connected), { keys })
+    if (output.json) output.document(done)
+    else {
+      output.line(`${count(done.resealed, 'value')} sealed again, ${done.current} had the newest key`)
+      for (const [key, { sessions, calls }] of Object.entries(done.left))
+        output.line(
+          `${key === 'plain' ? 'not sealed' : `sealed with ${key}`}: ${count(sessions, 'session')}, ${count(calls, 'call')}`,
+        )
+    }
+    if (done.unreadable > 0)
+      throw new CliError(`${count(done.unreadable, 'value')} can't be opened with these keys.`, [
+        'Put the key that they are sealed with into the file: mcp-durable state and map name it',
+      ])
+  },
+}
