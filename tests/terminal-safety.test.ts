@@ -106,6 +106,7 @@ const cases: Record<string, () => string[][]> = {
     [`b${POISONED_NAME}`, '--full-ids'],
     [`${POISONED_NAME} is none`],
   ],
+  reseal: () => [['--key-file', POISONED_NAME]],
   migrate: () => [['--from', `sqlite:${POISONED_NAME}`, '--to', redis.url]],
   doctor: () => [SHOW, [...SHOW, '--json']],
   proxy: () => [

@@ -1,4 +1,6 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { redisStore } from '@mcp-durable/redis-store'
+import { Redis } from 'ioredis'
 import { storeContract } from '../../src/testing/store.js'
 import { memoryStore } from '../../src/store/memory.js'
 import { sealedStore } from '../../src/seal/sealed-store.js'
@@ -8,6 +10,24 @@ storeContract(
   () => {
     const store = sealedStore(memoryStore(), { keys: [randomBytes(32)] })
     return { store, peer: store }
+  },
+  { exactSizes: false },
+)
+
+storeContract(
+  '[D-2] Redis, sealed',
+  () => {
+    const prefix = `test-${randomUUID()}`
+    const keys = [randomBytes(32)]
+    const clients = [new Redis(process.env['REDIS_URL'] ?? ''), new Redis(process.env['REDIS_URL'] ?? '')]
+    const [store, peer] = clients.map((client) =>
+      sealedStore(redisStore(client, { prefix }), { keys, plain: 'refuse' }),
+    )
+    return {
+      store: store!,
+      peer: peer!,
+      dispose: async () => clients.forEach((client) => client.disconnect()),
+    }
   },
   { exactSizes: false },
 )
