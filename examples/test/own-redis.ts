@@ -7,7 +7,12 @@ import { startRedis } from '../../test-support/index.js'
  */
 export async function ownRedis(): Promise<string> {
   const redis = await startRedis()
+  const shared = process.env['REDIS_URL']
   process.env['REDIS_URL'] = redis.url
-  afterAll(() => redis[Symbol.asyncDispose]())
+  afterAll(async () => {
+    // The next file runs in this process.
+    process.env['REDIS_URL'] = shared
+    await redis[Symbol.asyncDispose]()
+  })
   return redis.url
 }
