@@ -158,6 +158,14 @@ export class Questions {
     return sent.questionIds.length === 0 ? undefined : KINDS.get(sent.methodOf(this.#idOf(name)) ?? '')
   }
 
+  /** Whether something was asked by a name that is none of these. */
+  hasAskedBeyond(names: readonly string[]): boolean {
+    const asked = this.#of.sent().questionIds.filter((id) => id.startsWith(this.#idPrefix))
+    if (asked.length === 0) return false
+    const expected = new Set(names.map((name) => this.#idOf(name)))
+    return asked.some((id) => !expected.has(id))
+  }
+
   /** What tells the client that nobody waits for the answer to a named question any more; `undefined` if it was not asked. */
   withdrawal(name: string, reason: string): JsonRpcNotification | undefined {
     const requestId = this.#idOf(name)
@@ -202,7 +210,11 @@ export class Questions {
   }
 
   #idOf(name: string) {
-    return `${this.#of.callId}.n${digest(name)}`
+    return `${this.#idPrefix}${digest(name)}`
+  }
+
+  get #idPrefix() {
+    return `${this.#of.callId}.n`
   }
 
   /** Before the client can see the question: an answer that nobody expects is kept nowhere. */

@@ -1,4 +1,4 @@
-import { endedOf } from '../context/call-log.js'
+import { endedOf, goBeyond } from '../context/call-log.js'
 import type { CallLog, Effect, Receipt, StepRecord, Waiting } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
@@ -126,6 +126,13 @@ export class RequestLog implements CallLog {
     if (!(this.target instanceof Call)) return []
     const { stepRecords } = this.target
     return endedOf(this.#prefix === '' ? stepRecords : this.#ownSteps(stepRecords))
+  }
+
+  goesBeyond(begun: ReadonlySet<string>): boolean {
+    const { target } = this
+    if (!(target instanceof Call)) return false
+    const prefixed = [...begun].map((id) => this.#prefix + id)
+    return goBeyond(this.#ownSteps(target.stepRecords), begun) || target.questions.hasAskedBeyond(prefixed)
   }
 
   *#ownSteps(steps: Iterable<StepRecord>) {

@@ -1,3 +1,4 @@
+import { decodeValue } from './codec.js'
 import type { TimeAndChance } from './time-and-chance.js'
 import type { Durability } from '../store/durability.js'
 import type { LazyAbort } from '../lazy-abort.js'
@@ -50,6 +51,8 @@ export interface CallLog {
   step(id: string): StepRecord | PendingStep | undefined
   /** The ids of the steps that earlier runs have ended, in the order in which they did. */
   endedSteps(): readonly string[]
+  /** Whether an earlier run has recorded something of a step, or asked a question, that is none of these; patches count too. */
+  goesBeyond(begun: ReadonlySet<string>): boolean
   /** Never throws: `receipt` is told all there is to say, now or later. */
   record(step: StepRecord, receipt: Receipt, effect?: Effect, durability?: Durability): void
   /** Rejects with a `StoreError` if the store can't make records so durable. Not in replays. */
@@ -115,7 +118,23 @@ export type StepRecord = { id: string; kind?: StepKind } & (
 export const deadlineOf = (id: string) => `\ndeadline\n${id}`
 /** What a step is about to do where it can't be recorded as it is done; as `done`. The newest counts. */
 export const intentOf = (id: string) => `\nintent\n${id}`
-/** The record of something that belongs to a step, such as its deadline. */
+/** Whether a call goes through a change of its code; as `done`. */
+export const patchOf = (name: string) => `${PATCH}${name}`
+const PATCH = '\npatch\n'
+export const isPatch = (id: string) => id.startsWith(PATCH)
+export const patchedIn = (record: StepRecord | PendingStep | undefined) =>
+  record?.phase === 'done' ? decodeValue(record.value) === true : undefined
+
+/** As `CallLog.goesBeyond`, of records. */
+export function goBeyond(records: Iterable<StepRecord>, begun: ReadonlySet<string>): boolean {
+  for (const { id } of records) if (!begun.has(ownerOf(id))) return true
+  return false
+}
+
+/** The step that a record belongs to. */
+const ownerOf = (id: string) => (isAccessory(id) && !isPatch(id) ? id.slice(id.indexOf('\n', 1) + 1) : id)
+
+/** The record of something that belongs to a step, such as its deadline, or to none. */
 export const isAccessory = (id: string) => id.startsWith('\n')
 
 /** Keeps the newest record of each step; those that have ended stay in the order in which they did. */

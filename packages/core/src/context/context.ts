@@ -12,6 +12,7 @@ import type { ContextLimits } from './limits.js'
 import { stateOfPrincipal } from './principal-state.js'
 import { isAlone } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
+import { Patches } from './patches.js'
 import { patientStore } from './patient-store.js'
 import { quietly } from './quietly.js'
 import { Questions } from './questions.js'
@@ -51,6 +52,7 @@ export class DurableContext<Extra = unknown> {
   readonly #steps: Steps
   readonly #questions: Questions
   readonly #notifications: Notifications
+  readonly #patches: Patches
   readonly #store: ContextStore
   readonly #mapChanges: MapChanges
   readonly #log: CallLog
@@ -68,6 +70,7 @@ export class DurableContext<Extra = unknown> {
     log.waiting = () => this.#steps.waiting
     this.#questions = new Questions(log, this.#steps)
     this.#notifications = new Notifications(log, this.#steps)
+    this.#patches = new Patches(log, this.#steps)
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
     this.#store = patientStore(store, {
       lifetime: this.#lifetime,
@@ -187,6 +190,15 @@ export class DurableContext<Extra = unknown> {
   /** A number from 0 up to but without 1, the same in every run. Not for secrets. */
   random(name: string, options: StepKey = {}): Promise<number> {
     return this.#memoize('random', name, options, ({ id }) => this.#steps.timeAndChance.random(id))
+  }
+
+  /**
+   * Whether this call goes through a change of the code that has this name: true where no earlier run had gone beyond this point, false
+   * where one had, by code without the change. Recorded, and the same in every run: `ctx.patched('fraud-check') ? await fresh(ctx) :
+   * await old(ctx)`. It is asked outside of steps, and costs no round trip.
+   */
+  patched(name: string): boolean {
+    return this.#patches.has(name)
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
 import type { LazyAbort } from '../lazy-abort.js'
-import { endedOf } from './call-log.js'
+import { endedOf, goBeyond, isPatch } from './call-log.js'
 import type { CallLog, PendingStep, Receipt, StepRecord } from './call-log.js'
 import { ReplayDivergedError } from './errors.js'
 
@@ -54,10 +54,11 @@ export class ReplayLog implements CallLog {
     this.#call = call
   }
 
-  step(id: string): StepRecord | PendingStep {
+  step(id: string): StepRecord | PendingStep | undefined {
     this.asked.add(id)
     const record = this.#call.steps.get(id)
     if (record?.phase === 'done' || record?.phase === 'failed') return record
+    if (isPatch(id)) return undefined
     return record || this.#call.begun.has(id) ? { phase: 'pending' } : this.#diverge(id)
   }
 
@@ -65,11 +66,16 @@ export class ReplayLog implements CallLog {
     return endedOf(this.#call.steps.values())
   }
 
+  goesBeyond(begun: ReadonlySet<string>) {
+    return goBeyond(this.#call.steps.values(), begun)
+  }
+
   /** What there is to say was said when the call ran. */
   tell() {}
 
   record({ id }: StepRecord, receipt: Receipt) {
-    receipt.reject(this.#diverged(id))
+    if (isPatch(id)) receipt.resolve('recorded')
+    else receipt.reject(this.#diverged(id))
   }
 
   async send(message: JsonRpcMessage) {

@@ -1,4 +1,4 @@
-import { deadlineOf, isAccessory, keepNewest } from '../context/call-log.js'
+import { deadlineOf, isAccessory, isPatch, keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
 import { isRequest } from '../json-rpc.js'
 import type { CallRecord } from '../call/record.js'
@@ -12,7 +12,8 @@ export type StepOfRun = { name: string; key?: string | undefined }
 const MOST_TOLD = 5
 
 const nameIn = (id: string) => id.split('\n', 1)[0] ?? ''
-const isOf = (id: string, step: string) => id === step || (isAccessory(id) && id.endsWith(`\n${step}`))
+const isOf = (id: string, step: string) =>
+  id === step || (isAccessory(id) && !isPatch(id) && id.endsWith(`\n${step}`))
 const hasEnded = ({ phase }: StepRecord) => phase === 'done' || phase === 'failed'
 
 /** Names without keys, which may be the users' data. */
@@ -67,9 +68,10 @@ export function beginningOf(run: RecordedRun, { name, key }: StepOfRun): { id: s
 export function requireWhole(run: RecordedRun, before: readonly (CallRecord | undefined)[]) {
   const steps = new Map<string, StepRecord>()
   for (const record of before) if (record?.kind === 'step') keepNewest(steps, record.step)
-  const begun = [...steps.values()].flatMap(({ id }) =>
-    isAccessory(id) ? id.split('\n').slice(2).join('\n') : id,
-  )
+  const begun = [...steps.values()].flatMap(({ id }) => {
+    if (isPatch(id)) return []
+    return isAccessory(id) ? id.split('\n').slice(2).join('\n') : id
+  })
   const asked = new Set(before.flatMap(questionIn))
   const open = begun.filter((id) => {
     const step = steps.get(id)

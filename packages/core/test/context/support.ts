@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { endedOf, keepNewest } from '../../src/context/call-log.js'
+import { endedOf, goBeyond, keepNewest } from '../../src/context/call-log.js'
 import type { CallLog, Effect, Receipt, StepKind, StepRecord } from '../../src/context/call-log.js'
 import type { ContextStore } from '../../src/store/context-store.js'
 import { DurableContext } from '../../src/context/context.js'
@@ -196,6 +196,10 @@ export class TestNode implements CallLog {
 
   endedSteps() {
     return this.#partial ? [] : endedOf(this.#steps.values())
+  }
+
+  goesBeyond(begun: ReadonlySet<string>) {
+    return goBeyond(this.#steps.values(), begun)
   }
 
   record(step: StepRecord, receipt: Receipt, effect?: Effect) {
