@@ -19,6 +19,7 @@ type Bank = {
   find: (order: string) => Promise<Receipt | undefined>
 }
 declare const bank: Bank
+declare const fraud: { check: (order: string) => Promise<void> }
 declare const mail: { send: (to: string, key: string, signal?: AbortSignal) => Promise<void> }
 declare const stock: { load: (item: string) => Promise<unknown> }
 class NetworkError extends Error {}
@@ -97,6 +98,11 @@ export async function time(ctx: DurableContext) {
   const id = await ctx.uuid7('payment')
   const dice = await ctx.random('dice')
   return { at, id, dice }
+}
+
+export async function patched(ctx: DurableContext, order: string) {
+  if (ctx.patched('fraud-check')) await ctx.atMostOnce('check', () => fraud.check(order))
+  return await ctx.atMostOnce('charge', () => bank.charge(order))
 }
 
 export async function state(ctx: DurableContext, item: string) {

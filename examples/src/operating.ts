@@ -26,6 +26,11 @@ export function keepHistories(server: ServerFactory, store: Store) {
   return mcp
 }
 
+export function pinCalls(server: ServerFactory, store: Store) {
+  const mcp = durable({ server, store, version: 'v2', whenVersionsDiffer: { pinForMs: 600_000 } })
+  return mcp
+}
+
 export async function readHistory(store: Store, sessionId: string, from: number, to: number) {
   const page = await store.history(sessionId, { from, to, limit: 100 }) // ms since 1970, both included
   const next = await store.history(sessionId, { after: page.at(-1)?.id, to, limit: 100 })

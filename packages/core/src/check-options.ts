@@ -41,6 +41,12 @@ const isGrace = (value: unknown) => {
   return Number.isFinite(cancelAfterMs) && Number(cancelAfterMs) >= 0 && Object.keys(others).length === 0
 }
 
+const isVersionPolicy = (value: unknown) => {
+  if (value === 'compatible' || value === 'refuse') return true
+  const { pinForMs, ...others } = (isObject(value) ? value : {}) as { pinForMs?: unknown }
+  return Number.isFinite(pinForMs) && Number(pinForMs) >= 0 && Object.keys(others).length === 0
+}
+
 const isMode = (value: unknown) => ['auto', 'always', 'never'].includes(value as string)
 
 const isKey = (value: unknown) =>
@@ -74,6 +80,11 @@ const CHECKS: { [Name in Other]: Check } = {
     "'cancel', 'finish' or { cancelAfterMs: 5000 }",
   ],
   role: [(role) => ['all', 'serve', 'work'].includes(role as string), "'all', 'serve' or 'work'"],
+  version: [
+    (version) => typeof version === 'string' && /^[\w.+-]{1,64}$/.test(version),
+    "1 to 64 letters, digits, '_', '-', '+' or '.'",
+  ],
+  whenVersionsDiffer: [isVersionPolicy, "'compatible', 'refuse' or { pinForMs: 600_000 }"],
   tasks: [
     (tasks) => isMode(tasks) || (isObject(tasks) && Object.values(tasks).every(isMode)),
     "'auto', 'always' or 'never', or an object of them by the names of tools",
@@ -119,6 +130,8 @@ export function checkOptions(given: DurableOptions): DurableOptions {
     throw new TypeError('durable(): give exactly one of `server`, `handler`, `upstream` and `stdio`.')
   if ((options.role ?? 'all') !== 'all' && !options.store)
     throw new TypeError('durable(): nodes with a `role` need a `store` that they share.')
+  if ((options.whenVersionsDiffer ?? 'compatible') !== 'compatible' && options.version === undefined)
+    throw new TypeError('durable(): `whenVersionsDiffer` needs the `version` of your code.')
   checkQuotas(options.quotas)
   return options
 }

@@ -5,6 +5,7 @@ import { Membership } from './call/membership.js'
 import { Quotas } from './call/quotas.js'
 import { OlderNodes } from './call/older-nodes.js'
 import { Takeovers } from './call/takeovers.js'
+import { Versions } from './call/versions.js'
 import { Backlog } from './call/waiting-records.js'
 import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
@@ -147,7 +148,9 @@ class Node implements Durable {
     const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt, {
       history: history?.keeping,
       role: options.role,
+      version: options.version,
     })
+    const versions = new Versions(options)
     const onClaimed = (claimed: Claimed) => claimedCalls.run(claimed)
     const takeovers = new Takeovers(store, membership, logger, onClaimed)
     this.#membership = membership
@@ -179,6 +182,12 @@ class Node implements Durable {
       proxy,
       requestStates,
       recover: options.recover,
+      fitsCode: ({ call, runs, claimed }) => {
+        const unservedMs = runs.unservedMs(claimed.first)
+        const version = runs.isBegun ? runs.version : undefined
+        const nodes = () => call.whileStoreFails(() => membership.nodes())
+        return versions.judge({ version, unservedMs }, nodes, leaseMs)
+      },
       // Of a client that names its application and nobody else there may be many users.
       tasks: callerTasks(() => this.#services),
       taskModes: options.tasks ?? 'never',

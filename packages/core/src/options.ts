@@ -1,5 +1,6 @@
 import type { AuthInfo } from './auth-info.js'
 import type { Role } from './call/role.js'
+import type { VersionPolicy } from './call/versions.js'
 import type { HistoryOptions } from './history-options.js'
 import type { FetchHandler } from './proxy/local-backend.js'
 import type { StdioServer } from './proxy/stdio/stdio-process.js'
@@ -81,6 +82,13 @@ export type CommonOptions = {
    * `store` that they share. Default: `'all'`.
    */
   role?: Role
+  /** Of your code: calls record which one has run them. 1 to 64 letters, digits, `_`, `-`, `+` or `.`. Default: none, which goes with all. */
+  version?: string
+  /**
+   * What becomes of a call that another `version` has run and that this node could go on with: `'compatible'`, `{ pinForMs }` or
+   * `'refuse'`; see `VersionPolicy`. Needs a `version`. Default: `'compatible'`.
+   */
+  whenVersionsDiffer?: VersionPolicy
   /**
    * What becomes of a call without a session when its client closes the stream, which in 2026-07-28 cancels the request: nobody
    * can tell that from a broken connection, whose client comes back. `'cancel'`: it is cancelled at once; `'finish'`: it goes on

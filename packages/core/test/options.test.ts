@@ -74,6 +74,16 @@ const WRONG: [name: string, options: object, says?: string][] = [
     { server, history: { keep: '1d', maxEntrys: 1 } },
     'Did you mean `maxEntries`?',
   ],
+  [
+    'a pin without a time',
+    { server, version: 'v2', whenVersionsDiffer: { pin: 1 } },
+    '{ pinForMs: 600_000 }',
+  ],
+  [
+    'a policy without a version',
+    { server, whenVersionsDiffer: 'refuse' },
+    'needs the `version` of your code',
+  ],
   ['a quota that is no list', { server, quotas: { maxOpen: 1 } }, "[{ tool: 'render', runsAtOnce: 3 }]"],
   ['a misspelt quota', { server, quotas: [{ maxOpn: 1 }] }, 'Did you mean `maxOpen`?'],
   [

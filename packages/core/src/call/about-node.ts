@@ -20,12 +20,15 @@ export type AboutNode = {
   history?: Keeping | undefined
   /** Not there: `all`. */
   role?: Role | undefined
+  /** That of its code, as `version` of `durable()` says. */
+  version?: string | undefined
 }
 
 const host = hostname()
 
-export const encodeAbout = (about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'role'>) =>
-  JSON.stringify({ host, pid: process.pid, ...about, eras: ERAS, clock: Date.now() } satisfies AboutNode)
+export const encodeAbout = (
+  about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'role' | 'version'>,
+) => JSON.stringify({ host, pid: process.pid, ...about, eras: ERAS, clock: Date.now() } satisfies AboutNode)
 
 /** `undefined` for what no node of this version has said. */
 export function decodeAbout(text: string): AboutNode | undefined {

@@ -361,9 +361,10 @@ export class Calls {
 
   #newCall(request: CallRequest, quotas: readonly CallQuota[], { isQueued = false } = {}): NewCall {
     const { resumeWindowMs, maxRecordBytes } = this.#services
-    const { node } = this.#membership
+    const { node, version } = this.#membership
     return newCallFor(request, {
       node,
+      version,
       quotas,
       isQueued,
       limits: this.#limits,

@@ -30,10 +30,13 @@ export class Claims {
     { callId, owner }: OpenCall,
     last?: EntryId,
   ): Promise<{ running: Promise<void> } | undefined> {
-    const { node, background } = this.#membership
+    const { node, version, background } = this.#membership
     if (background.isOver) return undefined
     await this.#membership.hold(scope)
-    const data = encodeRecord({ kind: 'claim', claim: { node, nonce: randomId() } })
+    const data = encodeRecord({
+      kind: 'claim',
+      claim: { node, nonce: randomId(), ...(version !== undefined && { version }) },
+    })
     const claim = { from: owner, to: node, data, ...(last !== undefined && { last }) }
     const attempt = async () => {
       const claimed = await this.#store.claimCall(scope, callId, claim)

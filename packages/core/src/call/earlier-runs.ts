@@ -9,6 +9,7 @@ import { isTerminal, parseRecord } from './record.js'
 import type {
   BegunHandler,
   CallRecord,
+  Claim,
   HandlerKind,
   ParkedCall,
   ProxyRecord,
@@ -33,6 +34,10 @@ export class EarlierRuns {
   parked: ParkedCall | undefined
   /** When a node gave it back for the first time after it was last run, by the store's clock. */
   #unservedSince: number | undefined
+  /** Of the code that has run it last, if that has one. */
+  version: string | undefined
+  /** What has claimed it last, and may have run it. */
+  #claimed: Claim | undefined
   /** Written by a version of this library that knows more. */
   #isForeign = false
   #ended = false
@@ -73,6 +78,7 @@ export class EarlierRuns {
     const record = parseRecord(data) as ReturnType<typeof parseRecord> | undefined
     if (!record) return void (this.#isForeign = true)
     this.#noteService(record.kind, id)
+    this.#noteVersion(record)
     this.#first ??= id
     if (record.kind === 'request') {
       this.#request = record.request
@@ -138,6 +144,19 @@ export class EarlierRuns {
     if (kind === 'parked') this.#claimsSinceParked = 0
     else if (counts === 0) this.#claimsSinceParked = undefined
     else if (this.#claimsSinceParked !== undefined) this.#claimsSinceParked += counts
+  }
+
+  /** What a node has claimed it has run, unless it has given it back. */
+  #noteVersion(record: CallRecord) {
+    if (record.kind === 'request') this.version = record.request.version
+    else if (this.#claimed && record.kind !== 'returned') this.version = this.#claimed.version
+    this.#claimed = record.kind === 'claim' ? record.claim : undefined
+  }
+
+  /** Something may have been done in an earlier run. */
+  get isBegun() {
+    if (this.attempt > 1 || this.steps.size > 0) return true
+    return this.isContinued && this.parked?.queued !== 'start'
   }
 
   #noteService(kind: RecordKind, id: EntryId) {

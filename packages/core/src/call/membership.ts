@@ -21,6 +21,8 @@ import { OtherServers } from './other-servers.js'
 export class Membership {
   readonly node = randomId()
   readonly lease: Lease
+  /** Of its code. */
+  readonly version: string | undefined
   /** What this node does on its own; over once it leaves. */
   readonly background: Background
   readonly #store: MembershipStore & Pick<Store, 'watch' | 'publish'>
@@ -45,9 +47,10 @@ export class Membership {
     lease: Lease,
     logger: Logger,
     onDoubt: () => void,
-    about: Pick<AboutNode, 'history' | 'role'> = {},
+    about: Pick<AboutNode, 'history' | 'role' | 'version'> = {},
   ) {
     this.lease = lease
+    this.version = about.version
     this.#onlyServes = about.role === 'serve'
     this.background = new Background(logger)
     this.#store = store

@@ -39,6 +39,7 @@ export type CallLimits = Pick<
 
 type OpenedBy = {
   node: string
+  version: string | undefined
   quotas: readonly CallQuota[]
   /** It waits for its turn from the start. */
   isQueued: boolean
@@ -49,7 +50,7 @@ type OpenedBy = {
 
 /** What the store is asked to open for a request. Throws an `UnrecordableError`. */
 export function newCallFor(request: CallRequest, by: OpenedBy): NewCall {
-  const { node, quotas, isQueued, limits } = by
+  const { node, version, quotas, isQueued, limits } = by
   const { scope, id = callIdFor(request), principal, server, requests, batch, protocol } = request
   const { authInfo, idempotencyKey, url, mirrored, trace, task, keptMs = task?.ttlMs, handlers } = request
   const data = encodeRecord({
@@ -59,6 +60,7 @@ export function newCallFor(request: CallRequest, by: OpenedBy): NewCall {
       batch,
       protocol,
       node,
+      ...(version !== undefined && { version }),
       ...(idempotencyKey !== undefined && { idempotencyKey }),
       ...(authInfo && { authInfo }),
       ...(url !== undefined && { url }),

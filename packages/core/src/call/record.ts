@@ -9,7 +9,7 @@ import type { Trace } from '../signals/telemetry.js'
  */
 export type CallRecord =
   | { kind: 'request'; request: RecordedRequest }
-  | { kind: 'claim'; claim: { node: string; nonce: string } }
+  | { kind: 'claim'; claim: Claim }
   /** The node of the claim before it has run nothing of the call, and does not hold on to it. */
   | { kind: 'returned'; returned: { node: string; nonce: string } }
   /** No node runs it, and it is not in the count of runs meanwhile. */
@@ -33,6 +33,9 @@ export type CallRecord =
   | { kind: 'proxy'; proxy: ProxyRecord }
   | { kind: 'response'; message: JsonRpcResponse }
   | { kind: 'cancelled'; reason: string }
+
+/** `version`: of the code of the node, if it has one. */
+export type Claim = { node: string; nonce: string; version?: string }
 
 /**
  * It waits for its client, until `answerBy`, or to be woken at `wakeAt`; both in ms since 1970. Or for its turn, `queued`: to `start`, or to
@@ -68,6 +71,8 @@ export type RecordedRequest = {
   batch: boolean
   protocol: string
   node: string
+  /** Of the code of the node that opened it, if that has one. */
+  version?: string
   /** Header of the request: a client that repeats it means the same call, also when that has ended. */
   idempotencyKey?: string
   authInfo?: Record<string, unknown>

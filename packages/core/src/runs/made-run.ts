@@ -75,10 +75,20 @@ const requestKeysOf = (run: RecordedRun, callId: string) =>
   messagesOf(run, callId).map((message) => requestKey(message))
 
 function requestOf(run: RecordedRun, callId: string, { how, handler, records }: Making): RecordedRequest {
-  const { idempotencyKey: _key, trace: _trace, ...kept } = run.runs.request
+  const { idempotencyKey: _key, trace: _trace, version: _version, ...kept } = run.runs.request
+  const { version } = run.runs
   const messages = messagesOf(run, callId)
   const copied = records.length > 0 ? { copied: records.length } : undefined
-  return { ...kept, messages, node: NOBODY, handlers: [handler], of: { ...run.place, ...how, ...copied } }
+  // One that begins anew may do so with any code.
+  const of = copied && version !== undefined ? { version } : undefined
+  return {
+    ...kept,
+    ...of,
+    messages,
+    node: NOBODY,
+    handlers: [handler],
+    of: { ...run.place, ...how, ...copied },
+  }
 }
 
 /** What operators have noted with a call that it is to be done again by, in their order. */

@@ -44,6 +44,8 @@ export type RunnerServices = {
   taskModes: TasksOption
   recover: ((call: RecoveredCall) => boolean | undefined) | undefined
   callerOf: (principal: string | undefined, authInfo: unknown) => Caller
+  /** Whether a call may go on with the code of this node, as `Versions.judge` says. */
+  fitsCode: (taken: TakenOver) => Promise<'go on' | 'leave' | 'refuse'>
   /** Ends the streams of a log on this node; their clients come back. */
   closeStreams: (sessionId: string, log: LogName) => void
 }
@@ -106,6 +108,10 @@ export class Runner {
       return 'gave-up'
     }
     if (runs.isForeign) return this.#giveBack(taken, 'a newer version of this library has run it')
+    const verdict = await this.#services.fitsCode(taken)
+    const otherCode = `code of version ${String(runs.version)} has run it`
+    if (verdict === 'leave') return this.#return(taken, otherCode)
+    if (verdict === 'refuse') return this.#giveBack(taken, otherCode)
     const session = await call.whileStoreFails(() => this.#services.store.readSession(call.scope))
     if (!session) {
       call.abandon('The session does not exist any more.')
