@@ -149,7 +149,7 @@ export class EarlierRuns {
   /** What a node has claimed it has run, unless it has given it back. */
   #noteVersion(record: CallRecord) {
     if (record.kind === 'request') this.version = record.request.version
-    else if (this.#claimed && record.kind !== 'returned') this.version = this.#claimed.version
+    else if (this.#claimed && !isUnrun(record)) this.version = this.#claimed.version
     this.#claimed = record.kind === 'claim' ? record.claim : undefined
   }
 
@@ -214,6 +214,10 @@ export class EarlierRuns {
     if (id !== undefined) this.#begun?.asked.set(question, { id, ...(token !== undefined && { token }) })
   }
 }
+
+/** Behind a claim: the node has run nothing. */
+const isUnrun = (record: CallRecord) =>
+  record.kind === 'returned' || (record.kind === 'parked' && record.parked.queued !== undefined)
 
 /** A run of an upstream, as far as its stream was read. */
 type Begun = Omit<ResumePoint, 'event' | 'asked'> & {
