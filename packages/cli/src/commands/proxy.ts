@@ -87,7 +87,11 @@ export const proxy: Command = {
       ...(principal && { principal }),
     })
     const http = createServer(withHealth(mcp, node(mcp)))
-    const url = await listening(http, port, textOption(context, 'host') ?? '127.0.0.1')
+    const host = textOption(context, 'host') ?? '127.0.0.1'
+    const url = await listening(http, port, host).catch(async (error: unknown) => {
+      await mcp.close({ graceMs: 0 })
+      throw error
+    })
     const kept = file === undefined ? '' : `; what it keeps is in ${file}`
     context.output.line(`listening on ${url}, before ${shownOf(served)}${kept}`)
     await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
