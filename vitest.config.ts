@@ -7,20 +7,23 @@ const conditions = ['@mcp-durable/source', 'node', 'development|production']
 const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
 const POINTS = 'chaos/test/crash-points*.test.ts'
 const BROWSED = ['tests/site.test.ts', 'packages/cli/test/web-page.test.ts']
+// Also run once only: the frameworks of docs/frameworks.md are large.
+const PACKING = ['tests/packing/*.test.ts', 'examples/test/frameworks.test.ts']
 
 /**
  * What is run by itself with `--project`: in one process, with processes of their own, those that kill them for minutes, those that
- * kill one at each operation, and those of what a browser shows: the
- * site of the documentation, and the page of the monitor.
+ * kill one at each operation, those of what a browser shows (the site of the documentation, and the page of the monitor), and those of
+ * the packages as a stranger gets them.
  */
 const projects = {
   unit: {
     include: testsIn('packages/core', 'packages/redis-store', 'packages/sqlite-store', 'test-support'),
   },
-  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: BROWSED },
+  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: [...BROWSED, ...PACKING] },
   chaos: { include: testsIn('chaos', 'bench'), exclude: [POINTS] },
   points: { include: [POINTS] },
   site: { include: BROWSED },
+  packing: { include: PACKING, globalSetup: './tests/packing/setup.ts' },
 }
 
 export default defineConfig({

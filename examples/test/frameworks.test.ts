@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -7,7 +7,7 @@ import { Child, freePort, startRedis, type RedisServer } from '../../test-suppor
 import { TestClient } from '../../tests/support/client.js'
 import { expectCallOutlives } from '../../tests/support/outlives.js'
 import { Router } from '../../tests/support/router.js'
-import { Recipes } from './recipes.js'
+import { Recipes, runtimeBinary } from './recipes.js'
 
 // docs/frameworks.md: each recipe runs as two processes, of which the first is killed in the middle of a call.
 
@@ -32,8 +32,8 @@ const commands: Record<string, Command> = {
     process.execPath,
     ...next('start', 'next', '--hostname', '127.0.0.1', '--port', `${port}`),
   ],
-  Bun: () => [binary('@oven', 'bin/bun'), 'bun.ts'],
-  Deno: () => [binary('@deno', 'deno'), 'run', '--allow-all', 'deno.ts'],
+  Bun: () => [runtimeBinary('bun', recipes.frameworks), 'bun.ts'],
+  Deno: () => [runtimeBinary('deno', recipes.frameworks), 'run', '--allow-all', 'deno.ts'],
 }
 
 test.each(Object.keys(commands))(
@@ -88,12 +88,4 @@ function options(more: NodeJS.ProcessEnv = {}) {
   // Vitest sets NODE_ENV and NODE_OPTIONS for itself.
   const env = { ...process.env, NODE_ENV: 'production', NODE_OPTIONS: '', NEXT_TELEMETRY_DISABLED: '1' }
   return { cwd: recipes.folder, env: { ...env, REDIS_URL: redis.url, ...more } as NodeJS.ProcessEnv }
-}
-
-/** The binary of a runtime that npm has chosen for this platform. */
-function binary(scope: string, path: string): string {
-  const packages = readdirSync(recipes.program(scope)).map((name) => join(recipes.program(scope), name, path))
-  const found = packages.find((file) => existsSync(file))
-  if (found === undefined) throw new Error(`npm has brought no package of ${scope} for this platform`)
-  return found
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,14 +19,14 @@ const CACHE = fileURLToPath(new URL('../../.cache/mcp-durable', import.meta.url)
 export class Recipes implements AsyncDisposable {
   private constructor(
     readonly folder: string,
-    readonly modules: string,
+    readonly frameworks: string,
   ) {}
 
   static async prepare(): Promise<Recipes> {
     const frameworks = await fetchFrameworks()
     // Within the folder of the frameworks, where their modules are found.
     const folder = await mkdtemp(join(frameworks, 'run-'))
-    const recipes = new Recipes(folder, join(frameworks, 'node_modules'))
+    const recipes = new Recipes(folder, frameworks)
     await cp(RECIPES, folder, { recursive: true })
     for (const { name, tarball } of await packPackages(folder, 'core', 'redis-store')) {
       const target = join(folder, 'node_modules', name)
@@ -38,7 +38,7 @@ export class Recipes implements AsyncDisposable {
   }
 
   program(path: string) {
-    return join(this.modules, path)
+    return join(this.frameworks, 'node_modules', path)
   }
 
   [Symbol.asyncDispose]() {
@@ -46,7 +46,8 @@ export class Recipes implements AsyncDisposable {
   }
 }
 
-async function fetchFrameworks(): Promise<string> {
+/** The folder with their modules; where they are there already, it takes no time. */
+export async function fetchFrameworks(): Promise<string> {
   const manifest = join(RECIPES, 'package.json')
   const versions = createHash('sha256')
     .update(process.platform + process.arch)
@@ -65,4 +66,14 @@ async function fetchFrameworks(): Promise<string> {
     throw error
   }
   return folder
+}
+
+/** The binary of a runtime that npm has chosen for this platform, in the folder of the frameworks. */
+export function runtimeBinary(name: 'bun' | 'deno', frameworks: string): string {
+  const [scope, path] = ({ bun: ['@oven', 'bin/bun'], deno: ['@deno', 'deno'] } as const)[name]
+  const packages = join(frameworks, 'node_modules', scope)
+  const found = readdirSync(packages).map((platform) => join(packages, platform, path))
+  const binary = found.find((file) => existsSync(file))
+  if (binary === undefined) throw new Error(`npm has brought no ${name} for this platform`)
+  return binary
 }

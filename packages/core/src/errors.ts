@@ -1,3 +1,9 @@
+// Errors of other copies of this package are known by these: a store may bring a copy of its own, as under Plug'n'Play of Yarn.
+const DURABLE_ERROR = Symbol.for('mcp-durable.error')
+const STORE_ERROR = Symbol.for('mcp-durable.store-error')
+
+const has = (value: unknown, mark: symbol) => typeof value === 'object' && value !== null && mark in value
+
 /**
  * Base of every error this library throws at application code.
  *
@@ -7,10 +13,20 @@
 export class DurableError extends Error {
   readonly code: string
 
+  static {
+    Object.defineProperty(this.prototype, DURABLE_ERROR, { value: true })
+  }
+
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = new.target.name
     this.code = code
+  }
+
+  /** True of an error of another copy of this package, too. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this === DurableError) return has(value, DURABLE_ERROR)
+    return Function.prototype[Symbol.hasInstance].call(this, value)
   }
 }
 
@@ -26,9 +42,17 @@ export type StoreErrorCode =
 export class StoreError extends DurableError {
   declare readonly code: StoreErrorCode
 
+  static {
+    Object.defineProperty(this.prototype, STORE_ERROR, { value: true })
+  }
+
   // oxlint-disable-next-line no-useless-constructor -- narrows `code` for callers
   constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options)
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return this === StoreError ? has(value, STORE_ERROR) : super[Symbol.hasInstance](value)
   }
 }
 
