@@ -130,7 +130,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
 }
 
 /** Every client has its results; what is open still was left behind. */
-async function leftOpen(backend: Backend): Promise<string[]> {
+export async function leftOpen(backend: Backend): Promise<string[]> {
   const deadline = Date.now() + OPEN_FOR_MS
   let open = await openCalls(backend)
   while (open.length > 0 && Date.now() < deadline) {

@@ -16,6 +16,7 @@ type Intrusion = {
   url: URL
   calls: ObservedCalls
   random: Random
+  prefix?: string
   /** Told when a call of its own has ended. */
   ended: (call: ObservedCall) => void
   signal: AbortSignal
@@ -125,11 +126,11 @@ const joinWithOther: Attempt = async ({ url }, { call, key }) => {
 }
 
 /** The same key of somebody else means another call. */
-const useKey: Attempt = async ({ url, calls, ended }, { key }, name, number) => {
+const useKey: Attempt = async ({ url, calls, ended, prefix = '' }, { key }, name, number) => {
   // A second time, it would be the key of this one's own call.
   if (key === undefined || used.has(`${name} ${key}`)) return undefined
   used.add(`${name} ${key}`)
-  const id = `x.${number}`
+  const id = `${prefix}x.${number}`
   const client = { official: false, alone: true, principal: name }
   const call = calls.add(new ObservedCall(id, 'ledger_charge', { id, delayMs: 0 }, client))
   const caller = new AloneClient({ fetch: observedFetch(calls, as(name)), url, answer: () => '' })

@@ -52,6 +52,7 @@ export class NodePool implements AsyncDisposable {
   readonly crashes: string[] = []
   kills = 0
   pauses = 0
+  restarts = 0
   readonly #flags: NodeFlags
   readonly #nodes = new Set<PoolNode>()
   readonly #starting = new Set<Promise<void>>()
@@ -81,10 +82,20 @@ export class NodePool implements AsyncDisposable {
   /** SIGKILL; a new node takes its place as soon as it has started. */
   async kill(node: PoolNode): Promise<void> {
     this.kills++
-    this.#nodes.delete(node)
     this.killedAt.set(node.id, Date.now())
+    await this.#replace(node, 'SIGKILL')
+  }
+
+  /** SIGTERM, as at a deploy. */
+  async restart(node: PoolNode): Promise<void> {
+    this.restarts++
+    await this.#replace(node, 'SIGTERM')
+  }
+
+  async #replace(node: PoolNode, signal: 'SIGKILL' | 'SIGTERM') {
+    this.#nodes.delete(node)
     this.#note(node, { what: 'killed', from: Date.now(), to: Number.POSITIVE_INFINITY })
-    await node.process.kill('SIGKILL')
+    await node.process.kill(signal)
     const started = this.#add().catch(
       (error: unknown) => void this.crashes.push(`a node did not start: ${String(error)}`),
     )

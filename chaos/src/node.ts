@@ -5,6 +5,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { durable } from '@mcp-durable/core'
 import type { CommonOptions, Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
@@ -57,6 +59,7 @@ const mcp = durable({
 })
 const serve = node(mcp)
 const http = createServer((request, response) => {
+  if (request.url === '/memory') return void response.end(JSON.stringify(memory()))
   if (self !== undefined) response.setHeader('x-node', self)
   return serve(request, response)
 })
@@ -68,6 +71,14 @@ process.once('SIGTERM', () => {
   http.close()
   void mcp.close({ graceMs: 100 }).then(() => process.exit(0))
 })
+
+/** Of what is alive: after the garbage is collected. */
+function memory() {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  return process.memoryUsage()
+}
 
 function crashing(store: Store): Store {
   return values.crash === undefined ? store : crashingStore(store, JSON.parse(values.crash) as CrashPoint)

@@ -16,6 +16,8 @@ export type Work = {
   url: URL
   client: ClientKind
   seed: number
+  /** What the ids of its calls begin with, where other work was done on the same store. */
+  prefix?: string
   calls: ObservedCalls
   /** Those who listen. */
   listeners: Listener[]
@@ -69,7 +71,7 @@ type Session = (options: Work, name: string, random: Random) => Promise<void>
 async function sessions(options: Work, name: string, session: Session) {
   for (let number = 1; !options.signal.aborted; number++) {
     const random = new Random(options.seed, `${name}/${number}`)
-    await session(options, `${name}.${number}`, random)
+    await session(options, `${options.prefix ?? ''}${name}.${number}`, random)
   }
 }
 
@@ -173,10 +175,9 @@ async function listen({ url, seed, listeners }: Work) {
 }
 
 /** Until then, nobody knows whether who listens has heard everything. */
-async function tellLast({ url, calls, ended }: Work) {
-  const call = calls.add(
-    new ObservedCall('last', 'tell', { id: 'last', uri: LAST }, { official: false, alone: true }),
-  )
+async function tellLast({ url, calls, ended, prefix = '' }: Work) {
+  const id = `${prefix}last`
+  const call = calls.add(new ObservedCall(id, 'tell', { id, uri: LAST }, { official: false, alone: true }))
   await new AloneClient({ fetch: observedFetch(calls), url, answer: () => '' }).call(call)
   ended(call)
 }
