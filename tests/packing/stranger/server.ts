@@ -28,7 +28,7 @@ import { Hono } from 'hono'
 import { Redis } from 'ioredis'
 import { z } from 'zod'
 
-const { PORT = '3000', REDIS_URL = '', ADAPTER = 'node' } = process.env
+const { PORT = '3000', REDIS_URL = '', ADAPTER = 'node', PREFIX = 'mcp' } = process.env
 
 type Result = { content: { type: 'text'; text: string }[] }
 
@@ -49,7 +49,8 @@ function createMyServer() {
   return server
 }
 
-const store: Store = REDIS_URL === '' ? file('./mcp.db') : redisStore(new Redis(REDIS_URL))
+const store: Store =
+  REDIS_URL === '' ? file('./mcp.db') : redisStore(new Redis(REDIS_URL), { prefix: PREFIX })
 const mcp: Durable = durable({ server: createMyServer, store, telemetry: telemetry() })
 
 const adapters: Record<string, () => RequestListener> = {
