@@ -23,7 +23,7 @@ const { samples: _samples, ...summary } = report
 console.log(JSON.stringify(summary))
 process.exit(report.passed ? 0 : 1)
 
-function table({ trends, warmUpMs, ...report }: SoakReport): string {
+function table({ trends, warmUpMs, ...about }: SoakReport): string {
   const unit = (name: string, value: number) =>
     name.startsWith('keys') ? value.toFixed(0) : `${(value / 2 ** 20).toFixed(1)} MiB`
   const rows = Object.entries(trends).map(([name, { mean, perHour, from, to, verdict }]) => {
@@ -37,7 +37,7 @@ function table({ trends, warmUpMs, ...report }: SoakReport): string {
   )
   return [
     '',
-    `${report.calls} calls in ${report.rounds} rounds, ${report.kills} kills, ${report.restarts} restarts, ${report.takeovers} takeovers, ${report.violations} violations`,
+    `${about.calls} calls in ${about.rounds} rounds, ${about.kills} kills, ${about.restarts} restarts, ${about.takeovers} takeovers, ${about.violations} violations`,
     `measured after a warm-up of ${Math.round(warmUpMs / 1000)} s, by least squares:`,
     ...(rows.length > 0 ? lines : ['too few rounds for a trend']),
     '',
