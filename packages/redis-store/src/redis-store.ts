@@ -243,7 +243,6 @@ class RedisStore extends Sessions implements Store {
     const deadline = this.client.deadline()
     // Where commands can't be sent, a subscription would only wait for its deadline.
     await this.client.ready(deadline)
-    await this.client.findWay(deadline)
     return this.#subscriber.watch(this.keys.session(scope), listener, deadline)
   }
 
@@ -258,9 +257,12 @@ class RedisStore extends Sessions implements Store {
     return [...describeRisks(findings, this.client.wakeUps), ...others]
   }
 
-  /** Nobody counts on a node before its store can do what it is set to. What can't be done later, each write says. */
+  /** Nobody counts on a node before it hears the others, and its store can do what it is set to. What can't be done later, each write says. */
   override async beat(node: string, about?: string) {
-    if (!this.#isFit) await this.requireDurability(this.durability)
+    if (!this.#isFit) {
+      await this.client.findWay(this.client.deadline())
+      await this.requireDurability(this.durability)
+    }
     this.#isFit = true
     return super.beat(node, about)
   }

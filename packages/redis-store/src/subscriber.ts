@@ -29,6 +29,7 @@ export class Subscriber {
   readonly #keyPrefix: string
   readonly #wakeUps: WakeUps
   readonly #polling: Polling
+  readonly #unlisten: () => void
   readonly #channels = new Map<string, Channel>()
   #connection: SubscriberLike | undefined
   #breaks = 0
@@ -42,6 +43,7 @@ export class Subscriber {
     this.#client = client
     this.#wakeUps = WakeUps.of(client)
     this.#polling = new Polling(readNews)
+    this.#unlisten = this.#wakeUps.onChange(() => this.#broke())
     this.#keyPrefix = client.options.keyPrefix ?? ''
   }
 
@@ -89,6 +91,7 @@ export class Subscriber {
     clearTimeout(this.#settling)
     this.#connection?.disconnect()
     this.#polling.close()
+    this.#unlisten()
     this.#channels.clear()
     this.#ready.open()
   }

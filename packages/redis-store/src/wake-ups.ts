@@ -27,6 +27,7 @@ export class WakeUps {
   #way: Way | undefined
   #isKnown = false
   #finding: Promise<void> | undefined
+  readonly #listeners = new Set<() => void>()
   /** The server has taken a subscription of this way. */
   #isConfirmed = false
   /** Why it is not sharded pub/sub. */
@@ -41,6 +42,12 @@ export class WakeUps {
   /** `undefined`: the server has not been asked. */
   get way() {
     return this.#isKnown ? this.#way : undefined
+  }
+
+  /** Subscriptions of another way hear nothing any more. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** What to try next. */
@@ -64,8 +71,9 @@ export class WakeUps {
     this.#findings = findings
     const { SPUBLISH: sharded = '', PUBLISH: plain = '' } = findings
     this.#way ??= 'sharded'
-    if (this.#way === 'sharded' && !this.#isConfirmed && isLacking(sharded)) this.#fallBack(sharded)
-    else if (this.#way === 'plain' && isLacking(plain)) this.#fallBack(plain)
+    if (this.#isKnown) return
+    if (this.#way === 'sharded' && isLacking(sharded)) this.#fallBack(sharded)
+    if (this.#way === 'plain' && isLacking(plain)) this.#fallBack(plain)
   }
 
   confirmed() {
@@ -75,6 +83,7 @@ export class WakeUps {
   /** The server does not take subscriptions of this way. False: it did once, or there is no other way. */
   refused(way: Way, reason: string): boolean {
     if (this.#isConfirmed) return false
+    this.#way ??= 'sharded'
     if (way === this.#way) this.#fallBack(reason)
     return true
   }
@@ -83,6 +92,8 @@ export class WakeUps {
     const isPlain = this.#way === 'sharded' && !isLacking(this.#findings?.['PUBLISH'])
     this.#way = isPlain ? 'plain' : 'polled'
     this.reason ||= reason
+    this.#isConfirmed = false
+    for (const listener of this.#listeners) listener()
   }
 
   /** The script as it goes this way. `undefined`: it wakes others, and the server has not been asked. */

@@ -34,7 +34,7 @@ const ran = new Set<string>()
 beforeAll(async () => {
   server = await startRedis()
   const admin = new Redis(server.url)
-  await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-spublish')
+  await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-spublish', '-ssubscribe')
   await admin.call('ACL', 'SETUSER', 'mute', 'on', '>secret', '~*', '&*', '+@all', '-@pubsub')
   admin.disconnect()
 })

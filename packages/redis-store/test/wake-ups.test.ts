@@ -31,6 +31,8 @@ describe.each(WAYS)('[N-2] wake-ups are %s on a server %s', (way, _, lacking) =>
     await one.store.createSession(newSession({ id }), LIMITS)
     const heard: string[] = []
     await other.store.watch(id, (topic, value) => heard.push(`${topic} ${value}`))
+    // A node learns from its first beat which way it has to go.
+    await other.store.beat('other')
     await one.store.publish(id, 'topic', 'of two words')
     await waitFor(() => heard.includes('topic of two words'), { what: 'what was said' })
     heard.length = 0
@@ -50,6 +52,7 @@ describe.each(WAYS)('[N-2] wake-ups are %s on a server %s', (way, _, lacking) =>
     const [scope, beside] = [randomUUID(), randomUUID()]
     await store.publish(scope, 'before', '')
     const heard: string[] = []
+    await store.beat('node')
     const unwatch = await store.watch(scope, (topic) => heard.push(topic))
     await store.publish(scope, 'now', '')
     await waitFor(() => heard.includes('now'), { what: 'the news' })
