@@ -69,5 +69,8 @@ function unpublishable(manifest) {
 function lostSources(folder, file) {
   const { sources } = JSON.parse(readFileSync(join(folder, file), 'utf8'))
   const lost = sources.filter((source) => !existsSync(join(folder, normalize(join(dirname(file), source)))))
-  return lost.map((source) => `${file} names ${source}, which is missing`)
+  return lost.map(
+    (source) =>
+      `${file} names ${source}, which is missing: compile anew, without the dist folder that is there`,
+  )
 }

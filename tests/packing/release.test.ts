@@ -95,7 +95,7 @@ test('a tarball that lacks something, or has too much, is found', async () => {
     expect((await problemsOf(folder)).toSorted()).toEqual([
       '@mcp-durable/core 2.0.0 asks for @mcp-durable/redis-store ^1.0.0: packages are released together',
       'LICENSE is missing',
-      'dist/index.js.map names ../src/index.ts, which is missing',
+      'dist/index.js.map names ../src/index.ts, which is missing: compile anew, without the dist folder that is there',
       'package.json asks for zod catalog:',
       'package.json names ./dist/index.d.ts, which is missing',
       'secrets.env does not belong into it',

@@ -19,10 +19,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const registry = await Registry.start()
   const release = ['scripts/release.mjs', '--rehearse', registry.url]
   const token = { [`npm_config_//${new URL(registry.url).host}/:_authToken`]: 'none' }
-  await promisify(execFile)(process.execPath, release, {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
-    env: { ...process.env, ...token },
-  })
+  try {
+    await promisify(execFile)(process.execPath, release, {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: { ...process.env, ...token },
+    })
+  } catch (error) {
+    await registry[Symbol.asyncDispose]()
+    throw error
+  }
   // Before test files ask for them, several at once.
   project.provide('frameworks', await fetchFrameworks())
   project.provide('npmrc', `@mcp-durable:registry=${registry.url}\n`)
