@@ -33,13 +33,17 @@ export type Verdict = {
   recoveryMsP99: number | null
 }
 
-/** Judges a run: everything at its end, when nothing changes any more. */
+/**
+ * Judges a run: everything at its end, when nothing changes any more. `isOurs`: which journals are of the run, by the `id` of their calls, if
+ * there was another one on the same store; what is left of that expires while this one is judged.
+ */
 export class Referee {
   readonly #backend: Backend
   readonly #calls: ObservedCalls
   readonly #pool: NodePool
   readonly #ledgerFile: string
   readonly #say: (line: string) => void
+  readonly #isOurs: (id: string) => boolean
   #ended = 0
   #failed = 0
   #violations = 0
@@ -50,12 +54,14 @@ export class Referee {
     pool: NodePool,
     ledgerFile: string,
     say: (line: string) => void,
+    { isOurs = () => true }: { isOurs?: (id: string) => boolean } = {},
   ) {
     this.#backend = backend
     this.#calls = calls
     this.#pool = pool
     this.#ledgerFile = ledgerFile
     this.#say = say
+    this.#isOurs = isOurs
   }
 
   ended(call: ObservedCall) {
@@ -105,7 +111,8 @@ export class Referee {
       }
       recoveries.push(...own.flatMap((journal) => this.#recoveries(call, journal)))
     }
-    for (const journal of [...journals.values()].flat()) {
+    const unknown = [...journals].filter(([id]) => this.#isOurs(id)).flatMap(([, own]) => own)
+    for (const journal of unknown) {
       for (const what of checkJournal(journal)) this.violation(`an unknown call: ${what}`, journal.print())
     }
     for (const listener of listeners)

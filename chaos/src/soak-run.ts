@@ -133,9 +133,10 @@ async function playRound(
   { backend, pool, router, ledger, survivor, changes }: Place,
   say: (line: string) => void,
 ) {
+  const prefix = `${round}/`
   const calls = new ObservedCalls()
   const listeners: Listener[] = []
-  const referee = new Referee(backend, calls, pool, ledger, say)
+  const referee = new Referee(backend, calls, pool, ledger, say, { isOurs: (id) => id.startsWith(prefix) })
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(), seconds * 1000)
   const collecting = new AbortController()
@@ -145,7 +146,7 @@ async function playRound(
     url: router.url,
     client: round % 2 === 0 ? 'ts2' : 'ts1',
     seed: seed + round,
-    prefix: `${round}/`,
+    prefix,
     calls,
     listeners,
     signal: over.signal,
