@@ -1,3 +1,4 @@
+import { linkedTo } from './linked-signal.js'
 import { endedOf, goBeyond } from '../context/call-log.js'
 import type { CallLog, Effect, Receipt, StepRecord, Waiting } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
@@ -174,9 +175,13 @@ export class RequestLog implements CallLog {
   ): Promise<JsonRpcResponse> {
     this.#guard()
     const call = await this.target.journaled()
-    const stopped = AbortSignal.any([this.stop.signal, signal])
-    const ask = () => call.questions.askByName(this.#prefix + name, question, stopped).catch(this.#tell)
-    return untilAborted(stopped, ask)
+    const { signal: stopped, unlink } = linkedTo(this.stop.signal, signal)
+    try {
+      const ask = () => call.questions.askByName(this.#prefix + name, question, stopped).catch(this.#tell)
+      return await untilAborted(stopped, ask)
+    } finally {
+      unlink()
+    }
   }
 
   /** As part of the step: a run that finds its end does not send it. */
