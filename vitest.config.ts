@@ -5,21 +5,38 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['@mcp-durable/source', 'node', 'development|production']
 
 const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
+// They turn the clock: what an earlier file of their process has left running would turn with it.
+const CLOCK = [
+  'timers',
+  'call/returned-calls',
+  'client/tasks',
+  'context/{changed-steps,questions,races,retrying,time}',
+  'guard/principal',
+  'sessions/fresh-servers',
+].map((name) => `packages/core/test/${name}.test.ts`)
 const POINTS = 'chaos/test/crash-points*.test.ts'
 const BROWSED = ['tests/site.test.ts', 'packages/cli/test/web-page.test.ts']
+// What does not depend on the version of Node.js, and takes long: run on one alone.
+const ONCE = ['examples/test/{examples,walk-throughs}.test.ts', 'tests/terminal-safety.test.ts']
 // Also run once only: the frameworks of docs/frameworks.md are large.
 const PACKING = ['tests/packing/*.test.ts', 'examples/test/frameworks.test.ts']
 
 /**
- * What is run by itself with `--project`: in one process, with processes of their own, those that kill them for minutes, those that
- * kill one at each operation, those of what a browser shows (the site of the documentation, and the page of the monitor), and those of
- * the packages as a stranger gets them.
+ * What is run by itself with `--project`: in one process, in one whose clock is turned, with processes of their own, the examples
+ * and what terminals show, those that kill for minutes, those that kill one at each operation, those of what a browser shows (the
+ * site of the documentation, and the page of the monitor), and those of the packages as a stranger gets them.
  */
 const projects = {
   unit: {
     include: testsIn('packages/core', 'packages/redis-store', 'packages/sqlite-store', 'test-support'),
+    exclude: CLOCK,
   },
-  processes: { include: testsIn('packages/cli', 'examples', 'tests'), exclude: [...BROWSED, ...PACKING] },
+  clock: { include: CLOCK, isolate: true },
+  processes: {
+    include: testsIn('packages/cli', 'examples', 'tests'),
+    exclude: [...BROWSED, ...PACKING, ...ONCE],
+  },
+  once: { include: ONCE },
   chaos: { include: testsIn('chaos', 'bench'), exclude: [POINTS] },
   points: { include: [POINTS] },
   site: { include: BROWSED },

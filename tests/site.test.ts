@@ -17,6 +17,7 @@ const TYPES: Record<string, string> = {
   '.js': 'text/javascript',
   '.css': 'text/css',
   '.svg': 'image/svg+xml',
+  '.png': 'image/png',
   '.woff2': 'font/woff2',
   '.json': 'application/json',
 }
@@ -30,7 +31,10 @@ const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost')
   const path = join(dir, fileAt(pathname))
   readFile(path).then(
-    (content) => response.writeHead(200, { 'content-type': TYPES[extname(path)] }).end(content),
+    (content) =>
+      response
+        .writeHead(200, { 'content-type': TYPES[extname(path)] ?? 'application/octet-stream' })
+        .end(content),
     () => response.writeHead(404).end(),
   )
 })
