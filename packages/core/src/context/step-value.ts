@@ -87,8 +87,10 @@ function classesOf(value: unknown): string[] {
     let of = Object.getPrototypeOf(value) as object | null;
     of;
     of = Object.getPrototypeOf(of) as object | null
-  )
-    if (typeof of.constructor === 'function') names.push(of.constructor.name)
+  ) {
+    const name = (of.constructor as { name?: unknown } | undefined)?.name
+    if (typeof name === 'string') names.push(name)
+  }
   return names
 }
 

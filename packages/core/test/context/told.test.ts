@@ -194,6 +194,7 @@ describe('a value that cannot be recorded', () => {
   const circular: { deep?: unknown } = {}
   let nested: unknown = 1
   for (let depth = 0; depth < 100_000; depth++) nested = [nested]
+  const unnamed = { constructor: { name: 5 } }
   const values: [what: string, value: unknown, says: RegExp][] = [
     ['a response', new Response('x'), /it is an instance of Response\. .*await response\.json\(\)/],
     ['a response inside', { answer: new Response('x') }, /at \.answer it has an instance of Response/],
@@ -212,6 +213,7 @@ describe('a value that cannot be recorded', () => {
     ['a symbol', Symbol('x'), /it is a symbol\. Leave it out/],
     ['a promise', { p: Promise.resolve(1) }, /at \.p it has a promise\. Await it/],
     ['an answer', new (class Answer extends Response {})(), /instance of Response\./],
+    ['what has no class that can be named', Object.create(unnamed), /an object that is not plain\. Return/],
     ['headers', new Headers(), /Object\.fromEntries/],
     ['a stream', new ReadableStream(), /Read it in the body/],
     ['what has no end', nested, /nested too deeply/],
