@@ -147,6 +147,7 @@ class Node implements Durable {
     const onDoubt = () => void this.#services.calls.abandonTaken()
     const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt, {
       history: history?.keeping,
+      quotas: options.quotas,
       role: options.role,
       version: options.version,
     })

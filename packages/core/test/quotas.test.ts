@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { Store } from '../src/index.js'
+import { runsOf } from '../src/runs/index.js'
+import { BEGINNING } from '../src/store/index.js'
 import { Alone } from './support/alone.js'
 import type { AloneWhere } from './support/alone.js'
 import { ask, Caller, resultOf } from './support/caller.js'
@@ -9,8 +11,9 @@ import type { EventReader } from './support/event-reader.js'
 import { startNodes } from './support/nodes.js'
 import type { NodesOptions } from './support/nodes.js'
 import { overriding } from './support/overriding.js'
-import { expectRefused, Session, textOf } from './support/session.js'
+import { expectRefused, expectStream, Session, textOf } from './support/session.js'
 import { STORES } from './support/stores.js'
+import { Happenings } from './support/world.js'
 import { waitFor } from '../../../test-support/index.js'
 
 type Quotas = NonNullable<NonNullable<NodesOptions['settings']>['quotas']>
@@ -136,6 +139,74 @@ describe.each(STORES)('quotas, %s', (store) => {
     await expectOver(await caller.request(), ALL_OPEN.replace('1', '2'))
     expect(textOf(await caller.retry(first, ['Ann'], { node: 1 }))).toBe('Ann')
     expect(textOf(await caller.retry(second!, ['Bob']))).toBe('Bob')
+  })
+
+  test('what an operator makes of a call counts for its principal, and waits for its turn', async () => {
+    const happened = new Happenings()
+    let running = 0
+    let most = 0
+    const server = () =>
+      durableServer(async (ctx, { text }) => {
+        most = Math.max(most, ++running)
+        try {
+          await ctx.atLeastOnce('try', () => happened.add(text))
+          if (text === 'holds') await happened.until('go')
+          if (text.endsWith('fails')) throw new Error('no')
+          return text
+        } finally {
+          running--
+        }
+      })
+    const quotas: Quotas = [{ tool: 'work', perPrincipal: true, maxOpen: 3, runsAtOnce: 1 }]
+    await using nodes = await start(quotas, { store, settings: { server } })
+    const [kept] = nodes.stores as [Store]
+    const runs = runsOf(kept, { by: 'operator' })
+    const [ann, bob] = ['ann/1', 'bob/1'] as const
+    const client = new Alone(nodes)
+    const session = await Session.begin(nodes, { who: ann })
+    const params = (text: string) => ({ name: 'work', arguments: { text } })
+    const alone = (text: string, who: string) => () => client.request('tools/call', params(text), { who })
+    // The place of the call before is given back soon after its end.
+    const begin = async (request: () => Promise<Response>, scope?: string) => {
+      let response: Response | undefined
+      await waitFor(async () => (response = await request()).status === 200)
+      const stream = await expectStream(response!)
+      const [callId = ''] = String((await stream.next())?.id).split('.')
+      return { scope: scope ?? callId, callId, stream }
+    }
+    const failed = async (request: () => Promise<Response>, scope?: string) => {
+      const call = await begin(request, scope)
+      await call.stream.messages()
+      return call
+    }
+    const lastOf = async ({ scope, callId }: { scope: string; callId: string }) =>
+      (await kept.read(scope, `call:${callId}`, BEGINNING, 100))?.at(-1)?.data ?? ''
+    const first = await failed(() => session.request('tools/call', params('ann fails')), session.id)
+    const second = await failed(alone('ann fails', ann))
+    const other = await failed(alone('bob fails', bob))
+    const holding = await begin(alone('holds', ann))
+    await happened.until('holds')
+
+    const made = [(await runs.retry(first)).call, (await runs.fork(second, { from: { name: 'try' } })).call]
+    for (const call of made) await waitFor(async () => (await lastOf(call)).startsWith('parked '))
+    await expect(runs.retry(second)).rejects.toMatchObject({
+      code: 'run-quota',
+      message: expect.stringContaining('maxOpen 3 of the tool work, for each principal') as string,
+    })
+    await expectOver(await alone('x', ann)(), 'maxOpen 3 of the tool work, for each principal')
+    const others = (await runs.retry(other)).call
+    await waitFor(async () => (await lastOf(others)).startsWith('response '))
+    expect(happened.count('ann fails')).toBe(2)
+
+    happened.add('go')
+    expect(await endOf(holding.stream)).toContain('holds')
+    for (const call of made) await waitFor(async () => (await lastOf(call)).startsWith('response '))
+    expect(happened.count('ann fails')).toBe(4)
+    // That of bob, and one of ann's.
+    expect(most).toBe(2)
+    const again = (await runs.retry(second)).call
+    await waitFor(async () => (await lastOf(again)).startsWith('response '))
+    await begin(alone('x', ann))
   })
 
   test('a place of a call that was never opened, or is gone, is found', async () => {

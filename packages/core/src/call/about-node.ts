@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { ERAS } from '../protocol.js'
 import type { Era } from '../protocol.js'
+import type { QuotaOptions } from '../quota-options.js'
 import type { Keeping } from '../store/history.js'
 import type { NodeBeat } from '../store/membership.js'
 import type { Role } from './role.js'
@@ -18,6 +19,8 @@ export type AboutNode = {
   server?: string | undefined
   /** What it keeps in histories, if it does: so does whoever writes beside it. */
   history?: Keeping | undefined
+  /** In which it counts calls, if it does: so does whoever makes calls beside it. */
+  quotas?: readonly QuotaOptions[] | undefined
   /** Not there: `all`. */
   role?: Role | undefined
   /** That of its code, as `version` of `durable()` says. */
@@ -27,7 +30,7 @@ export type AboutNode = {
 const host = hostname()
 
 export const encodeAbout = (
-  about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'role' | 'version'>,
+  about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'quotas' | 'role' | 'version'>,
 ) => JSON.stringify({ host, pid: process.pid, ...about, eras: ERAS, clock: Date.now() } satisfies AboutNode)
 
 /** `undefined` for what no node of this version has said. */

@@ -7,6 +7,7 @@ import { BEGINNING, compareIds, splitId } from '../store/store.js'
 import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/store.js'
 import { ASLEEP } from '../store/takeover.js'
 import { Call } from './call.js'
+import { isRun, isTurn } from './call-quotas.js'
 import type { CallServices, CallStart, Standing } from './call-start.js'
 import type { ClaimedParked } from './awaited-calls.js'
 import type { Claimed } from './claims.js'
@@ -16,7 +17,6 @@ import { keysOf, newCallFor } from './new-call.js'
 import type { CallLimits, CallRequest } from './new-call.js'
 import { Parking } from './parking.js'
 import { encodeRecord } from './record.js'
-import { isRun, isTurn } from './quotas.js'
 import type { OverQuota, Quotas } from './quotas.js'
 import type { CallQuota, RecordedRequest } from './record.js'
 import type { Takeovers } from './takeovers.js'
@@ -33,6 +33,8 @@ export type CallOutcome =
 /** A task that waits for its turn; no node owns it. */
 export type QueuedCall = { status: 'queued'; callId: string; first: EntryId; admission: Admission }
 type CallPlace = { scope: string; callId: string }
+/** `isAlone`: nothing else is run in its scope. */
+type Waits = { queued: 'start' | 'go-on'; standing: Standing; isAlone: boolean }
 
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
@@ -177,7 +179,8 @@ export class Calls {
     }
     const { id: first, admission } = opened
     const standing = { last: first, inbox: BEGINNING }
-    await this.#letWait({ scope, callId }, quotas.filter(isTurn), 'start', standing).catch(() => undefined)
+    const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol) } as const
+    await this.#letWait({ scope, callId }, quotas.filter(isTurn), waits).catch(() => undefined)
     return { status: 'queued', callId, first, admission }
   }
 
@@ -185,8 +188,7 @@ export class Calls {
   async #letWait(
     place: CallPlace,
     needed: readonly CallQuota[],
-    queued: 'start' | 'go-on',
-    standing: Standing,
+    { queued, standing, isAlone }: Waits,
   ): Promise<boolean> {
     const { scope, callId } = place
     const { node } = this.#membership
@@ -197,7 +199,7 @@ export class Calls {
       this.#closed,
     )
     if (!claimed) return false
-    this.#membership.releaseParked(scope)
+    if (isAlone) this.#membership.releaseParked(scope)
     this.#quotas.queued(place, needed).catch(() => undefined)
     return true
   }
@@ -209,7 +211,7 @@ export class Calls {
   async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned'> {
     const { parked } = runs
     const isBegun = parked ? parked.queued !== 'start' : !request.isQueued
-    const mayHaveNone = runs.isContinued || (request.isQueued && !parked)
+    const mayHaveNone = runs.isContinued || (request.isQueued && !parked && !runs.hasRun)
     const needed = mayHaveNone ? (request.quotas ?? []).filter(isBegun ? isRun : isTurn) : []
     if (needed.length === 0 || call.isOver) return 'runs'
     const place = { scope: call.scope, callId: call.id }
@@ -219,7 +221,8 @@ export class Calls {
       return 'runs'
     }
     const queued = isBegun ? 'go-on' : 'start'
-    return (await call.queue((standing) => this.#letWait(place, needed, queued, standing)))
+    const isAlone = isSessionless(request.protocol)
+    return (await call.queue((standing) => this.#letWait(place, needed, { queued, standing, isAlone })))
       ? 'queued'
       : 'returned'
   }

@@ -32,6 +32,9 @@ export class EarlierRuns {
   answerBy: number | undefined
   /** How it was parked last. */
   parked: ParkedCall | undefined
+  /** A run has recorded something. What may stand there before is its claim, and what a fork begins with. */
+  hasRun = false
+  #copied = 0
   /** When a node gave it back for the first time after it was last run, by the store's clock. */
   #unservedSince: number | undefined
   /** Of the code that has run it last, if that has one. */
@@ -85,7 +88,9 @@ export class EarlierRuns {
       this.taskTerms = record.request.task
       // The first claim begins the first run.
       if (record.request.of) this.#claims = -1
-    }
+      this.#copied = record.request.of?.copied ?? 0
+    } else if (this.#copied > 0) this.#copied--
+    else this.hasRun ||= !BEFORE_RUNS.has(record.kind)
     if (record.kind === 'task') {
       this.#isTask = true
       this.taskTerms ??= record.answer && termsIn(record.answer)
@@ -214,6 +219,8 @@ export class EarlierRuns {
     if (id !== undefined) this.#begun?.asked.set(question, { id, ...(token !== undefined && { token }) })
   }
 }
+
+const BEFORE_RUNS: ReadonlySet<RecordKind> = new Set(['passed', 'claim', 'returned', 'parked'])
 
 /** Behind a claim: the node has run nothing. */
 const isUnrun = (record: CallRecord) =>

@@ -1,27 +1,19 @@
-import { digest } from '../ids.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import type { QuotaOptions } from '../quota-options.js'
 import { whileStoreFails } from '../store/retry.js'
-import type { PlaceOwner, Quota, QuotaStore } from '../store/quotas.js'
-import { isParked } from '../store/takeover.js'
+import type { PlaceOwner, QuotaStore } from '../store/quotas.js'
 import type { TakeoverStore } from '../store/takeover.js'
+import { counted, isHeld, isRun, isTurn, quotasFor } from './call-quotas.js'
+import type { NamedQuota } from './call-quotas.js'
+import { freeGone } from './gone-places.js'
 import type { Membership } from './membership.js'
 import type { QueuedCalls } from './queued-calls.js'
 import type { CallQuota } from './record.js'
 
-const MINUTE_MS = 60_000
 /** When there will be room is not known where it depends on how long calls take. */
 const LOOK_AGAIN_MS = 5000
-/** Places of calls that may be gone are looked at so many at once. */
-const PAGE = 100
 /** Of so many quotas it is known when they were looked at last: each principal may have one. */
 const MOST_KNOWN = 10_000
-
-const KINDS = { maxOpen: 'open', startsPerMinute: 'starts', runsAtOnce: 'runs' } as const
-const LIMITS = Object.keys(KINDS) as Array<keyof typeof KINDS>
-
-/** `text`: in words of the options. */
-type NamedQuota = CallQuota & { text: string }
 
 /** `limit`: for whoever was refused. `isQueued`: it is not refused, and waits for its turn. */
 export type OverQuota = { limit: string; retryAfterMs: number; isQueued: boolean }
@@ -55,23 +47,7 @@ export class Quotas {
 
   /** Those that requests of a principal fall under; several requests of one call count once. Mostly none. */
   of(requests: readonly JsonRpcRequest[], principal: string | undefined): NamedQuota[] {
-    if (this.#rules.length === 0) return []
-    const tools = requests
-      .filter(({ method }) => method === 'tools/call')
-      .map(({ params }) => params?.['name'])
-    return this.#rules.flatMap((rule) => {
-      const { tool, perPrincipal } = rule
-      const applies = tool === undefined ? tools.length > 0 : tools.includes(tool)
-      if (!applies || (perPrincipal && principal === undefined)) return []
-      const whose = digest(JSON.stringify([tool ?? null, perPrincipal ? principal : null]))
-      return LIMITS.flatMap((limit) => {
-        const most = rule[limit]
-        if (most === undefined) return []
-        const of = tool === undefined ? 'all tools' : `the tool ${tool}`
-        const text = `${limit} ${most} of ${of}${perPrincipal ? ', for each principal' : ''}`
-        return { name: `${KINDS[limit]}:${whose}`, most, text }
-      })
-    })
+    return quotasFor(this.#rules, requests, principal)
   }
 
   /** All or none. `mayWait`: for room to be started and to run in. */
@@ -136,30 +112,6 @@ export class Quotas {
     if (now - (this.#lookedAt.get(name) ?? Number.NEGATIVE_INFINITY) < leaseMs) return false
     if (this.#lookedAt.size >= MOST_KNOWN) this.#lookedAt.clear()
     this.#lookedAt.set(name, now)
-    const old = await this.#store.oldPlaces(name, 2 * leaseMs, PAGE)
-    const freed = await Promise.all(
-      old.map(async ({ takenAt, ...owner }) => {
-        if (await this.#isNeeded(name, owner)) return false
-        await this.#store.releasePlaces(owner, [name], takenAt)
-        return true
-      }),
-    )
-    return freed.includes(true)
-  }
-
-  async #isNeeded(name: string, { scope, callId }: PlaceOwner) {
-    const open = await this.#store.listOpenCalls(scope)
-    const call = open.find((each) => each.callId === callId)
-    return call !== undefined && (kindOf(name) === 'open' || !isParked(call.owner))
+    return freeGone(this.#store, name, leaseMs)
   }
 }
-
-const kindOf = (name: string) => name.slice(0, name.indexOf(':'))
-const isHeld = (name: string) => kindOf(name) !== 'starts'
-/** What is needed again by a call that goes on after it was parked. */
-export const isRun = ({ name }: CallQuota) => kindOf(name) === 'runs'
-/** What a call may wait for. */
-export const isTurn = ({ name }: CallQuota) => kindOf(name) !== 'open'
-
-const counted = ({ name, most }: CallQuota): Quota =>
-  isHeld(name) ? { name, most } : { name, most, windowMs: MINUTE_MS }

@@ -86,7 +86,7 @@ export type RecordedRequest = {
   task?: TaskTerms
   /** The ended call that it does again, or goes on from. It was opened by no node, and is run by one that claims it. */
   of?: Descent
-  /** It was opened to wait for its turn: nothing has begun to run it. */
+  /** It was opened to wait for its turn, or by no node: nothing has begun to run it, and it has no places to run in as long as that is so. */
   isQueued?: boolean
   /** Those under which it falls. */
   quotas?: readonly CallQuota[]

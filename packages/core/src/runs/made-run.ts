@@ -1,7 +1,7 @@
 import { encodeInboxItem, decodeInboxItem, MAX_INBOX } from '../call/inbox.js'
 import type { Became } from '../call/inbox.js'
 import { encodeRecord } from '../call/record.js'
-import type { BegunHandler, Descent, RecordedRequest } from '../call/record.js'
+import type { BegunHandler, CallQuota, Descent, RecordedRequest } from '../call/record.js'
 import { TransientNode } from '../call/transient-node.js'
 import { DEFAULT_LIMITS } from '../context/limits.js'
 import { randomId, requestKey } from '../ids.js'
@@ -13,6 +13,7 @@ import { BEGINNING, splitId } from '../store/store.js'
 import type { Entry, EntryId, Store } from '../store/store.js'
 import { NOBODY } from '../store/takeover.js'
 import { RunRefusedError } from './errors.js'
+import { OpenPlaces, quotasOf } from './quotas.js'
 import type { RecordedRun } from './recorded-run.js'
 
 const WITHIN_MS = 5000
@@ -36,17 +37,25 @@ export type Making = {
  */
 export async function make(store: Store, run: RecordedRun, making: Making): Promise<CallPlace> {
   const { place } = run
-  const { request } = run.runs
+  const { protocol, task } = run.runs.request
   const session = await store.readSession(place.scope)
   if (!session) throw new RunRefusedError('run-gone', 'the session of this call is over.')
   const callId = randomId()
-  const alone = isSessionless(request.protocol)
+  const alone = isSessionless(protocol)
   const made = { scope: alone ? callId : place.scope, callId }
   if (making.once) await requireFirst(store, run, made)
-  await note(store, run, made, making)
-  // The store recognises a note for a minute; who stood still for longer is told by what is there.
-  if (making.once) await requireFirst(store, run, made)
-  const data = encodeRecord({ kind: 'request', request: requestOf(run, callId, making) })
+  const quotas = await quotasOf(store, run, session)
+  const places = await OpenPlaces.take(store, made, quotas)
+  try {
+    await note(store, run, made, making)
+    // The store recognises a note for a minute; who stood still for longer is told by what is there.
+    if (making.once) await requireFirst(store, run, made)
+  } catch (error) {
+    await places.giveBack()
+    throw error
+  }
+  const request = requestOf(run, callId, making, quotas)
+  const data = encodeRecord({ kind: 'request', request })
   const opened = await store.openCall({
     ...made,
     owner: NOBODY,
@@ -54,11 +63,14 @@ export async function make(store: Store, run: RecordedRun, making: Making): Prom
     server: session.server,
     requestKeys: requestKeysOf(run, callId),
     data,
-    ttlMs: DEFAULT_LIMITS.sessionTtlMs + (request.task?.ttlMs ?? 0),
+    ttlMs: DEFAULT_LIMITS.sessionTtlMs + (task?.ttlMs ?? 0),
     maxOpenCalls: Number.MAX_SAFE_INTEGER,
-    ...(alone && { begins: { protocolVersion: request.protocol } }),
+    ...(alone && { begins: { protocolVersion: protocol } }),
   })
-  if (opened.status !== 'opened') throw new RunRefusedError('run-gone', 'the session of this call is over.')
+  if (opened.status !== 'opened') {
+    await places.giveBack()
+    throw new RunRefusedError('run-gone', 'the session of this call is over.')
+  }
   if (making.once) await requireLast(store, run, made)
   await copy(store, made, opened.id, making.records)
   const { action, by } = making.how
@@ -74,8 +86,14 @@ function messagesOf({ runs }: RecordedRun, callId: string) {
 const requestKeysOf = (run: RecordedRun, callId: string) =>
   messagesOf(run, callId).map((message) => requestKey(message))
 
-function requestOf(run: RecordedRun, callId: string, { how, handler, records }: Making): RecordedRequest {
-  const { idempotencyKey: _key, trace: _trace, version: _version, ...kept } = run.runs.request
+function requestOf(
+  run: RecordedRun,
+  callId: string,
+  { how, handler, records }: Making,
+  quotas: readonly CallQuota[],
+): RecordedRequest {
+  const { messages: _, idempotencyKey: _key, trace: _trace, version: _version, ...more } = run.runs.request
+  const { quotas: _quotas, isQueued: _isQueued, ...kept } = more
   const { version } = run.runs
   const messages = messagesOf(run, callId)
   const copied = records.length > 0 ? { copied: records.length } : undefined
@@ -84,6 +102,8 @@ function requestOf(run: RecordedRun, callId: string, { how, handler, records }: 
   return {
     ...kept,
     ...of,
+    // The node that is to run it takes the places that it may wait for.
+    ...(quotas.length > 0 && { quotas: quotas.map(({ name, most }) => ({ name, most })), isQueued: true }),
     messages,
     node: NOBODY,
     handlers: [handler],
