@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,12 +21,34 @@ const OWN = new RegExp(`${ESC}\\[(?:1|2|7|22|27|31|32|33|35|36|39)m`, 'g')
 const OWN_SCREEN = new RegExp(`${ESC}\\[(?:\\?(?:1049|25)[hl]|2J|\\d+;1H|K|\\d*G|0J)`, 'g')
 
 let redis: PoisonedRedis
+let scratch: string
+/** A module whose server says what is poisoned, and refuses each call with it. */
+let sayingIt: string
 beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'mcp-durable-code-'))
+  sayingIt = join(scratch, 'code.mjs')
+  await writeFile(sayingIt, poisonedCode())
   // The SDK minds the names of the tools.
   vi.spyOn(console, 'warn').mockImplementation(() => undefined)
   redis = await PoisonedRedis.start()
 })
-afterAll(() => redis?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await redis?.[Symbol.asyncDispose]()
+  await rm(scratch, { recursive: true, force: true })
+})
+
+const poisonedCode = () => `
+  const text = ${JSON.stringify(POISON)}
+  console.log(text)
+  export const server = () => ({
+    async connect(transport) {
+      transport.onmessage = ({ id, method }) => {
+        if (method === 'initialize') return transport.send({ jsonrpc: '2.0', id, result: {} })
+        if (id !== undefined) return transport.send({ jsonrpc: '2.0', id, error: { code: 1, message: text } })
+      }
+    },
+    async close() {},
+  })`
 
 type Written = { code: number | null; stdout: string; stderr: string }
 
@@ -92,13 +114,23 @@ const cases: Record<string, () => string[][]> = {
   tail: () => ofBoth(redis.endedCall),
   state: () => [...ofBoth(redis.session), [redis.session, POISONED_NAME]],
   map: () => [[], ['--json'], ...ofBoth(POISONED_NAME), [`${POISONED_NAME} is none`]],
-  export: () => [[redis.session, ...SHOW]],
+  export: () => [
+    [redis.session, ...SHOW],
+    [redis.endedCall, ...SHOW],
+  ],
   cancel: () => [[`${POISONED_NAME} is none`], [redis.callAlone, '--by', POISONED_NAME]],
   resume: () => [[`${POISONED_NAME} is none`]],
   retry: () => [[`${POISONED_NAME} is none`]],
   fork: () => [
     [`${POISONED_NAME} is none`, '--from', 'x'],
     [redis.endedCall, '--from', POISONED_NAME, '--by', POISONED_NAME],
+  ],
+  replay: () => [
+    ...ofBoth(redis.endedCall).map((args) => [...args, '--code', sayingIt]),
+    [redis.callAlone, '--code', sayingIt, ...SHOW],
+    [redis.endedCall, '--code', POISONED_NAME],
+    [`${POISONED_NAME} is none`, '--code', sayingIt],
+    [`./${POISONED_NAME}.jsonl`, '--code', sayingIt],
   ],
   clear: () => [
     ['--principal', POISONED_NAME],

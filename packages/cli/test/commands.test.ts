@@ -350,6 +350,7 @@ describe('errors say what to do next', () => {
       'state ID',
       'map',
       'export ID',
+      'replay CALL… --code FILE',
       'clear',
       'doctor',
     ]) {

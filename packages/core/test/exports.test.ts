@@ -39,7 +39,9 @@ const CORE: Record<string, string> = {
     openedInspection reseal runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
-  './testing': 'CrashOptions CrashReport Effect Fault FaultKind assertCrashSafe crashTest',
+  './testing': `
+    CrashOptions CrashReport Effect Fault FaultKind Misfit RecordedCall RecordedValue ReplayEnd ReplayOptions ReplayProblem ReplayReport ReplayedStep
+    assertCrashSafe crashTest parseRecordedCall replayCall`,
   './testing/store': 'CreateStores StorePair storeContract',
   './transfer': `
     DuePiece HistoryPiece ListedPiece LogPiece MapPiece MarksPiece MovedCall MovedState NodePiece Piece PlacesPiece ScopePiece Transfer

@@ -38,12 +38,13 @@ export const call: Command = {
         protocol: inspected?.protocolVersion,
         principal: whose,
         title: timeline.title,
+        version: timeline.version,
         status: timeline.status,
         outcome: timeline.outcome,
         openedAt: timeline.openedAt,
         endedAt: timeline.endedAt,
         ms: (timeline.endedAt ?? now) - timeline.openedAt,
-        attempts: timeline.attempts.map(({ node, at, epoch }) => ({ node: privacy.id(node), at, epoch })),
+        attempts: timeline.attempts.map(({ node, ...attempt }) => ({ node: privacy.id(node), ...attempt })),
         steps: [...timeline.steps.values()].map(({ key, ...step }) => ({
           ...step,
           key: key === undefined ? undefined : privacy.key(key),
@@ -54,7 +55,8 @@ export const call: Command = {
     output.line('call ', styled('bold', privacy.id(place.callId)), '  ', styled('name', timeline.title))
     output.line(
       `${session === undefined ? 'no session' : `session ${session}`}, protocol ${inspected?.protocolVersion ?? 'unknown'}, ` +
-        (whose === undefined ? 'no principal' : `principal ${whose}`),
+        (whose === undefined ? 'no principal' : `principal ${whose}`) +
+        (timeline.version === undefined ? '' : `, version ${timeline.version}`),
     )
     output.line(summary(timeline, now))
     output.line()

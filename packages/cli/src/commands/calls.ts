@@ -31,7 +31,7 @@ export const calls: Command = {
     'the open calls, in sessions and without, the oldest first: whose they are, and what they wait for',
   details:
     'STATUS is waiting while the client owes an answer, sleeping in ctx.sleep, orphaned if its node is gone; of those that have\n' +
-    'ended, unknown if it was interrupted, and nobody knows what it has done. OWNER is - if no node holds the call meanwhile,\n' +
+    'ended, unknown if it was interrupted, and nobody knows what it has done. VERSION is that of the code that has run it last. OWNER is - if no node holds the call meanwhile,\n' +
     'SESSION where it belongs to none. Those of a principal are listed by the store; all calls are searched for.',
   options: {
     principal: { type: 'string', value: 'NAME', help: 'only those of a principal' },
@@ -110,11 +110,15 @@ function table(
   { context, nodeName, now }: { context: Context; nodeName: Showing['nodeName']; now: number },
 ) {
   const { output, privacy } = context
+  const hasVersions = rows.some(({ version }) => version !== undefined)
   output.table(
     [
       { title: 'CALL', text: ({ callId }) => privacy.id(callId), style: () => 'name' },
       { title: 'WHAT', text: ({ title, isTask }) => `${title}${isTask ? ' (task)' : ''}`, most: 32 },
       { title: 'STATUS', text: ({ status }) => status, style: ({ status }) => runStyles[status] },
+      ...(hasVersions
+        ? [{ title: 'VERSION', text: ({ version }: ListedCall) => version ?? '-', most: 24 }]
+        : []),
       { title: 'SESSION', text: ({ inSession, scope }) => (inSession ? privacy.id(scope) : '-') },
       { title: 'PROTOCOL', text: ({ protocolVersion }) => protocolVersion, most: 12 },
       {

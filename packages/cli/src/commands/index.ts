@@ -10,6 +10,7 @@ import { map } from './map.js'
 import { migrate } from './migrate.js'
 import { monitor } from './monitor.js'
 import { proxy } from './proxy.js'
+import { replay } from './replay.js'
 import { reseal } from './reseal.js'
 import { resume } from './resume.js'
 import { retry } from './retry.js'
@@ -33,6 +34,7 @@ export const commands: readonly Command[] = [
   resume,
   retry,
   fork,
+  replay,
   clear,
   migrate,
   reseal,

@@ -14,6 +14,8 @@ export type ScreenColumn<Row> = {
   expendable: number
   /** Takes the room that is left. */
   grows?: boolean
+  /** It is left out where no row has something in it. */
+  rare?: boolean
   /** What rows are ordered by when this column is chosen. */
   sortBy?: (row: Row) => string | number
 }
@@ -25,7 +27,8 @@ export function fit<Row>(
   rows: readonly Row[],
   room: number,
 ): { column: ScreenColumn<Row>; width: number }[] {
-  const needed = columns.map((column) => ({
+  const wanted = columns.filter(({ rare, text }) => !rare || rows.some((row) => text(row) !== ''))
+  const needed = wanted.map((column) => ({
     column,
     width: Math.min(
       column.most ?? 40,

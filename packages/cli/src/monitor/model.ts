@@ -187,6 +187,7 @@ export class MonitorModel {
     return {
       node: node.node,
       place,
+      version: about?.version,
       state: stateOf(node, at.leaseMs),
       lateMs: node.left ? undefined : node.lateMs,
       uptimeMs: about && Math.max(0, at.now - about.startedAt),

@@ -58,6 +58,7 @@ export class OpenCalls {
       scope,
       inSession: !isSessionless(timeline?.protocol ?? ''),
       title: timeline?.title ?? '',
+      version: timeline?.version,
       isTask: timeline?.isTask ?? false,
       status: timeline ? runStatusOf({ owner }, timeline, new Set(alive ? [owner] : [])) : 'running',
       owner,

@@ -8,6 +8,8 @@ export type NodeRow = {
   node: string
   /** `host:pid`, if it says so. */
   place: string | undefined
+  /** Of its code, if it says so. */
+  version: string | undefined
   state: NodeState
   /** `undefined` where the heartbeat was never seen. */
   lateMs: number | undefined
@@ -24,6 +26,8 @@ export type CallRow = {
   /** Else it belongs to none, and the scope is its own. */
   inSession: boolean
   title: string
+  /** Of the code that has run it last. */
+  version: string | undefined
   isTask: boolean
   status: RunStatus
   owner: string

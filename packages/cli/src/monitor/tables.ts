@@ -34,6 +34,13 @@ export function tables(privacy: Privacy) {
     },
     { title: 'STATE', text: ({ state }) => state, style: ({ state }) => nodeStyles[state], expendable: 0 },
     {
+      title: 'VERSION',
+      text: ({ version }) => version ?? '',
+      most: 24,
+      rare: true,
+      expendable: 2,
+    },
+    {
       title: 'HEARTBEAT',
       text: ({ lateMs }) => (lateMs === undefined ? '-' : `${span(lateMs)} ago`),
       right: true,
@@ -70,6 +77,13 @@ export function tables(privacy: Privacy) {
       most: 32,
       expendable: 2,
       sortBy: ({ title }) => title,
+    },
+    {
+      title: 'VERSION',
+      text: ({ version }) => version ?? '',
+      most: 16,
+      rare: true,
+      expendable: 4,
     },
     {
       title: 'AGE',

@@ -24,12 +24,15 @@ export function tell(
         }
       }
       return {
-        text: `${titles(event.requests)} opened on ${nodeName(event.node)}${isSessionless(event.protocol) ? ', without a session' : ''}`,
+        text: `${titles(event.requests)} opened on ${nodeName(event.node)}${isSessionless(event.protocol) ? ', without a session' : ''}${codeOf(event)}`,
         style: 'name',
       }
     case 'taken-over': {
       const from = event.from === undefined ? '' : ` from ${nodeName(event.from)}`
-      return { text: `taken over by ${nodeName(event.node)}${from}, run ${event.attempt}`, style: 'mark' }
+      return {
+        text: `taken over by ${nodeName(event.node)}${from}, run ${event.attempt}${codeOf(event)}`,
+        style: 'mark',
+      }
     }
     case 'returned':
       return { text: `${nodeName(event.node)} can't run it, and gives it back`, style: 'warn' }
@@ -40,7 +43,7 @@ export function tell(
       }
     case 'continued':
       return {
-        text: `${nodeName(event.node)} goes on with it`,
+        text: `${nodeName(event.node)} goes on with it${codeOf(event)}`,
         style: 'mark',
       }
     case 'passed':
@@ -130,6 +133,9 @@ function waitOf({ at, answerBy, wakeAt }: CallEvent & { kind: 'parked' }) {
   const sleeps = wakeAt === undefined ? [] : [`it is woken in ${span(Math.max(0, wakeAt - at))}`]
   return [...asks, ...sleeps].join(', and ') || 'it waits for its turn'
 }
+
+const codeOf = ({ version }: { version: string | undefined }) =>
+  version === undefined ? '' : `, version ${version}`
 
 const outcomes = {
   result: 'a result',

@@ -157,6 +157,7 @@ export class CallFeed {
       ...handles.name(this.#place),
       now,
       title: timeline.title,
+      version: timeline.version ?? '',
       isTask: timeline.isTask,
       status,
       tone: toneOf(runStyles[status]),

@@ -57,6 +57,7 @@ export class Search {
       calls: calls.slice(0, LIMIT).map((call) => ({
         ...handles.name(call),
         title: call.title,
+        version: call.version ?? '',
         isTask: call.isTask,
         status: call.status,
         tone: toneOf(runStyles[call.status]),

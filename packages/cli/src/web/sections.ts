@@ -35,9 +35,10 @@ export function sectionsOf(snapshot: Snapshot, { privacy, handles, acts, placeOf
       ...rates,
       problem: problem ?? null,
     },
-    nodes: nodes.map(({ node, place, state, lateMs, uptimeMs, calls: owned, scopes }) => ({
+    nodes: nodes.map(({ node, place, version, state, lateMs, uptimeMs, calls: owned, scopes }) => ({
       node: privacy.id(node),
       place: place ?? '',
+      version: version ?? '',
       state,
       beatAt: lateMs === undefined ? null : at - lateMs,
       startedAt: uptimeMs === undefined ? null : seconds(at - uptimeMs),
@@ -47,6 +48,7 @@ export function sectionsOf(snapshot: Snapshot, { privacy, handles, acts, placeOf
     calls: calls.slice(0, MOST_CALLS).map((row) => ({
       ...handles.name(row),
       title: row.title,
+      version: row.version ?? '',
       isTask: row.isTask,
       status: row.status,
       tone: toneOf(runStyles[row.status]),

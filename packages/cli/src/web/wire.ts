@@ -27,6 +27,7 @@ export type Head = {
 export type NodeRow = {
   node: string
   place: string
+  version: string
   state: 'alive' | 'late' | 'gone'
   /** `null`: never heard. */
   beatAt: number | null
@@ -40,6 +41,7 @@ export type CallName = { call: string; id: string }
 
 export type OpenCallRow = CallName & {
   title: string
+  version: string
   isTask: boolean
   status: string
   tone: Tone
@@ -78,6 +80,7 @@ export type Sections = {
 /** A call that was searched for. */
 export type FoundCall = CallName & {
   title: string
+  version: string
   isTask: boolean
   status: string
   tone: Tone
@@ -112,6 +115,8 @@ export type EventRow = { at: number; run: number; text: string; tone: Tone; payl
 export type CallHead = CallName & {
   now: number
   title: string
+  /** Of the code that has run it last; `''`: it has none. So in the rows. */
+  version: string
   isTask: boolean
   status: string
   tone: Tone

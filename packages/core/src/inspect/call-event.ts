@@ -12,11 +12,19 @@ export type MadeOf = { callId: string; action: Action; by: string }
 
 /**
  * Something that happened to a call. All that clients, tools and users put into it is in `payload`; the rest says what
- * kind of thing it is. Times are ms since 1970 by the store's clock; `attempt` counts the runs, the first is 1.
+ * kind of thing it is. Times are ms since 1970 by the store's clock; `attempt` counts the runs, the first is 1. `version`: of the code of
+ * the node, if that has one.
  */
 export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: unknown } & (
-  | { kind: 'opened'; node: string; protocol: string; requests: RequestSummary[]; of: MadeOf | undefined }
-  | { kind: 'taken-over'; node: string; from: string | undefined }
+  | {
+      kind: 'opened'
+      node: string
+      version: string | undefined
+      protocol: string
+      requests: RequestSummary[]
+      of: MadeOf | undefined
+    }
+  | { kind: 'taken-over'; node: string; version: string | undefined; from: string | undefined }
   /** The node that took it over last could not run it. */
   | { kind: 'returned'; node: string }
   /** No node runs it: it waits for its client, who may answer until `answerBy`; or it is woken at `wakeAt`; or it waits for its turn. */
@@ -24,7 +32,7 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   /** Somebody who operates the server has given it to the nodes. */
   | { kind: 'passed'; by: string; action: Action }
   /** That is over, or the call was `passed`: this node goes on with it. */
-  | { kind: 'continued'; node: string; passed: boolean }
+  | { kind: 'continued'; node: string; version: string | undefined; passed: boolean }
   /** It goes on as a task: its client asks for it by its name. */
   | { kind: 'task' }
   /** A body that runs at most once is about to begin, or may begin again after a failure. */

@@ -28,6 +28,8 @@ const ENDED: ReadonlySet<RunStatus> = new Set(['completed', 'failed', 'unknown',
 /** A call at a glance. */
 export type ListedCall = InspectedCall & {
   title: string
+  /** Of the code that runs it, or has run it last; `undefined`: that has none. */
+  version: string | undefined
   isTask: boolean
   status: RunStatus
   /** Ms since 1970, by the clock of the store. */
@@ -118,6 +120,7 @@ async function readCall(
   return {
     ...call,
     title: timeline.title,
+    version: timeline.version,
     isTask: timeline.isTask,
     status,
     openedAt: timeline.openedAt,

@@ -17,7 +17,8 @@ import { decodeStored } from './stored-values.js'
 /** `at`: when the store took it, in ms since 1970 by the store's clock. */
 export type TimedEntry = Entry & { at: number }
 
-export type Attempt = { node: string; at: number; epoch: number }
+/** `version`: of the code of the node, if that has one. */
+export type Attempt = { node: string; at: number; epoch: number; version: string | undefined }
 /** `done`: with a response, whatever it is. */
 export type CallStatus = 'open' | 'done' | 'cancelled'
 /** The newest that is known of a step. */
@@ -74,6 +75,11 @@ export class CallTimeline {
 
   get openedAt(): number {
     return this.attempts[0]?.at ?? 0
+  }
+
+  /** Of the code that runs it, or has run it last. */
+  get version(): string | undefined {
+    return this.attempts.at(-1)?.version
   }
 
   /** What the call is: its method and tool, of a batch all of them. */
@@ -137,7 +143,7 @@ export class CallTimeline {
   #unread(sealed: string, { id, at }: TimedEntry): Bare {
     if (this.attempts.length === 0) {
       this.sealed = sealed
-      this.attempts.push({ node: '', at, epoch: epochOf(id) })
+      this.attempts.push({ node: '', at, epoch: epochOf(id), version: undefined })
     }
     return { kind: 'sealed', sealed }
   }
@@ -145,31 +151,31 @@ export class CallTimeline {
   #record(record: Exclude<CallRecord, { kind: 'proxy' | 'handler' }>, { id, at }: TimedEntry): Bare {
     switch (record.kind) {
       case 'request': {
-        const { node, protocol, messages, of } = record.request
+        const { node, version, protocol, messages, of } = record.request
         this.of = of && { callId: of.callId, action: of.action, by: of.by }
         this.#isParked = of !== undefined
         this.#isPassed = this.#isParked
-        this.attempts.push({ node, at, epoch: epochOf(id) })
+        this.attempts.push({ node, at, epoch: epochOf(id), version })
         this.protocol = protocol
         this.requests = messages.map((message) => ({ id: message.id, title: titleOf(message) }))
         const params = messages.map((message) => message.params)
         const payload = params.length === 1 ? params[0] : params
-        return { kind: 'opened', node, protocol, requests: this.requests, of: this.of, payload }
+        return { kind: 'opened', node, version, protocol, requests: this.requests, of: this.of, payload }
       }
       case 'claim': {
-        const { node } = record.claim
+        const { node, version } = record.claim
         this.isQueued = false
         const last = this.attempts.at(-1)
-        const attempt = { node, at, epoch: epochOf(id) }
+        const attempt = { node, at, epoch: epochOf(id), version }
         if (this.#isParked && last) {
           const passed = this.#isPassed
           this.#isParked = false
           this.#isPassed = false
           this.attempts.splice(-1, 1, { ...attempt, at: last.at })
-          return { kind: 'continued', node, passed }
+          return { kind: 'continued', node, version, passed }
         }
         this.attempts.push(attempt)
-        return { kind: 'taken-over', node, from: last?.node }
+        return { kind: 'taken-over', node, version, from: last?.node }
       }
       case 'returned':
         this.attempts.pop()

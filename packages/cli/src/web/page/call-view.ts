@@ -17,6 +17,7 @@ const facts: Fact[] = [
   ['session', ({ session }) => session || 'none'],
   ['principal', ({ principal }) => principal || 'none'],
   ['protocol', ({ protocol }) => protocol],
+  ['version', ({ version }) => version || 'none'],
   ['opened', ({ openedAt }) => new Date(openedAt).toLocaleString()],
 ]
 

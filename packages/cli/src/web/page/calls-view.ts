@@ -48,6 +48,13 @@ const columns: Column<FoundCall>[] = [
     sort: ({ principal }) => principal,
   },
   { title: 'Session', text: ({ session }) => session || '–', wide: true, sort: ({ session }) => session },
+  {
+    title: 'Version',
+    text: ({ version }) => version,
+    wide: true,
+    rare: true,
+    sort: ({ version }) => version,
+  },
   { title: 'Owner', text: ({ owner }) => owner || '–', wide: true, sort: ({ owner }) => owner },
   {
     title: 'Run',

@@ -8,6 +8,8 @@ export type Column<Row> = {
   link?: (row: Row) => string | undefined
   tone?: (row: Row) => Tone
   right?: boolean
+  /** Is left out where no row has something in it. */
+  rare?: boolean
   /** Goes where there is little room. */
   wide?: boolean
   /** Is cut where there is little room. */
@@ -33,6 +35,8 @@ export class LiveTable<Row> {
   readonly #count = element('span', { class: 'count' })
   readonly #scroll: HTMLElement
   readonly #lines = new Map<string, Line>()
+  /** By column, whether it is left out. */
+  #left: readonly boolean[] = []
   #order: Order | undefined
   #rows: readonly Row[] = []
   #now = 0
@@ -70,6 +74,10 @@ export class LiveTable<Row> {
     this.#total = total
     this.#now = now
     const shown = this.#ordered(rows)
+    this.#left = this.#columns.map(
+      ({ rare = false, text }) => rare && rows.every((row) => text(row, now) === ''),
+    )
+    for (const [index, head] of this.#heads.entries()) setHidden(head, this.#left[index] === true)
     const keys = new Set(rows.map(this.#key))
     for (const known of this.#lines.keys()) if (!keys.has(known)) this.#lines.delete(known)
     setChildren(
@@ -97,6 +105,7 @@ export class LiveTable<Row> {
     this.#lines.set(key, line)
     for (const [index, column] of this.#columns.entries()) {
       const cell = line.cells[index]!
+      setHidden(cell.parentElement!, this.#left[index] === true)
       setText(cell, column.text(row, this.#now))
       setClass(cell, column.tone ? `tone-${column.tone(row)}` : '')
       if (cell instanceof HTMLAnchorElement) cell.setAttribute('href', column.link?.(row) ?? '')

@@ -21,6 +21,13 @@ const nodeColumns: Column<NodeRow>[] = [
     sort: ({ state }) => state,
   },
   {
+    title: 'Version',
+    text: ({ version }) => version,
+    wide: true,
+    rare: true,
+    sort: ({ version }) => version,
+  },
+  {
     title: 'Heartbeat',
     text: ({ beatAt }, now) => ago(beatAt, now),
     right: true,
@@ -62,6 +69,13 @@ const callColumns: Column<OpenCallRow>[] = [
     text: ({ openedAt }, now) => since(openedAt, now),
     right: true,
     sort: ({ openedAt }) => -openedAt,
+  },
+  {
+    title: 'Version',
+    text: ({ version }) => version,
+    wide: true,
+    rare: true,
+    sort: ({ version }) => version,
   },
   { title: 'Owner', text: ({ owner }) => owner || '–', wide: true, sort: ({ owner }) => owner },
   {
