@@ -12,6 +12,8 @@ import { MemoryWakes } from './memory-wakes.js'
 import type { Store, StoreOptions } from './store.js'
 
 const SWEEP_MS = 1_000
+/** A sweep looks at all that is held: the longer that takes, the longer until the next one. */
+const REST = 100
 
 /** The parts with names of their own; and the one without. */
 type Named = Map<string | undefined, MemoryData>
@@ -28,7 +30,7 @@ function openMemory(named: Named, options: StoreOptions): Store {
   const data = named.get(options.name) ?? new MemoryData()
   named.set(options.name, data)
   const space = new MemorySpace(data, options.keeping)
-  const sweeper = setInterval(() => data.sweep(), SWEEP_MS).unref()
+  const sweeper = new Sweeper(data)
   const whole: Pick<Store, 'open' | 'findRisks' | 'requireDurability' | 'close'> = {
     open: ({ name = options.name, keeping = options.keeping }) => openMemory(named, { name, keeping }),
     findRisks: async () => [],
@@ -36,7 +38,7 @@ function openMemory(named: Named, options: StoreOptions): Store {
       if (durability !== 'memory') throw notDurable(durability, 'the store is the memory of this process')
     },
     // Watches go on: others in this process may share the store.
-    close: async () => clearInterval(sweeper),
+    close: async () => sweeper.close(),
   }
   return Object.assign(
     whole,
@@ -49,4 +51,23 @@ function openMemory(named: Named, options: StoreOptions): Store {
     new MemoryMaps(space),
     new MemoryWakes(space),
   )
+}
+
+/** Frees what has expired. Nobody sees it before, be it freed or not. */
+class Sweeper {
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(data: MemoryData) {
+    const sweep = () => {
+      const began = performance.now()
+      data.sweep()
+      wait((performance.now() - began) * REST)
+    }
+    const wait = (ms: number) => (this.#timer = setTimeout(sweep, Math.max(SWEEP_MS, ms)).unref())
+    wait(0)
+  }
+
+  close() {
+    clearTimeout(this.#timer)
+  }
 }
