@@ -10,7 +10,7 @@ import type { LoadCommands } from './load.js'
 
 // What runs is always the compiled program, whether this file is compiled or not.
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-const PROGRAMS = HERE.includes('/dist/') ? HERE : `${HERE}../dist/bench/src/`
+export const PROGRAMS = HERE.includes('/dist/') ? HERE : `${HERE}../dist/bench/src/`
 /** As in production, for all. */
 const env = { NODE_ENV: 'production' }
 

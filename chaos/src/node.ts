@@ -4,8 +4,9 @@
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { setFlagsFromString } from 'node:v8'
+import { setFlagsFromString, writeHeapSnapshot } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { durable } from '@mcp-durable/core'
 import type { CommonOptions, Store } from '@mcp-durable/core'
@@ -59,7 +60,10 @@ const mcp = durable({
 })
 const serve = node(mcp)
 const http = createServer((request, response) => {
-  if (request.url === '/memory') return void response.end(JSON.stringify(memory()))
+  if (request.url === '/memory') return void memory().then((usage) => response.end(JSON.stringify(usage)))
+  const [, snapshot] = /^\/snapshot\?(.+)/.exec(request.url ?? '') ?? []
+  if (snapshot !== undefined)
+    return void memory().then(() => response.end(writeHeapSnapshot(decodeURIComponent(snapshot))))
   if (self !== undefined) response.setHeader('x-node', self)
   return serve(request, response)
 })
@@ -72,11 +76,14 @@ process.once('SIGTERM', () => {
   void mcp.close({ graceMs: 100 }).then(() => process.exit(0))
 })
 
-/** Of what is alive: after the garbage is collected. */
-function memory() {
+/** Of what is alive: when everything that can be collected is, also what only a later turn lets go of. */
+async function memory() {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
-  collect()
+  for (let turn = 0; turn < 4; turn++) {
+    collect()
+    await sleep(100)
+  }
   return process.memoryUsage()
 }
 

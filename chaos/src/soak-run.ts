@@ -1,6 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { PREFIX, startBackend } from './backend.js'
@@ -8,6 +8,8 @@ import type { Backend } from './backend.js'
 import { Changes } from './changes.js'
 import { leftOpen } from './chaos-run.js'
 import { CANCEL_AFTER_MS } from './check-departure.js'
+import { heapGrowth } from './heap-growth.js'
+import type { Grown } from './heap-growth.js'
 import type { Listener } from './listener.js'
 import { NodePool } from './node-pool.js'
 import type { PoolNode } from './node-pool.js'
@@ -26,6 +28,10 @@ export type SoakOptions = {
   round: number
   /** Growth that is still called flat, in percent per hour. */
   limit: number
+  /** A folder for two snapshots of the heap of the node that is measured: of the end of the warm-up, and of the end. */
+  snapshots?: string | undefined
+  /** Ends it before its time, after the round that is played. */
+  stop?: AbortSignal
 }
 
 const MEASURES = ['heap of a node', 'rss of a node', 'used_memory of Redis', 'keys of Redis'] as const
@@ -45,6 +51,8 @@ export type SoakReport = {
   warmUpMs: number
   samples: Sample[]
   trends: Partial<Record<Measure, Trend>>
+  /** What there is more of in the second snapshot, if two were asked for. */
+  grown: Grown[]
   /** Nothing that is promised was broken, and no memory grows. */
   passed: boolean
 }
@@ -82,14 +90,17 @@ export async function soak(options: SoakOptions, say: (line: string) => void): P
   // What the first rounds have left behind must be gone, or the store grows by what it keeps on purpose.
   const warmUpMs = Math.min(keptMs + 2 * options.round * 1000, options.minutes * 30_000)
   const samples: Sample[] = []
+  const heap = new Heap(place.survivor, options.snapshots)
   const total = { calls: 0, violations: 0, takeovers: 0 }
-  for (let round = 1; Date.now() - began < options.minutes * 60_000; round++) {
+  const isOver = () => options.stop?.aborted === true || Date.now() - began >= options.minutes * 60_000
+  for (let round = 1; !isOver(); round++) {
     const { calls, violations, takeovers } = await playRound(round, options, place, say)
     total.calls += calls
     total.violations += violations
     total.takeovers += takeovers
     const sample = { atMs: Date.now() - began, ...(await measure(place.survivor, redis)) }
     samples.push(sample)
+    if (sample.atMs > warmUpMs) await heap.first()
     say(
       `${Math.round(sample.atMs / 1000)} s: round ${round}, ${calls} calls, ${violations} violations, ${told(sample)}`,
     )
@@ -114,6 +125,7 @@ export async function soak(options: SoakOptions, say: (line: string) => void): P
     warmUpMs,
     samples,
     trends,
+    grown: await heap.grown(),
     passed: total.violations === 0 && !grows,
   }
 }
@@ -182,6 +194,34 @@ async function measure({ port }: PoolNode, redis: Redis): Promise<Omit<Sample, '
     'rss of a node': rss,
     'used_memory of Redis': Number(used),
     'keys of Redis': await redis.dbsize(),
+  }
+}
+
+/** Snapshots of the heap of a node, if there is a folder for them. */
+class Heap {
+  readonly #port: number
+  readonly #folder: string | undefined
+  #first: string | undefined
+
+  constructor({ port }: PoolNode, folder: string | undefined) {
+    this.#port = port
+    this.#folder = folder
+  }
+
+  async first() {
+    if (this.#folder !== undefined)
+      this.#first ??= await this.#snapshot(join(this.#folder, 'first.heapsnapshot'))
+  }
+
+  async grown(): Promise<Grown[]> {
+    if (this.#folder === undefined || this.#first === undefined) return []
+    return heapGrowth(this.#first, await this.#snapshot(join(this.#folder, 'last.heapsnapshot')))
+  }
+
+  async #snapshot(file: string): Promise<string> {
+    await mkdir(dirname(file), { recursive: true })
+    const answer = await fetch(`http://127.0.0.1:${this.#port}/snapshot?${encodeURIComponent(resolve(file))}`)
+    return answer.text()
   }
 }
 

@@ -4,22 +4,30 @@ import { parseArgs } from 'node:util'
 import { soak } from './soak-run.js'
 import type { SoakReport } from './soak-run.js'
 
-const usage = `usage: npm run soak -- --minutes N [--seed N] [--round 60] [--limit 5]
+const usage = `usage: npm run soak -- --minutes N [--seed N] [--round 60] [--limit 5] [--snapshots DIR]
 
-  --minutes N  how long (default 60)
-  --seed N     what the random numbers begin with (default: a random one)
-  --round S    seconds of calls, after which all is judged and measured (default 60)
-  --limit P    growth that is still called flat, in percent per hour (default 5)
+  --minutes N      how long (default 60)
+  --seed N         what the random numbers begin with (default: a random one)
+  --round S        seconds of calls, after which all is judged and measured (default 60)
+  --limit P        growth that is still called flat, in percent per hour (default 5)
+  --snapshots DIR  write the heap of the measured node into this folder, after the warm-up and at the end, and tell what grew
 
-The last line is JSON. Exit code 1: a memory grows by more than that, or something that is promised did not hold; 2: wrong usage.`
+SIGTERM ends it after the round that is played, with a report of what there was. The last line is JSON. Exit code 1: a memory grows by more than that, or something that is promised did not hold; 2: wrong usage.`
+
+/** Of what grew, the largest. */
+const GROWN_SHOWN = 25
 
 const options = readOptions()
 console.log(
   `soak --minutes ${options.minutes} --seed ${options.seed} --round ${options.round} --limit ${options.limit}`,
 )
-const report = await soak(options, (line) => console.log(line))
+const stop = new AbortController()
+process.once('SIGTERM', () => stop.abort())
+const report = await soak({ ...options, stop: stop.signal }, (line) => console.log(line))
 console.log(table(report))
-const { samples: _samples, ...summary } = report
+for (const { what, bytes, count } of report.grown.slice(0, GROWN_SHOWN))
+  console.log(`${(bytes / 1024).toFixed(0).padStart(8)} KiB more, ${count} more: ${what}`)
+const { samples: _samples, grown: _grown, ...summary } = report
 console.log(JSON.stringify(summary))
 process.exit(report.passed ? 0 : 1)
 
@@ -52,6 +60,7 @@ function readOptions() {
         seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
         round: { type: 'string', default: '60' },
         limit: { type: 'string', default: '5' },
+        snapshots: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     })
@@ -64,6 +73,7 @@ function readOptions() {
       seed: positive('seed', values.seed),
       round: positive('round', values.round),
       limit: positive('limit', values.limit),
+      snapshots: values.snapshots,
     }
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`)

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { soak } from '../src/soak-run.js'
 import { trendOf } from '../src/trend.js'
@@ -6,12 +9,16 @@ import { trendOf } from '../src/trend.js'
 
 test('it runs, judges and measures', { timeout: 240_000 }, async () => {
   const lines: string[] = []
-  const report = await soak({ minutes: 0.01, seed: 7, round: 3, limit: 5 }, (line) => lines.push(line))
+  const snapshots = await mkdtemp(join(tmpdir(), 'mcp-durable-soak-test-'))
+  const options = { minutes: 0.01, seed: 7, round: 3, limit: 5, snapshots }
+  const report = await soak(options, (line) => lines.push(line))
+  await rm(snapshots, { recursive: true })
   expect(report.violations, lines.join('\n')).toBe(0)
   expect(report.calls).toBeGreaterThan(0)
   expect(report.samples).toHaveLength(1)
   for (const value of Object.values(report.samples[0]!)) expect(value).toBeGreaterThan(0)
   expect(report.passed).toBe(true)
+  expect(report.grown.every(({ bytes }) => bytes > 0)).toBe(true)
 })
 
 const HOUR_MS = 3_600_000

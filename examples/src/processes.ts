@@ -49,7 +49,7 @@ const start = (name: string, program: URL, args: readonly string[]): Promise<Pro
   startCommand(name, process.execPath, [fileURLToPath(program), ...args])
 
 /** Starts a command that prints, as the servers here do, where it listens. */
-export async function startCommand(name: string, command: string, args: readonly string[]): Promise<Program> {
+async function startCommand(name: string, command: string, args: readonly string[]): Promise<Program> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   own(child)
 

@@ -96,7 +96,7 @@ type Session = (c: Context) => Promise<Response | undefined>
 type SessionEvents = { sessionIdGenerator: () => string; onsessioninitialized: (id: string) => void }
 
 /** What every example of a stateful server does: transports in a Map, a new one for a request without a session. */
-function bySession(create: (events: SessionEvents) => Promise<Session>) {
+export function bySession(create: (events: SessionEvents) => Promise<Session>) {
   const sessions = new Map<string, Session>()
   return async (c: Context) => {
     const id = c.req.header('mcp-session-id')

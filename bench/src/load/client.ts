@@ -17,6 +17,7 @@ export class Client {
   #sessionId = ''
   #postHead = ''
   #meta: object | undefined
+  #protocol = PROTOCOL
   #id = FIRST_ID
 
   private constructor(url: URL, connection: Connection) {
@@ -65,6 +66,8 @@ export class Client {
     const { status, head, body } = await this.post(this.#request('initialize', params))
     const [, sessionId] = /\r\nmcp-session-id: *(\S+)/i.exec(head) ?? []
     if (status !== 200 || sessionId === undefined) throw new Error(`initialize failed: ${head}${body}`)
+    const [, version = PROTOCOL] = /"protocolVersion": *"([\d-]+)"/.exec(body) ?? []
+    this.#protocol = version
     this.sessionId = sessionId
     const initialized = await this.post(
       JSON.stringify({ jsonrpc: '2.0', method: 'notifications/initialized' }),
@@ -135,7 +138,7 @@ export class Client {
   #sessionHeaders() {
     return this.sessionId === ''
       ? ''
-      : `mcp-session-id: ${this.sessionId}\r\nmcp-protocol-version: ${PROTOCOL}\r\n`
+      : `mcp-session-id: ${this.sessionId}\r\nmcp-protocol-version: ${this.#protocol}\r\n`
   }
 
   #request(method: string, params?: object) {

@@ -9,7 +9,7 @@ import { figure, ratio, spread, target, verdict } from './format.js'
 import { machine } from './machine.js'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-const ROOT = join(HERE, HERE.includes('/dist/') ? '../../../../..' : '../../..')
+export const ROOT = join(HERE, HERE.includes('/dist/') ? '../../../../..' : '../../..')
 const DOCUMENT = join(ROOT, 'docs/performance.md')
 const CHARTS = join(ROOT, 'docs/performance')
 const BEGIN = '<!-- results: written by npm run bench -->'
@@ -65,7 +65,7 @@ function budgetTable(budgets: Budgets): string {
 }
 
 /** Padded as prettier does it. */
-function markdownTable(head: readonly string[], body: readonly (readonly string[])[]): string {
+export function markdownTable(head: readonly string[], body: readonly (readonly string[])[]): string {
   const widths = head.map((_, column) =>
     Math.max(3, ...[head, ...body].map((cells) => cells[column]!.length)),
   )

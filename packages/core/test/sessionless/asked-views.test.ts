@@ -118,3 +118,18 @@ test('a task that is deleted is not seen any more', async () => {
   await memory.deleteSession(place.scope, undefined)
   expect((await views.look(place)).first).toBeUndefined()
 })
+
+test('a task that nobody asks for any more is forgotten', async () => {
+  const { store, place, write, progress, readSince } = await startTask()
+  let now = 0
+  const views = new AskedViews(store, () => now)
+  await write(progress(1))
+  await views.look(place)
+  now += MINUTE
+  await views.look(place)
+  readSince()
+  now += MINUTE + 1
+  await views.look({ scope: randomUUID(), callId: randomUUID() })
+  expect((await views.look(place)).progress).toMatchObject({ progress: 1 })
+  expect(readSince()).toBe(2)
+})

@@ -6,15 +6,20 @@ import type { AskedSoFar } from './asked.js'
 
 const MOST_VIEWS = 1000
 const MOST_CHARS = 1 << 24
+/** Much longer than clients wait before they ask once more. */
+const KEPT_MS = 60_000
 
-/** The calls that were asked for lately, as tasks are again and again; those first that were asked for last. */
+/** The calls that were asked for lately, as tasks are again and again; those last that were asked for last. */
 export class AskedViews {
   readonly #store: Store
-  readonly #views = new Map<string, { view: AskedView; size: number }>()
+  readonly #views = new Map<string, { view: AskedView; size: number; at: number }>()
+  readonly #clock: () => number
   #chars = 0
 
-  constructor(store: Store) {
+  /** `clock`: in ms, and never back. */
+  constructor(store: Store, clock = () => performance.now()) {
     this.#store = store
+    this.#clock = clock
   }
 
   async look(place: CallPlace): Promise<AskedSoFar> {
@@ -23,15 +28,21 @@ export class AskedViews {
     const asked = await view.look()
     this.#forget(name)
     if (asked.first) this.#keep(name, view)
+    this.#forgetOldest()
     return asked
   }
 
   #keep(name: string, view: AskedView) {
     const { size } = view
-    this.#views.set(name, { view, size })
+    this.#views.set(name, { view, size, at: this.#clock() })
     this.#chars += size
-    for (const oldest of this.#views.keys()) {
-      if (this.#views.size <= MOST_VIEWS && this.#chars <= MOST_CHARS) break
+  }
+
+  #forgetOldest() {
+    const now = this.#clock()
+    for (const [oldest, { at }] of this.#views) {
+      const isFull = this.#views.size > MOST_VIEWS || this.#chars > MOST_CHARS
+      if (!isFull && now - at <= KEPT_MS) break
       this.#forget(oldest)
     }
   }
