@@ -3,11 +3,12 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { machine } from '../report/machine.js'
-import { compare } from './compare.js'
+import { playScenes, ratesOf } from './compare.js'
+import type { Scenes } from './compare.js'
 import { entries } from './contenders.js'
+import type { Contender } from './contenders.js'
 import { DOCUMENTS, writeInto } from './documents.js'
 import { comparisonTable } from './table.js'
-import type { Line } from './table.js'
 
 const usage = `usage: npm run compare [-- [--python FILE] [--mcp-db FOLDER] [--only TEXT]… [--json FILE]]
 
@@ -20,7 +21,8 @@ Takes about 20 minutes: 12 of them are one server that waits for 5 minutes, twic
   --only TEXT      just those whose name has it; may be given several times
   --json FILE      write what was measured into this file too`
 
-const MEASURE = { steps: 10, delayMs: 500, loadMs: 5000, clients: 16 }
+const CALL = { steps: 10, delayMs: 500 }
+const LOAD = { rounds: 3, loadMs: 3000, clients: 16 }
 
 const { values } = optionsOrExit()
 const wanted = values.only ?? ['']
@@ -28,28 +30,36 @@ const chosen = entries({ python: values.python, mcpDb: values['mcp-db'] }).filte
   wanted.some((text) => name.toLowerCase().includes(text.toLowerCase())),
 )
 const where = await machine()
-const lines: Line[] = []
-const versions = new Set<string>()
+const played: { contender: Contender; scenes: Scenes }[] = []
+const left: string[] = []
 for (const { name, enter } of chosen) {
   try {
     const contender = await enter()
-    for (const version of contender.versions.split(', ')) versions.add(version)
     console.log(`${name}: ${contender.versions}`)
-    lines.push({ name, outcome: await compare(contender, MEASURE, (line) => console.log(line)) })
+    played.push({ contender, scenes: await playScenes(contender, CALL, (line) => console.log(line)) })
   } catch (error) {
-    const skipped = error instanceof Error ? error.message.split('\n')[0]! : String(error)
-    console.log(`${name}: not run: ${skipped}`)
-    lines.push({ name, skipped })
+    const reason = error instanceof Error ? error.message.split('\n')[0]! : String(error)
+    console.log(`${name}: not run: ${reason}`)
+    left.push(`${name} was not run: ${reason}`)
   }
 }
+console.log(`load: ${LOAD.rounds} rounds …`)
+const rates = await ratesOf(
+  played.map(({ contender }) => contender),
+  LOAD,
+)
+const lines = played.map(({ contender: { name }, scenes }) => ({
+  name,
+  outcome: { ...scenes, rate: rates.get(name)! },
+}))
+const versions = new Set(played.flatMap(({ contender }) => contender.versions.split(', ')))
 
-const table = comparisonTable(lines, MEASURE.steps)
-const left = lines.flatMap((line) => ('skipped' in line ? [`${line.name} was not run: ${line.skipped}`] : []))
+const table = comparisonTable(lines, CALL.steps)
 const text = [`Measured on ${where}: ${[...versions].join(', ')}.`, table, ...left].join('\n\n')
 console.log(`\n${text}`)
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ lines, text }, sets, 1)}\n`)
 if (values.only === undefined) for (const path of DOCUMENTS) await writeInto(path, text)
-process.exitCode = lines.some((line) => 'outcome' in line) ? 0 : 1
+process.exitCode = lines.length > 0 ? 0 : 1
 
 function sets(_key: string, value: unknown): unknown {
   return value instanceof Set ? [...(value as Set<unknown>)] : value

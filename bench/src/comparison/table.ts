@@ -2,7 +2,7 @@ import { markdownTable } from '../report/document.js'
 import type { Outcome } from './compare.js'
 import type { Survival } from './scenes.js'
 
-export type Line = { name: string; outcome: Outcome } | { name: string; skipped: string }
+type Line = { name: string; outcome: Outcome }
 
 const NOT_OFFERED = 'not offered'
 
@@ -20,8 +20,10 @@ export function comparisonTable(lines: readonly Line[], steps: number): string {
     'calls/s',
     'p99',
   ]
-  const body = lines.flatMap((line) => ('outcome' in line ? [cellsOf(line.name, line.outcome)] : []))
-  return markdownTable(head, body)
+  return markdownTable(
+    head,
+    lines.map(({ name, outcome }) => cellsOf(name, outcome)),
+  )
 }
 
 function cellsOf(name: string, { killed, cut, spread, replaced, rate }: Outcome): string[] {
