@@ -10,7 +10,7 @@ const CLOCK = [
   'timers',
   'call/returned-calls',
   'client/tasks',
-  'context/{changed-steps,questions,races,retrying,time}',
+  'context/{questions,races,retrying,time}',
   'guard/principal',
   'sessions/fresh-servers',
 ].map((name) => `packages/core/test/${name}.test.ts`)

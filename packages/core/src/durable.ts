@@ -164,6 +164,7 @@ class Node implements Durable {
         resumeWindowMs,
         inputTtlMs: settings.inputTtlMs,
         maxRecordBytes,
+        version: options.version,
         backlog: new Backlog(),
       },
       { membership, takeovers, quotas: new Quotas(store, membership, takeovers.queuedCalls, options.quotas) },
@@ -325,6 +326,7 @@ class Node implements Durable {
     const { calls } = this.#services
     this.#membership.drain()
     calls.parkSoon()
+    this.#takeovers.diverged.letGo({ atOnce: true })
     await settledWithin(calls.allEnded(), graceMs)
     const givenBack = [...calls.owned].map(async (call) => {
       call.abandon('This node is drained, and another one goes on with it.')
@@ -343,7 +345,10 @@ class Node implements Durable {
   async #leave(graceMs: number) {
     const { calls, streams, sessions, logger } = this.#services
     this.#takeovers.endWaking()
-    if (this.#handsOver) calls.parkSoon()
+    if (this.#handsOver) {
+      calls.parkSoon()
+      this.#takeovers.diverged.letGo()
+    }
     const quiet = this.#allHandled().then(() => calls.allEnded())
     await settledWithin(quiet, graceMs)
     this.#left.abort()
@@ -412,7 +417,8 @@ class Node implements Durable {
   #keepAlive() {
     const { streams, calls, store, settings } = this.#services
     const inUse = new Map([...streams.sessions()].map((sessionId) => [sessionId, [] as string[]]))
-    for (const { scope, id } of calls.owned) inUse.set(scope, [...(inUse.get(scope) ?? []), id])
+    for (const { scope, id } of calls.owned)
+      if (!this.#takeovers.diverged.has(id)) inUse.set(scope, [...(inUse.get(scope) ?? []), id])
     for (const [sessionId, callIds] of inUse) {
       store.keepAlive(sessionId, callIds, settings.sessionTtlMs).catch(() => undefined)
     }

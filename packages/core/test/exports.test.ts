@@ -24,10 +24,10 @@ const CORE: Record<string, string> = {
     RequestedSchema Root SampleParams SamplingBlock SamplingResult SessionState SortedMap StandardSchema StepBody StepKey
     StepOptions StepRun`,
   './errors': `
-    AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DuplicateStepError DurableError HandleLimitError
+    AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DivergenceError DuplicateStepError DurableError HandleLimitError
     JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoPrincipalError NobodyToAskError NodeLeavingError
     NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError RunRefusedError SealError
-    ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepChangedError StepError
+    ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepError
     StepTimeoutError StepValueError StoreError StoreErrorCode TasksNeededError UnknownEventError UnknownHandleError UnknownScopeError UnrecordableError`,
   './sdk':
     'EventStoreOptions ServerChange ServerEventBusOptions ServerFactory ServerObject SessionEventStore SessionInfo StoredEventBus eventStore memoryStore serverEventBus',
@@ -36,7 +36,7 @@ const CORE: Record<string, string> = {
     InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary Resealed
     RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
     decodeAbout decodeMessage decodeStored decodeStoredBytes describeSealed describeSession escapeControls isAlive isSessionless listCalls
-    openedInspection reseal runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
+    openedInspection partingOf reseal runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
   './testing': `

@@ -1,4 +1,4 @@
-import { CallLog } from '@mcp-durable/core/inspect'
+import { CallLog, partingOf } from '@mcp-durable/core/inspect'
 import type { CallEvent, CallTimeline } from '@mcp-durable/core/inspect'
 import type { Command } from '../command.js'
 import { readNodeNames } from '../look/node-names.js'
@@ -41,6 +41,7 @@ export const call: Command = {
         version: timeline.version,
         status: timeline.status,
         outcome: timeline.outcome,
+        divergence: timeline.divergence,
         openedAt: timeline.openedAt,
         endedAt: timeline.endedAt,
         ms: (timeline.endedAt ?? now) - timeline.openedAt,
@@ -59,6 +60,13 @@ export const call: Command = {
         (timeline.version === undefined ? '' : `, version ${timeline.version}`),
     )
     output.line(summary(timeline, now))
+    if (timeline.divergence)
+      output.line(
+        styled(
+          'bad',
+          `parked: ${partingOf(timeline.divergence)} Deploy code that fits; mcp-durable retry makes any node try it.`,
+        ),
+      )
     output.line()
     const showing = { privacy, nodeName }
     for (const event of events) output.line(...timelineLine(event, timeline.openedAt, showing))

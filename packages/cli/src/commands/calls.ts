@@ -17,6 +17,7 @@ export const runStyles: Record<RunStatus, Style | undefined> = {
   waiting: 'warn',
   sleeping: 'dim',
   queued: 'dim',
+  diverged: 'bad',
   orphaned: 'bad',
   completed: 'good',
   failed: 'bad',
@@ -30,8 +31,9 @@ export const calls: Command = {
   summary:
     'the open calls, in sessions and without, the oldest first: whose they are, and what they wait for',
   details:
-    'STATUS is waiting while the client owes an answer, sleeping in ctx.sleep, orphaned if its node is gone; of those that have\n' +
-    'ended, unknown if it was interrupted, and nobody knows what it has done. VERSION is that of the code that has run it last. OWNER is - if no node holds the call meanwhile,\n' +
+    'STATUS is waiting while the client owes an answer, sleeping in ctx.sleep, orphaned if its node is gone, diverged if its\n' +
+    'journal does not fit the code and it is parked (mcp-durable call says where); of those that have ended, unknown if it was\n' +
+    'interrupted, and nobody knows what it has done. VERSION is that of the code that has run it last. OWNER is - if no node holds the call meanwhile,\n' +
     'SESSION where it belongs to none. Those of a principal are listed by the store; all calls are searched for.',
   options: {
     principal: { type: 'string', value: 'NAME', help: 'only those of a principal' },

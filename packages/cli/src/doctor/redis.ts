@@ -9,7 +9,7 @@ import { checkKeys } from './key-checks.js'
 import { checkClocks, checkNodes, MOST_SKEW_MS } from './node-checks.js'
 import type { LookedAt } from './node-checks.js'
 import { checkCluster, checkServer, isTooOld } from './server-checks.js'
-import { checkCalls } from './session-checks.js'
+import { checkCalls, checkDiverged } from './session-checks.js'
 
 /** Settings of its servers, nodes and their clocks, calls, and its keys. */
 export async function examineRedis(
@@ -38,6 +38,7 @@ export async function examineRedis(
     ...checkClocks(looked, 'Redis'),
     ...checkOwnClock(servers),
     ...(await checkCalls(inspect, { ...looked, most: mostSessions })),
+    ...(await checkDiverged(inspect, { ...looked, most: mostSessions })),
     ...(await checkKeys(inspect, { most: mostKeys, prefix, privacy })),
   ]
 }

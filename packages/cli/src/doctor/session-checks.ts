@@ -1,4 +1,4 @@
-import { isAlive } from '@mcp-durable/core/inspect'
+import { isAlive, listCalls } from '@mcp-durable/core/inspect'
 import type { CallPlace, InspectedNode, Inspection } from '@mcp-durable/core/inspect'
 import { isParked } from '@mcp-durable/core/store'
 import type { Privacy } from '../show/privacy.js'
@@ -10,6 +10,27 @@ const PAGE = 200
 const LISTED = 5
 
 type OwnedCall = CallPlace & { owner: string; hasJournal: boolean }
+
+/** Calls that are parked since they fit the code of no node, among so many. */
+export async function checkDiverged(
+  inspect: Inspection,
+  { leaseMs, privacy, most }: { leaseMs: number; privacy: Privacy; most: number },
+): Promise<Finding[]> {
+  const { calls } = await listCalls(inspect, { status: ['diverged'], most, leaseMs })
+  if (calls.length === 0) return []
+  const ids = calls.slice(0, LISTED).map(({ callId, title }) => `${privacy.id(callId)} ${title}`)
+  const more = calls.length > LISTED ? ', …' : ''
+  return [
+    risk(
+      'parked calls',
+      `${count(calls.length, 'call')} that the code does not fit: ${ids.join(', ')}${more}`,
+      {
+        risk: 'nobody works on them until other code is there',
+        fix: 'mcp-durable call ID says where code and journal part; deploy code that fits, or mcp-durable retry ID',
+      },
+    ),
+  ]
+}
 
 /** Goes through the sessions, and the calls without one, at most so many of each, and looks for open calls whose owner is gone. */
 export async function checkCalls(

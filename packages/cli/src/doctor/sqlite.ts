@@ -5,7 +5,7 @@ import { bytes } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Examination, Finding } from './finding.js'
 import { checkNodes } from './node-checks.js'
-import { checkCalls } from './session-checks.js'
+import { checkCalls, checkDiverged } from './session-checks.js'
 
 const LARGE_WAL = 256 * 1024 ** 2
 const LITTLE_SPACE = 256 * 1024 ** 2
@@ -33,6 +33,7 @@ export async function examineSqlite(
       : []),
     ...checkNodes(looked),
     ...(await checkCalls(inspect, { ...looked, most: mostSessions })),
+    ...(await checkDiverged(inspect, { ...looked, most: mostSessions })),
   ]
 }
 

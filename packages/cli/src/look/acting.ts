@@ -41,7 +41,10 @@ export async function made(
   const call = privacy.id(done.call.callId)
   if (output.json) output.document({ call, inHistory: done.inHistory })
   else {
-    output.line(`call ${call} is for the nodes to run; mcp-durable call ${call} shows how it goes`)
+    const isSame = done.call.callId === place.callId
+    output.line(
+      `call ${call} is for the nodes to ${isSame ? 'try again' : 'run'}; mcp-durable call ${call} shows how it goes`,
+    )
     toldOf(done, output)
   }
   return 0

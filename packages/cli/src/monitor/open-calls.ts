@@ -68,7 +68,7 @@ export class OpenCalls {
       attempt: timeline?.attempts.length ?? 0,
       last: last ? tell(last, { privacy: this.#privacy, nodeName }).text : '',
       lastMs: last ? now - last.at : 0,
-      waits: (timeline?.pendingQuestions.length ?? 0) > 0,
+      waits: (timeline?.pendingQuestions.length ?? 0) > 0 || timeline?.divergence !== undefined,
     }
   }
 

@@ -1,4 +1,4 @@
-import { isSessionless } from '@mcp-durable/core/inspect'
+import { isSessionless, partingOf } from '@mcp-durable/core/inspect'
 import type { CallEvent, StepName } from '@mcp-durable/core/inspect'
 import type { NodeNames } from '../look/node-names.js'
 import type { Style } from './line.js'
@@ -36,6 +36,8 @@ export function tell(
     }
     case 'returned':
       return { text: `${nodeName(event.node)} can't run it, and gives it back`, style: 'warn' }
+    case 'diverged':
+      return { text: `${nodeName(event.node)} parks it: ${partingOf(event.divergence)}`, style: 'bad' }
     case 'parked':
       return {
         text: `${nodeName(event.node)} lets go of it: ${waitOf(event)}`,
@@ -86,6 +88,8 @@ export function tell(
       }
     case 'wake-asked':
       return { text: `${event.by} wakes ${event.steps.map(step).join(', ')}`, style: 'mark' }
+    case 'retry-asked':
+      return { text: `${event.by} has it tried again`, style: 'mark' }
     case 'cancel-asked':
       return { text: event.by === undefined ? 'the client cancels' : `${event.by} cancels it`, style: 'warn' }
     case 'notification': {

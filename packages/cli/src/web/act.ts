@@ -47,6 +47,7 @@ async function done({ inspect, runs, handles }: ActServices, place: CallPlace, w
       return { ok: true, text: 'It goes on.' }
     case 'retry': {
       const { call } = await runs.retry(place, { repeat })
+      if (call.callId === place.callId) return { ok: true, text: 'The nodes try it again.' }
       return { ok: true, text: 'Another call is for the nodes to run.', call: handles.name(call).call }
     }
     case 'fork': {

@@ -178,6 +178,7 @@ export class CallFeed {
 
   #actions(status: string): Action[] {
     const { timeline } = this.#log
+    if (timeline.status === 'open' && status === 'diverged') return ['retry', 'cancel']
     if (timeline.status === 'open') return status === 'sleeping' ? ['resume', 'cancel'] : ['cancel']
     const retry: Action[] = status === 'completed' ? [] : ['retry']
     return timeline.steps.size > 0 ? [...retry, 'fork'] : retry

@@ -72,6 +72,7 @@ export class Lanes {
         return this.#begins(this.#runs, at, node(event.node))
       case 'parked':
         return this.#waits(at, text)
+      case 'diverged':
       case 'returned':
         this.#runs.marks.push(mark)
         return this.#waits(at, text)
@@ -101,6 +102,7 @@ export class Lanes {
       case 'passed':
       case 'cancel-asked':
       case 'wake-asked':
+      case 'retry-asked':
       case 'became':
         return void this.#runs.marks.push(mark)
     }

@@ -1,10 +1,15 @@
+import type { Divergence } from '../context/divergence.js'
 import type { JsonRpcRequest } from '../json-rpc.js'
 import type { Entry, EntryId } from '../store/store.js'
 import type { EarlierRuns } from './earlier-runs.js'
 import type { JournalServices } from './journal.js'
 import type { BegunHandler, TaskTerms } from './record.js'
 
-export type CallServices = JournalServices & { resumeWindowMs: number; inputTtlMs: number }
+export type CallServices = JournalServices & {
+  resumeWindowMs: number
+  inputTtlMs: number
+  version?: string | undefined
+}
 export type CallStart = {
   scope: string
   id: string
@@ -26,6 +31,8 @@ export type CallStart = {
   onAsked: () => void
   /** Called when this node lacks the key of something that the call needs. */
   onSealed: () => void
+  /** Called when the code here does not fit its journal. `heard`: how far its inbox was read. */
+  onDiverged: (divergence: Divergence, heard: EntryId) => void
   /** Called when no node owns it any more, until it is claimed. */
   onParked: () => void
   /** Called when nothing more will be appended by this node; `isRecorded`: the call has ended, for every node. */

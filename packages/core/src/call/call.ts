@@ -1,4 +1,5 @@
 import type { Effect, Receipt, StepRecord } from '../context/call-log.js'
+import type { Divergence } from '../context/divergence.js'
 import { UnrecordableError } from '../errors.js'
 import { requestKeyPrefix } from '../ids.js'
 import { asksForInput } from '../input-required.js'
@@ -74,9 +75,14 @@ export class Call implements DispatchTarget {
   #handlers: readonly BegunHandler[] | undefined
   #answered: { message: JsonRpcResponse; recorded: Promise<unknown> } | undefined
   readonly #onSealed: () => void
+  readonly #onDiverged: CallStart['onDiverged']
   readonly #onParked: () => void
   readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
+  readonly versions: { recordedBy: string | undefined; version: string | undefined }
+  /** An operator has asked for it since this node read its inbox. */
+  #isRetried = false
+  #onRetried: () => void = () => undefined
 
   constructor(
     services: CallServices,
@@ -89,8 +95,10 @@ export class Call implements DispatchTarget {
     this.attempt = past?.runs.attempt ?? 1
     this.#services = services
     this.#onSealed = told.onSealed
+    this.#onDiverged = told.onDiverged
     this.#onParked = told.onParked
     this.#onEnded = told.onEnded
+    this.versions = { recordedBy: past?.runs.version, version: services.version }
     this.#steps = past?.runs.steps
     this.#handlers = past ? past.runs.handlers : handlers
     this.#sent = past?.runs.sent ?? new SentMessages()
@@ -137,6 +145,7 @@ export class Call implements DispatchTarget {
       if (topic === log && splitId(value)[0] > epoch) this.#lose()
     }).end
     this.#inbox.catchUp(past?.inbox ?? [])
+    this.#isRetried = false
   }
 
   get open() {
@@ -314,6 +323,22 @@ export class Call implements DispatchTarget {
     this.#onSealed()
   }
 
+  /** As `abandon`, where the code here does not fit the journal: the call is parked. */
+  diverge(divergence: Divergence) {
+    this.#onDiverged(divergence, this.#inbox.heard)
+  }
+
+  /** Of a call that is parked so: an operator has it tried again, now or since its inbox was read. */
+  whenRetried(retry: () => void) {
+    this.#onRetried = retry
+    if (this.#isRetried) retry()
+  }
+
+  /** The record that stands last; `undefined`: one is on its way. */
+  get last() {
+    return this.#journal.last
+  }
+
   /** What its handler waits for, if it does nothing else; see `park`. */
   get wait(): Wait | undefined {
     const [[dispatched, request] = []] = this.#unanswered
@@ -370,6 +395,10 @@ export class Call implements DispatchTarget {
     }
     // The request has its answer: to cancel that, or to close its stream, is nothing to the task.
     if (item?.kind === 'cancelled' && !(item.ofRequest && this.isTask)) this.#cancel(item)
+    if (item?.kind === 'retried') {
+      this.#isRetried = true
+      this.#onRetried()
+    }
     if (item?.kind === 'woken') this.sleeps.wake(item.steps)
     return this.open
   }

@@ -13,12 +13,13 @@ import type { ClaimedParked } from './awaited-calls.js'
 import type { Claimed } from './claims.js'
 import { EarlierRuns } from './earlier-runs.js'
 import type { Membership } from './membership.js'
+import { decodeInboxItem } from './inbox.js'
 import { keysOf, newCallFor } from './new-call.js'
 import type { CallLimits, CallRequest } from './new-call.js'
 import { Parking } from './parking.js'
 import { encodeRecord } from './record.js'
 import type { OverQuota, Quotas } from './quotas.js'
-import type { CallQuota, RecordedRequest } from './record.js'
+import type { CallQuota, Diverged, RecordedRequest } from './record.js'
 import type { Takeovers } from './takeovers.js'
 
 /** A call of this node, and its first record. */
@@ -37,13 +38,21 @@ type CallPlace = { scope: string; callId: string }
 type Waits = { queued: 'start' | 'go-on'; standing: Standing; isAlone: boolean }
 
 /** `recorded`: where its request and its response stand. */
-export type TakenOver = { call: Call; request: RecordedRequest; runs: EarlierRuns; claimed: Claimed }
+export type TakenOver = {
+  call: Call
+  request: RecordedRequest
+  runs: EarlierRuns
+  claimed: Claimed
+  /** It did not fit code such as that of this node, and nobody has asked for another try. */
+  isDiverged: boolean
+}
 
 const SEALED = 'What it needs is sealed with a key that this node has not; another one goes on with it.'
+const DIVERGED = 'The code here does not fit its journal; it is parked.'
 /** How long a call has only slept that a node does not wait for when it leaves. */
 const SLEPT_MS = 2000
 
-type OwnStart = Omit<CallStart, 'onAsked' | 'onSealed' | 'onParked' | 'onEnded'> & {
+type OwnStart = Omit<CallStart, 'onAsked' | 'onSealed' | 'onDiverged' | 'onParked' | 'onEnded'> & {
   quotas?: readonly CallQuota[] | undefined
 }
 
@@ -52,7 +61,7 @@ type CallsOf = {
   takeovers: CallTakeovers
   quotas: Quotas
 }
-type CallTakeovers = Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor' | 'giveBack'>
+type CallTakeovers = Pick<Takeovers, 'rescue' | 'dueCalls' | 'leave' | 'leaveFor' | 'giveBack' | 'diverged'>
 
 /** The calls this node owns. */
 export class Calls {
@@ -310,7 +319,10 @@ export class Calls {
     await whileStoreFails(() => store.keepAlive(scope, [callId], this.#limits.sessionTtlMs), { signal })
     const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
     const { messages: requests, idempotencyKey, protocol, quotas } = runs.request
+    const { divergences } = runs
+    const isDiverged = !this.#takeovers.diverged.mayTryHere(divergences) && !isRetried(inbox, divergences)
     return {
+      isDiverged,
       call: this.#own({
         scope,
         id: callId,
@@ -342,6 +354,11 @@ export class Calls {
       call.abandon(SEALED)
       this.#takeovers.giveBack(place).catch(() => undefined)
     }
+    const onDiverged: CallStart['onDiverged'] = (divergence, heard) => {
+      call.abandon(DIVERGED)
+      // What can't be noted now shows again when the call is taken over.
+      this.#takeovers.diverged.diverged(place, divergence, heard).catch(() => undefined)
+    }
     const onParked = () => this.#quotas.parked(place, quotas)
     const onEnded = (isRecorded: boolean) => {
       leave()
@@ -353,7 +370,7 @@ export class Calls {
     const onAsked = () => {
       if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)
     }
-    const call = new Call(this.#services, { ...start, onAsked, onSealed, onParked, onEnded })
+    const call = new Call(this.#services, { ...start, onAsked, onSealed, onDiverged, onParked, onEnded })
     const leave = this.#owned.add(call)
     return call
   }
@@ -422,6 +439,12 @@ export class Calls {
     )
     return discarded !== 'conflict'
   }
+}
+
+/** Whether an operator has asked for another try since the last one. */
+function isRetried(inbox: readonly Entry[], divergences: readonly Diverged[]) {
+  const heard = divergences.at(-1)?.heard ?? BEGINNING
+  return inbox.some(({ id, data }) => compareIds(id, heard) > 0 && decodeInboxItem(data)?.kind === 'retried')
 }
 
 /** The first entry of a log. */

@@ -53,6 +53,11 @@ export class Claims {
     }
   }
 
+  /** A call became this node's by another way. Never rejects. */
+  claimed(claimed: Claimed): Promise<void> {
+    return this.#onClaimed(claimed)
+  }
+
   async claimAllOf(owner: string, scope: string) {
     const open = await this.#store.listOpenCalls(scope)
     for (const call of open.filter((each) => each.owner === owner)) await this.claim(scope, call)

@@ -10,6 +10,7 @@ import type {
   BegunHandler,
   CallRecord,
   Claim,
+  Diverged,
   HandlerKind,
   ParkedCall,
   ProxyRecord,
@@ -41,6 +42,10 @@ export class EarlierRuns {
   version: string | undefined
   /** What has claimed it last, and may have run it. */
   #claimed: Claim | undefined
+  /** By which code it was tried in vain since something was recorded of a step. */
+  divergences: readonly Diverged[] = []
+  #lastKind: RecordKind | undefined
+  #versionBefore: string | undefined
   /** Written by a version of this library that knows more. */
   #isForeign = false
   #ended = false
@@ -82,6 +87,9 @@ export class EarlierRuns {
     if (!record) return void (this.#isForeign = true)
     this.#noteService(record.kind, id)
     this.#noteVersion(record)
+    this.#lastKind = record.kind
+    if (record.kind === 'diverged') this.divergences = [...this.divergences, record.diverged]
+    if (record.kind === 'step') this.divergences = []
     this.#first ??= id
     if (record.kind === 'request') {
       this.#request = record.request
@@ -133,6 +141,11 @@ export class EarlierRuns {
     return this.#claimsSinceParked === 1
   }
 
+  /** Its last record says that nobody runs it. */
+  get isLeft() {
+    return this.#lastKind === 'diverged' || this.#lastKind === 'returned'
+  }
+
   get isForeign() {
     return this.#isForeign
   }
@@ -144,17 +157,20 @@ export class EarlierRuns {
 
   #count({ kind }: CallRecord) {
     if (kind === 'passed') return
-    const counts = kind === 'claim' ? 1 : kind === 'returned' || kind === 'parked' ? -1 : 0
+    const counts =
+      kind === 'claim' ? 1 : kind === 'returned' || kind === 'parked' || kind === 'diverged' ? -1 : 0
     this.#claims += counts
     if (kind === 'parked') this.#claimsSinceParked = 0
     else if (counts === 0) this.#claimsSinceParked = undefined
     else if (this.#claimsSinceParked !== undefined) this.#claimsSinceParked += counts
   }
 
-  /** What a node has claimed it has run, unless it has given it back. */
+  /** What a node has claimed it has run, unless it has given it back, or its code did not fit. */
   #noteVersion(record: CallRecord) {
     if (record.kind === 'request') this.version = record.request.version
     else if (this.#claimed && !isUnrun(record)) this.version = this.#claimed.version
+    if (record.kind === 'claim') this.#versionBefore = this.version
+    if (record.kind === 'diverged') this.version = this.#versionBefore
     this.#claimed = record.kind === 'claim' ? record.claim : undefined
   }
 
@@ -224,7 +240,9 @@ const BEFORE_RUNS: ReadonlySet<RecordKind> = new Set(['passed', 'claim', 'return
 
 /** Behind a claim: the node has run nothing. */
 const isUnrun = (record: CallRecord) =>
-  record.kind === 'returned' || (record.kind === 'parked' && record.parked.queued !== undefined)
+  record.kind === 'returned' ||
+  record.kind === 'diverged' ||
+  (record.kind === 'parked' && record.parked.queued !== undefined)
 
 /** A run of an upstream, as far as its stream was read. */
 type Begun = Omit<ResumePoint, 'event' | 'asked'> & {

@@ -2,7 +2,8 @@ import type { Action } from './record.js'
 import type { JsonRpcMessage, JsonRpcResponse } from '../json-rpc.js'
 
 /** What any node, or whoever operates the server, may leave for the owner of a call, or with one that has ended. */
-export type InboxItem = { kind: 'answer'; question: string; json: string } | Cancellation | Woken | Became
+export type InboxItem =
+  { kind: 'answer'; question: string; json: string } | Cancellation | Woken | Retried | Became
 
 /**
  * `by`: a person or program that operates the server; else the client. `ofRequest`: what is cancelled is the request, and not
@@ -19,6 +20,9 @@ export type Cancellation = {
 /** Sleeps, by the ids of their steps, that are over before their time. */
 export type Woken = { kind: 'woken'; steps: readonly string[]; by: string }
 
+/** A call that fits the code of no node is to be tried again. */
+export type Retried = { kind: 'retried'; by: string }
+
 /** Of a call that has ended: another one has been made of it. */
 export type Became = { kind: 'became'; scope: string; callId: string; action: Action; by: string }
 
@@ -32,6 +36,8 @@ export function encodeInboxItem(item: InboxItem): string {
   return `${kind} ${JSON.stringify(body)}`
 }
 
+const KINDS: ReadonlySet<string> = new Set(['cancelled', 'woken', 'retried', 'became'])
+
 /** `undefined` for what no node of this version writes. */
 export function decodeInboxItem(data: string): InboxItem | undefined {
   const [kind, rest] = cut(data)
@@ -39,7 +45,7 @@ export function decodeInboxItem(data: string): InboxItem | undefined {
     const [question, json] = cut(rest)
     return { kind, question, json }
   }
-  if (kind !== 'cancelled' && kind !== 'woken' && kind !== 'became') return undefined
+  if (!KINDS.has(kind)) return undefined
   return { kind, ...(JSON.parse(rest) as object) } as InboxItem
 }
 

@@ -30,7 +30,7 @@ export class Membership {
   readonly #heartbeat: Heartbeat
   readonly #held: HeldScopes
   readonly #otherServers: OtherServers
-  readonly #startedAt = Date.now()
+  readonly startedAt = Date.now()
   /** Told of the others each time that they were looked at. */
   onNodes: (others: readonly NodeBeat[]) => void = () => undefined
   /** By its own account. */
@@ -58,7 +58,7 @@ export class Membership {
     this.#held = new HeldScopes(store, this.node)
     this.#otherServers = new OtherServers(logger)
     const send = () =>
-      store.beat(this.node, encodeAbout({ startedAt: this.#startedAt, server: this.#server, ...about }))
+      store.beat(this.node, encodeAbout({ startedAt: this.startedAt, server: this.#server, ...about }))
     this.#heartbeat = new Heartbeat(send, lease, async () => {
       await this.#held.holdAgain()
       onDoubt()

@@ -1,7 +1,9 @@
 import type { StepRecord } from '../context/call-log.js'
+import type { Divergence } from '../context/divergence.js'
 import { encodeJson, encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import type { Trace } from '../signals/telemetry.js'
+import type { EntryId } from '../store/store.js'
 
 /**
  * One entry of a journal, written as `<kind> <json>`: readable in the store, and the JSON of a
@@ -14,6 +16,8 @@ export type CallRecord =
   | { kind: 'returned'; returned: { node: string; nonce: string } }
   /** No node runs it, and it is not in the count of runs meanwhile. */
   | { kind: 'parked'; parked: ParkedCall }
+  /** The node of the claim before it has code that the journal does not fit: nothing was answered, and the claim is in no count of runs. */
+  | { kind: 'diverged'; diverged: Diverged }
   /** Nobody ran it, and somebody who operates the server has given it to the nodes: one of them claims it. */
   | { kind: 'passed'; passed: Passed }
   /**
@@ -48,6 +52,9 @@ export type ParkedCall = {
   wakeAt?: number
   queued?: 'start' | 'go-on'
 }
+
+/** `at`: ms since 1970, by the clock of the node. `heard`: how far its inbox was read. `version`: of the code of the node, if it has one. */
+export type Diverged = Divergence & { node: string; nonce: string; at: number; heard: EntryId }
 
 /** Without a session the client is not sent a question, nor that it is withdrawn: its request ends with what is open. */
 export type SentKind = 'message' | 'question' | 'withdrawn'
@@ -171,6 +178,8 @@ export function parseRecord(data: string): CallRecord {
       return { kind, returned: body }
     case 'parked':
       return { kind, parked: body }
+    case 'diverged':
+      return { kind, diverged: body }
     case 'passed':
       return { kind, passed: body }
     case 'task':
@@ -223,6 +232,8 @@ function jsonOf(record: CallRecord): string {
       return encodeJson(record.returned)
     case 'parked':
       return encodeJson(record.parked)
+    case 'diverged':
+      return encodeJson(record.diverged)
     case 'passed':
       return encodeJson(record.passed)
     case 'task':

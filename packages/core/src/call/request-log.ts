@@ -1,7 +1,8 @@
 import { linkedTo } from './linked-signal.js'
-import { endedOf, goBeyond } from '../context/call-log.js'
+import { endedOf, goBeyond, recordedOf } from '../context/call-log.js'
 import type { CallLog, Effect, Receipt, StepRecord, Waiting } from '../context/call-log.js'
 import { CallStoppedError } from '../context/errors.js'
+import type { DivergenceError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
 import { UnrecordableError } from '../errors.js'
 import { digest } from '../ids.js'
@@ -106,6 +107,17 @@ export class RequestLog implements CallLog {
     return true
   }
 
+  diverge({ data, message }: DivergenceError) {
+    const { target } = this
+    if (!(target instanceof Call)) return
+    this.tell('error', { ...data }, `DivergenceError: ${message}`)
+    target.diverge(data)
+  }
+
+  get versions() {
+    return this.target instanceof Call ? this.target.versions : undefined
+  }
+
   tell(level: 'warn' | 'error', fields: object, message: string) {
     const { scope, callId, request, attempt } = this
     const about = { session: shortId(scope), call: shortId(callId), name: targetOf(request), attempt }
@@ -127,6 +139,19 @@ export class RequestLog implements CallLog {
     if (!(this.target instanceof Call)) return []
     const { stepRecords } = this.target
     return endedOf(this.#prefix === '' ? stepRecords : this.#ownSteps(stepRecords))
+  }
+
+  recordedSteps(): readonly string[] {
+    if (!(this.target instanceof Call)) return []
+    const { stepRecords } = this.target
+    return recordedOf(this.#prefix === '' ? stepRecords : this.#ownSteps(stepRecords))
+  }
+
+  hasAskedBeyond(begun: ReadonlySet<string>): boolean {
+    const { target } = this
+    // A question does not say which request of a batch has asked it.
+    if (!(target instanceof Call) || this.#prefix !== '') return false
+    return target.questions.hasAskedBeyond([...begun])
   }
 
   goesBeyond(begun: ReadonlySet<string>): boolean {

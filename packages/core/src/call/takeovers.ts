@@ -10,6 +10,7 @@ import { AwaitedCalls } from './awaited-calls.js'
 import type { ClaimedParked } from './awaited-calls.js'
 import { Claims } from './claims.js'
 import type { Claimed } from './claims.js'
+import { DivergedCalls } from './diverged-calls.js'
 import { DueCalls } from './due-calls.js'
 import { lateAfterMs } from './lease.js'
 import { isDead } from './liveness.js'
@@ -30,6 +31,7 @@ export class Takeovers {
   readonly #claims: Claims
   readonly #awaited: AwaitedCalls
   readonly #returned: ReturnedCalls
+  readonly diverged: DivergedCalls
   readonly dueCalls: DueCalls
   readonly queuedCalls: QueuedCalls
   /** A node has left since the last sweep has begun. */
@@ -49,6 +51,8 @@ export class Takeovers {
     this.#claims = new Claims(store, membership, onClaimed)
     this.#awaited = new AwaitedCalls(store, membership, this.#claims)
     this.#returned = new ReturnedCalls(store, membership, this.#claims)
+    const giveBack = (place: Pick<Claimed, 'scope' | 'callId'>) => this.#returned.giveBack(place)
+    this.diverged = new DivergedCalls(store, membership, this.#claims, giveBack)
     this.dueCalls = new DueCalls(store, membership, this.#claims)
     this.queuedCalls = new QueuedCalls(store, membership, this.#claims)
   }
@@ -58,6 +62,7 @@ export class Takeovers {
     const { background, lease } = this.#membership
     const listener = (topic: string, value: string) => {
       if (topic === 'returned') this.#heardOfReturned(value)
+      else if (topic === 'diverged') this.#heardOfDiverged(value)
       else this.#noteLeft()
     }
     background.signal.addEventListener('abort', () => this.endWaking())
@@ -114,11 +119,15 @@ export class Takeovers {
 
   /** Scopes in which this node may still own a call that it has given back. */
   get returnedScopes(): Set<string> {
-    return this.#returned.scopes
+    return new Set([...this.#returned.scopes, ...this.diverged.scopes])
   }
 
   #heardOfReturned(value: string) {
     if (!this.#membership.leavesCalls) this.#returned.heard(value)
+  }
+
+  #heardOfDiverged(value: string) {
+    if (!this.#membership.leavesCalls) this.diverged.heard(value)
   }
 
   #noteLeft() {
@@ -140,6 +149,7 @@ export class Takeovers {
       if (await isDead(this.#store, beat, lease, (ms) => background.pause(ms)))
         await this.#takeCallsOf(beat.node)
     }
+    this.diverged.offer(nodes)
     await this.#awaited.lookAgain(nodes)
   }
 

@@ -1,8 +1,12 @@
 import { decodeValue } from './codec.js'
+import type { DivergenceError } from './errors.js'
+import type { StepKind } from './step-kind.js'
 import type { TimeAndChance } from './time-and-chance.js'
 import type { Durability } from '../store/durability.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+
+export type { StepKind } from './step-kind.js'
 
 /** Who has sent a request. `isUser`: principals tell people apart, and not only the applications that they use. */
 export type Caller = { principal: string | undefined; isUser: boolean }
@@ -29,6 +33,10 @@ export interface CallLog {
   readonly taskToken?: string | undefined
   /** This node lacks the key of what the handler needs: the call stops here. False: it can't go on elsewhere. */
   handBack?(): boolean
+  /** The code does not fit the journal: the call stops here, with no answer. Not there in replays for comparison. */
+  diverge?(error: DivergenceError): void
+  /** Of the code that has run the call last, and of that of this node. */
+  readonly versions?: { recordedBy?: string | undefined; version?: string | undefined }
   /** The handler needs what the client can't do. */
   lacks?(capability: string): void
 
@@ -51,6 +59,10 @@ export interface CallLog {
   step(id: string): StepRecord | PendingStep | undefined
   /** The ids of the steps that earlier runs have ended, in the order in which they did. */
   endedSteps(): readonly string[]
+  /** The ids of the steps of which earlier runs have recorded something, in their order; no patches. Not there in replays for comparison. */
+  recordedSteps?(): readonly string[]
+  /** Whether an earlier run has asked a question that is none of these. Not there in replays for comparison. */
+  hasAskedBeyond?(begun: ReadonlySet<string>): boolean
   /** Whether an earlier run has recorded something of a step, or asked a question, that is none of these; patches count too. */
   goesBeyond(begun: ReadonlySet<string>): boolean
   /** Never throws: `receipt` is told all there is to say, now or later. */
@@ -97,10 +109,6 @@ export function recorded(log: CallLog, step: StepRecord, durability?: Durability
   return new Promise((resolve, reject) => log.record(step, { resolve, reject }, undefined, durability))
 }
 
-/** What a step is: the method of the context that began it. `body`: `atLeastOnce` or `atMostOnce`. */
-export type StepKind =
-  'body' | 'elicit' | 'handle' | 'listRoots' | 'now' | 'random' | 'sample' | 'sleep' | 'state' | 'uuid7'
-
 /**
  * One entry in the life of a step. `id` is the step's name, with its `key` if it has one. Records of earlier versions have
  * no `kind`; nor have those of deadlines, which are no steps of the handler.
@@ -129,6 +137,13 @@ export const patchedIn = (record: StepRecord | PendingStep | undefined) =>
 export function goBeyond(records: Iterable<StepRecord>, begun: ReadonlySet<string>): boolean {
   for (const { id } of records) if (!begun.has(ownerOf(id))) return true
   return false
+}
+
+/** As `CallLog.recordedSteps`, of records. */
+export function recordedOf(records: Iterable<StepRecord>): string[] {
+  const steps = new Set<string>()
+  for (const { id } of records) if (!isPatch(id)) steps.add(ownerOf(id))
+  return [...steps]
 }
 
 /** The step that a record belongs to. */

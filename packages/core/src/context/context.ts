@@ -268,6 +268,17 @@ export class DurableContext<Extra = unknown> {
     return { begun: this.#steps.begun, unfinished }
   }
 
+  /**
+   * The handler has returned; throws a `DivergenceError` if it did not come to all that the journal of the call has. For the layers
+   * below.
+   */
+  requireFit() {
+    const missed = this.#lifetime.aborted ? undefined : this.#steps.missed
+    if (!missed) return
+    this.#steps.diverge(missed)
+    throw missed
+  }
+
   /** The handler has failed with this. For the layers below. */
   failed(error: unknown) {
     if (!this.#lifetime.aborted) this.#steps.warnings.threw(error, 'a durable handler failed')

@@ -1,5 +1,7 @@
 import { DurableError } from '../errors.js'
-import type { StepKind } from './call-log.js'
+import { partingOf } from './divergence.js'
+import type { Divergence } from './divergence.js'
+import type { StepKind } from './step-kind.js'
 
 const quote = (text: string) => JSON.stringify(text)
 
@@ -58,30 +60,24 @@ export class StepTimeoutError extends StepError {
   }
 }
 
-const METHODS: Record<StepKind, string> = {
-  body: 'ctx.atLeastOnce() or ctx.atMostOnce()',
-  elicit: 'ctx.elicit()',
-  handle: 'ctx.handle.create()',
-  listRoots: 'ctx.listRoots()',
-  now: 'ctx.now()',
-  random: 'ctx.random()',
-  sample: 'ctx.sample()',
-  sleep: 'ctx.sleep()',
-  state: 'a change of ctx.state',
-  uuid7: 'ctx.uuid7()',
-}
+/**
+ * The code of today comes to other steps than the journal of the call has. Nothing of what it asked for was run, nothing was
+ * answered, and the call is parked until other code, or an operator, goes on with it.
+ */
+export class DivergenceError extends DurableError {
+  readonly data: Divergence
 
-/** The code of today has another kind of step under a name that an earlier run of the call has used, before a deploy. */
-export class StepChangedError extends StepError {
-  constructor(step: string, was: StepKind, is: StepKind) {
+  constructor(data: Divergence) {
     super(
-      'step-changed',
-      `The step ${quote(step)} was ${METHODS[was]} in an earlier run of this call, and is ${METHODS[is]} now. ` +
-        'What was recorded is kept and not given out, and nothing was run. Give the new step another name.',
-      { step, was, is },
+      'divergence',
+      `${partingOf(data)} Nothing was run in its place, and nothing is lost: the call is parked. ${REMEDY}`,
     )
+    this.data = data
   }
 }
+
+const REMEDY =
+  'Deploy code that comes to the recorded steps: put what is new or gone behind ctx.patched(), or give a step its old name back. A node with another version tries the call by itself; `mcp-durable retry` makes any node try it.'
 
 /** An at-most-once step began on a node that did not live to record its end. Whether it took effect is unknown. */
 export class AtMostOnceFailedBeforeCompleting extends StepError {

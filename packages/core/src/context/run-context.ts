@@ -84,6 +84,7 @@ export async function withContext<T>(
   run.extra = extra
   if (run.onBegin) await run.onBegin()
   const ending = await endingOf(() => handler(context as DurableContext<never>))
+  if ('result' in ending) context.requireFit()
   if ('error' in ending) context.failed(ending.error)
   const { begun, unfinished } = context.end()
   // What fails leaves alone what ran beside it; what succeeds should have waited for it.

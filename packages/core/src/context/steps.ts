@@ -4,15 +4,16 @@ import { runAttempt } from './attempt.js'
 import type { Ending } from './attempt.js'
 import { Alarms } from './alarms.js'
 import { BodyRun } from './body-run.js'
+import { CatchUp } from './catch-up.js'
 import { deadlineOf, intentOf, recorded } from './call-log.js'
 import type { CallLog, Effect, PendingStep, StepKind, StepRecord, Waiting } from './call-log.js'
 import { decodeValue, encodeValue, isItsOwnCopy } from './codec.js'
 import { decodeError, encodeError } from './error-codec.js'
 import type { ErrorClass } from './error-codec.js'
 import {
+  DivergenceError,
   DuplicateStepError,
   NestedStepError,
-  StepChangedError,
   StepTimeoutError,
   StepValueError,
 } from './errors.js'
@@ -66,6 +67,7 @@ export class Steps implements StepOwner {
   readonly #order: SettleOrder
   readonly #alarms: Alarms
   readonly #used = new Set<string>()
+  readonly #catchUp: CatchUp
   /** When a step has ended last, by `performance.now()`: the code behind it may be doing something since. */
   #endedAt = 0
   /** One listens for all: a call may take very many steps. */
@@ -77,6 +79,7 @@ export class Steps implements StepOwner {
     this.warnings = new StepWarnings(log)
     this.timeAndChance = log.timeAndChance ?? realTimeAndChance
     this.#order = new SettleOrder(log.endedSteps(), this.timeAndChance.patienceMs)
+    this.#catchUp = new CatchUp(log, this.#used, this.timeAndChance.patienceMs)
     this.#alarms = new Alarms(this.timeAndChance, (turn) => this.#order.ended(turn))
   }
 
@@ -100,10 +103,12 @@ export class Steps implements StepOwner {
       const step = this.#begin(name, typeof spec === 'function' ? spec() : spec)
       const earlier = this.#log.step(step.id)
       this.#guardKind(step, earlier)
+      this.#catchUp.comesTo(step.id)
+      const fitting = earlier || this.#catchUp.isOver ? work : this.#whenCaughtUp(work)
       const observe = this.#log.observeStep
-      if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, work)
+      if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, fitting)
       step.isObserved = true
-      const observed = observe(publicName(step.id), () => this.#perform(step, earlier, work))
+      const observed = observe(publicName(step.id), () => this.#perform(step, earlier, fitting))
       return quietly(this.#unlessForgotten(observed))
     } catch (error) {
       if (this.lifetime.ended) this.warnings.tooLate(name)
@@ -228,7 +233,7 @@ export class Steps implements StepOwner {
 
   /** What a handler reads beside its steps, and may wait for before it begins the next one. */
   during<T>(reading: Promise<T>): Promise<T> {
-    return this.#order.during(reading)
+    return this.#catchUp.during(this.#order.during(reading))
   }
 
   /** Calls `action` when the time is up; returns how to call it off. Not before `notBefore`. */
@@ -262,13 +267,34 @@ export class Steps implements StepOwner {
       if (isPromise(outcome)) {
         outcome.then(
           (settled) => this.#end(step, settled),
-          (error: unknown) => step.fail(error),
+          (error: unknown) => {
+            step.fail(error)
+            if (error instanceof DivergenceError) this.diverge(error)
+          },
         )
       } else this.#end(step, outcome)
     } catch (error) {
       step.fail(error)
     }
     return step.promise
+  }
+
+  #whenCaughtUp(work: Work): Work {
+    return async (step, earlier) => {
+      await this.#catchUp.until(publicName(step.id))
+      this.lifetime.throwIfAborted()
+      return await work(step, earlier)
+    }
+  }
+
+  /** What the journal has and the handler, which has returned, did not come to. */
+  get missed(): DivergenceError | undefined {
+    return this.#catchUp.missed
+  }
+
+  /** The call stops here, whatever the handler makes of the error. */
+  diverge(error: DivergenceError) {
+    this.#log.diverge?.(error)
   }
 
   /** When the lifetime ends the work goes on, but what it comes to is ignored. */
@@ -290,6 +316,7 @@ export class Steps implements StepOwner {
     const stopAll = () => {
       this.#order.stop()
       this.#alarms.stop()
+      this.#catchUp.stop()
       for (const step of underWay) {
         if (this.lifetime.ended && !step.isObserved) step.abandon()
         else step.fail(this.lifetime.reason)
@@ -329,7 +356,10 @@ export class Steps implements StepOwner {
     const changed = was !== step.kind
     // Nothing settles in its place.
     if (!isMark && (changed || !isOver(step, earlier))) this.#order.replayed(step.id, NO_STEP)
-    if (changed) throw new StepChangedError(step.name, was, step.kind)
+    if (!changed) return
+    const error = this.#catchUp.changed(publicName(step.id), was, step.kind)
+    this.diverge(error)
+    throw error
   }
 
   /** Records the end of a step, and gives it out. */

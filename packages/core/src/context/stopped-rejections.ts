@@ -1,6 +1,6 @@
 const GUARDED = Symbol.for('mcp-durable.stopped-rejections')
 /** Codes of the errors by which a handler hears that nothing more is done here for its call. */
-const STOPS = new Set(['call-stopped', 'journal-closed', 'journal-fenced', 'journal-gone'])
+const STOPS = new Set(['call-stopped', 'divergence', 'journal-closed', 'journal-fenced', 'journal-gone'])
 const MOST_CAUSES = 10
 
 /**

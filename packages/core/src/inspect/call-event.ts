@@ -1,4 +1,5 @@
 import type { Action } from '../call/record.js'
+import type { Divergence } from '../context/divergence.js'
 import type { EntryId } from '../store/store.js'
 
 /** One request of a call, as its client knows it. */
@@ -27,6 +28,8 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   | { kind: 'taken-over'; node: string; version: string | undefined; from: string | undefined }
   /** The node that took it over last could not run it. */
   | { kind: 'returned'; node: string }
+  /** The code of that node does not fit its journal: no node runs it until other code, or an operator, goes on with it. */
+  | { kind: 'diverged'; node: string; divergence: Divergence }
   /** No node runs it: it waits for its client, who may answer until `answerBy`; or it is woken at `wakeAt`; or it waits for its turn. */
   | { kind: 'parked'; node: string; answerBy: number | undefined; wakeAt: number | undefined }
   /** Somebody who operates the server has given it to the nodes. */
@@ -53,6 +56,8 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   | { kind: 'cancel-asked'; by: string | undefined }
   /** Steps that sleep are to wake before their time. */
   | { kind: 'wake-asked'; by: string; steps: StepName[] }
+  /** A call that fits the code of no node is to be tried again. */
+  | { kind: 'retry-asked'; by: string }
   /** After its end: another call was made of it. */
   | ({ kind: 'became' } & MadeOf)
   | { kind: 'notification'; title: string; progress: number | undefined }

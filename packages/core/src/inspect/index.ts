@@ -13,6 +13,7 @@ export type {
   TimedState,
 } from './inspection.js'
 export { CallLog } from './call-log.js'
+export { partingOf } from '../context/divergence.js'
 export { reseal } from '../seal/reseal.js'
 export type { Resealed } from '../seal/reseal.js'
 export { openedInspection } from '../seal/opened-inspection.js'

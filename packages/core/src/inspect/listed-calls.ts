@@ -7,7 +7,7 @@ import { CallTimeline } from './timeline.js'
 
 /**
  * `orphaned`: it runs, and its node has no heartbeat. `waiting`: for an answer of its client. `sleeping`: in `ctx.sleep`. `queued`: for
- * its turn, since a quota is full. The others have ended: `completed` with a result, `failed` with an error of the tool or of JSON-RPC; `unknown`: it was interrupted,
+ * its turn, since a quota is full. `diverged`: its journal does not fit the code, and it is parked. The others have ended: `completed` with a result, `failed` with an error of the tool or of JSON-RPC; `unknown`: it was interrupted,
  * and nobody knows what it has done.
  */
 export const RUN_STATUSES = [
@@ -15,6 +15,7 @@ export const RUN_STATUSES = [
   'waiting',
   'sleeping',
   'queued',
+  'diverged',
   'orphaned',
   'completed',
   'failed',
@@ -162,6 +163,7 @@ export function runStatusOf(
   // Whether it has ended, and how, its records don't tell without the key.
   if (owner === undefined && timeline.sealed !== undefined) return 'unknown'
   if (owner === undefined || (!isParked(owner) && !alive.has(owner))) return 'orphaned'
+  if (timeline.divergence) return 'diverged'
   if (timeline.isQueued) return 'queued'
   if (timeline.pendingQuestions.length > 0) return 'waiting'
   if (timeline.wakesAt !== undefined) return 'sleeping'

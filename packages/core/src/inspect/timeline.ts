@@ -3,6 +3,7 @@ import { WITHDRAWAL } from '../call/questions.js'
 import { parseRecord } from '../call/record.js'
 import type { CallRecord, ParkedCall } from '../call/record.js'
 import { deadlineOf, intentOf } from '../context/call-log.js'
+import type { Divergence } from '../context/divergence.js'
 import type { StepRecord } from '../context/call-log.js'
 import { digest } from '../ids.js'
 import { describeSealed } from '../seal/describe-sealed.js'
@@ -53,6 +54,8 @@ export class CallTimeline {
   isTask = false
   /** It waits for its turn: a quota is full. */
   isQueued = false
+  /** It is parked: its journal does not fit the code that has tried it. */
+  divergence: Divergence | undefined
   /** The call that it does again, or goes on from. */
   of: MadeOf | undefined
   /** The version that its client spoke. */
@@ -66,6 +69,7 @@ export class CallTimeline {
   readonly #questions = new Map<string, AskedQuestion>()
   /** Of steps that have not ended: when their time is up, in ms since 1970. */
   readonly #deadlines = new Map<string, number>()
+  #lastDivergence: Divergence | undefined
   #isParked = false
   #isPassed = false
 
@@ -126,6 +130,7 @@ export class CallTimeline {
       return this.#event(entry, { kind: 'cancel-asked', by: item.by, payload: item.reason })
     if (item.kind === 'woken')
       return this.#event(entry, { kind: 'wake-asked', by: item.by, steps: item.steps.map(nameOf) })
+    if (item.kind === 'retried') return this.#event(entry, { kind: 'retry-asked', by: item.by })
     if (item.kind === 'became') {
       const { callId, action, by } = item
       return this.#event(entry, { kind: 'became', callId, action, by })
@@ -164,6 +169,7 @@ export class CallTimeline {
       }
       case 'claim': {
         const { node, version } = record.claim
+        this.divergence = undefined
         this.isQueued = false
         const last = this.attempts.at(-1)
         const attempt = { node, at, epoch: epochOf(id), version }
@@ -179,7 +185,15 @@ export class CallTimeline {
       }
       case 'returned':
         this.attempts.pop()
+        this.divergence = this.#lastDivergence
         return { kind: 'returned', node: record.returned.node }
+      case 'diverged': {
+        const { node, nonce: _nonce, at: _at, heard: _heard, ...divergence } = record.diverged
+        if (this.attempts.length > 1) this.attempts.pop()
+        this.divergence = divergence
+        this.#lastDivergence = divergence
+        return { kind: 'diverged', node, divergence }
+      }
       case 'parked':
         this.#isParked = true
         this.isQueued = record.parked.queued !== undefined
@@ -210,6 +224,7 @@ export class CallTimeline {
   }
 
   #step(record: StepRecord, at: number): Bare {
+    this.#lastDivergence = undefined
     if (record.id.includes(DEADLINE) && record.phase === 'done') {
       const until = Number(decodeStored(record.value))
       this.#deadlines.set(record.id.replace(DEADLINE, ''), until)
@@ -280,6 +295,7 @@ export class CallTimeline {
   }
 
   #end(status: CallStatus, at: number) {
+    this.divergence = undefined
     this.status = status
     this.#isParked = false
     this.endedAt = at

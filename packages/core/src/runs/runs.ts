@@ -1,4 +1,5 @@
 import { encodeInboxItem, MAX_INBOX } from '../call/inbox.js'
+import type { InboxItem } from '../call/inbox.js'
 import { TransientNode } from '../call/transient-node.js'
 import type { Action } from '../call/record.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
@@ -38,7 +39,8 @@ export interface Runs {
   /**
    * Does a call of a tool again that has failed, was cancelled, or whose outcome is unknown: another call with its arguments and its
    * caller, in the same session if it was in one. Nobody listens to it: its result is in its journal. What it had begun at most
-   * once is begun again, which needs `repeat`; so does a tool that is not durable, unless it has answered.
+   * once is begun again, which needs `repeat`; so does a tool that is not durable, unless it has answered. A call that is parked
+   * since it fits the code of no node is tried again itself, by any of them: `call` is that call.
    */
   retry(call: CallPlace, options?: { repeat?: boolean }): Promise<Made>
   /**
@@ -102,12 +104,16 @@ class StoredRuns implements Runs {
   }
 
   async #wake(store: Store, place: CallPlace, steps: readonly string[]) {
-    const { scope, callId } = place
-    const item = encodeInboxItem({ kind: 'woken', steps, by: this.#by })
-    const limits = { nonce: randomId(), maxLength: MAX_INBOX, ifOpen: callId }
-    const left = await store.append(scope, `call:${callId}:in`, item, limits)
-    if (left === undefined) throw await hasEnded(store, place)
+    await this.#leave(store, place, { kind: 'woken', steps, by: this.#by })
     await this.#passOn(store, place, 'resume')
+  }
+
+  /** For whoever owns the call. */
+  async #leave(store: Store, place: CallPlace, item: InboxItem) {
+    const { scope, callId } = place
+    const limits = { nonce: randomId(), maxLength: MAX_INBOX, ifOpen: callId }
+    const left = await store.append(scope, `call:${callId}:in`, encodeInboxItem(item), limits)
+    if (left === undefined) throw await hasEnded(store, place)
   }
 
   async #handOver(store: Store, run: RecordedRun) {
@@ -122,6 +128,16 @@ class StoredRuns implements Runs {
   }
 
   retry(place: CallPlace, { repeat = false }: { repeat?: boolean } = {}): Promise<Made> {
+    return withHistory(this.#store, place.scope, async (store, inHistory) => {
+      const run = await RecordedRun.read(store, place)
+      if (run.ending || !run.runs.isLeft || run.runs.divergences.length === 0)
+        return this.#repeat(place, repeat)
+      await this.#leave(store, place, { kind: 'retried', by: this.#by })
+      return { call: place, inHistory }
+    })
+  }
+
+  #repeat(place: CallPlace, repeat: boolean): Promise<Made> {
     return this.#make(place, (run, ending) => {
       if (ending.status === 'completed')
         throw new RunRefusedError(

@@ -1,6 +1,7 @@
 import type { Calls, TakenOver } from '../call/calls.js'
 import type { Claimed } from '../call/claims.js'
 import type { Takeovers } from '../call/takeovers.js'
+import { partingOf } from '../context/divergence.js'
 import { isSealed } from '../errors.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
@@ -12,7 +13,7 @@ import { outcomeUnknown } from './recovery.js'
 
 export type ClaimedCallServices = {
   calls: Calls
-  takeovers: Pick<Takeovers, 'giveBack'>
+  takeovers: Pick<Takeovers, 'giveBack' | 'diverged'>
   /** What runs a call again, or ends it if that must not be. */
   recover: (taken: TakenOver) => Promise<TakeoverOutcome>
   logger: Logger
@@ -36,6 +37,7 @@ export class ClaimedCalls {
     try {
       const taken = await calls.takeOver(claimed, leaving.signal)
       if (!taken) return
+      if (taken.isDiverged) return await this.#park(taken)
       const turn = await calls.admit(taken)
       if (turn === 'queued') return
       if (turn === 'returned') taken.call.abandon('It is claimed again.')
@@ -44,6 +46,7 @@ export class ClaimedCalls {
       const isTakeover = taken.call.attempt > 1 && !taken.runs.isContinued
       const isObserved = isTakeover && signals.takeover
       const outcome = await (isObserved ? this.#recoverObserved(taken, beganAt) : this.#recover(taken))
+      if (outcome === 'parked') return await this.#park(taken)
       if (outcome === 'returned') await takeovers.giveBack(claimed)
     } catch (error) {
       if (leaving.signal.aborted) return
@@ -68,6 +71,21 @@ export class ClaimedCalls {
       await taken.call.end((request) => outcomeUnknown(request, 'failed'))
       return 'unknown'
     }
+  }
+
+  /** It fits no code that is there: nothing runs it here. */
+  async #park({ call, runs, claimed }: TakenOver) {
+    const { logger, takeovers } = this.#services
+    const { diverged } = takeovers
+    if (runs.isLeft) return diverged.park(call, runs.divergences)
+    const last = runs.divergences.at(-1)
+    const about = { session: shortId(call.scope), call: shortId(call.id) }
+    logger.warn(
+      { ...about, reason: last && partingOf(last) },
+      'a call stays parked: code like this did not fit its journal',
+    )
+    call.abandon('It is parked.')
+    await diverged.leave(claimed)
   }
 
   async #giveBackSealed(claimed: Claimed, { message: reason }: Error) {

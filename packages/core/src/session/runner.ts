@@ -195,6 +195,8 @@ export class Runner {
   /** Another node may be able to run it: one that is newer, or has what this one lacks. If none is for long, it ends. */
   async #giveBack(taken: TakenOver, reason: string): Promise<TakeoverOutcome> {
     const { call, runs, claimed } = taken
+    // One that was parked is not spent.
+    if (runs.divergences.length > 0) return 'parked'
     if (runs.unservedMs(claimed.first) < this.#services.settings.maxUnservedMs)
       return this.#return(taken, reason)
     await call.end((interrupted) => outcomeUnknown(interrupted, 'unserved'))

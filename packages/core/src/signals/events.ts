@@ -80,8 +80,9 @@ export type StepOutcome = 'done' | 'failed' | 'stopped'
 /**
  * `run`: it runs again. `unknown`: that may not be, so it has ended with the word that its outcome is unknown. `gave-up`: it
  * was begun `maxAttempts` times. `gone`: its session is. `returned`: this node can't run it, and gives it to another.
+ * `parked`: it fits the code of no node that has tried it.
  */
-export type TakeoverOutcome = 'run' | 'unknown' | 'gave-up' | 'gone' | 'returned'
+export type TakeoverOutcome = 'run' | 'unknown' | 'gave-up' | 'gone' | 'returned' | 'parked'
 
 export type Stream = {
   sessionId: string | undefined

@@ -1,6 +1,10 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { DurableContext } from '../../src/context/context.js'
-import { AtMostOnceFailedBeforeCompleting, StepChangedError } from '../../src/context/errors.js'
+import {
+  AtMostOnceFailedBeforeCompleting,
+  CallStoppedError,
+  DivergenceError,
+} from '../../src/context/errors.js'
 import { TestCall, thrown } from './support.js'
 
 const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } }
@@ -40,24 +44,28 @@ describe('a step that is of another kind after a deploy', () => {
     const records = structuredClone(call.records)
     body.mockClear()
     const error = await thrown(STEPS[is]!(call.node().context))
-    expect(error).toBeInstanceOf(StepChangedError)
-    expect(error).toMatchObject({ code: 'step-changed', data: { step: 's', was, is } })
+    expect(error).toBeInstanceOf(DivergenceError)
+    expect(error).toMatchObject({ code: 'divergence', data: { step: 's', was, is, position: 1 } })
     expect(body).not.toHaveBeenCalled()
     // Nothing is lost: a deploy back finds it.
     expect(call.records).toEqual(records)
     expect(await STEPS[was]!(call.node().context)).toEqual(recorded)
   })
 
-  test('does not hold up other steps', async () => {
+  test('stops the call, whatever the handler makes of the error', async () => {
     const call = new TestCall()
     await call.node().run(async (ctx) => [await ctx.now('s'), await ctx.now('t')])
-    // Time stands still.
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    onTestFinished(() => void vi.useRealTimers())
-    await call.node().run(async (ctx) => {
-      expect(await thrown(ctx.sleep('s', 1))).toBeInstanceOf(StepChangedError)
-      await ctx.now('t')
-    })
+    const node = call.node()
+    body.mockClear()
+    const stopped = await thrown(
+      node.run(async (ctx) => {
+        expect(await thrown(ctx.sleep('s', 1))).toBeInstanceOf(DivergenceError)
+        await ctx.atLeastOnce('u', body)
+      }) as Promise<unknown>,
+    )
+    expect(stopped).toBeInstanceOf(CallStoppedError)
+    expect(node.diverged?.data).toMatchObject({ step: 's', was: 'now', is: 'sleep' })
+    expect(body).not.toHaveBeenCalled()
   })
 
   test.each(['elicit', 'listRoots', 'sample'])('%s that has no answer yet', async (was) => {
@@ -67,7 +75,7 @@ describe('a step that is of another kind after a deploy', () => {
     await vi.waitFor(() => expect(call.questions).toHaveLength(1))
     node.cancel()
     for (const is of ['body', 'now', ...Object.keys(ANSWERS)].filter((kind) => kind !== was)) {
-      expect(await thrown(STEPS[is]!(call.node().context))).toBeInstanceOf(StepChangedError)
+      expect(await thrown(STEPS[is]!(call.node().context))).toBeInstanceOf(DivergenceError)
     }
   })
 
@@ -75,7 +83,7 @@ describe('a step that is of another kind after a deploy', () => {
     const call = new TestCall()
     await call.node().context.now('at')
     const { message } = await thrown(call.node().context.atMostOnce('at', body))
-    expect(message).toMatch(/"at" was ctx\.now\(\).* is ctx\.atLeastOnce\(\).*another name/)
+    expect(message).toMatch(/"at".* was ctx\.now\(\).* is ctx\.atLeastOnce\(\).*ctx\.patched\(\)/)
   })
 })
 

@@ -6,7 +6,7 @@ import type { DurableContext } from '../../src/context/context.js'
 import { realTimeAndChance } from '../../src/context/time-and-chance.js'
 import { validateEffects } from '../../src/context/validate.js'
 import { MemoryContextStore } from './memory-context-store.js'
-import { TestCall } from './support.js'
+import { TestCall, thrown } from './support.js'
 import type { Crash } from './support.js'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
@@ -257,15 +257,19 @@ describe('steps that earlier runs have ended', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
     const order: string[] = []
-    const run = call.node().run(async (ctx) => {
-      const steps = ['b', 'a'].map((name) => ctx.now(name).then(() => order.push(name)))
-      await Promise.all([...steps, ctx.now('new').then(() => order.push('new'))])
-      await ctx.now('removed 1').then(() => order.push('removed 1'))
-    })
+    const node = call.node()
+    const run = thrown(
+      node.run(async (ctx) => {
+        const steps = ['b', 'a'].map((name) => ctx.now(name).then(() => order.push(name)))
+        await Promise.all(steps)
+        await ctx.now('removed 1').then(() => order.push('removed 1'))
+      }) as Promise<unknown>,
+    )
     // Of four that are missing, one is waited for.
     await vi.advanceTimersByTimeAsync(1.5 * realTimeAndChance.patienceMs)
-    await run
-    expect(order).toEqual(['a', 'b', 'new', 'removed 1'])
+    // That the others never come is a divergence, and shows when the handler has returned.
+    expect(await run).toMatchObject({ code: 'divergence', data: { expected: 'removed 2', position: 4 } })
+    expect(order).toEqual(['a', 'b', 'removed 1'])
   })
 
   test('wait for a handler that reads before it comes to them, as long as that takes', async () => {

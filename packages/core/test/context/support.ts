@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { endedOf, goBeyond, keepNewest } from '../../src/context/call-log.js'
+import { endedOf, goBeyond, keepNewest, recordedOf } from '../../src/context/call-log.js'
 import type { CallLog, Effect, Receipt, StepKind, StepRecord } from '../../src/context/call-log.js'
 import type { ContextStore } from '../../src/store/context-store.js'
 import { DurableContext } from '../../src/context/context.js'
+import type { DivergenceError } from '../../src/context/errors.js'
+import { realTimeAndChance } from '../../src/context/time-and-chance.js'
 import { runInCall } from '../../src/context/run-context.js'
 import type { HandledCall } from '../../src/context/run-context.js'
 import type { FinishedCall } from '../../src/context/replay-log.js'
@@ -22,6 +24,8 @@ export type RunOptions = {
   batches?: boolean
   /** The handler does not come to all the steps that were recorded, and nobody is to wait for them. */
   partial?: boolean
+  /** For how long a replay waits for a step that was recorded. */
+  patienceMs?: number
 }
 
 const KINDS: Record<string, StepKind> = {
@@ -120,6 +124,8 @@ export class TestNode implements CallLog {
   readonly caller: CallLog['caller']
   readonly attempt: number
   handled: HandledCall | undefined
+  readonly timeAndChance: CallLog['timeAndChance']
+  diverged: DivergenceError | undefined
   /** What the server's log was told. */
   readonly told: { level: string; fields: Record<string, unknown>; message: string }[] = []
   /** Resolves when the node dies. */
@@ -142,7 +148,7 @@ export class TestNode implements CallLog {
   constructor(
     call: TestCall,
     attempt: number,
-    { crash, store = call.store, batches = false, partial = false }: RunOptions,
+    { crash, store = call.store, batches = false, partial = false, patienceMs }: RunOptions,
   ) {
     this.#call = call
     this.#store = store
@@ -155,6 +161,7 @@ export class TestNode implements CallLog {
     this.#crashes = crash
     this.#batches = batches
     this.#partial = partial
+    this.timeAndChance = patienceMs === undefined ? undefined : { ...realTimeAndChance, patienceMs }
     this.#sentBefore = call.sent.map(({ message, step }) => JSON.stringify([message, step]))
     this.died = new Promise((resolve) => (this.#die = resolve))
   }
@@ -196,6 +203,15 @@ export class TestNode implements CallLog {
 
   endedSteps() {
     return this.#partial ? [] : endedOf(this.#steps.values())
+  }
+
+  recordedSteps() {
+    return this.#partial ? [] : recordedOf(this.#steps.values())
+  }
+
+  diverge(error: DivergenceError) {
+    this.diverged = error
+    this.stop.abort(error)
   }
 
   goesBeyond(begun: ReadonlySet<string>) {

@@ -11,6 +11,7 @@ const STATUSES = [
   'waiting',
   'sleeping',
   'queued',
+  'diverged',
   'orphaned',
   'completed',
   'failed',

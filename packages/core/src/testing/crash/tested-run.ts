@@ -87,6 +87,7 @@ export class TestedRun implements Process {
         handlers: ['durable'],
         onAsked: () => undefined,
         onSealed: () => undefined,
+        onDiverged: () => undefined,
         onParked: () => undefined,
         onEnded: () => undefined,
       },

@@ -1,5 +1,5 @@
 import { canonical } from '../../context/differences.js'
-import { StepError } from '../../context/errors.js'
+import { DivergenceError, StepError } from '../../context/errors.js'
 import type { Ending } from '../../context/replay-log.js'
 import type { JsonRpcResponse } from '../../json-rpc.js'
 import { isOutcomeUnknown } from '../../session/recovery.js'
@@ -116,6 +116,10 @@ const named = (id: string) => JSON.stringify(stepOf(id).name)
 
 /** What a handler throws whose steps are not those of the journal. */
 function changeIn(error: unknown, { reached, beyond }: TrialLog): ReplayProblem | undefined {
+  if (error instanceof DivergenceError) {
+    const message = `the code has another kind of step under the name ${JSON.stringify(error.data.step)}`
+    return { kind: 'changed-step', message, detail: error.message }
+  }
   if (!(error instanceof StepError)) return undefined
   const told = CHANGES[error.code]
   if (!told) return undefined
@@ -127,7 +131,6 @@ function changeIn(error: unknown, { reached, beyond }: TrialLog): ReplayProblem 
 
 /** By the codes of errors. */
 const CHANGES: Record<string, (step: string) => string> = {
-  'step-changed': (step) => `the code has another kind of step under the name ${step}`,
   'step-value': (step) => `what is recorded of ${step} does not fit the code`,
   'duplicate-step': (step) => `the code comes to ${step} twice`,
   'nested-step': (step) => `the code begins ${step} inside of another step`,

@@ -1,0 +1,164 @@
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { describe, expect, test, vi } from 'vitest'
+import { mayTry } from '../../src/call/diverged-calls.js'
+import { durableTool } from '../../src/index.js'
+import type { CommonOptions, Store } from '../../src/index.js'
+import { runsOf } from '../../src/runs/index.js'
+import { readAll, within } from '../../src/store/retry.js'
+import { startNodes } from '../support/nodes.js'
+import type { Nodes } from '../support/nodes.js'
+import { RunningCall } from '../support/running-call.js'
+import { textOf } from '../support/session.js'
+import { STORES } from '../support/stores.js'
+import { waitAt } from '../support/tools.js'
+
+type Code = Pick<CommonOptions, 'version'> & { charge: string; swallows?: boolean }
+
+/** Charges, and then ships; the gate of node 0 stays closed. */
+const server =
+  (node: number, { charge, swallows }: Code, nodes: () => Nodes) =>
+  () => {
+    const made = new McpServer({ name: 'diverging', version: '1' })
+    const order = durableTool(async (_args, ctx) => {
+      const { happened } = nodes().world
+      const charged = ctx.atMostOnce(charge, () => happened.add(`${charge} on ${node}`))
+      await (swallows ? charged.catch(() => happened.add(`swallowed on ${node}`)) : charged)
+      if (swallows) return { content: [{ type: 'text' as const, text: 'swallowed' }] }
+      await ctx.atLeastOnce('ship', async () => {
+        happened.add(`ship on ${node}`)
+        await waitAt(`gate ${node}`, { world: nodes().world, signal: ctx.signal })
+      })
+      return { content: [{ type: 'text' as const, text: `run by ${node}` }] }
+    })
+    made.registerTool('order', {}, order)
+    return made
+  }
+
+/** Node 0 charges and leaves; node 1 takes the call over, and the others stand by until it has parked it. */
+async function parked(store: (typeof STORES)[number], codes: Code[]) {
+  let tell!: () => void
+  const isParked = new Promise<void>((resolve) => (tell = resolve))
+  const wrap = (own: Store, node: number) => {
+    const claimCall: Store['claimCall'] = async (scope, callId, claim) => {
+      if (node > 1 && claim.counts === undefined) await isParked
+      const outcome = await own.claimCall(scope, callId, claim)
+      if (node === 1 && claim.counts === -1) tell()
+      return outcome
+    }
+    return new Proxy(own, {
+      get(target, name) {
+        if (name === 'claimCall') return claimCall
+        const member = Reflect.get(target, name, target) as unknown
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+  }
+  const factories = codes.map((code, node) => server(node, code, () => nodes))
+  const nodes: Nodes = await startNodes({
+    store,
+    wrap,
+    count: codes.length,
+    settings: { validateEffects: false },
+    settingsOf: (node) => (codes[node]?.version === undefined ? {} : { version: codes[node].version }),
+    serverOf: (node) => factories[node]!,
+  })
+  const call = await RunningCall.begin(nodes, 'tools/call', { name: 'order' })
+  await nodes.world.happened.until('ship on 0')
+  await call.leave()
+  for (const node of codes.keys()) if (node > 0) nodes.world.gates.open(`gate ${node}`)
+  await isParked
+  const own = nodes.stores.at(-1)!
+  const [open] = await own.listOpenCalls(call.session.id)
+  const place = { scope: call.session.id, callId: open!.callId }
+  const journal = async () => {
+    const entries = await readAll(own, place.scope, `call:${place.callId}`, within(5000))
+    return entries.map(({ data }) => data.split(' ', 1)[0]!.split('@', 1)[0]!)
+  }
+  const effects = () => nodes.world.happened.all.filter((happened) => !happened.includes('gate'))
+  const errors = () => nodes.logs.filter(({ level }) => level === 'error')
+  return {
+    nodes,
+    call,
+    place,
+    journal,
+    errors,
+    effects,
+    runs: runsOf(own, { by: 'ann' }),
+    async [Symbol.asyncDispose]() {
+      await call[Symbol.asyncDispose]()
+      await nodes[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const V1 = { version: 'v1', charge: 'charge' }
+const V2 = { version: 'v2', charge: 'charge-card' }
+
+describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s', (store) => {
+  test('is parked, and finished by another version, with what was recorded', async () => {
+    await using of = await parked(store, [V1, V2, { version: 'v3', charge: 'charge' }])
+    const messages = await of.call.resumed()
+    expect(textOf(messages.at(-1))).toBe('run by 2')
+    expect(of.effects()).toEqual(['charge on 0', 'ship on 0', 'ship on 2'])
+    const [error, ...others] = of.errors()
+    expect(others).toEqual([])
+    expect(error?.message).toMatch(/^DivergenceError: .*"charge" as number 1.*"charge-card".*ctx\.patched/)
+    expect(error?.fields).toMatchObject({
+      step: 'charge-card',
+      expected: 'charge',
+      position: 1,
+      recordedBy: 'v1',
+      version: 'v2',
+    })
+  })
+
+  test('is tried once by a version, again when an operator says so, and can be cancelled', async () => {
+    await using of = await parked(store, [V1, V2, V2])
+    const before = await of.journal()
+    expect(before.filter((kind) => kind === 'diverged')).toHaveLength(1)
+    // The node that has parked it leaves: the next one keeps it, and runs nothing.
+    await of.nodes.mcp(1).close({ graceMs: 10_000 })
+    await vi.waitFor(
+      () =>
+        expect(of.nodes.logs.map(({ message }) => message)).toContainEqual(
+          expect.stringContaining('stays parked'),
+        ),
+      10_000,
+    )
+    expect(of.errors()).toHaveLength(1)
+    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('returned'))
+    const retried = await of.runs.retry(of.place)
+    expect(retried.call).toEqual(of.place)
+    await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
+    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
+    await of.runs.cancel(of.place)
+    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)
+    expect(of.effects()).toEqual(['charge on 0', 'ship on 0'])
+  })
+
+  test('is not answered by a handler that swallows the error', async () => {
+    await using of = await parked(store, [V1, { ...V2, swallows: true }])
+    await of.nodes.world.happened.until('swallowed on 1')
+    expect((await of.journal()).at(-1)).toBe('diverged')
+    await expect(of.nodes.stores[1]!.listOpenCalls(of.place.scope)).resolves.toHaveLength(1)
+  })
+})
+
+test('which node may try it', () => {
+  const by = (node: string, at: number, version?: string) => ({
+    node,
+    at,
+    nonce: '',
+    heard: '0-0' as const,
+    position: 1,
+    ...(version !== undefined && { version }),
+  })
+  const tries = (node: string, startedAt: number, version?: string) => ({ node, startedAt, version })
+  expect(mayTry(tries('a', 1, 'v2'), [by('b', 5, 'v2')])).toBe(false)
+  expect(mayTry(tries('a', 1, 'v3'), [by('b', 5, 'v2')])).toBe(true)
+  expect(mayTry(tries('a', 1, 'v2'), [by('b', 5, 'v2'), by('c', 6, 'v3')])).toBe(false)
+  expect(mayTry(tries('a', 1), [by('b', 5)])).toBe(false)
+  expect(mayTry(tries('a', 6), [by('b', 5)])).toBe(true)
+  // Whatever its clock says.
+  expect(mayTry(tries('b', 6), [by('b', 5)])).toBe(false)
+})
