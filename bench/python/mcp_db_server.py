@@ -15,7 +15,7 @@ from mcp_db.core.admission import StreamableHTTPAdmissionController
 from mcp_db.core.asgi_wrapper import ASGITransportWrapper
 from mcp_db.core.interceptor import ProtocolInterceptor
 from mcp_db.core.session_manager import SessionManager
-from mcp_db.event.redis import RedisEventStore
+from mcp_db.event.inmemory import InMemoryEventStore
 from mcp_db.session.redis_adapter import RedisStorage
 from serving import charge as effect
 from serving import tell_when_it_listens
@@ -59,7 +59,7 @@ async def list_tools() -> list[types.Tool]:
     return [types.Tool(name=name, description=name, inputSchema={"type": "object"}) for name in names]
 
 
-events = RedisEventStore(url=f"{REDIS_URL}/0", prefix="mcp")
+events = InMemoryEventStore()
 manager = StreamableHTTPSessionManager(app=app, event_store=events)
 sessions = SessionManager(storage=RedisStorage(url=f"{REDIS_URL}/0", prefix="mcp"), event_store=None)
 

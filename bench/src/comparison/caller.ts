@@ -103,6 +103,8 @@ export class Caller {
     const [, version = PROTOCOL] = /"protocolVersion": *"([\d-]+)"/.exec(body) ?? []
     this.#headers = { 'mcp-session-id': sessionId, 'mcp-protocol-version': version }
     await (await this.#post({ method: 'notifications/initialized' })).text()
+    // Some answer before they have taken it in, and refuse calls until then.
+    await sleep(AGAIN_MS)
   }
 
   async #begin(call: Call, tool: string, args: object, until: number) {
