@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { durable, durableTool, sealedStore, sessionIdOf, sortedMap } from '@mcp-durable/core'
+import { durable, durableTool, principalState, sealedStore, sessionIdOf, sortedMap } from '@mcp-durable/core'
 import type { Durable } from '@mcp-durable/core'
+import { sealKeyIds } from '@mcp-durable/core/inspect'
 import type { Resealed } from '@mcp-durable/core/inspect'
 import { file } from '@mcp-durable/sqlite-store'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
@@ -131,6 +132,63 @@ test('acting on a call needs the key, and says so', async () => {
   expect((await cli('', 'retry', call, ...where)).stderr).toMatch(/sealed with the key [0-9a-f]{8}/)
   const { stderr } = await cli('', 'retry', call, ...where, '--key-file', keyFile!)
   expect(stderr).toContain('the call has ended with a result')
+})
+
+test('the doctor says what is not sealed, what nobody has the key of, and who does not seal', async () => {
+  const examined = async (...more: string[]) => {
+    const { code, stdout } = await cli('', 'doctor', ...where, '--json', ...more)
+    const { findings } = JSON.parse(stdout) as { findings: { level: string; check: string; found: string }[] }
+    const of = (check: string) => findings.find((finding) => finding.check === check)
+    return { code, of }
+  }
+  const right = await examined('--key-file', keyFile!)
+  expect(right.of('sealing')).toMatchObject({ level: 'ok' })
+  expect((await examined()).of('sealed')).toMatchObject({ level: 'note' })
+  const wrong = await examined('--key-file', otherFile!)
+  expect(wrong.code).toBe(1)
+  expect(wrong.of('sealed with another key')).toMatchObject({
+    level: 'risk',
+    found: expect.stringMatching(/^\d+ of \d+ records that were looked at: key [0-9a-f]{8}$/) as string,
+  })
+  const store = file(database!)
+  await sortedMap(store, 'places').insert({ there: Buffer.from(MARK) })
+  const about = { host: 'here', pid: 1, startedAt: 1, clock: Date.now() }
+  await store.beat('one', JSON.stringify({ ...about, sealKeys: sealKeyIds([key]) }))
+  await store.beat('two', JSON.stringify(about))
+  const mixed = await examined()
+  expect(mixed.of('records that are not sealed')?.found).toMatch(/^1 of \d+ records/)
+  expect(mixed.of('nodes that do not seal')).toMatchObject({ level: 'risk', found: 'here:1 two' })
+  expect(mixed.of('sealed with another key')).toBeUndefined()
+  for (const node of ['one', 'two']) {
+    await store.leave(node)
+    await store.removeNode(node, 0)
+  }
+  await sortedMap(store, 'places').remove('there')
+  await store.close()
+})
+
+test('with --secrets a principal is looked at, its secrets are sealed again, and it is forgotten', async () => {
+  const [path, secretsPath, rotated] = ['ann.db', 'secrets.db', 'two keys'].map((name) => join(folder, name))
+  writeFileSync(rotated!, `${next}\n${key}\n`, { mode: 0o600 })
+  const [raw, secrets] = [file(path!), file(secretsPath!)]
+  const store = sealedStore(raw, { keys: [key], secrets })
+  await principalState(store, 'ann').set(MARK)
+  await Promise.all([store.close(), secrets.close()])
+  const ofAnn = ['--principal', 'ann', '--sqlite', path!, '--key-file', rotated!]
+  const withSecrets = ['--secrets', `sqlite:${secretsPath!}`]
+  const look = async (...more: string[]) =>
+    (await cli('', 'state', ...ofAnn, '--show-payloads', ...more)).stdout.includes(MARK)
+  expect(await Promise.all([look(), look(...withSecrets)])).toEqual([false, true])
+  const done = await json<Resealed>('', 'reseal', ...ofAnn.slice(2), ...withSecrets)
+  expect(done).toMatchObject({ resealed: 2, unreadable: 0 })
+  const backup = join(folder, 'backup.db')
+  for (const end of ['', '-wal']) if (existsSync(path! + end)) copyFileSync(path! + end, backup + end)
+  ofAnn[3] = backup
+  expect(await look(...withSecrets)).toBe(true)
+  expect((await cli('', 'clear', '--principal', 'ann', '--sqlite', path!, ...withSecrets)).code).toBe(2)
+  const clearing = ['--principal', 'ann', '--sqlite', path!, '--key-file', rotated!, '--yes']
+  expect((await cli('', 'clear', ...clearing, ...withSecrets)).code).toBe(0)
+  expect(await look(...withSecrets)).toBe(false)
 })
 
 test('reseal seals states and maps with the newest key, and counts what is left to older ones', async () => {

@@ -56,6 +56,12 @@ export function sealWhatIsStored(url: string, createMyServer: () => McpServer) {
   return mcp
 }
 
+export async function forgetInBackups(url: string, urlOfSecrets: string, keys: string[]) {
+  const secrets = redisStore(new Redis(urlOfSecrets))
+  const sealed = sealedStore(redisStore(new Redis(url)), { keys, secrets })
+  await sealed.forget({ principal: 'ann' })
+}
+
 export function leaveGracefully(http: Server, mcp: Durable, redis: Redis) {
   process.once('SIGTERM', () => void leave())
 

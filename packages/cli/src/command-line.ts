@@ -17,6 +17,11 @@ export const globalOptions = {
     value: 'FILE',
     help: 'keys of sealed payloads (durable({ seal })), one a line, the newest first',
   },
+  secrets: {
+    type: 'string',
+    value: 'URL|sqlite:FILE',
+    help: 'the store of seal.secrets, where the nodes have one',
+  },
   json: { type: 'boolean', help: 'JSON instead of text' },
   'no-color': { type: 'boolean', help: 'plain text; so does the variable NO_COLOR' },
   'show-payloads': {
@@ -34,6 +39,7 @@ export type GlobalOptions = {
   prefix: string
   name: string | undefined
   keyFile: string | undefined
+  secrets: string | undefined
   json: boolean
   color: boolean
   showPayloads: boolean
@@ -108,6 +114,7 @@ function globals(values: Values): GlobalOptions {
     prefix: text('prefix') ?? 'mcp',
     name: text('name'),
     keyFile: text('key-file'),
+    secrets: text('secrets'),
     json: values['json'] === true,
     color: !plain && wanted,
     showPayloads: values['show-payloads'] === true,

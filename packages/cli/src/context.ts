@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { runsOf } from '@mcp-durable/core/runs'
 import type { Runs } from '@mcp-durable/core/runs'
 import type { Store } from '@mcp-durable/core'
+import type { Inspection } from '@mcp-durable/core/inspect'
 import type { GlobalOptions, Values } from './command-line.js'
 import type { Connected, Patience } from './connect/connected.js'
 import { connectEnd } from './connect/ends.js'
@@ -42,8 +43,21 @@ export class Context implements AsyncDisposable {
   /** To the store that is named; where none is, to the file of this folder, or else to the Redis of this machine. */
   async connect(patience: Patience = { patient: false }): Promise<Connected> {
     const { keyFile } = this.options
+    const { secrets } = (await this.connectSecrets()) ?? {}
     const stored = await this.connectStored(patience)
-    return keyFile === undefined ? stored : withKeys(stored, keyFile)
+    return keyFile === undefined ? stored : withKeys(stored, keyFile, secrets)
+  }
+
+  /** To the store of the secrets, where one is named. */
+  async connectSecrets(): Promise<{ inspect: Inspection; secrets: Store } | undefined> {
+    const { secrets: named, keyFile } = this.options
+    if (named === undefined) return undefined
+    if (keyFile === undefined)
+      throw usageError('--secrets needs --key-file FILE: secrets are sealed with keys.')
+    const part = (await this.connectEnd(named, 'from')).part(undefined)
+    const secrets = part.open()
+    this.#closing.push(() => secrets.close())
+    return { inspect: part.inspect, secrets }
   }
 
   /** The same, with what is sealed as it is stored. */
@@ -77,7 +91,8 @@ export class Context implements AsyncDisposable {
       return { store: this.store(await this.connect({ patient: true })) }
     const file = sqlite ?? DEFAULT_FILE
     const made = makeStore(file, name)
-    const store = keyFile === undefined ? made : sealedWith(made, keyFile)
+    const { secrets } = (await this.connectSecrets()) ?? {}
+    const store = keyFile === undefined ? made : sealedWith(made, keyFile, secrets)
     this.#closing.push(() => store.close())
     return { store, file: resolve(file) }
   }

@@ -38,7 +38,7 @@ import type { Changed } from './session/changes.js'
 import { ClaimedCalls } from './session/claimed-calls.js'
 import { ServerNames } from './session/server-names.js'
 import { Sessions } from './session/sessions.js'
-import { sealedFor } from './seal/sealed-store.js'
+import { sealedFor, sealKeysOf } from './seal/sealed-store.js'
 import { signalsFor } from './signals/signals.js'
 import type { Signals } from './signals/signals.js'
 import { memoryStore } from './store/memory.js'
@@ -150,6 +150,7 @@ class Node implements Durable {
       quotas: options.quotas,
       role: options.role,
       version: options.version,
+      sealKeys: sealKeysOf(options.seal ? store : own),
     })
     const versions = new Versions(options)
     const onClaimed = (claimed: Claimed) => claimedCalls.run(claimed)

@@ -33,10 +33,11 @@ export class DurableError extends Error {
 /**
  * Why a store operation failed. `unavailable`: not sent. `timeout`: sent, outcome unknown. `failed`: refused by the store, until
  * somebody sees to it: it is full, or a right is missing. `refused`: for what it is, such as too large; the same operation
- * would be refused each time, and nothing was changed. `sealed` and `tampered`: what was read can't be opened (`SealError`).
+ * would be refused each time, and nothing was changed. `sealed`, `tampered`, `forgotten`: what was read can't be opened (`SealError`).
  */
 export type StoreErrorCode =
-  'store-unavailable' | 'store-timeout' | 'store-failed' | 'store-refused' | 'store-sealed' | 'store-tampered'
+  'store-unavailable' | 'store-timeout' | 'store-failed' | 'store-refused' | SealErrorCode
+export type SealErrorCode = 'store-sealed' | 'store-tampered' | 'store-forgotten'
 
 /** A store operation did not succeed. Every operation may throw it; nothing else does. */
 export class StoreError extends DurableError {
@@ -57,25 +58,32 @@ export class StoreError extends DurableError {
 }
 
 /**
- * A record of the store can't be opened. `store-sealed`: this node has not the key `keyId`; another one may have it. `store-tampered`: it
- * was altered, or moved from another place; or it is not sealed (`keyId` is `undefined`), and `plain: 'refuse'` is set.
+ * A record of the store can't be opened. `store-sealed`: this node has not the key `keyId`, or no `seal.secrets`; another one may have them.
+ * `store-tampered`: it was altered, or moved from another place; or it is not sealed (`keyId` is `undefined`), and `plain: 'refuse'` is set.
+ * `store-forgotten`: it is of a principal that was forgotten, and nobody can open it any more.
  */
 export class SealError extends StoreError {
-  declare readonly code: 'store-sealed' | 'store-tampered'
+  declare readonly code: SealErrorCode
   /** Of the key that the record says it is sealed with: the beginning of a digest of it. */
   readonly keyId: string | undefined
 
-  constructor(code: 'store-sealed' | 'store-tampered', keyId: string | undefined) {
-    super(code, keyId === undefined ? UNSEALED : code === 'store-sealed' ? lacks(keyId) : tampered(keyId))
+  constructor(code: SealErrorCode, keyId: string | undefined, { lacksSecrets = false } = {}) {
+    super(code, lacksSecrets ? NO_SECRETS : keyId === undefined ? UNSEALED : whyNot[code](keyId))
     this.keyId = keyId
   }
 }
 
 const UNSEALED = "a record is not sealed, and `seal.plain` is 'refuse'. With 'read' it is read as it is."
-const lacks = (keyId: string) =>
-  `a record is sealed with the key ${keyId}, which is not in \`seal.keys\` of this node. Add that key behind the current one.`
-const tampered = (keyId: string) =>
-  `a record that says it is sealed with the key ${keyId} was altered, or moved from another place. Find out who writes to the store.`
+const NO_SECRETS =
+  'a record is sealed with a secret of its principal, and this node has no `seal.secrets`. Give it those that the other nodes have.'
+const whyNot: Record<SealErrorCode, (keyId: string) => string> = {
+  'store-sealed': (keyId) =>
+    `a record is sealed with the key ${keyId}, which is not in \`seal.keys\` of this node. Add that key behind the current one.`,
+  'store-tampered': (keyId) =>
+    `a record that says it is sealed with the key ${keyId} was altered, or moved from another place. Find out who writes to the store.`,
+  'store-forgotten': () =>
+    'a record is of a principal that was forgotten: its secret is deleted, and nobody can read the record any more. Forget the principal again to delete what is left.',
+}
 
 /** What a handler said, or came to, can't be recorded, and so can't be sent. Its request ends with an error. */
 export class UnrecordableError extends DurableError {}
@@ -117,6 +125,10 @@ export class BacklogError extends UnrecordableError {
 /** Whether another node may read what this one can't: it has not the key. */
 export const isSealed = (error: unknown): error is SealError =>
   error instanceof SealError && error.code === 'store-sealed'
+
+/** Whether nobody can read it any more. */
+export const isForgotten = (error: unknown): error is SealError =>
+  error instanceof SealError && error.code === 'store-forgotten'
 
 /** Whether the store will refuse the same operation each time. */
 export const isRefused = (error: unknown): boolean =>

@@ -140,8 +140,9 @@ export type CommonOptions = {
   /**
    * Keys that what clients, tools and users put into the store is sealed with (AES-256-GCM): `keys` of 32 random bytes each, as bytes or as a
    * text in base64 or hex; the first one seals, the others still open; all nodes have the same. `plain`: `'refuse'` to take nothing from the
-   * store that is not sealed. Default: nothing is sealed. What is not: docs/security.md. A store that is also used beside
-   * `durable()` is sealed by `sealedStore()` instead.
+   * store that is not sealed. `secrets`: another store, for a secret of each principal, without which nobody can read what is sealed for it, so
+   * that `forget()` reaches backups too; you close it. Default: nothing is sealed. What is not: docs/security.md. A store that is also used
+   * beside `durable()` is sealed by `sealedStore()` instead.
    */
   seal?: SealOptions
   /** As of pino. Default: warnings and errors on standard error. */

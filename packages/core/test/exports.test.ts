@@ -36,7 +36,7 @@ const CORE: Record<string, string> = {
     InspectedSession Inspection ListedCall LogsInspection MadeOf MapPage MapsInspection NodesInspection RUN_STATUSES RequestSummary Resealed
     RunStatus SESSION_STATE_KEYS SessionDescription SessionsInspection StepName StepSummary TimedEntry TimedState WantedCalls channelOf
     decodeAbout decodeMessage decodeStored decodeStoredBytes describeSealed describeSession escapeControls isAlive isSessionless listCalls
-    openedInspection partingOf reseal runStatusOf scopeOfPrincipal sessionIdOf titleOf`,
+    openedInspection partingOf reseal runStatusOf scopeOfPrincipal sealKeyIds sealOf sessionIdOf titleOf`,
   './runs': 'Acted CallPlace Made RunRefusal RunRefusedError Runs StepOfRun runsOf',
   './telemetry': 'Telemetry TelemetryOptions telemetry',
   './testing': `

@@ -3,7 +3,7 @@ import { redisStore } from '@mcp-durable/redis-store'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { startRedisCluster, waitFor } from '../../../test-support/index.js'
-import { LIMITS, newSession, once } from './support.js'
+import { LIMITS, newCall, newSession, once } from './support.js'
 
 /** Moves the slot of a key, with all that is in it, to another master. */
 async function moveSlot(ports: number[], key: string) {
@@ -21,8 +21,10 @@ async function moveSlot(ports: number[], key: string) {
   const target = nodes.find((node) => node !== source)!
   await target.admin.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source.id)
   await source.admin.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target.id)
-  const keys = (await source.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 1000)) as string[]
-  await source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5000, 'KEYS', ...keys)
+  const left = () => source.admin.call('CLUSTER', 'GETKEYSINSLOT', slot, 1000) as Promise<string[]>
+  // Whoever writes meanwhile makes more of them.
+  for (let keys = await left(); keys.length > 0; keys = await left())
+    await source.admin.call('MIGRATE', '127.0.0.1', target.port, '', 0, 5000, 'KEYS', ...keys)
   for (const { admin } of [target, source, ...nodes]) {
     await admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', target.id)
   }
@@ -50,4 +52,41 @@ test('when a session moves to another master, its data and its watchers move alo
   await waitFor(() => heard.includes('topic moved'), { what: 'a wake-up' })
   expect(heard.filter((message) => message === 'topic moved')).toHaveLength(1)
   await Promise.all([store!.close(), peer!.close()])
+})
+
+test('[N-3] durable writes go on while their slot moves, and what is acknowledged is there', async () => {
+  await using cluster = await startRedisCluster({ masters: 2, replicas: 1 })
+  const prefix = `test-${randomUUID()}`
+  const store = redisStore(cluster.client(), { prefix, durability: 'replicated' })
+  await waitFor(() => store.beat('node').then(() => true), { what: 'replicas that are connected' })
+  const { id: scope } = newSession()
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const call = newCall(scope)
+  const opened = await store.openCall(call)
+  if (opened.status !== 'opened') throw new Error(opened.status)
+  const acknowledged = [opened.id]
+  const moved = new AbortController()
+  let rest = 20
+  const write = async () => {
+    for (let seq = 2; !moved.signal.aborted || rest-- > 0; seq++) {
+      const id = opened.id.replace(/1$/, String(seq))
+      // As a call does it: what has no known outcome is sent again.
+      const outcome = await store
+        .appendQuietly(scope, call.callId, [{ id, data: String(seq) }])
+        .catch(() => 'unknown')
+      if (outcome === 'appended') acknowledged.push(id)
+      else seq--
+    }
+  }
+  const writing = write()
+  await waitFor(() => acknowledged.length > 20, { what: 'some writes' })
+  await moveSlot(
+    cluster.servers.slice(0, 2).map(({ port }) => port),
+    `${prefix}:{${scope}}`,
+  )
+  moved.abort()
+  await writing
+  const held = (await store.read(scope, `call:${call.callId}`, '0-0', 100_000)) ?? []
+  expect(held.map(({ id }) => id)).toEqual(acknowledged)
+  await store.close()
 })

@@ -1,5 +1,6 @@
 import type { Command } from '../command.js'
 import { numberOption } from '../command-line.js'
+import { idsOfKeys } from '../connect/key-file.js'
 import type { Context } from '../context.js'
 import type { Finding } from '../doctor/finding.js'
 import { examineRedis } from '../doctor/redis.js'
@@ -12,7 +13,7 @@ export const doctor: Command = {
   name: 'doctor',
   arity: [0, 0],
   summary:
-    'what may lose data or stop: settings of Redis or the file, nodes, clocks, orphaned calls, expiry, memory',
+    'what may lose data or stop: settings of Redis or the file, nodes, clocks, orphaned calls, sealing, expiry, memory',
   details: 'Each finding says the risk and the command that repairs it. Exits with 1 if there is a risk.',
   options: {
     lease: { type: 'string', value: 'MS', help: 'the lease that the nodes are set to (default: 10000)' },
@@ -43,14 +44,18 @@ export const doctor: Command = {
 }
 
 async function examine(context: Context): Promise<Finding[]> {
-  const { values, privacy } = context
+  const { values, privacy, options } = context
+  const connected = await context.connect()
+  // What it is sealed with is not seen where it is opened.
+  const stored = options.keyFile === undefined ? connected : await context.connectStored()
   const examination = {
     leaseMs: numberOption(values, 'lease', 10_000, 1),
     mostSessions: numberOption(values, 'max-sessions', 10_000, 1),
     mostKeys: numberOption(values, 'max-keys', 20_000, 1),
     privacy,
+    stored: stored.inspect,
+    keyIds: options.keyFile === undefined ? undefined : idsOfKeys(options.keyFile),
   }
-  const connected = await context.connect()
   return connected.kind === 'redis'
     ? examineRedis(connected, examination)
     : examineSqlite(connected, examination)

@@ -1,6 +1,7 @@
 import { reseal as sealAgain } from '@mcp-durable/core/inspect'
+import type { Resealed } from '@mcp-durable/core/inspect'
 import type { Command } from '../command.js'
-import { readKeys } from '../connect/key-file.js'
+import { sealingWith } from '../connect/key-file.js'
 import { CliError, usageError } from '../errors.js'
 import { count } from '../show/text.js'
 
@@ -9,14 +10,16 @@ export const reseal: Command = {
   arity: [0, 0],
   summary: 'seals states and maps with the newest key of --key-file, and counts what is left to older ones',
   details:
-    'While nodes run, which all must have that key. What is in sessions, calls and histories is not written again: it goes with them.\n' +
+    'While nodes run, which all must have that key; the secrets of --secrets as well. What is in sessions, calls and histories is not written again: it goes with them.\n' +
     'An older key can be dropped when nothing is left to it, and no history.',
   async run(context) {
     const { output, options } = context
     if (options.keyFile === undefined) throw usageError('reseal needs --key-file FILE.', 'reseal')
-    const keys = readKeys(options.keyFile)
+    const kept = await context.connectSecrets()
+    const sealing = sealingWith(options.keyFile, kept?.secrets)
     const connected = await context.connectStored()
-    const done = await sealAgain(connected.inspect, context.store(connected), { keys })
+    const done = await sealAgain(connected.inspect, context.store(connected), sealing)
+    if (kept) add(done, await sealAgain(kept.inspect, kept.secrets, { keys: sealing.keys }))
     if (output.json) output.document(done)
     else {
       output.line(`${count(done.resealed, 'value')} sealed again, ${done.current} had the newest key`)
@@ -30,4 +33,9 @@ export const reseal: Command = {
         'Put the key that they are sealed with into the file: mcp-durable state and map name it',
       ])
   },
+}
+
+/** What became of the secrets, each of which is a value. */
+function add(done: Resealed, secrets: Resealed) {
+  for (const what of ['resealed', 'current', 'unreadable'] as const) done[what] += secrets[what]
 }

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { sealedStore } from '@mcp-durable/core'
 import type { Store } from '@mcp-durable/core'
-import { openedInspection } from '@mcp-durable/core/inspect'
+import { openedInspection, sealKeyIds } from '@mcp-durable/core/inspect'
 import { CliError, messageOf } from '../errors.js'
 import type { Connected } from './connected.js'
 
@@ -33,15 +33,23 @@ export function readKeys(path: string): string[] {
   return lines.filter((line) => line !== '' && !line.startsWith('#'))
 }
 
-/** The same, with what is sealed opened by these keys. */
-export function withKeys<C extends Connected>(connected: C, path: string): C {
-  const keys = readKeys(path)
-  const inspect = explained(path, () => openedInspection(connected.inspect, { keys }))
-  return { ...connected, inspect, open: () => sealedStore(connected.open(), { keys }) }
+/** The same, with what is sealed opened by these keys, and by the secrets. */
+export function withKeys<C extends Connected>(connected: C, path: string, secrets?: Store): C {
+  const options = sealingWith(path, secrets)
+  const inspect = explained(path, () => openedInspection(connected.inspect, options))
+  return { ...connected, inspect, open: () => sealedStore(connected.open(), options) }
 }
 
-export const sealedWith = (store: Store, path: string): Store =>
-  explained(path, () => sealedStore(store, { keys: readKeys(path) }))
+export const sealedWith = (store: Store, path: string, secrets?: Store): Store =>
+  explained(path, () => sealedStore(store, sealingWith(path, secrets)))
+
+export const sealingWith = (path: string, secrets: Store | undefined) => ({
+  keys: readKeys(path),
+  ...(secrets && { secrets }),
+})
+
+/** What the keys are known by. */
+export const idsOfKeys = (path: string): string[] => explained(path, () => sealKeyIds(readKeys(path)))
 
 function explained<T>(path: string, act: () => T): T {
   try {

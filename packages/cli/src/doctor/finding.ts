@@ -1,7 +1,15 @@
+import type { Inspection } from '@mcp-durable/core/inspect'
 import type { Privacy } from '../show/privacy.js'
 
-/** How far the doctor looks, and by which lease nodes are dead. */
-export type Examination = { leaseMs: number; mostSessions: number; mostKeys: number; privacy: Privacy }
+/** How far the doctor looks, by which lease nodes are dead; what is stored, as it is sealed, and the ids of the keys that it was given. */
+export type Examination = {
+  leaseMs: number
+  mostSessions: number
+  mostKeys: number
+  privacy: Privacy
+  stored: Inspection
+  keyIds: readonly string[] | undefined
+}
 
 /**
  * What the doctor found. `risk`: something may be lost or stop; `note`: worth knowing; `ok`: as it should be.

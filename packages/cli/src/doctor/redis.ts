@@ -9,12 +9,13 @@ import { checkKeys } from './key-checks.js'
 import { checkClocks, checkNodes, MOST_SKEW_MS } from './node-checks.js'
 import type { LookedAt } from './node-checks.js'
 import { checkCluster, checkServer, isTooOld } from './server-checks.js'
+import { checkSealing } from './seal-checks.js'
 import { checkCalls, checkDiverged } from './session-checks.js'
 
 /** Settings of its servers, nodes and their clocks, calls, and its keys. */
 export async function examineRedis(
   { inspect, prefix }: RedisConnected,
-  { leaseMs, mostSessions, mostKeys, privacy }: Examination,
+  { leaseMs, mostSessions, mostKeys, privacy, stored, keyIds }: Examination,
 ): Promise<Finding[]> {
   const servers = await inspect.servers.list()
   const several = servers.length > 1
@@ -39,6 +40,7 @@ export async function examineRedis(
     ...checkOwnClock(servers),
     ...(await checkCalls(inspect, { ...looked, most: mostSessions })),
     ...(await checkDiverged(inspect, { ...looked, most: mostSessions })),
+    ...(await checkSealing(stored, { ...looked, keyIds })),
     ...(await checkKeys(inspect, { most: mostKeys, prefix, privacy })),
   ]
 }

@@ -5,6 +5,7 @@ import { bytes } from '../show/text.js'
 import { note, ok, risk } from './finding.js'
 import type { Examination, Finding } from './finding.js'
 import { checkNodes } from './node-checks.js'
+import { checkSealing } from './seal-checks.js'
 import { checkCalls, checkDiverged } from './session-checks.js'
 
 const LARGE_WAL = 256 * 1024 ** 2
@@ -15,7 +16,7 @@ const MOST_CHECKED = 1024 ** 3
 /** The file, nodes, and calls. */
 export async function examineSqlite(
   { inspect }: SqliteConnected,
-  { leaseMs, mostSessions, privacy }: Examination,
+  { leaseMs, mostSessions, privacy, stored, keyIds }: Examination,
 ): Promise<Finding[]> {
   const file = await inspect.file.read()
   const nodes = await inspect.nodes.list()
@@ -34,6 +35,7 @@ export async function examineSqlite(
     ...checkNodes(looked),
     ...(await checkCalls(inspect, { ...looked, most: mostSessions })),
     ...(await checkDiverged(inspect, { ...looked, most: mostSessions })),
+    ...(await checkSealing(stored, { ...looked, keyIds })),
   ]
 }
 

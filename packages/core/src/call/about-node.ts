@@ -25,12 +25,14 @@ export type AboutNode = {
   role?: Role | undefined
   /** That of its code, as `version` of `durable()` says. */
   version?: string | undefined
+  /** Ids of the keys that it has to seal with, the one that seals first; none: it does not seal. */
+  sealKeys?: readonly string[] | undefined
 }
 
 const host = hostname()
 
 export const encodeAbout = (
-  about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'quotas' | 'role' | 'version'>,
+  about: Pick<AboutNode, 'startedAt' | 'server' | 'history' | 'quotas' | 'role' | 'version' | 'sealKeys'>,
 ) => JSON.stringify({ host, pid: process.pid, ...about, eras: ERAS, clock: Date.now() } satisfies AboutNode)
 
 /** `undefined` for what no node of this version has said. */

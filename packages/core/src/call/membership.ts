@@ -47,7 +47,7 @@ export class Membership {
     lease: Lease,
     logger: Logger,
     onDoubt: () => void,
-    about: Pick<AboutNode, 'history' | 'quotas' | 'role' | 'version'> = {},
+    about: Pick<AboutNode, 'history' | 'quotas' | 'role' | 'version' | 'sealKeys'> = {},
   ) {
     this.lease = lease
     this.version = about.version

@@ -1,5 +1,6 @@
 import {
   isRefused,
+  isForgotten,
   isSealed,
   MisconfiguredError,
   NodeLeavingError,
@@ -175,7 +176,7 @@ export function refusalWith(response: JsonRpcError): Refusal {
 export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof ServerRefusedError) return refusalWith(error.refusal)
-  if (error instanceof SessionGoneError) return refuse.sessionNotFound()
+  if (error instanceof SessionGoneError || isForgotten(error)) return refuse.sessionNotFound()
   if ([ServersBusyError, ServerUnknownError, NodeLeavingError].some((kind) => error instanceof kind))
     return refuse.unavailable((error as Error).message)
   if (error instanceof RecordTooLargeError)

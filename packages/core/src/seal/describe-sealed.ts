@@ -1,4 +1,4 @@
-import { sealOf } from './seals.js'
+import { sealOf } from './sealed-text.js'
 
 /** In place of what a record holds: which key it is sealed with; `undefined`: it is not sealed. */
 export function describeSealed(data: string): string | undefined {

@@ -1,14 +1,16 @@
-import { createHash, createSecretKey, hkdfSync } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
+import { DerivedKey, extract } from './derived-key.js'
+import { LeastUsed } from './least-used.js'
 
 /** 32 random bytes: as they are, or as a text of them in base64 or in hex. */
 export type SealKey = string | Uint8Array
 
-/** What seals the records of one place. */
-export type DerivedKey = { cipher: KeyObject; nonce: KeyObject }
+/** What the records of one principal are sealed with beside a key. `name` stands in each of them. */
+export type Secret = { name: string; bytes: Uint8Array }
 
 const KEY_BYTES = 32
-/** Keys of places that are kept at hand: to derive one costs more than to seal a small record. */
+/** Keys of places that are kept at hand: to derive one costs about as much as to seal a small record. */
 const MOST_DERIVED = 4096
 const TEXT = /^(?:[0-9a-f]{64}|[A-Za-z0-9+/]{43}=?|[\w-]{43}=?)$/i
 
@@ -23,12 +25,17 @@ export function bytesOfKey(key: unknown): Uint8Array | undefined {
 const idOf = (key: Uint8Array) =>
   createHash('sha256').update('mcp-durable seal key id\0').update(key).digest('hex').slice(0, 8)
 
+/** What each key is known by. Throws a `TypeError` for what is no key. */
+export const sealKeyIds = (keys: readonly SealKey[]): string[] => new SealKeys(keys).ids
+
+type Master = { bytes: Uint8Array; extracted: KeyObject }
+
 /** The keys of a node: the first one seals, all of them open. */
 export class SealKeys {
   /** Of the one that seals. */
   readonly current: string | undefined
-  readonly #keys: ReadonlyMap<string, Uint8Array>
-  readonly #derived = new Map<string, DerivedKey>()
+  readonly #keys: ReadonlyMap<string, Master>
+  readonly #derived = new LeastUsed<DerivedKey>(MOST_DERIVED)
 
   /** Throws a `TypeError` for what is no key. */
   constructor(keys: readonly SealKey[]) {
@@ -36,7 +43,7 @@ export class SealKeys {
       const bytes = bytesOfKey(key)
       if (!bytes)
         throw new TypeError('A key to seal with has 32 bytes, or is a text of them in base64 or hex.')
-      return [idOf(bytes), bytes] as const
+      return [idOf(bytes), { bytes, extracted: extract(bytes) }] as const
     })
     this.current = all[0]?.[0]
     this.#keys = new Map(all)
@@ -46,27 +53,16 @@ export class SealKeys {
     return [...this.#keys.keys()]
   }
 
-  /** The key of a place by the id of the one it is derived from; `undefined`: it is not there. */
-  derive(id: string, root: string): DerivedKey | undefined {
-    const name = `${id}${root}`
+  /** The key of a place by the id of the one it is derived from, and by the secret of a principal; `undefined`: it is not there. */
+  derive(id: string, root: string, secret?: Secret): DerivedKey | undefined {
+    const name = `${id}${secret?.name ?? ''}:${root}`
     const known = this.#derived.get(name)
-    if (known) {
-      this.#derived.delete(name)
-      this.#derived.set(name, known)
-      return known
-    }
-    const key = this.#keys.get(id)
-    if (!key) return undefined
-    // A name may be longer than what HKDF takes.
-    const info = createHash('sha256').update('mcp-durable seal 1\0').update(root).digest()
-    const bytes = new Uint8Array(hkdfSync('sha256', key, '', info, 64))
-    const derived = {
-      cipher: createSecretKey(bytes.subarray(0, 32)),
-      nonce: createSecretKey(bytes.subarray(32)),
-    }
+    if (known) return known
+    const master = this.#keys.get(id)
+    if (!master) return undefined
+    const extracted = secret ? extract(master.bytes, secret.bytes) : master.extracted
+    const derived = new DerivedKey(extracted, root)
     this.#derived.set(name, derived)
-    const [oldest] = this.#derived.keys()
-    if (this.#derived.size > MOST_DERIVED && oldest !== undefined) this.#derived.delete(oldest)
     return derived
   }
 }

@@ -5,32 +5,42 @@ import type { Appended, Store } from '../store/store.js'
 import type { ReadingOperations } from './operations.js'
 import { valuePlace } from './places.js'
 import { openEntry, openHistoryEntry, openMapEntry, openStateEntry } from './sealed-entries.js'
+import type { Owners } from './owners.js'
 import type { Seals } from './seals.js'
+import type { Secrets } from './secrets.js'
 
 /** The operations that answer what the store keeps. */
-export function readOperations(store: Store, seals: Seals): ReadingOperations {
+export function readOperations(
+  store: Store,
+  seals: Seals,
+  { secrets, owners }: { secrets?: Secrets | undefined; owners?: Owners | undefined } = {},
+): ReadingOperations {
   return {
     readSession: async (scope) => {
       const session = await store.readSession(scope)
-      return (
-        session && { ...session, state: session.state.map((entry) => openStateEntry(seals, scope, entry)) }
-      )
+      if (!session) return undefined
+      owners?.learn(scope, session.principal)
+      await secrets?.bringFor(session.state)
+      return { ...session, state: session.state.map((entry) => openStateEntry(seals, scope, entry)) }
     },
     readState: async (scope, after) => {
       const entries = await store.readState(scope, after)
+      await secrets?.bringFor(entries)
       return entries.map((entry) => openStateEntry(seals, scope, entry))
     },
-    read: (...page) => readPage(store, seals, page),
+    read: (...page) => readPage({ store, seals, secrets }, page),
     watch: (scope, listener) =>
       store.watch(scope, (topic, value, appended) =>
-        listener(topic, value, appended && openAppended(seals, scope, topic as LogName, appended)),
+        listener(topic, value, appended && opening(seals, scope, topic as LogName, appended)),
       ),
     history: async (scope, page) => {
       const entries = await store.history(scope, page)
+      await secrets?.bringFor(entries)
       return entries.map((entry) => openHistoryEntry(seals, scope, entry))
     },
     readValue: async (scope, key) => {
       const value = await store.readValue(scope, key)
+      if (value) await secrets?.bringFor([value])
       return value && { ...value, data: seals.open(value.data, valuePlace(scope, key)) }
     },
     readMap: async (map, keys) => {
@@ -43,19 +53,27 @@ export function readOperations(store: Store, seals: Seals): ReadingOperations {
   }
 }
 
-/** `undefined`: it can't be opened. Who wants it reads it, and that says why. */
-function openAppended(seals: Seals, scope: string, log: LogName, appended: Appended): Appended | undefined {
-  try {
-    return { ...appended, entries: appended.entries.map((entry) => openEntry(seals, scope, log, entry)) }
-  } catch {
-    return undefined
+/** Opened when somebody looks: most who hear of them have them already. None: they can't be opened. Who wants them reads them, and that says why. */
+function opening(seals: Seals, scope: string, log: LogName, { previous, entries }: Appended): Appended {
+  let opened: readonly Entry[] | undefined
+  const open = () => {
+    try {
+      return entries.map((entry) => openEntry(seals, scope, log, entry))
+    } catch {
+      return []
+    }
+  }
+  return {
+    previous,
+    get entries() {
+      return (opened ??= open())
+    },
   }
 }
 
 /** A page as `read` promises it, by the bytes of what is in the records: sealed they have more. */
 async function readPage(
-  store: Store,
-  seals: Seals,
+  { store, seals, secrets }: { store: Store; seals: Seals; secrets: Secrets | undefined },
   [scope, log, after, limit, maxBytes]: [string, LogName, EntryId, number, number?],
 ): Promise<Entry[] | undefined> {
   const page: Entry[] = []
@@ -65,6 +83,7 @@ async function readPage(
     const stored = await store.read(scope, log, from, limit - page.length, most)
     // That of a page already begun was trimmed meanwhile.
     if (!stored) return undefined
+    await secrets?.bringFor(stored)
     const opened = stored.map((entry) => openEntry(seals, scope, log, entry))
     page.push(...opened)
     left -= bytesOf(opened)

@@ -2,9 +2,11 @@ import { SealError } from '../errors.js'
 import type { Inspection } from '../inspect/inspection.js'
 import type { Store } from '../store/store.js'
 import { checkSeal } from './check-seal.js'
-import type { SealKey } from './keys.js'
 import { mapPlace, valuePlace } from './places.js'
-import { Seals, sealOf } from './seals.js'
+import { sealOf } from './sealed-text.js'
+import { Seals } from './seals.js'
+import type { SealOptions } from './seals.js'
+import { Secrets } from './secrets.js'
 
 /**
  * What became of the values of states and maps: `resealed` with the current key; had it already (`current`); or can't be opened
@@ -27,10 +29,12 @@ const PAGE = 200
 export async function reseal(
   inspect: Inspection,
   store: Store,
-  { keys }: { keys: readonly SealKey[] },
+  { keys, secrets: kept }: Omit<SealOptions, 'plain'>,
 ): Promise<Resealed> {
-  checkSeal('reseal()', { keys })
-  const seals = new Seals({ keys })
+  const options = { keys, ...(kept && { secrets: kept }) }
+  checkSeal('reseal()', options)
+  const seals = new Seals(options)
+  const secrets = kept && new Secrets(kept, seals)
   const done: Resealed = { resealed: 0, current: 0, unreadable: 0, left: {} }
   const each = async (work: () => Promise<boolean | undefined>) => {
     try {
@@ -44,7 +48,9 @@ export async function reseal(
   }
   for await (const scopes of inspect.sessions.stateful()) {
     for (const scope of scopes) {
-      for (const { key, version, data } of await inspect.sessions.values(scope)) {
+      const values = await inspect.sessions.values(scope)
+      await secrets?.bringFor(values)
+      for (const { key, version, data } of values) {
         await each(async () => {
           const sealed = seals.reseal(valuePlace(scope, key), data)
           return sealed === undefined

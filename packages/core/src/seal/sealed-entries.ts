@@ -2,8 +2,9 @@ import { SealError } from '../errors.js'
 import type { Entry, LogName } from '../store/entries.js'
 import type { HistoryEntry } from '../store/history.js'
 import type { StateEntry } from '../store/store.js'
+import type { Secret } from './keys.js'
 import { entryPlace, logPlace, mapPlace, statePlace } from './places.js'
-import { sealOf } from './seals.js'
+import { sealOf } from './sealed-text.js'
 import type { Seals } from './seals.js'
 
 /** An entry as whoever appended it has given it. */
@@ -19,8 +20,12 @@ export function openHistoryEntry(seals: Seals, scope: string, kept: HistoryEntry
 }
 
 /** The length of the key tells it from the data, whatever the two contain. */
-export const sealState = (seals: Seals, scope: string, { key, data }: { key: string; data: string }) =>
-  seals.seal(statePlace(scope), `${key.length} ${key}${data}`)
+export const sealState = (
+  seals: Seals,
+  scope: string,
+  { key, data }: { key: string; data: string },
+  secret: Secret | undefined,
+) => seals.seal(statePlace(scope), `${key.length} ${key}${data}`, { secret })
 
 function openState(seals: Seals, scope: string, text: string) {
   const opened = seals.open(text, statePlace(scope))

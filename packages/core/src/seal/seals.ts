@@ -1,25 +1,25 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import { SealError } from '../errors.js'
+import type { Store } from '../store/store.js'
+import type { DerivedKey } from './derived-key.js'
 import { SealKeys } from './keys.js'
-import type { DerivedKey, SealKey } from './keys.js'
-import type { Place, PlaceKind } from './places.js'
+import type { Secret, SealKey } from './keys.js'
+import { LeastUsed } from './least-used.js'
+import type { Place } from './places.js'
+import { charsOf, isSealedText, readSealedText, sealedText, sealOf } from './sealed-text.js'
 
-/** `keys`: the first one seals, all of them open. `plain`: what becomes of a record that is not sealed. Default: it is read. */
-export type SealOptions = { keys: readonly SealKey[]; plain?: 'read' | 'refuse' }
+/**
+ * `keys`: the first one seals, all of them open. `plain`: what becomes of a record that is not sealed. Default: it is read. `secrets`: another store, for a
+ * secret of each principal; what is sealed with it can't be read by anybody once the principal is forgotten. Default: there are none.
+ */
+export type SealOptions = { keys: readonly SealKey[]; plain?: 'read' | 'refuse'; secrets?: Store }
 
 const CIPHER = 'aes-256-gcm'
-const BEGINNING = 'sealed:1:'
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const POOL_NONCES = 256
+const MOST_SECRETS = 4096
 let pool = Buffer.alloc(0)
-const SEALED = /^sealed:1:([0-9a-f]{8}):([elvsm]):([A-Za-z0-9+/]+=*)$/
-/** What stands before the bytes of a record, in characters. */
-const HEAD = BEGINNING.length + '00000000:e:'.length
-
-/** The id of the key that a record says it is sealed with; `undefined`: it is not sealed. */
-export const sealOf = (text: string): string | undefined =>
-  text.startsWith(BEGINNING) ? (SEALED.exec(text)?.[1] ?? '') : undefined
 
 /**
  * Seals and opens records: AES-256-GCM with a key of the record's scope or map, bound to its place.
@@ -29,16 +29,20 @@ export const sealOf = (text: string): string | undefined =>
  */
 export class Seals {
   readonly keys: SealKeys
+  /** Those at hand, by their names: what else is needed must be brought here first. */
+  readonly held = new LeastUsed<Secret>(MOST_SECRETS)
+  readonly hasSecrets: boolean
   readonly #refusesPlain: boolean
 
-  constructor({ keys, plain = 'read' }: SealOptions) {
+  constructor({ keys, plain = 'read', secrets }: SealOptions) {
     this.keys = new SealKeys(keys)
+    this.hasSecrets = secrets !== undefined
     this.#refusesPlain = plain === 'refuse'
   }
 
   /** How long a record of so many bytes is, sealed; so a limit of that many bytes means the same. */
   sizeOf(bytes: number) {
-    return HEAD + 4 * Math.ceil((bytes + NONCE_BYTES + TAG_BYTES) / 3)
+    return charsOf(bytes + NONCE_BYTES + TAG_BYTES, this.hasSecrets)
   }
 
   /** Records of more than `bytes` have at least so many sealed. */
@@ -47,34 +51,45 @@ export class Seals {
   }
 
   /** As it is, if there is no key. `again`: to the same bytes each time. */
-  seal(place: Place, data: string, { again = false } = {}): string {
+  seal(
+    place: Place,
+    data: string,
+    { again = false, secret }: { again?: boolean; secret?: Secret | undefined } = {},
+  ) {
     const id = this.keys.current
-    const key = id === undefined ? undefined : this.keys.derive(id, place.root)
+    const key = id === undefined ? undefined : this.keys.derive(id, place.root, secret)
     if (id === undefined || !key) return data
     const about = aboutOf(place)
     const nonce = again ? nonceOf(key, about, data) : randomNonce()
     const cipher = createCipheriv(CIPHER, key.cipher, nonce).setAAD(about)
-    const bytes = [nonce, cipher.update(data, 'utf8'), cipher.final(), cipher.getAuthTag()]
-    return `${BEGINNING}${id}:${place.kind}:${Buffer.concat(bytes).toString('base64')}`
+    const sealed = [nonce, cipher.update(data, 'utf8'), cipher.final(), cipher.getAuthTag()]
+    return sealedText({ id, kind: place.kind, secret: secret?.name, bytes: Buffer.concat(sealed) })
   }
 
   /** What is sealed anew with the current key; `undefined`: it is already. Throws a `SealError`. */
   reseal(place: Place, text: string): string | undefined {
-    return sealOf(text) === this.keys.current ? undefined : this.seal(place, this.open(text, place))
+    if (sealOf(text) === this.keys.current) return undefined
+    const name = readSealedText(text)?.secret
+    const secret = name === undefined ? undefined : this.held.get(name)
+    return this.seal(place, this.open(text, place), { secret })
   }
 
   /** Of places of different kinds, the one that the record says it was sealed for. Throws a `SealError`. */
   open(text: string, ...places: readonly Place[]): string {
-    if (!text.startsWith(BEGINNING)) {
+    if (!isSealedText(text)) {
       if (this.#refusesPlain) throw new SealError('store-tampered', undefined)
       return text
     }
-    const [, id = '', kind = '', coded = ''] = SEALED.exec(text) ?? []
-    const place = places.find((each) => each.kind === (kind as PlaceKind))
-    if (!place) throw new SealError('store-tampered', id)
-    const key = this.keys.derive(id, place.root)
+    const { id = sealOf(text), kind, secret: name, bytes } = readSealedText(text) ?? {}
+    const place = places.find((each) => each.kind === kind)
+    if (id === undefined || !place || !bytes) throw new SealError('store-tampered', id ?? '')
+    const lacksSecrets = name !== undefined && !this.hasSecrets
+    if (lacksSecrets) throw new SealError('store-sealed', id, { lacksSecrets })
+    const secret = name === undefined ? undefined : this.held.get(name)
+    if (name !== undefined && !secret) throw new SealError('store-forgotten', id)
+    const key = this.keys.derive(id, place.root, secret)
     if (!key) throw new SealError('store-sealed', id)
-    const opened = openedWith(key, aboutOf(place), Buffer.from(coded, 'base64'))
+    const opened = openedWith(key, aboutOf(place), bytes)
     if (opened === undefined) throw new SealError('store-tampered', id)
     return opened
   }

@@ -1,52 +1,77 @@
 import type { NewEntry, Store, ValueChange } from '../store/store.js'
+import type { Secret } from './keys.js'
 import type { WritingOperations } from './operations.js'
+import type { Owners } from './owners.js'
 import { entryPlace, logPlace, mapPlace, valuePlace } from './places.js'
 import { sealState } from './sealed-entries.js'
 import type { Seals } from './seals.js'
 
-/** The operations that give the store something to keep. */
-export function writeOperations(store: Store, seals: Seals): WritingOperations {
-  const sealEntries = (scope: string, callId: string, entries: readonly NewEntry[]) =>
+/** The operations that give the store something to keep. `owners`: where each principal has a secret. */
+export function writeOperations(store: Store, seals: Seals, owners?: Owners): WritingOperations {
+  const sealEntries = (
+    scope: string,
+    callId: string,
+    entries: readonly NewEntry[],
+    secret: Secret | undefined,
+  ) =>
     entries.map((entry) => ({
       ...entry,
-      data: seals.seal(entryPlace(scope, `call:${callId}`, entry.id), entry.data),
+      data: seals.seal(entryPlace(scope, `call:${callId}`, entry.id), entry.data, { secret }),
     }))
-  const sealEffect = (scope: string, effect: ValueChange): ValueChange =>
+  const sealEffect = (scope: string, effect: ValueChange, secret: Secret | undefined): ValueChange =>
     effect.data === undefined
       ? effect
-      : { ...effect, data: seals.seal(valuePlace(scope, effect.key), effect.data) }
+      : { ...effect, data: seals.seal(valuePlace(scope, effect.key), effect.data, { secret }) }
   const sized = <Limits extends { maxBytes?: number }>(limits: Limits): Limits =>
     limits.maxBytes === undefined ? limits : { ...limits, maxBytes: seals.sizeOf(limits.maxBytes) }
 
   return {
     createSession: async (session, limits) => {
-      const { key } = session.state
-      const state = { key, data: sealState(seals, session.id, session.state) }
-      return store.createSession({ ...session, state }, limits)
+      const { id, principal } = session
+      const secret = owners && (await owners.secretOf(principal, true))
+      const state = { key: session.state.key, data: sealState(seals, id, session.state, secret) }
+      const outcome = await store.createSession({ ...session, state }, limits)
+      if (outcome === 'created') owners?.learn(id, principal)
+      return outcome
     },
-    putState: async (scope, entry, limits) =>
-      store.putState(scope, { ...entry, data: sealState(seals, scope, entry) }, limits),
-    append: async (scope, log, data, options) =>
-      store.append(scope, log, seals.seal(logPlace(scope, log), data), sized(options)),
+    putState: async (scope, entry, limits) => {
+      const secret = owners && (await owners.secretFor(scope))
+      return store.putState(scope, { ...entry, data: sealState(seals, scope, entry, secret) }, limits)
+    },
+    append: async (scope, log, data, options) => {
+      // What is made by it is nobody's.
+      const secret = options.begins ? undefined : owners && (await owners.secretFor(scope))
+      return store.append(scope, log, seals.seal(logPlace(scope, log), data, { secret }), sized(options))
+    },
     openCall: async (call) => {
-      const { scope, callId, maxOpenBytes } = call
-      const data = seals.seal(logPlace(scope, `call:${callId}`), call.data)
+      const { scope, callId, principal, maxOpenBytes } = call
+      const secret = owners && (await owners.secretOf(principal, call.begins !== undefined))
+      const data = seals.seal(logPlace(scope, `call:${callId}`), call.data, { secret })
       const limit = maxOpenBytes === undefined ? {} : { maxOpenBytes: seals.sizeOf(maxOpenBytes) }
-      return store.openCall({ ...call, ...limit, data })
+      const opened = await store.openCall({ ...call, ...limit, data })
+      if (opened.status === 'opened') owners?.learn(scope, principal)
+      return opened
     },
     appendCall: async (scope, callId, entries, close, effect) => {
-      const sealed = sealEntries(scope, callId, entries)
-      return store.appendCall(scope, callId, sealed, close, effect && sealEffect(scope, effect))
+      const secret = owners && (await owners.secretFor(scope))
+      const sealed = sealEntries(scope, callId, entries, secret)
+      return store.appendCall(scope, callId, sealed, close, effect && sealEffect(scope, effect, secret))
     },
-    appendQuietly: async (scope, callId, entries) =>
-      store.appendQuietly(scope, callId, sealEntries(scope, callId, entries)),
+    appendQuietly: async (scope, callId, entries) => {
+      const secret = owners && (await owners.secretFor(scope))
+      return store.appendQuietly(scope, callId, sealEntries(scope, callId, entries, secret))
+    },
     // A store knows a repeated claim by its data.
     claimCall: async (scope, callId, claim) => {
-      const data = seals.seal(logPlace(scope, `call:${callId}`), claim.data, { again: true })
+      const secret = owners && (await owners.secretFor(scope))
+      const data = seals.seal(logPlace(scope, `call:${callId}`), claim.data, { again: true, secret })
       return store.claimCall(scope, callId, { ...claim, data })
     },
     writeValue: async (scope, key, expected, data, options = {}) => {
-      const sealed = data === undefined ? undefined : seals.seal(valuePlace(scope, key), data)
+      const { begins } = options
+      const secret =
+        owners && (await (begins ? owners.secretOf(begins.principal, true) : owners.secretFor(scope)))
+      const sealed = data === undefined ? undefined : seals.seal(valuePlace(scope, key), data, { secret })
       return store.writeValue(scope, key, expected, sealed, sized(options))
     },
     changeMap: async (map, { set, remove }, mark) => {

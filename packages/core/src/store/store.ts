@@ -304,6 +304,6 @@ export type CloseCall = {
  * appended, so that a reader who stands right before it need not read.
  */
 export type WatchListener = (topic: string, value: string, appended?: Appended) => void
-/** Entries of a log, and the id before them. */
+/** Entries of a log, and the id before them; none, if they must be read. */
 export type Appended = { previous: EntryId; entries: readonly Entry[] }
 export type Unwatch = () => void

@@ -93,7 +93,7 @@ export class Tail {
     const { appended } = signal
     // Not while it is behind: the sink may want more in the middle of this, and a read would bring the rest once more.
     const isNext = appended?.previous === this.#cursor && !this.#behind
-    if (appended && isNext && this.#wanted && !this.#reading) {
+    if (appended && isNext && this.#wanted && !this.#reading && appended.entries.length > 0) {
       for (const entry of appended.entries) if (!this.#deliver(entry)) break
       this.#sink.flush?.()
       if (this.#cursor !== appended.entries.at(-1)?.id) this.#behind = true

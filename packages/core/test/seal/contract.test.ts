@@ -15,6 +15,17 @@ storeContract(
 )
 
 storeContract(
+  '[D-1] memory, sealed with secrets',
+  () => {
+    const [raw, keys] = [memoryStore(), [randomBytes(32)]]
+    const secrets = memoryStore()
+    const [store, peer] = [raw, raw.open({})].map((each) => sealedStore(each, { keys, secrets }))
+    return { store: store!, peer: peer! }
+  },
+  { exactSizes: false },
+)
+
+storeContract(
   '[D-2] Redis, sealed',
   () => {
     const prefix = `test-${randomUUID()}`
