@@ -4,15 +4,17 @@ import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
 import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import { file } from '@mcp-durable/sqlite-store'
-import { openTarget } from '@mcp-durable/sqlite-store/transfer'
+import { openReadOnly } from '@mcp-durable/sqlite-store/inspect'
+import { openTarget, transferSqlite } from '@mcp-durable/sqlite-store/transfer'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { fill } from '../../redis-store/test/filled-store.js'
 import { spawnNode, startRedis, type RedisServer } from '../../../test-support/index.js'
 import { Tally } from '../src/migrate/tally.js'
 import { RawSession } from '../../../tests/support/raw.js'
-import { cli, json, out } from './support/cli.js'
+import { cli, json, out, startCli } from './support/cli.js'
 import { Booking, named } from './support/demo.js'
+import { Gate } from './support/gate.js'
 
 let servers: RedisServer[]
 let folder: string
@@ -176,6 +178,74 @@ test('what was interrupted is finished when it is begun again, from the same sou
   expect(await target.readMap('stock', ['key 9'])).toEqual(['value 9'])
   await target.close()
 })
+
+/** All that is under any name, and what keeps it. */
+async function contentsOf(which: 0 | 1 | string) {
+  const tally = new Tally()
+  if (typeof which !== 'string') {
+    for (const name of NAMES)
+      for await (const piece of transferRedis(client(which), { name }).pieces()) tally.add(piece)
+    return [tally.counts, tally.digest, (await client(which).keys('*')).toSorted()]
+  }
+  const database = openReadOnly(which)
+  try {
+    for (const name of NAMES)
+      for await (const piece of transferSqlite(database, { name }).pieces()) tally.add(piece)
+    return [tally.counts, tally.digest]
+  } finally {
+    database.close()
+  }
+}
+const NAMES = [undefined, 'shop']
+
+/** All that it holds; of a Redis also until when. */
+async function sourceAsItIs(source: 0 | string) {
+  if (typeof source === 'string') return contentsOf(source)
+  const keys = (await client(source).keys('*')).toSorted()
+  const until = await Promise.all(keys.map((key) => client(source).call('PEXPIRETIME', key)))
+  return [await contentsOf(source), until]
+}
+
+test.each([
+  { from: 'redis', to: 'redis' },
+  { from: 'file', to: 'redis' },
+  { from: 'redis', to: 'file' },
+])(
+  'killed at any moment and begun again it ends as if nothing had been: $from to $to',
+  async ({ from, to }) => {
+    const [source, whole, target] = ['source', 'whole', 'target'].map((name) =>
+      join(folder, `${from}-${to}-${name}.db`),
+    ) as [string, string, string]
+    const filledSource = from === 'file' ? source : 0
+    const store = from === 'file' ? file(source) : redisStore(client(0))
+    const shop = store.open({ name: 'shop' })
+    for (const part of [store, shop]) await fill(part)
+    for (const part of [shop, store]) await part.close()
+    const before = await sourceAsItIs(filledSource)
+    await using gate = await Gate.before(url(to === 'redis' ? 1 : 0))
+    const ends = (path: string) => [
+      '--from',
+      from === 'file' ? `sqlite:${source}` : to === 'redis' ? url(0) : gate.url,
+      '--to',
+      to === 'file' ? `sqlite:${path}` : gate.url,
+    ]
+    await out(url(0), 'migrate', ...ends(whole))
+    const { bytes } = gate
+    const wanted = await contentsOf(to === 'file' ? whole : 1)
+    if (to === 'redis') await client(1).flushall()
+    for (const part of [0.1, 0.5, 0.9]) {
+      let kill = () => undefined as void
+      gate.open(Math.ceil(bytes * part), () => kill())
+      const child = await startCli(url(0), 'migrate', ...ends(target))
+      kill = () => void child.kill('SIGKILL')
+      expect(await child.exited, child.output).toEqual({ code: null, signal: 'SIGKILL' })
+    }
+    gate.open()
+    expect(await out(url(0), 'migrate', ...ends(target))).toContain('read back and holds the same')
+    expect(await contentsOf(to === 'file' ? target : 1)).toEqual(wanted)
+    expect(await sourceAsItIs(filledSource)).toEqual(before)
+  },
+)
 
 test('what was used before it was whole is not finished, nor is one of another source', async () => {
   await filled()
