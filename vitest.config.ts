@@ -9,7 +9,7 @@ const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/
 const CLOCK = [
   'timers',
   'call/returned-calls',
-  'client/tasks',
+  'client/task-{leaving,progress}',
   'context/{questions,races,retrying,time}',
   'guard/principal',
   'sessions/fresh-servers',
