@@ -10,9 +10,10 @@ import { file } from '@mcp-durable/sqlite-store'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { cli, json } from '../packages/cli/test/support/cli.js'
+import { cli, json, startCli } from '../packages/cli/test/support/cli.js'
 
 const MARK = 'Zebra7391'
+const WHO = 'somebody@example.org'
 const folder = mkdtempSync(join(tmpdir(), 'mcp-durable-sealed-'))
 const [database, keyFile, otherFile] = ['mcp.db', 'keys', 'other keys'].map((name) => join(folder, name))
 const [key, next] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')]
@@ -23,7 +24,7 @@ beforeAll(async () => {
   writeFileSync(keyFile!, `# of today\n${randomBytes(32).toString('hex')}\n${key}\n`, { mode: 0o600 })
   writeFileSync(otherFile!, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
   const store = sealedStore(file(database!), { keys: [key] })
-  const mcp = durable({ store, server })
+  const mcp = durable({ store, server, principal: () => WHO })
   session = await sessionOf(mcp)
   await post(mcp, { id: 2, method: 'tools/call', params: { name: 'keep', arguments: { text: MARK } } })
   await sortedMap(store, 'places').insert({ here: Buffer.from(MARK) })
@@ -105,6 +106,47 @@ test('without the key a look says which one is missing, and fails at nothing', a
     expect(stdout).toMatch(/\(sealed, key [0-9a-f]{8}\)/)
     expect(stdout).not.toContain(MARK)
   }
+})
+
+/** What the page is told first under that name. */
+async function heard<T>(url: string, name: string): Promise<T> {
+  const end = new AbortController()
+  const response = await fetch(url, { signal: AbortSignal.any([end.signal, AbortSignal.timeout(20_000)]) })
+  let text = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk
+    const found = new RegExp(`^event: ${name}\ndata: (.*)\n\n`, 'm').exec(text)
+    if (!found) continue
+    end.abort()
+    return JSON.parse(found[1]!) as T
+  }
+  throw new Error(`no ${name} was told:\n${text}`)
+}
+
+test('the page shows a session, opened with the key file, and masks what the terminal masks', async () => {
+  const look = async (...more: string[]) => {
+    await using web = await startCli('', 'monitor', '--web', '--port', '0', ...where, ...more)
+    const { input = '' } = await web.waitForLine(/listening on/, 20_000)
+    const url = /http:[^\s,]+/.exec(input)![0]
+    const [row] = await heard<{ session: string }[]>(`${url}/events`, 'sessions')
+    const head = await heard<{ head: object }>(`${url}/events?session=${row!.session}`, 'session')
+    return { frame: JSON.stringify(head), head }
+  }
+  const open = await look('--show-payloads', '--full-ids', '--key-file', keyFile!)
+  expect(open.head).toMatchObject({
+    head: {
+      principal: WHO,
+      client: `${MARK} 1`,
+      status: 'idle',
+      calls: [{ title: 'tools/call keep', status: 'completed' }],
+    },
+  })
+  expect(open.frame).toContain('step work done')
+  expect(open.frame).not.toContain('sealed, key')
+  const closed = await look()
+  expect(closed.frame).toMatch(/sealed, key [0-9a-f]{8}/)
+  expect(closed.frame).not.toContain(MARK)
+  expect(closed.frame).not.toContain(WHO)
 })
 
 test('a key file that others may read, or that holds no keys, is refused', async () => {

@@ -170,6 +170,19 @@ describe.skipIf(browser === undefined)('the page', () => {
     expect(bars[0]).toMatch(/taken over by /)
     expect(bars[3]).toMatch(/ask for the name.*asks elicitation\/create: \+/)
 
+    await tabTo(/^Overview$/)
+    await page.press('Enter')
+    await page.shows(/Sessions[^]*raw 1/)
+    await evaluate(
+      `[...document.querySelectorAll('section')].find((each) => /^Sessions/.test(each.textContent)).querySelector('a').click()`,
+    )
+    const session = await page.shows(
+      /Session [\w-]{6}…\s+(idle|running)[^]*principal\s+none[^]*nodes\s+\S+:\d+[^]*Calls[^]*book_table[^]*opened on /,
+    )
+    expect(session).not.toContain('Ada')
+    await expectNoFaults('a session')
+    await keepPicture('page-session', { width: 1280, height: 780 })
+
     await demo.redis.kill()
     await page.shows(/The store is away: /)
     expect(page.errors).toEqual([])

@@ -17,7 +17,7 @@ export function sessionLine(event: SessionEvent, showing: Showing): Line {
 }
 
 export function sessionParts(event: SessionEvent, showing: Showing): Parts {
-  const { source, text, style, payload } = told(event, showing)
+  const { source, text, style, payload } = toldOf(event, showing)
   return {
     at: timeOfDay(event.at),
     source: `${padEnd(source, 12)}  `,
@@ -37,7 +37,8 @@ export function sessionJson(event: SessionEvent, privacy: Privacy): Record<strin
 
 type ToldParts = { source: string; text: string; style: Style | undefined; payload: unknown }
 
-function told(event: SessionEvent, { privacy, nodeName }: Showing): ToldParts {
+/** In words; the payload as it is. */
+export function toldOf(event: SessionEvent, { privacy, nodeName }: Showing): ToldParts {
   if (event.source === 'call') {
     const { payload } = event.event
     return {

@@ -10,10 +10,11 @@ const CHARS = 22
 export const digestOf = (...parts: readonly string[]) =>
   hash('sha256', JSON.stringify(parts), 'base64url').slice(0, CHARS)
 
-/** The calls that a browser may ask for: those that it was told of. The oldest are forgotten. */
+/** The calls and sessions that a browser may ask for: those that it was told of. The oldest are forgotten. */
 export class Handles {
   readonly #privacy: Privacy
   readonly #places = new Map<string, CallPlace>()
+  readonly #scopes = new Map<string, string>()
 
   constructor(privacy: Privacy) {
     this.#privacy = privacy
@@ -21,14 +22,28 @@ export class Handles {
 
   name({ scope, callId }: CallPlace): CallName {
     const call = digestOf(scope, callId)
-    this.#places.delete(call)
-    this.#places.set(call, { scope, callId })
-    const [oldest] = this.#places.keys()
-    if (this.#places.size > MOST && oldest !== undefined) this.#places.delete(oldest)
+    keep(this.#places, call, { scope, callId })
     return { call, id: this.#privacy.id(callId) }
+  }
+
+  session(scope: string): string {
+    const session = digestOf(scope)
+    keep(this.#scopes, session, scope)
+    return session
+  }
+
+  scope(session: string): string | undefined {
+    return this.#scopes.get(session)
   }
 
   place(call: string): CallPlace | undefined {
     return this.#places.get(call)
   }
+}
+
+function keep<T>(known: Map<string, T>, name: string, value: T) {
+  known.delete(name)
+  known.set(name, value)
+  const [oldest] = known.keys()
+  if (known.size > MOST && oldest !== undefined) known.delete(oldest)
 }

@@ -1,25 +1,31 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { CallPlace } from '@mcp-durable/core/inspect'
 import { asCliError } from '../errors.js'
 import { act, readAct } from './act.js'
 import type { ActServices } from './act.js'
-import type { CallFeeds } from './call-feeds.js'
 import { encode } from './encode.js'
 import { EventStream } from './event-stream.js'
 import { readFiles } from './files.js'
 import type { Guard } from './guard.js'
 import type { Handles } from './handles.js'
+import type { OpenFeeds } from './open-feeds.js'
 import type { Search } from './search.js'
 import type { Watcher } from './watcher.js'
+import type { CallFrame, SessionFrame } from './wire.js'
 
 export type PageServices = {
   watcher: Watcher
-  feeds: CallFeeds
+  calls: OpenFeeds<CallPlace, CallFrame>
+  sessions: OpenFeeds<string, SessionFrame>
   search: Search
   handles: Handles
   /** Without it nothing is acted on. */
   acting: ActServices | undefined
 }
+
+/** What a browser follows beside the overview. */
+type Asked = { kind: 'call' | 'session'; name: string }
 
 const MOST_STREAMS = 64
 const MOST_BODY = 16 * 1024
@@ -85,7 +91,7 @@ export class PageServer {
     if (!isGet) return this.#post(request, response, pathname)
     switch (pathname) {
       case '/events':
-        return this.#events(response, searchParams.get('call') ?? undefined)
+        return this.#events(response, askedIn(searchParams))
       case '/calls':
         return this.#calls(response, searchParams)
       case '/login':
@@ -128,18 +134,17 @@ export class PageServer {
     answer(response, 200, await act(acting, wanted))
   }
 
-  /** The overview; or a call. */
-  #events(response: ServerResponse, call: string | undefined) {
+  /** The overview; and a call, or a session. */
+  #events(response: ServerResponse, asked: Asked | undefined) {
     if (this.#streams.size >= MOST_STREAMS)
       return answer(response, 503, { ok: false, text: 'Too many pages are open.' })
     const stream = new EventStream(response)
     this.#streams.add(stream)
-    const isKnown = call !== undefined && this.#services.handles.place(call) !== undefined
-    let unfollow = isKnown ? this.#follow(call, stream) : undefined
+    let unfollow = asked && this.#isKnown(asked) ? this.#follow(asked, stream) : undefined
     const unwatch = this.#services.watcher.listen((name, json) => {
       stream.send(name, json)
-      // The last part of a picture. A page of another day may ask for a call that this one tells of.
-      if (name === 'takeovers' && call !== undefined) unfollow ??= this.#follow(call, stream)
+      // The last part of a picture. A page of another day may ask for what this one tells of.
+      if (name === 'takeovers' && asked) unfollow ??= this.#follow(asked, stream)
     })
     response.on('close', () => {
       this.#streams.delete(stream)
@@ -148,12 +153,27 @@ export class PageServer {
     })
   }
 
-  #follow(call: string, stream: EventStream): () => void {
-    const { handles, feeds } = this.#services
-    const place = handles.place(call)
-    const end = place && feeds.listen(place, (frame) => stream.send('call', encode(frame)))
+  #isKnown({ kind, name }: Asked) {
+    const { handles } = this.#services
+    return (kind === 'call' ? handles.place(name) : handles.scope(name)) !== undefined
+  }
+
+  #follow(asked: Asked, stream: EventStream): () => void {
+    const { kind, name } = asked
+    const { handles, calls, sessions } = this.#services
+    const tell = (frame: CallFrame | SessionFrame) => stream.send(kind, encode(frame))
+    const place = handles.place(name)
+    const scope = handles.scope(name)
+    const end =
+      kind === 'call'
+        ? place && calls.listen(place, tell)
+        : scope === undefined
+          ? undefined
+          : sessions.listen(scope, tell)
     if (end) return end
-    const text = place ? 'Too many calls are open here.' : 'No such call is known here: find it again.'
+    const text = this.#isKnown(asked)
+      ? `Too many ${kind}s are open here.`
+      : `No such ${kind} is known here: find it again.`
     stream.send('refused', encode({ text }))
     return () => undefined
   }
@@ -177,6 +197,14 @@ export class PageServer {
 
 function answer(response: ServerResponse, status: number, body: unknown) {
   response.writeHead(status, { 'content-type': 'application/json' }).end(encode(body))
+}
+
+function askedIn(query: URLSearchParams): Asked | undefined {
+  for (const kind of ['call', 'session'] as const) {
+    const name = query.get(kind)
+    if (name !== null) return { kind, name }
+  }
+  return undefined
 }
 
 /** What stands before the path is no concern of a server. */

@@ -60,6 +60,7 @@ export function sectionsOf(snapshot: Snapshot, { privacy, handles, acts, placeOf
       lastAt: at - row.lastMs,
     })),
     sessions: sessions.map((row) => ({
+      session: handles.session(row.id),
       id: privacy.id(row.id),
       status: row.status,
       tone: toneOf(statusStyles[row.status]),

@@ -1,15 +1,18 @@
 import { once } from 'node:events'
 import type { Store } from '@mcp-durable/core'
+import type { CallPlace } from '@mcp-durable/core/inspect'
 import type { Connected } from '../connect/connected.js'
 import type { Context } from '../context.js'
 import { listening } from '../listen.js'
 import type { MonitorModel } from '../monitor/model.js'
-import { CallFeeds } from './call-feeds.js'
+import { CallFeed } from './call-feed.js'
 import { encode } from './encode.js'
 import { Guard } from './guard.js'
 import { Handles } from './handles.js'
 import { PageServer } from './page-server.js'
+import { OpenFeeds } from './open-feeds.js'
 import { Search } from './search.js'
+import { SessionFeed } from './session-feed.js'
 import type { WebOptions } from './options.js'
 import { Watcher } from './watcher.js'
 
@@ -32,10 +35,12 @@ export async function serveWeb(
   const { inspect, area } = connected
   const handles = new Handles(privacy)
   const shown = { privacy, handles, acts, placeOf: (node: string) => model.place(node) }
+  const feeding = { ...shown, inspect, store, leaseMs }
   const page = new PageServer(
     {
       watcher: new Watcher(model, shown, { everyMs, encode }),
-      feeds: new CallFeeds({ ...shown, inspect, store, leaseMs }),
+      calls: new OpenFeeds((place: CallPlace) => new CallFeed(feeding, place)),
+      sessions: new OpenFeeds((scope: string) => new SessionFeed(feeding, scope)),
       search: new Search(inspect, shown, leaseMs),
       handles,
       acting: acts ? { inspect, runs: context.runs(connected), handles } : undefined,

@@ -53,7 +53,9 @@ export type OpenCallRow = CallName & {
   lastAt: number
 }
 
+/** `session`: what the server knows it by. */
 export type SessionRow = {
+  session: string
   id: string
   status: string
   tone: Tone
@@ -143,6 +145,57 @@ export type CallFrame = {
   lanes: Lane[]
   lanesLeft: number
   events: EventRow[]
+  eventsLeft: number
+}
+
+/** A call of a session, open or ended. */
+export type SessionCallRow = CallName & {
+  title: string
+  isTask: boolean
+  status: string
+  tone: Tone
+  owner: string
+  openedAt: number
+  endedAt: number | null
+  attempt: number
+}
+
+export type SessionHead = {
+  now: number
+  id: string
+  status: string
+  tone: Tone
+  client: string
+  protocol: string
+  principal: string
+  createdAt: number | null
+  endsAt: number
+  /** Messages that its standalone stream holds; and whether some of them were written to no socket yet. */
+  standalone: number
+  undelivered: boolean
+  /** That have run something of it. */
+  nodes: string[]
+  calls: SessionCallRow[]
+  callsLeft: number
+  /** Why it is not of now, or not there any more. */
+  problem: string | null
+}
+
+/** `call`: the one that it is of, if it is of one. */
+export type SessionEventRow = {
+  at: number
+  source: string
+  call: string
+  text: string
+  tone: Tone
+  payload: string
+}
+
+/** As of a call. */
+export type SessionFrame = {
+  first: boolean
+  head: SessionHead
+  events: SessionEventRow[]
   eventsLeft: number
 }
 

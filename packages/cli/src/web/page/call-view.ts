@@ -4,7 +4,7 @@ import { Actions } from './actions.js'
 import { element, setChildren, setHidden, setText } from './dom.js'
 import { Timeline } from './timeline.js'
 import { callLink } from './view.js'
-import type { Known, View } from './view.js'
+import type { Followed, Known, View } from './view.js'
 
 const KEPT = 2000
 
@@ -25,7 +25,7 @@ const facts: Fact[] = [
 export class CallView implements View {
   readonly title = 'Call'
   readonly element: HTMLElement
-  readonly call: string
+  readonly follows: Followed
   readonly #heading = element('h1', { tabindex: '-1' }, 'Call')
   readonly #status = element('p', { class: 'badge', role: 'status' })
   readonly #problem = element('p', { class: 'problem', role: 'alert', hidden: true })
@@ -39,7 +39,7 @@ export class CallView implements View {
   #frame: CallFrame | undefined
 
   constructor(call: string) {
-    this.call = call
+    this.follows = { kind: 'call', name: call }
     const list = element('dl', { class: 'facts' })
     for (const [name, fact] of this.#facts) list.append(element('div', {}, element('dt', {}, name), fact))
     this.#body = element(

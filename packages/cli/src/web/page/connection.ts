@@ -1,15 +1,18 @@
-import type { CallFrame, Sections } from '../wire.js'
+import type { CallFrame, Sections, SessionFrame } from '../wire.js'
+import type { Followed } from './view.js'
 
 export type State = 'connecting' | 'live' | 'lost' | 'resting'
 export type Heard = {
   section: <Name extends keyof Sections>(name: Name, value: Sections[Name]) => void
   call: (frame: CallFrame) => void
+  session: (frame: SessionFrame) => void
   /** What was asked for can't be followed. */
   refused: (text: string) => void
   state: (state: State) => void
 }
 
 const SECTIONS = ['head', 'nodes', 'calls', 'sessions', 'takeovers'] as const
+const PATH = '/events'
 const FIRST_WAIT_MS = 1000
 const MOST_WAIT_MS = 30_000
 /** A browser has few connections to one server, and the store has other work. */
@@ -19,7 +22,7 @@ const REST_AFTER_MS = 60_000
 export class Connection {
   readonly #heard: Heard
   #source: EventSource | undefined
-  #call: string | undefined
+  #path = PATH
   #timer: number | undefined
   #resting: number | undefined
   #waitMs = FIRST_WAIT_MS
@@ -28,10 +31,11 @@ export class Connection {
     this.#heard = heard
   }
 
-  /** The overview, and a call if one is named. */
-  open(call: string | undefined) {
-    if (this.#source && this.#call === call) return
-    this.#call = call
+  /** The overview, and what is followed beside it. */
+  open(followed: Followed | undefined) {
+    const path = followed ? `${PATH}?${followed.kind}=${encodeURIComponent(followed.name)}` : PATH
+    if (this.#source && this.#path === path) return
+    this.#path = path
     this.#connect()
   }
 
@@ -54,12 +58,13 @@ export class Connection {
     window.clearTimeout(this.#timer)
     this.#source?.close()
     this.#heard.state('connecting')
-    const source = new EventSource(this.#call === undefined ? '/events' : `/events?call=${this.#call}`)
+    const source = new EventSource(this.#path)
     this.#source = source
     const on = (name: string, hear: (json: string) => void) =>
       source.addEventListener(name, (event) => hear(String(event.data)))
     for (const name of SECTIONS) on(name, (json) => this.#heard.section(name, JSON.parse(json) as never))
     on('call', (json) => this.#heard.call(JSON.parse(json) as CallFrame))
+    on('session', (json) => this.#heard.session(JSON.parse(json) as SessionFrame))
     on('refused', (json) => this.#heard.refused((JSON.parse(json) as { text: string }).text))
     source.addEventListener('open', () => {
       this.#waitMs = FIRST_WAIT_MS

@@ -4,6 +4,7 @@ import { CallView } from './call-view.js'
 import { CallsView } from './calls-view.js'
 import { element, setChildren, setHidden, setText } from './dom.js'
 import { Overview } from './overview.js'
+import { SessionView } from './session-view.js'
 import type { Known, View } from './view.js'
 
 const main = document.querySelector('main')!
@@ -36,6 +37,11 @@ const connection = new Connection({
     view?.hear?.(frame)
     show()
   },
+  session: (frame) => {
+    aheadMs = frame.head.now - Date.now()
+    view?.hearSession?.(frame)
+    show()
+  },
   refused: (text) => view?.refused?.(text),
   state: (state) => {
     live.dataset['state'] = state
@@ -60,9 +66,16 @@ function show() {
 }
 
 function viewOf(path: string): View {
-  const [name = '', call = ''] = path.split('/')
-  if (name === 'call') return new CallView(decodeURIComponent(call))
+  const [name = '', of = ''] = path.split('/')
+  if (name === 'call') return new CallView(decodeURIComponent(of))
+  if (name === 'session') return new SessionView(decodeURIComponent(of))
   return name === 'calls' ? new CallsView() : new Overview()
+}
+
+/** Where a path stands in the navigation: sessions are listed in the overview. */
+function hereOf(path: string) {
+  if (path.startsWith('session')) return ''
+  return path.startsWith('call') ? 'calls' : path
 }
 
 /** Shows what the address says. Who got there by a link goes on reading at its heading. */
@@ -77,11 +90,11 @@ function go() {
   document.title = `${view.title} · mcp-durable`
   setChildren(main, [view.element])
   for (const link of links) {
-    const isHere = link.hash.slice(2) === (path.startsWith('call') ? 'calls' : path)
+    const isHere = link.hash.slice(2) === hereOf(path)
     if (isHere) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')
   }
-  connection.open(view.call)
+  connection.open(view.follows)
   show()
   window.scrollTo(0, 0)
   if (!isFirst) view.element.querySelector('h1')?.focus()

@@ -4,7 +4,7 @@ import { clockOf, element, setHidden, setText } from './dom.js'
 import { LiveTable } from './live-table.js'
 import type { Column } from './live-table.js'
 import { Sparkline } from './sparkline.js'
-import { callLink } from './view.js'
+import { callLink, sessionLink } from './view.js'
 import type { Known, View } from './view.js'
 
 const nodeTones: Record<NodeRow['state'], Tone> = { alive: 'good', late: 'warn', gone: 'bad' }
@@ -97,7 +97,12 @@ const callColumns: Column<OpenCallRow>[] = [
 ]
 
 const sessionColumns: Column<SessionRow>[] = [
-  { title: 'Session', text: ({ id }) => id, tone: () => 'name', sort: ({ id }) => id },
+  {
+    title: 'Session',
+    text: ({ id }) => id,
+    link: ({ session }) => sessionLink(session),
+    sort: ({ id }) => id,
+  },
   { title: 'Status', text: ({ status }) => status, tone: ({ tone }) => tone, sort: ({ status }) => status },
   { title: 'Client', text: ({ client }) => client, shrinks: true, sort: ({ client }) => client },
   { title: 'Protocol', text: ({ protocol }) => protocol, wide: true, sort: ({ protocol }) => protocol },
@@ -182,7 +187,7 @@ export class Overview implements View {
     title: 'Sessions',
     none: 'No session is there.',
     columns: sessionColumns,
-    key: ({ id, createdAt }) => `${id} ${createdAt}`,
+    key: ({ session }) => session,
   })
   readonly #takeovers = new LiveTable({
     title: 'Takeovers',
