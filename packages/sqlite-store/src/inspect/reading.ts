@@ -19,9 +19,11 @@ export class Reading {
 
   /** Throws a `StoreError` for a file of a later version, and what the driver throws for one that it can't read. */
   constructor(database: SqliteDatabase, name: string | undefined) {
-    database.exec('PRAGMA busy_timeout = 0')
+    // Whoever closes the file last holds it for a moment, and so does whoever opens it first.
+    database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`)
     requireKnown(database)
     requireTables(database)
+    database.exec('PRAGMA busy_timeout = 0')
     this.#sql = new Statements(database)
     this.name = name === undefined ? '' : `=${name}`
   }
