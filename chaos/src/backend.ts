@@ -35,7 +35,7 @@ export function startBackend(kind: BackendKind): Promise<Backend> {
 async function startSingle(): Promise<Backend> {
   const away: Fate[] = []
   const server = await startRedis({ aof: 'always' })
-  const contents = openContents(server.url, PREFIX, DEADLINE_MS)
+  const contents = openContents(server.url, PREFIX, { deadlineMs: DEADLINE_MS })
   return {
     kind: 'redis',
     url: server.url,

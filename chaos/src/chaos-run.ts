@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sealedStore } from '@mcp-durable/core'
 import type { SealOptions } from '@mcp-durable/core'
 import { PREFIX, startBackend } from './backend.js'
@@ -11,15 +10,17 @@ import { Changes } from './changes.js'
 import { CANCEL_AFTER_MS } from './check-departure.js'
 import { strike } from './faults.js'
 import type { FaultKind } from './faults.js'
+import { LEASE_MS, leftOpen, SWEEP_MS } from './left-open.js'
 import type { Listener } from './listener.js'
 import { NodePool } from './node-pool.js'
 import { ObservedCalls } from './observed-call.js'
 import type { ClientKind } from './official-clients.js'
+import { Operation } from './operation.js'
 import { Random } from './random.js'
 import { Referee } from './referee.js'
 import type { Verdict } from './referee.js'
 import { TcpRouter } from './tcp-router.js'
-import { LINGER_MS, work } from './workload.js'
+import { work } from './workload.js'
 
 export type ChaosOptions = {
   seconds: number
@@ -30,6 +31,8 @@ export type ChaosOptions = {
   client: ClientKind
   /** What the nodes put into the store is sealed. */
   seal?: boolean | undefined
+  /** Beside the rest: calls that are counted in quotas, tools for tasks, and an operator who acts on calls. */
+  operated?: boolean | undefined
   /** For the test of the tests; see `mutations.ts` and `mutants.ts`. */
   mutation?: string | undefined
 }
@@ -44,17 +47,17 @@ export type ChaosReport = Verdict & {
   cuts: number
   /** POSTs that failed before the first byte of their answer, and were sent again. */
   reposts: number
+  /** Calls that were counted, requests that were over a quota, and what was done to calls, by the kind of action. */
+  counted?: number
+  over?: number
+  acted?: Record<string, number>
 }
 
 const HEARTBEAT_MS = 500
-const LEASE_MS = 2500
-const SWEEP_MS = 1000
 const RETRY_MS = 500
 const IDLE_MS = 100
 /** Some of the calls that may be tasks end sooner. */
 const TASK_AFTER_MS = 250
-/** What is open when all clients have their results: calls whose clients went away, and those that lost their owner. */
-const OPEN_FOR_MS = CANCEL_AFTER_MS + LINGER_MS + LEASE_MS + SWEEP_MS
 const SAY_EVERY_MS = 5000
 
 export async function chaos(options: ChaosOptions, say: (line: string) => void): Promise<ChaosReport> {
@@ -77,8 +80,10 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     validateEffects: false,
     ...(seal && { seal: { ...seal, plain: 'refuse' } }),
   }
-  const flags = { store: backend.url, prefix: PREFIX, ledger, settings, mutation: options.mutation }
+  const { operated, mutation } = options
+  const flags = { store: backend.url, prefix: PREFIX, ledger, settings, operated, mutation }
   await using pool = await NodePool.start(options.nodes, flags)
+  await using operation = operated ? new Operation(backend, seal) : undefined
   await using router = await TcpRouter.start(pool.ports)
   const calls = new ObservedCalls()
   const listeners: Listener[] = []
@@ -98,15 +103,18 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   const collecting = new AbortController()
   const collected = changes.collect(collecting.signal)
   const { client, seed } = options
+  const { signal } = over
+  const operating = operation?.run({ url: router.url, seed, signal })
   await work({
     url: router.url,
     client,
     seed,
     calls,
     listeners,
-    signal: over.signal,
+    signal,
     ended: (call) => referee.ended(call),
   })
+  await operating
   const struck = await striking
   clearTimeout(timer)
   clearInterval(progress)
@@ -115,6 +123,9 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   await changes.read()
   const open = await leftOpen(backend)
   const seconds = Math.round((Date.now() - began) / 1000)
+  const acts = await operation?.judge({ ledgerFile: ledger, fates: pool.fates.values() }, (what) =>
+    referee.violation(what),
+  )
   const verdict = await referee.verdict(open, listeners, changes)
   return {
     seed,
@@ -126,24 +137,8 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     storeFaults: struck.store,
     cuts: struck.proxy,
     reposts: calls.reposts,
+    ...acts,
   }
-}
-
-/** Every client has its results; what is open still was left behind. */
-export async function leftOpen(backend: Backend): Promise<string[]> {
-  const deadline = Date.now() + OPEN_FOR_MS
-  let open = await openCalls(backend)
-  while (open.length > 0 && Date.now() < deadline) {
-    await sleep(200)
-    open = await openCalls(backend)
-  }
-  return open
-}
-
-async function openCalls({ contents }: Backend): Promise<string[]> {
-  const scopes = [...new Set((await contents.journals()).map(({ scope }) => scope))]
-  const open = await Promise.all(scopes.map((scope) => contents.store.listOpenCalls(scope)))
-  return open.flat().map(({ callId }) => callId)
 }
 
 async function temporaryDir() {

@@ -1,4 +1,5 @@
 import { redisStore } from '@mcp-durable/redis-store'
+import { prefixOf } from '@mcp-durable/redis-store/inspect'
 import { file, sqliteStore } from '@mcp-durable/sqlite-store'
 import type { Store } from '@mcp-durable/core'
 import { Cluster, Redis } from 'ioredis'
@@ -11,6 +12,8 @@ export interface Contents {
   journals(): Promise<JournalName[]>
   /** Until the journal or its scope goes. */
   keptForMs(journal: JournalName): Promise<number>
+  /** When the newest record of a journal was written, in ms since 1970. */
+  writtenAt(journal: JournalName): Promise<number>
   /** Entries of calls that are to be claimed at a time. */
   dueEntries(): Promise<number>
   close(): Promise<void>
@@ -41,9 +44,14 @@ export function openStore(url: string, prefix: string): { store: Store; close: (
   }
 }
 
-export function openContents(url: string, prefix: string, deadlineMs?: number): Contents {
-  if (url.startsWith(SQLITE)) return sqliteContents(url.slice(SQLITE.length))
-  return redisContents(connect(url), prefix, () => [], deadlineMs)
+/** `name`: of the part, if it is not that of all who have none. */
+export function openContents(
+  url: string,
+  prefix: string,
+  { deadlineMs, name }: { deadlineMs?: number; name?: string } = {},
+): Contents {
+  if (url.startsWith(SQLITE)) return sqliteContents(url.slice(SQLITE.length), name)
+  return redisContents(connect(url), prefixOf(prefix, name), () => [], deadlineMs)
 }
 
 /** Without a listener ioredis prints every failed attempt. */
@@ -77,6 +85,14 @@ export function redisContents(
       const key = `${prefix}:{${scope}}`
       return Math.min(...(await Promise.all([key, `${key}:call:${callId}`].map((each) => client.pttl(each)))))
     },
+    async writtenAt({ scope, callId }) {
+      const key = `${prefix}:{${scope}}:call:${callId}`
+      const [newest] = await client.xrevrange(key, '+', '-', 'COUNT', 1)
+      if (!newest) return 0
+      const [id, fields] = newest
+      const at = fields.indexOf('t') + 1
+      return Number.parseInt(id, 10) + (at > 0 ? Number(fields[at]) : 0)
+    },
     dueEntries: () => client.zcard(`${prefix}:due`),
     async close() {
       await store.close()
@@ -88,7 +104,7 @@ export function redisContents(
 /** All journals on one server; `prefix` has no character that means something in a pattern. */
 async function journalsIn(redis: Redis, prefix: string): Promise<JournalName[]> {
   const names = new Map<string, JournalName>()
-  for await (const page of redis.scanStream({ match: `${prefix}:*:call:*`, count: 1000 })) {
+  for await (const page of redis.scanStream({ match: `${prefix}:{*}:call:*`, count: 1000 })) {
     for (const key of page as string[]) {
       const [, scope, callId] = JOURNAL.exec(key) ?? []
       if (scope !== undefined && callId !== undefined) names.set(key, { scope, callId })
@@ -97,26 +113,35 @@ async function journalsIn(redis: Redis, prefix: string): Promise<JournalName[]> 
   return [...names.values()]
 }
 
-function sqliteContents(path: string): Contents {
+function sqliteContents(path: string, name: string | undefined): Contents {
   // By one driver: the locks of two libraries in one process don't hold against each other.
   const handle = new Database(path)
-  const store = sqliteStore(handle)
+  const whole = sqliteStore(handle)
+  const store = name === undefined ? whole : whole.open({ name })
+  const column = name === undefined ? '' : `=${name}`
   const database = new Database(path)
   const logs = `SELECT scopes.scope, log, min(scopes.expires_at, coalesce(logs.expires_at, scopes.expires_at)) AS until
     FROM logs JOIN scopes ON logs.scope = scopes.id
-    WHERE scopes.scope IS NOT NULL AND log LIKE 'call:%' AND log NOT LIKE '%:in'`
+    WHERE scopes.name = ? AND scopes.scope IS NOT NULL AND log LIKE 'call:%' AND log NOT LIKE '%:in'`
   const query = (sql: string, ...values: string[]) =>
     database.prepare(sql).all(...values) as { scope: string; log: string; until: number; count: number }[]
   return {
     store,
-    journals: async () => query(logs).map(({ scope, log }) => ({ scope, callId: log.slice('call:'.length) })),
+    journals: async () =>
+      query(logs, column).map(({ scope, log }) => ({ scope, callId: log.slice('call:'.length) })),
     async keptForMs({ scope, callId }) {
-      const [found] = query(`${logs} AND scopes.scope = ? AND log = ?`, scope, `call:${callId}`)
+      const [found] = query(`${logs} AND scopes.scope = ? AND log = ?`, column, scope, `call:${callId}`)
       return found ? found.until - Date.now() : 0
+    },
+    async writtenAt({ scope, callId }) {
+      const newest = `SELECT time + after AS until FROM entries WHERE log = (SELECT logs.id FROM logs JOIN scopes ON logs.scope = scopes.id
+        WHERE scopes.name = ? AND scopes.scope = ? AND log = ?) ORDER BY time DESC, seq DESC LIMIT 1`
+      return query(newest, column, scope, `call:${callId}`)[0]?.until ?? 0
     },
     dueEntries: async () => query('SELECT count(*) AS count FROM due')[0]?.count ?? 0,
     async close() {
-      await store.close()
+      if (store !== whole) await store.close()
+      await whole.close()
       handle.close()
       database.close()
     },

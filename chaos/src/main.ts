@@ -7,7 +7,7 @@ import { mutants } from './mutants.js'
 import { mutations } from './mutations.js'
 
 const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster|sqlite]
-                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2] [--seal]
+                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2] [--seal] [--operated]
 
   --seconds S   how long faults and calls go on (default 60)
   --seed N      what the random numbers begin with (default: a random one)
@@ -18,6 +18,8 @@ const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store
                 its lock · proxy: cut connections · all of them (default all); several with commas
   --client C    the official client in sessions: ts1 of @modelcontextprotocol/sdk, ts2 of @modelcontextprotocol/client (default
                 ts1). Beside it there are always clients without sessions (2026-07-28)
+  --operated    beside them a server with quotas and tools for tasks, and an operator who cancels, resumes, retries and forks
+                its calls (not on a cluster, which may lose places)
   --seal        what is put into the store is sealed, and nothing else is taken from it
 
 The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`
@@ -46,6 +48,7 @@ function readOptions() {
         fault: { type: 'string', default: 'all' },
         client: { type: 'string', default: 'ts1' },
         seal: { type: 'boolean', default: false },
+        operated: { type: 'boolean', default: false },
         mutation: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -54,12 +57,14 @@ function readOptions() {
       console.log(usage)
       process.exit(0)
     }
+    if (values.operated && values.store === 'cluster') throw new Error('--operated is not for a cluster')
     return {
       seconds: positive('seconds', values.seconds),
       seed: positive('seed', values.seed),
       nodes: positive('nodes', values.nodes),
       store: choice('store', values.store, ['redis', 'cluster', 'sqlite'] as const),
       seal: values.seal,
+      operated: values.operated,
       client: choice('client', values.client, ['ts1', 'ts2'] as const),
       faults:
         values.fault === 'all'

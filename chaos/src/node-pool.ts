@@ -16,6 +16,7 @@ export type NodeFlags = {
   prefix: string
   ledger: string
   settings: object
+  operated?: boolean | undefined
   crash?: object
   /** Names of a `Mutation`, or of `Mutant`s with commas between. */
   mutation?: string | undefined
@@ -27,13 +28,20 @@ const COMPILED = HERE.includes('/dist/') ? HERE : `${HERE}../dist/chaos/src/`
 const PROGRAM = `${COMPILED}node.js`
 const HOOK = pathToFileURL(`${COMPILED}mutant-hook.js`).href
 
-export async function startNode({ settings, crash, mutation, ...flags }: NodeFlags): Promise<PoolNode> {
+export async function startNode({
+  settings,
+  operated,
+  crash,
+  mutation,
+  ...flags
+}: NodeFlags): Promise<PoolNode> {
   const texts = {
     ...flags,
     settings: JSON.stringify(settings),
     ...(crash && { crash: JSON.stringify(crash) }),
   }
   const args = Object.entries<string>(texts).flatMap(([name, value]) => [`--${name}`, value])
+  if (operated) args.push('--operated')
   // A hook takes its time, so only where code is to be changed.
   const hook = mutation && !isMutation(mutation) ? { NODE_OPTIONS: `--import ${HOOK}` } : {}
   const env = mutation ? { MCP_CHAOS_MUTATION: mutation, ...hook } : {}

@@ -8,17 +8,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString, writeHeapSnapshot } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { durable } from '@mcp-durable/core'
-import type { CommonOptions, Store } from '@mcp-durable/core'
+import { durable, taskTools } from '@mcp-durable/core'
+import type { CommonOptions, Durable, Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { createEverythingServer } from '@mcp-durable/examples/dist/everything-server.js'
 import { openStore } from './contents.js'
 import { crashingStore } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
 import { isMutation, mutatedStore } from './mutations.js'
+import { OPERATED, QUOTAS } from './operated.js'
 import {
   registerBeside,
   registerBulk,
+  registerCounted,
   registerLinger,
   registerLook,
   registerPlain,
@@ -34,18 +37,24 @@ const { values } = parseArgs({
     ledger: { type: 'string', default: '' },
     /** Settings of `durable()`, in JSON. */
     settings: { type: 'string', default: '{}' },
+    /** A second server beside the first one; see `Operated`. */
+    operated: { type: 'boolean', default: false },
     /** A `CrashPoint`, in JSON. */
     crash: { type: 'string' },
   },
 })
 
 let self: string | undefined
-
-const mcp = durable({
+const own = telling(mutated(crashing(openStore(values.store, values.prefix).store)))
+const options = {
   eras: ['2025-11-25', '2026-07-28'],
   principal: (request) => request.headers.get('x-principal') ?? undefined,
   ...(JSON.parse(values.settings) as Partial<CommonOptions>),
-  store: telling(mutated(crashing(openStore(values.store, values.prefix).store))),
+  store: own,
+} satisfies Partial<CommonOptions>
+
+const mcp = durable({
+  ...options,
   server: () => {
     const server = createEverythingServer({ ledger: values.ledger })
     registerScenario(server, values.ledger)
@@ -58,14 +67,31 @@ const mcp = durable({
     return server
   },
 })
+const operated: Durable | undefined = values.operated
+  ? durable({
+      ...options,
+      name: OPERATED,
+      quotas: QUOTAS,
+      server: () => {
+        const server = new McpServer({ name: OPERATED, version: '1' })
+        registerCounted(server, values.ledger)
+        taskTools(server)
+        return server
+      },
+    })
+  : undefined
 const serve = node(mcp)
+const serveOperated = operated && node(operated)
 const http = createServer((request, response) => {
   if (request.url === '/memory') return void memory().then((usage) => response.end(JSON.stringify(usage)))
   const [, snapshot] = /^\/snapshot\?(.+)/.exec(request.url ?? '') ?? []
   if (snapshot !== undefined)
     return void memory().then(() => response.end(writeHeapSnapshot(decodeURIComponent(snapshot))))
   if (self !== undefined) response.setHeader('x-node', self)
-  return serve(request, response)
+  return (
+    (request.url === `/${OPERATED}` ? serveOperated : undefined)?.(request, response) ??
+    serve(request, response)
+  )
 })
 http.listen(0, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)
@@ -73,7 +99,9 @@ http.listen(0, '127.0.0.1', () => {
 
 process.once('SIGTERM', () => {
   http.close()
-  void mcp.close({ graceMs: 100 }).then(() => process.exit(0))
+  void Promise.all([mcp, operated].map(async (each) => each?.close({ graceMs: 100 }))).then(() =>
+    process.exit(0),
+  )
 })
 
 /** Of what is alive: when everything that can be collected is, also what only a later turn lets go of. */

@@ -152,6 +152,30 @@ export function registerLinger(server: McpServer, ledger: string): void {
   )
 }
 
+/** It runs for a while, may fail, and notes when each run and each step of each call began. Counted in a quota. */
+export function registerCounted(server: McpServer, ledger: string): void {
+  server.registerTool(
+    'counted',
+    { inputSchema: { id: z.string(), delayMs: z.number(), fails: z.number() } },
+    durableTool({ task: 'always' }, async ({ delayMs, fails }, context) => {
+      const ctx = context as DurableContext
+      const effect = (what: string) => {
+        appendFileSync(ledger, `counted ${ctx.callId} ${what} ${process.pid} ${Date.now()}\n`)
+        return randomUUID()
+      }
+      effect('run')
+      const first = await ctx.atLeastOnce('first', () => effect('first'))
+      await delay(delayMs, undefined, { signal: ctx.signal })
+      const second = await ctx
+        .atMostOnce('second', () => effect('second'))
+        .catch((error: Error) => error.name)
+      const luck = await ctx.random('luck')
+      if (luck * 100 < fails) throw new Error('no luck')
+      return { content: [{ type: 'text', text: ledgerDigest([first, second, String(luck)]) }] }
+    }),
+  )
+}
+
 /** Tells those who listen that a resource has changed; `to`: only this principal. */
 export function registerTell(server: McpServer, changed: () => Durable['changed']): void {
   server.registerTool(
