@@ -28,7 +28,7 @@ function makeServer() {
   return server
 }
 
-const mcp = durable({ server: makeServer, store: file(path) })
+const mcp = durable({ server: makeServer, store: file(path), divergesAfterMs: 2000 })
 const http = createServer(node(mcp))
 http.listen(0, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)

@@ -164,6 +164,7 @@ class Node implements Durable {
         watcher,
         resumeWindowMs,
         inputTtlMs: settings.inputTtlMs,
+        divergesAfterMs: settings.divergesAfterMs,
         maxRecordBytes,
         version: options.version,
         backlog: new Backlog(),

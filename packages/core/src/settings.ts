@@ -87,6 +87,8 @@ const settings = z.object({
     .int()
     .nonnegative()
     .default(5 * 60_000),
+  /** How long a new step of a call that is run again waits until the code has come to all recorded ones, before the call is parked. */
+  divergesAfterMs: ms.default(30_000),
   /** How long a running call waits for an `upstream` that can't be reached. */
   upstreamGraceMs: ms.default(30_000),
   /** Time between heartbeats of this node. */

@@ -8,6 +8,7 @@ import type { BegunHandler, TaskTerms } from './record.js'
 export type CallServices = JournalServices & {
   resumeWindowMs: number
   inputTtlMs: number
+  divergesAfterMs?: number | undefined
   version?: string | undefined
 }
 export type CallStart = {

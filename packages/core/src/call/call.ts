@@ -80,6 +80,7 @@ export class Call implements DispatchTarget {
   readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
   readonly versions: { recordedBy: string | undefined; version: string | undefined }
+  readonly divergesAfterMs: number | undefined
   /** An operator has asked for it since this node read its inbox. */
   #isRetried = false
   #onRetried: () => void = () => undefined
@@ -98,6 +99,7 @@ export class Call implements DispatchTarget {
     this.#onDiverged = told.onDiverged
     this.#onParked = told.onParked
     this.#onEnded = told.onEnded
+    this.divergesAfterMs = services.divergesAfterMs
     this.versions = { recordedBy: past?.runs.version, version: services.version }
     this.#steps = past?.runs.steps
     this.#handlers = past ? past.runs.handlers : handlers

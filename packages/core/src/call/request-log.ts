@@ -118,6 +118,10 @@ export class RequestLog implements CallLog {
     return this.target instanceof Call ? this.target.versions : undefined
   }
 
+  get divergesAfterMs() {
+    return this.target instanceof Call ? this.target.divergesAfterMs : undefined
+  }
+
   tell(level: 'warn' | 'error', fields: object, message: string) {
     const { scope, callId, request, attempt } = this
     const about = { session: shortId(scope), call: shortId(callId), name: targetOf(request), attempt }

@@ -3,9 +3,8 @@ import { DivergenceError } from './errors.js'
 import type { Divergence } from './divergence.js'
 import { publicName } from './step-warnings.js'
 
-/** So many times the patience of an order of steps: what it passes over is no divergence yet. In parts, as there. */
+/** A process that stood still for all of the time has had no time to come to anything. */
 const PARTS = 20
-const PARTS_OF_PATIENCE = 10
 
 /**
  * The steps of earlier runs that this run has not come to yet.
@@ -98,7 +97,7 @@ export class CatchUp {
       if (this.#partsLeft > 0) this.#wait(step, end)
       else end(this.#divergence({ step }))
     }
-    this.#patience = setTimeout(goOn, this.#patienceMs / PARTS_OF_PATIENCE)
+    this.#patience = setTimeout(goOn, this.#patienceMs / PARTS)
   }
 
   #divergence(how: Partial<Divergence> = {}): DivergenceError {

@@ -79,7 +79,7 @@ export class Steps implements StepOwner {
     this.warnings = new StepWarnings(log)
     this.timeAndChance = log.timeAndChance ?? realTimeAndChance
     this.#order = new SettleOrder(log.endedSteps(), this.timeAndChance.patienceMs)
-    this.#catchUp = new CatchUp(log, this.#used, this.timeAndChance.patienceMs)
+    this.#catchUp = new CatchUp(log, this.#used, log.divergesAfterMs ?? 2 * this.timeAndChance.patienceMs)
     this.#alarms = new Alarms(this.timeAndChance, (turn) => this.#order.ended(turn))
   }
 

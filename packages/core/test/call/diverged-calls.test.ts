@@ -58,7 +58,7 @@ async function parked(store: (typeof STORES)[number], codes: Code[]) {
     store,
     wrap,
     count: codes.length,
-    settings: { validateEffects: false },
+    settings: { validateEffects: false, divergesAfterMs: 1000 },
     settingsOf: (node) => (codes[node]?.version === undefined ? {} : { version: codes[node].version }),
     serverOf: (node) => factories[node]!,
   })
