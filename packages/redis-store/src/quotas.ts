@@ -1,6 +1,7 @@
 import type { PlaceOwner, Quota, QuotaStore } from '@mcp-durable/core/store'
 import { runWithKeys } from './asking.js'
 import { Membership } from './membership.js'
+import { untag } from './keys.js'
 import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
 
@@ -50,6 +51,12 @@ export class Quotas extends Membership implements QuotaStore {
       ...decodeOwner(owner),
       waitedMs: Number(waitedMs),
     }))
+  }
+
+  async waitedFor() {
+    const [quotas = '', , , waited = ''] = this.keys.turns()
+    const keys = (await this.client.run(scripts.waitedFor, [waited], [])) as string[]
+    return keys.map((key) => untag(key.slice(quotas.length + 1)))
   }
 
   async leaveQueue(call: PlaceOwner) {

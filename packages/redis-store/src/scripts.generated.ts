@@ -3413,6 +3413,15 @@ return scope[2]
 `,
 }
 
+export const waitedFor: Script = {
+  sha: 'e81f8c45a9ab2a10fc1da8eefd28d44c3af20f0d',
+  lua: `-- Which quotas calls wait for.
+-- KEYS  which quotas are waited for
+-- Returns keys of quotas.
+return redis.call('ZRANGE', KEYS[1], 0, -1)
+`,
+}
+
 export const writeValue: Script = {
   sha: '613fca3c7dabea374b1e9d030d04f7829bf7cc05',
   lua: `-- Changes a value of a scope, if it has the expected version.

@@ -1,7 +1,9 @@
 import type { PlaceOwner, QuotaStore } from '../store/quotas.js'
 import { isParked } from '../store/takeover.js'
 import type { TakeoverStore } from '../store/takeover.js'
+import { isHeld } from './call-quotas.js'
 import type { Claims } from './claims.js'
+import { freeGone } from './gone-places.js'
 import type { Membership } from './membership.js'
 
 /** So many are begun at once by one node; the others are left to the other nodes, and to its next look. */
@@ -22,6 +24,7 @@ export class QueuedCalls {
   /** Whether this node has quotas. */
   isUsed = false
   #lookedAt = Number.NEGATIVE_INFINITY
+  #freedAt = Number.NEGATIVE_INFINITY
   #looking: Promise<void> | undefined
   #isOver = false
 
@@ -33,7 +36,9 @@ export class QueuedCalls {
 
   /** With each sweep. */
   async lookIfUsed() {
-    if (this.isUsed || performance.now() - this.#lookedAt > SELDOM_MS) await this.look()
+    if (!this.isUsed && performance.now() - this.#lookedAt <= SELDOM_MS) return
+    await this.look()
+    if (await this.#freeGone().catch(() => false)) await this.look()
   }
 
   /** Claims those whose turn has come. Never rejects. */
@@ -61,6 +66,17 @@ export class QueuedCalls {
   /** Leaves them to the other nodes. */
   end() {
     this.#isOver = true
+  }
+
+  /** What has a place may be gone, while nobody comes who would find the quota full. Looked at once in a while. */
+  async #freeGone(): Promise<boolean> {
+    const { leaseMs } = this.#membership.lease
+    const now = performance.now()
+    if (this.#isOver || now - this.#freedAt < leaseMs) return false
+    this.#freedAt = now
+    const names = (await this.#store.waitedFor()).filter(isHeld)
+    const freed = await Promise.all(names.map((name) => freeGone(this.#store, name, leaseMs)))
+    return freed.includes(true)
   }
 
   async #beginAll() {

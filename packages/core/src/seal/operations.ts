@@ -36,6 +36,7 @@ type Plain =
   | 'releasePlaces'
   | 'oldPlaces'
   | 'nextTurns'
+  | 'waitedFor'
   | 'leaveQueue'
 
 /** Those that give a store something to keep. */

@@ -79,6 +79,11 @@ export class MemoryQuotas implements QuotaStore {
     return turns
   }
 
+  waitedFor: QuotaStore['waitedFor'] = async () => {
+    const waiting = [...this.#data.waiting.values()].filter(({ givenAt }) => givenAt === undefined)
+    return [...new Set(waiting.map(({ forName }) => forName))]
+  }
+
   leaveQueue: QuotaStore['leaveQueue'] = async (call) => void this.#data.waiting.delete(encode(call))
 
   #take(owner: string, quotas: readonly Quota[]) {

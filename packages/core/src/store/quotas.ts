@@ -38,6 +38,9 @@ export interface QuotaStore {
    */
   nextTurns(againMs: number, limit: number): Promise<Array<PlaceOwner & { waitedMs: number }>>
 
+  /** The names of full quotas that calls wait for. */
+  waitedFor(): Promise<string[]>
+
   /** The call waits no more; its places stay its own. */
   leaveQueue(call: PlaceOwner): Promise<void>
 }

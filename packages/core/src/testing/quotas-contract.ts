@@ -113,6 +113,7 @@ export function quotasContract(create: CreateStores) {
       await waitFor('a later time', async () => isLater())
     }
     expect(await store.nextTurns(MINUTE, 10)).toEqual([])
+    expect(await peer.waitedFor()).toEqual([one.name])
     expect(await store.releasePlaces(running, [one.name, open.name])).toBe(true)
     expect(await store.takePlaces(late, [one])).toMatchObject({ names: [one.name], isQueued: false })
     const turns = await Promise.all([store.nextTurns(MINUTE, 10), peer.nextTurns(MINUTE, 10)])
@@ -122,6 +123,7 @@ export function quotasContract(create: CreateStores) {
     await store.releasePlaces(first, [one.name])
     expect(await peer.nextTurns(MINUTE, 10)).toMatchObject([second])
     expect(await peer.releasePlaces(second, [one.name])).toBe(false)
+    expect(await peer.waitedFor()).toEqual([])
     expect(await store.takePlaces(late, [one])).toBeUndefined()
   })
 

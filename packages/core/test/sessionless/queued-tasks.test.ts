@@ -2,7 +2,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { durableTool } from '../../src/index.js'
-import type { DurableContext, TaskMode } from '../../src/index.js'
+import type { DurableContext, Store, TaskMode } from '../../src/index.js'
 import { META, TASKS } from '../../src/protocol.js'
 import { CallTimeline } from '../../src/inspect/index.js'
 import { ASLEEP, isParked, OLDEST } from '../../src/store/index.js'
@@ -11,6 +11,7 @@ import type { AloneWhere } from '../support/alone.js'
 import { ask } from '../support/caller.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes, NodesOptions } from '../support/nodes.js'
+import { overriding } from '../support/overriding.js'
 import { expectJson, expectRefused } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { Happenings } from '../support/world.js'
@@ -99,6 +100,24 @@ function gated() {
 }
 
 describe.each(STORES)('tasks over a quota, %s', (store) => {
+  test('begin although the node of the one before died before it gave back the place of it', async () => {
+    const { work, go } = gated()
+    // What that node would have done next is never done, as if it were dead by then.
+    const wrap = (own: Store, node: number) =>
+      node === 0 ? overriding(own, { releasePlaces: () => new Promise(() => undefined) }) : own
+    const settings = { leaseMs: 300, heartbeatMs: 50 }
+    const quotas = [{ tool: 'work', runsAtOnce: 1 }]
+    await using nodes = await start(work, quotas, { store, wrap, settings })
+    const taker = new Taker(nodes)
+    const first = await taker.call('0')
+    const second = await taker.call('1', { node: 1 })
+    expect(second).toMatchObject(QUEUED)
+    go('0')
+    go('1')
+    await taker.until(first, 'completed', { node: 1 })
+    await taker.until(second, 'completed', { node: 1 })
+  })
+
   test('are made at once, wait for their turn, and begin in their order', async () => {
     const { work, begun, go } = gated()
     await using nodes = await start(work, [{ tool: 'work', runsAtOnce: 1 }], { store })
