@@ -100,7 +100,7 @@ function bite(sql: Statements, now: number) {
     if (gone === 0) break
     left -= gone
   }
-  if (freePages(sql) > MOST_FREE) sql.all(`PRAGMA incremental_vacuum(${PAGES})`)
+  if (freePages(sql) > MOST_FREE) sql.vacuum(PAGES)
 }
 
 const freePages = (sql: Statements) =>

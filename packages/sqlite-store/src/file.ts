@@ -50,14 +50,17 @@ export function findDriver(): Driver {
       if (Database) return (path, options = {}) => new Database(path, options)
     }
   throw new TypeError(
-    `file() needs node:sqlite, which Node.js ${process.version} does not have. Use Node.js 22.13 or newer, or install better-sqlite3 or libsql.`,
+    `file() needs node:sqlite, which Node.js ${process.version} does not have. Use Node.js 22.13 or newer, or install libsql, or better-sqlite3 with its binary.`,
   )
 }
 
 function load(require: NodeJS.Require, name: string): Handle | undefined {
   try {
     const found = require(name) as Handle & { DatabaseSync?: Handle }
-    return found.DatabaseSync ?? found
+    const Database = found.DatabaseSync ?? found
+    // Installed without its binary, better-sqlite3 fails only here.
+    new Database(':memory:').close()
+    return Database
   } catch {
     return undefined
   }

@@ -8,7 +8,16 @@ type Open = (path: string) => SqliteDatabase
 export const DRIVERS: ReadonlyArray<{ name: string; open: Open }> = [
   { name: 'libsql', open: (path) => new Database(path) },
   ...nodeSqlite(),
+  ...betterSqlite3(),
 ]
+
+/** It is built where it is installed, and not by npm alone: `BETTER_SQLITE3` is the folder of one that is. */
+function betterSqlite3() {
+  const folder = process.env['BETTER_SQLITE3']
+  if (folder === undefined) return []
+  const Handle = createRequire(import.meta.url)(folder) as new (path: string) => SqliteDatabase
+  return [{ name: 'better-sqlite3', open: (path: string) => new Handle(path) }]
+}
 
 function nodeSqlite() {
   try {

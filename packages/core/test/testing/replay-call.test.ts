@@ -118,6 +118,10 @@ test('what does not fit is told, without what users have sent', async () => {
     kind(async (ctx) => ctx.atLeastOnce('a', () => 0)),
     kind(async (ctx) => ctx.random('a')),
     kind(async (ctx) => {
+      await ctx.random('a').catch(() => 0)
+      await ctx.atLeastOnce('b', () => 0)
+    }),
+    kind(async (ctx) => {
       await two(ctx, '')
       throw new Error('no')
     }),
@@ -129,6 +133,7 @@ test('what does not fit is told, without what users have sent', async () => {
   ])
   expect(found).toEqual([
     'differs missing-step: the code ends without the step "b", which the journal has',
+    'differs changed-step: the code has another kind of step under the name "a"',
     'differs changed-step: the code has another kind of step under the name "a"',
     'differs other-end: the journal ends with a result, and the code with an error of the tool',
     'differs changed-step: what is recorded of "a" does not fit the code',

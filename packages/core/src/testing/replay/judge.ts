@@ -62,7 +62,8 @@ export function judge(came: Came): ReplayProblem | undefined {
       message: 'the code refuses the recorded request, and does not run its handler',
       detail: textOf(response),
     }
-  const changed = ending && 'error' in ending ? changeIn(ending.error, log) : undefined
+  const thrown = log.parting ?? (ending && 'error' in ending ? ending.error : undefined)
+  const changed = changeIn(thrown, log)
   if (changed) return changed
   const [missing] = log.missing
   const [unknown] = log.unknown

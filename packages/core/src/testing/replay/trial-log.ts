@@ -1,6 +1,7 @@
 import type { EarlierRuns } from '../../call/earlier-runs.js'
 import { deadlineOf, endedOf, goBeyond, intentOf, isAccessory, isPatch } from '../../context/call-log.js'
 import type { CallLog, PendingStep, Receipt, StepRecord } from '../../context/call-log.js'
+import type { DivergenceError } from '../../context/errors.js'
 import { digest } from '../../ids.js'
 import { LazyAbort } from '../../lazy-abort.js'
 
@@ -26,6 +27,8 @@ export class TrialLog implements CallLog {
   readonly reached: string[] = []
   /** Steps that the code came to and of which the journal has no end, in that order. */
   readonly beyond: string[] = []
+  /** Where the code does not fit the journal, whatever the handler makes of the error. */
+  parting: DivergenceError | undefined
   /** When it came to a step last, by `performance.now()`. */
   steppedAt = performance.now()
   readonly #steps: ReadonlyMap<string, StepRecord>
@@ -72,6 +75,10 @@ export class TrialLog implements CallLog {
   goesBeyond(begun: ReadonlySet<string>) {
     const expected = new Set([...begun].map((id) => this.#questionOf(id)))
     return goBeyond(this.#steps.values(), begun) || [...this.#asked].some((id) => !expected.has(id))
+  }
+
+  diverge(error: DivergenceError) {
+    this.parting ??= error
   }
 
   tell() {
