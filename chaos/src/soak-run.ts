@@ -98,6 +98,7 @@ export async function soak(options: SoakOptions, say: (line: string) => void): P
     total.calls += calls
     total.violations += violations
     total.takeovers += takeovers
+    await deleteMaps(redis)
     const sample = { atMs: Date.now() - began, ...(await measure(place.survivor, redis)) }
     samples.push(sample)
     if (sample.atMs > warmUpMs) await heap.first()
@@ -183,6 +184,12 @@ async function strike(pool: NodePool, survivor: PoolNode, random: Random, signal
     await (random.chance(RESTART_CHANCE) ? pool.restart(node) : pool.kill(node))
   }
   await pool.settled()
+}
+
+/** They stay until they are deleted, and each call makes one of its own. */
+async function deleteMaps(redis: Redis) {
+  for await (const keys of redis.scanStream({ match: `${PREFIX}:map:*`, count: 1000 }))
+    if ((keys as string[]).length > 0) await redis.unlink(keys as string[])
 }
 
 async function measure({ port }: PoolNode, redis: Redis): Promise<Omit<Sample, 'atMs'>> {
