@@ -47,6 +47,7 @@ function outputSince(one: NodeProcess): () => string {
   const known = one.output.slice(-1000)
   return () => one.output.slice(one.output.lastIndexOf(known) + known.length)
 }
+const mean = (all: readonly number[]) => all.reduce((sum, each) => sum + each, 0) / all.length
 const sockets = (file: string) => readdirSync(`${file}-peers`)
 
 /** Waits until each of them has written so often from now on; resolves to how often each was overtaken meanwhile. */
@@ -68,9 +69,9 @@ describe.each([2, 3])('%i writers without a pause', (count) => {
     while (writers.length < count) writers.push(await start(file, '--synchronous', 'full', '--rows', '50'))
     const overtaken = await eachWrites(writers, 100)
 
-    // By each of the others once, and now and then by one that was quicker to the lock.
+    // By each of the others once, and now and then by one that was quicker to the lock, or while the machine did something else.
     for (const each of overtaken) expect(percentile(each, 0.9)).toBeLessThanOrEqual(count)
-    for (const each of overtaken) expect(Math.max(...each)).toBeLessThan(30)
+    for (const each of overtaken) expect(mean(each)).toBeLessThanOrEqual(2 * count)
     const times = overtaken.map(({ length }) => length)
     expect(Math.max(...times) / Math.min(...times)).toBeLessThan(2)
   })

@@ -17,10 +17,8 @@ storeContract(
 storeContract(
   '[D-1] memory, sealed with secrets',
   () => {
-    const [raw, keys] = [memoryStore(), [randomBytes(32)]]
-    const secrets = memoryStore()
-    const [store, peer] = [raw, raw.open({})].map((each) => sealedStore(each, { keys, secrets }))
-    return { store: store!, peer: peer! }
+    const store = sealedStore(memoryStore(), { keys: [randomBytes(32)], secrets: memoryStore() })
+    return { store, peer: store }
   },
   { exactSizes: false },
 )
