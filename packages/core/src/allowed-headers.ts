@@ -1,3 +1,5 @@
+import { parseUrl } from './parse-url.js'
+
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?$/
 /** `http:` and `https:` aside, as of browser extensions and of applications with a page of their own. */
 const OTHER_ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@*\s]+$/
@@ -15,5 +17,5 @@ export function originEntry(entry: string): string | undefined {
   if (!OTHER_ORIGIN.test(origin)) return undefined
   if (!/^https?:/.test(origin)) return origin
   // A default port is never sent, and other alphabets as punycode.
-  return URL.canParse(origin) ? new URL(origin).origin : undefined
+  return parseUrl(origin)?.origin
 }

@@ -8,6 +8,7 @@ import { checkQuotas } from './quota-options.js'
 import { renamed } from './renamed-options.js'
 import { SETTINGS } from './settings.js'
 import type { Settings } from './settings.js'
+import { parseUrl } from './parse-url.js'
 
 type Other = Exclude<keyof Served | keyof CommonOptions, keyof Settings>
 const MIN_KEY_BYTES = 32
@@ -20,7 +21,7 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 const isList = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
 const isHttpUrl = (value: unknown) => {
   const text = typeof value === 'string' || value instanceof URL ? String(value) : ''
-  return URL.canParse(text) && /^https?:/.test(new URL(text).protocol)
+  return /^https?:/.test(parseUrl(text)?.protocol ?? '')
 }
 const isText = (value: unknown) => typeof value === 'string' && value !== '' && !value.includes('\0')
 const isCommand = (value: unknown) => {

@@ -2,6 +2,7 @@ import { isRandomId, sessionIdOf } from '../ids.js'
 import type { Settings } from '../settings.js'
 import { PROTOCOL_VERSIONS } from '../protocol.js'
 import { refuse } from './replies.js'
+import { parseUrl } from '../parse-url.js'
 
 /**
  * What can be said of a request from its headers alone. Each check throws a `Refusal`.
@@ -75,8 +76,4 @@ function isOwnOrigin(origin: string, host: string) {
 
 function isLoopback(hostname: string) {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
-}
-
-function parseUrl(text: string) {
-  return URL.canParse(text) ? new URL(text) : undefined
 }

@@ -8,6 +8,7 @@ import type { MessageExtra } from '../session/transport.js'
 import type { Signals } from '../signals/signals.js'
 import { keptHeader } from './kept-header.js'
 import { answerOf, incomingFor } from './node-http.js'
+import { parseUrl } from '../parse-url.js'
 
 /** Headers of the client that say something of the request itself, and nothing of the connection or of who sent it. */
 export const PASSED_HEADERS = ['accept-language', 'baggage', 'traceparent', 'tracestate', 'user-agent']
@@ -89,8 +90,7 @@ function unsentIfThrown<T>(begin: () => T): T {
 function redirectOf(answer: Answer, from: URL): URL | undefined {
   const { status } = answer
   const location = answer.header('location')
-  if ((status !== 307 && status !== 308) || location === undefined || !URL.canParse(location, from.href))
-    return undefined
-  const target = new URL(location, from)
-  return target.origin === from.origin ? target : undefined
+  if ((status !== 307 && status !== 308) || location === undefined) return undefined
+  const target = parseUrl(location, from)
+  return target?.origin === from.origin ? target : undefined
 }

@@ -11,6 +11,7 @@ import type { RecoveredTool } from './recovery.js'
 import { taskModeFor } from './task-mode.js'
 import type { TasksOption } from './task-mode.js'
 import type { ServerObject } from './server-factory.js'
+import { parseUrl } from '../parse-url.js'
 
 /** By the notification that both majors of the SDK send when what is under these names changes. */
 const LISTS = {
@@ -221,4 +222,4 @@ const own = (entries: Entries | undefined, name: string) =>
 const listOf = (method: string) => (method === 'tools/call' ? '_registeredTools' : '_registeredPrompts')
 
 /** As the SDK looks it up. */
-const normalUri = (uri: string) => (URL.canParse(uri) ? new URL(uri).href : uri)
+const normalUri = (uri: string) => parseUrl(uri)?.href ?? uri
