@@ -12,8 +12,9 @@ import { MemoryWakes } from './memory-wakes.js'
 import type { Store, StoreOptions } from './store.js'
 
 const SWEEP_MS = 1_000
-/** A sweep looks at all that is held: the longer that takes, the longer until the next one. */
+/** A sweep looks at all that is held: the longer that takes, the longer until the next one, up to this. */
 const REST = 100
+const MOST_REST_MS = 60_000
 
 /** The parts with names of their own; and the one without. */
 type Named = Map<string | undefined, MemoryData>
@@ -63,7 +64,8 @@ class Sweeper {
       data.sweep()
       wait((performance.now() - began) * REST)
     }
-    const wait = (ms: number) => (this.#timer = setTimeout(sweep, Math.max(SWEEP_MS, ms)).unref())
+    const wait = (ms: number) =>
+      (this.#timer = setTimeout(sweep, Math.min(Math.max(SWEEP_MS, ms), MOST_REST_MS)).unref())
     wait(0)
   }
 

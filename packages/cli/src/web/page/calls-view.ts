@@ -1,9 +1,8 @@
-import { span } from '../../show/span.js'
 import type { Found, FoundCall } from '../wire.js'
+import { callColumns, tookColumn, versionColumn } from './call-columns.js'
 import { element, setText } from './dom.js'
 import { LiveTable } from './live-table.js'
 import type { Column } from './live-table.js'
-import { callLink } from './view.js'
 import type { Known, View } from './view.js'
 
 const STATUSES = [
@@ -21,27 +20,11 @@ const STATUSES = [
 const AGES = ['5m', '1h', '12h', '2d']
 
 const columns: Column<FoundCall>[] = [
-  { title: 'Call', text: ({ id }) => id, link: ({ call }) => callLink(call), sort: ({ id }) => id },
-  {
-    title: 'What',
-    text: ({ title, isTask }) => `${title}${isTask ? ' (task)' : ''}`,
-    shrinks: true,
-    sort: ({ title }) => title,
-  },
-  { title: 'Status', text: ({ status }) => status, tone: ({ tone }) => tone, sort: ({ status }) => status },
-  {
-    title: 'Age',
-    text: ({ openedAt }, now) => span(Math.max(0, now - openedAt)),
-    right: true,
-    sort: ({ openedAt }) => -openedAt,
-  },
-  {
-    title: 'Took',
-    text: ({ openedAt, endedAt }) => (endedAt === null ? '–' : span(endedAt - openedAt)),
-    right: true,
-    wide: true,
-    sort: ({ openedAt, endedAt }) => (endedAt ?? Number.MAX_SAFE_INTEGER) - openedAt,
-  },
+  callColumns.call,
+  { ...callColumns.what, shrinks: true },
+  callColumns.status,
+  callColumns.age,
+  tookColumn,
   {
     title: 'Principal',
     text: ({ principal }) => principal || '–',
@@ -49,22 +32,9 @@ const columns: Column<FoundCall>[] = [
     sort: ({ principal }) => principal,
   },
   { title: 'Session', text: ({ session }) => session || '–', wide: true, sort: ({ session }) => session },
-  {
-    title: 'Version',
-    text: ({ version }) => version,
-    wide: true,
-    rare: true,
-    sort: ({ version }) => version,
-  },
-  { title: 'Owner', text: ({ owner }) => owner || '–', wide: true, sort: ({ owner }) => owner },
-  {
-    title: 'Run',
-    text: ({ attempt }) => String(attempt),
-    tone: ({ attempt }) => (attempt > 1 ? 'mark' : 'plain'),
-    right: true,
-    wide: true,
-    sort: ({ attempt }) => attempt,
-  },
+  versionColumn,
+  callColumns.owner,
+  callColumns.run,
   {
     title: 'Last',
     text: ({ last }) => last,

@@ -1,5 +1,6 @@
 import { span } from '../../show/span.js'
 import type { Head, NodeRow, OpenCallRow, SessionRow, TakeoverRow, Tone } from '../wire.js'
+import { callColumns, versionColumn } from './call-columns.js'
 import { clockOf, element, setHidden, setText } from './dom.js'
 import { LiveTable } from './live-table.js'
 import type { Column } from './live-table.js'
@@ -50,42 +51,14 @@ const nodeColumns: Column<NodeRow>[] = [
   },
 ]
 
-const callColumns: Column<OpenCallRow>[] = [
-  {
-    title: 'Call',
-    text: ({ id }) => id,
-    link: ({ call }) => callLink(call),
-    sort: ({ id }) => id,
-  },
-  {
-    title: 'What',
-    text: ({ title, isTask }) => `${title}${isTask ? ' (task)' : ''}`,
-    shrinks: true,
-    sort: ({ title }) => title,
-  },
-  { title: 'Status', text: ({ status }) => status, tone: ({ tone }) => tone, sort: ({ status }) => status },
-  {
-    title: 'Age',
-    text: ({ openedAt }, now) => since(openedAt, now),
-    right: true,
-    sort: ({ openedAt }) => -openedAt,
-  },
-  {
-    title: 'Version',
-    text: ({ version }) => version,
-    wide: true,
-    rare: true,
-    sort: ({ version }) => version,
-  },
-  { title: 'Owner', text: ({ owner }) => owner || '–', wide: true, sort: ({ owner }) => owner },
-  {
-    title: 'Run',
-    text: ({ attempt }) => String(attempt),
-    tone: ({ attempt }) => (attempt > 1 ? 'mark' : 'plain'),
-    right: true,
-    wide: true,
-    sort: ({ attempt }) => attempt,
-  },
+const openColumns: Column<OpenCallRow>[] = [
+  callColumns.call,
+  { ...callColumns.what, shrinks: true },
+  callColumns.status,
+  callColumns.age,
+  versionColumn,
+  callColumns.owner,
+  callColumns.run,
   {
     title: 'Last',
     text: ({ last, lastAt }, now) => (last === '' ? '' : `${last}, ${ago(lastAt, now)}`),
@@ -180,7 +153,7 @@ export class Overview implements View {
   readonly #calls = new LiveTable({
     title: 'Open calls',
     none: 'No call is open.',
-    columns: callColumns,
+    columns: openColumns,
     key: ({ call }) => call,
   })
   readonly #sessions = new LiveTable({
