@@ -188,6 +188,10 @@ describe('a call of a killed node', () => {
       code: 2,
       stderr: expect.stringContaining('replay needs one of: CALLs, --all') as string,
     })
+    expect(await spawnCli(['replay', 'x', '--code', 'y', '--sqlite', '/nowhere/mcp.db'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no file /nowhere/mcp.db') as string,
+    })
   })
 
   test('after all that its journal is what it was, and nothing was done', async () => {

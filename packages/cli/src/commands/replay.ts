@@ -6,7 +6,7 @@ import type { RecordedCall } from '@mcp-durable/core/testing'
 import type { Command } from '../command.js'
 import { timeOption } from '../command-line.js'
 import type { Context } from '../context.js'
-import { CliError, messageOf, usageError } from '../errors.js'
+import { asCliError, CliError, messageOf, usageError } from '../errors.js'
 import { readRecordedCall } from '../look/recorded-call.js'
 import { resolveCall } from '../look/resolve.js'
 import { Code } from '../replay/code.js'
@@ -39,29 +39,39 @@ export const replay: Command = {
     },
   },
   async run(context) {
-    const { output, privacy, values } = context
-    const { code: file, all } = values
-    if (typeof file !== 'string') throw usageError('replay needs --code FILE.', 'replay')
-    if ((all === true) === context.args.length > 0)
-      throw usageError('replay needs one of: CALLs, --all.', 'replay')
-    const withinMs = timeOption(values, 'within') ?? WITHIN_MS
-    const wanted = all === true ? await openCalls(context) : await givenCalls(context)
-    await using code = new Code(resolve(file), (line) => output.note(`code: ${line}`))
-    await code.load()
-    const tried: Tried[] = []
-    for (const { call, from } of wanted) {
-      const one = { callId: call.callId, from, report: reportOf(await code.replay(call, withinMs)) }
-      // Of all calls, those that have no steps are nobody's concern.
-      if (all === true && one.report.problem?.kind === 'no-steps') continue
-      tried.push(one)
-      if (!output.json) for (const line of triedLines(one, privacy)) output.line(...line)
+    try {
+      return await tryCalls(context)
+    } catch (error) {
+      // 1 says of a call that it does not fit.
+      const { message, next } = asCliError(error)
+      throw new CliError(message, next, { exitCode: 2, cause: error })
     }
-    const counts = { fits: 0, differs: 0, untried: 0 }
-    for (const { report } of tried) counts[report.verdict]++
-    if (output.json) output.document({ ...counts, calls: tried.map((each) => triedJson(each, privacy)) })
-    else if (all === true || tried.length > 1) output.line(summary(counts, tried.length))
-    return counts.differs > 0 ? 1 : counts.untried > 0 ? 2 : 0
   },
+}
+
+async function tryCalls(context: Context): Promise<number> {
+  const { output, privacy, values } = context
+  const { code: file, all } = values
+  if (typeof file !== 'string') throw usageError('replay needs --code FILE.', 'replay')
+  if ((all === true) === context.args.length > 0)
+    throw usageError('replay needs one of: CALLs, --all.', 'replay')
+  const withinMs = timeOption(values, 'within') ?? WITHIN_MS
+  const wanted = all === true ? await openCalls(context) : await givenCalls(context)
+  await using code = new Code(resolve(file), (line) => output.note(`code: ${line}`))
+  await code.load()
+  const tried: Tried[] = []
+  for (const { call, from } of wanted) {
+    const one = { callId: call.callId, from, report: reportOf(await code.replay(call, withinMs)) }
+    // Of all calls, those that have no steps are nobody's concern.
+    if (all === true && one.report.problem?.kind === 'no-steps') continue
+    tried.push(one)
+    if (!output.json) for (const line of triedLines(one, privacy)) output.line(...line)
+  }
+  const counts = { fits: 0, differs: 0, untried: 0 }
+  for (const { report } of tried) counts[report.verdict]++
+  if (output.json) output.document({ ...counts, calls: tried.map((each) => triedJson(each, privacy)) })
+  else if (all === true || tried.length > 1) output.line(summary(counts, tried.length))
+  return counts.differs > 0 ? 1 : counts.untried > 0 ? 2 : 0
 }
 
 async function openCalls(context: Context): Promise<Wanted[]> {
