@@ -322,12 +322,12 @@ export class Call implements DispatchTarget {
 
   /** As `abandon`, where this node lacks the key of something that the call needs: another one goes on with it. */
   handBack() {
-    this.#onSealed()
+    if (!this.#abandoned.aborted) this.#onSealed()
   }
 
   /** As `abandon`, where the code here does not fit the journal: the call is parked. */
   diverge(divergence: Divergence) {
-    this.#onDiverged(divergence, this.#inbox.heard)
+    if (!this.#abandoned.aborted) this.#onDiverged(divergence, this.#inbox.heard)
   }
 
   /** Of a call that is parked so: an operator has it tried again, now or since its inbox was read. */

@@ -109,7 +109,8 @@ export class RequestLog implements CallLog {
 
   diverge({ data, message }: DivergenceError) {
     const { target } = this
-    if (!(target instanceof Call)) return
+    // Of steps side by side, the first that parts has stopped the others.
+    if (!(target instanceof Call) || this.stop.aborted) return
     this.tell('error', { ...data }, `DivergenceError: ${message}`)
     target.diverge(data)
   }

@@ -2,6 +2,7 @@ import type { CallLog, StepKind } from './call-log.js'
 import { DivergenceError } from './errors.js'
 import type { Divergence } from './divergence.js'
 import { publicName } from './step-warnings.js'
+import { startTimer } from '../timers.js'
 
 /** A process that stood still for all of the time has had no time to come to anything. */
 const PARTS = 20
@@ -23,7 +24,7 @@ export class CatchUp {
   #isOver = false
   /** What waits for the end, and is asked for first. */
   #waiting: { isOver: Promise<void>; end: (error?: DivergenceError) => void } | undefined
-  #patience: NodeJS.Timeout | undefined
+  #endPatience: () => void = () => undefined
   #partsLeft = PARTS
   #reading = 0
 
@@ -78,7 +79,7 @@ export class CatchUp {
 
   /** Nothing waits any more; what waits ends by itself. */
   stop() {
-    clearTimeout(this.#patience)
+    this.#endPatience()
     this.#waiting?.end()
   }
 
@@ -97,7 +98,7 @@ export class CatchUp {
       if (this.#partsLeft > 0) this.#wait(step, end)
       else end(this.#divergence({ step }))
     }
-    this.#patience = setTimeout(goOn, this.#patienceMs / PARTS)
+    this.#endPatience = startTimer(this.#patienceMs / PARTS, goOn)
   }
 
   #divergence(how: Partial<Divergence> = {}): DivergenceError {

@@ -12,23 +12,25 @@ import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 
-type Code = Pick<CommonOptions, 'version'> & { charge: string; swallows?: boolean }
+type Code = Pick<CommonOptions, 'version'> & { charge: string; swallows?: boolean; checks?: boolean }
 
 /** Charges, and then ships; the gate of node 0 stays closed. */
 const server =
-  (node: number, { charge, swallows }: Code, nodes: () => Nodes) =>
+  (node: number, { charge, swallows, checks }: Code, nodes: () => Nodes) =>
   () => {
     const made = new McpServer({ name: 'diverging', version: '1' })
     const order = durableTool(async (_args, ctx) => {
       const { happened } = nodes().world
+      const check = checks && ctx.atLeastOnce('check', () => happened.add(`check on ${node}`))
       const charged = ctx.atMostOnce(charge, () => happened.add(`${charge} on ${node}`))
+      if (check) await Promise.all([check, charged])
       await (swallows ? charged.catch(() => happened.add(`swallowed on ${node}`)) : charged)
       if (swallows) return { content: [{ type: 'text' as const, text: 'swallowed' }] }
       await ctx.atLeastOnce('ship', async () => {
         happened.add(`ship on ${node}`)
         await waitAt(`gate ${node}`, { world: nodes().world, signal: ctx.signal })
       })
-      return { content: [{ type: 'text' as const, text: `run by ${node}` }] }
+      return { content: [{ type: 'text' as const, text: `run by ${node}, attempt ${ctx.attempt}` }] }
     })
     made.registerTool('order', {}, order)
     return made
@@ -98,7 +100,7 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
   test('is parked, and finished by another version, with what was recorded', async () => {
     await using of = await parked(store, [V1, V2, { version: 'v3', charge: 'charge' }])
     const messages = await of.call.resumed()
-    expect(textOf(messages.at(-1))).toBe('run by 2')
+    expect(textOf(messages.at(-1))).toBe('run by 2, attempt 2')
     expect(of.effects()).toEqual(['charge on 0', 'ship on 0', 'ship on 2'])
     const [error, ...others] = of.errors()
     expect(others).toEqual([])
@@ -110,6 +112,13 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
       recordedBy: 'v1',
       version: 'v2',
     })
+  })
+
+  test('is parked once where several steps side by side are new', async () => {
+    await using of = await parked(store, [V1, { ...V2, checks: true }, { version: 'v3', charge: 'charge' }])
+    expect(textOf((await of.call.resumed()).at(-1))).toBe('run by 2, attempt 2')
+    expect(of.errors()).toHaveLength(1)
+    expect((await of.journal()).filter((kind) => kind === 'diverged')).toHaveLength(1)
   })
 
   test('is tried once by a version, again when an operator says so, and can be cancelled', async () => {

@@ -1,4 +1,6 @@
 import { expect, test, vi } from 'vitest'
+import { CatchUp } from '../../src/context/catch-up.js'
+import type { CallLog } from '../../src/context/call-log.js'
 import type { DurableContext } from '../../src/context/context.js'
 import { DivergenceError } from '../../src/context/errors.js'
 import type { Divergence } from '../../src/context/divergence.js'
@@ -127,6 +129,16 @@ test('what the code does beside its steps may take as long as it likes', async (
   expect(await node.run(code)).toBe('done')
   expect(node.diverged).toBeUndefined()
   ran(1)
+})
+
+test('it is waited for as long as is said, however long that is', async () => {
+  const log = { recordedSteps: () => ['at'] } as unknown as CallLog
+  const catchUp = new CatchUp(log, new Set(), 1000 * 86_400_000)
+  const over = vi.fn<() => void>()
+  catchUp.until('new').then(over, over)
+  await new Promise((resolve) => setTimeout(resolve, 80))
+  expect(over).not.toHaveBeenCalled()
+  catchUp.stop()
 })
 
 test('names in it have no keys, which may be the users’ data', async () => {

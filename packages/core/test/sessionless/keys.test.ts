@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { META, SESSIONLESS } from '../../src/protocol.js'
 import { Alone } from '../support/alone.js'
 import type { AloneWhere } from '../support/alone.js'
 import { startNodes } from '../support/nodes.js'
-import { expectRefused, textOf } from '../support/session.js'
+import { BOTH, expectRefused, expectStream, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
 
@@ -75,6 +76,28 @@ describe.each(STORES)('a call that is sent again with its key, %s', (store) => {
     await first.messages()
     const other = { name: 'echo', arguments: { text: 'two' } }
     await expectRefused(await client.request('tools/call', other, by(key, { node: 1 })), 422, -32602)
+  })
+
+  test('is the same with numbers that JSON writes otherwise than it reads them', async () => {
+    await using nodes = await start(store)
+    const client = new Alone(nodes)
+    const key = randomUUID()
+    const body = JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: {
+        name: 'echo',
+        arguments: { text: 'x', lost: ['NUMBER'] },
+        _meta: { [META.protocolVersion]: SESSIONLESS, [META.clientCapabilities]: {} },
+      },
+    }).replace('"NUMBER"', '-0, -0.0, 1e400')
+    const own = { ...by(key).headers, accept: BOTH, 'content-type': 'application/json' }
+    const headers = { ...own, 'mcp-method': 'tools/call', 'mcp-name': 'echo' }
+    for (const node of [0, 1]) {
+      await using stream = await expectStream(await client.send('POST', body, { node, headers }))
+      expect(textOf((await stream.messages()).at(-1))).toBe('x')
+    }
   })
 
   test('belongs to its caller: with the key of another one it is a call of its own', async () => {

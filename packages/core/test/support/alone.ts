@@ -31,13 +31,15 @@ export class Alone {
     this.#nodes = nodes
   }
 
+  /** `body`: a text is sent as it is. */
   send(method: string, body: unknown, { node = 0, who, headers, signal }: AloneWhere = {}) {
     const all = headersOf({
       'mcp-protocol-version': SESSIONLESS,
       authorization: who === undefined ? undefined : `Bearer ${who}`,
       ...headers,
     })
-    const init = { method, headers: all, ...(body !== undefined && { body: JSON.stringify(body) }) }
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
+    const init = { method, headers: all, ...(text !== undefined && { body: text }) }
     const response = this.#nodes.endpoint(node).fetch({ ...init, ...(signal && { signal }) })
     return within(response, `the answer to ${method}`)
   }

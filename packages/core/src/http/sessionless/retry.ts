@@ -88,9 +88,12 @@ function answersIn(given: unknown, { end, isLate, questions, closed }: AskedSoFa
   })
 }
 
+/** `first`: as it was recorded, where `-0` is `0`. */
 export function isSame(first: JsonRpcRequest, again: JsonRpcRequest) {
-  return first.method === again.method && isDeepStrictEqual(asAsked(first), asAsked(again))
+  return first.method === again.method && isDeepStrictEqual(asAsked(first), asRecorded(asAsked(again)))
 }
+
+const asRecorded = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
 function asAsked({ params }: JsonRpcRequest) {
   const { _meta: _, inputResponses: __, requestState: ___, ...rest } = params ?? {}
