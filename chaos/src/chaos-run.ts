@@ -7,6 +7,8 @@ import type { SealOptions } from '@mcp-durable/core'
 import { PREFIX, startBackend } from './backend.js'
 import type { Backend, BackendKind } from './backend.js'
 import { Changes } from './changes.js'
+import { CodeMix } from './code-mix.js'
+import { codes } from './code-versions.js'
 import { CANCEL_AFTER_MS } from './check-departure.js'
 import { strike } from './faults.js'
 import type { FaultKind } from './faults.js'
@@ -33,6 +35,8 @@ export type ChaosOptions = {
   seal?: boolean | undefined
   /** Beside the rest: calls that are counted in quotas, tools for tasks, and an operator who acts on calls. */
   operated?: boolean | undefined
+  /** Beside the rest: nodes with several versions of one tool, whose calls the other versions may not fit. */
+  versions?: boolean | undefined
   /** For the test of the tests; see `mutations.ts` and `mutants.ts`. */
   mutation?: string | undefined
 }
@@ -51,6 +55,10 @@ export type ChaosReport = Verdict & {
   counted?: number
   over?: number
   acted?: Record<string, number>
+  /** Calls of a tool with several versions, how often one was parked by code that did not fit, and was to be tried again. */
+  versioned?: number
+  parked?: number
+  retried?: number
 }
 
 const HEARTBEAT_MS = 500
@@ -80,10 +88,11 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     validateEffects: false,
     ...(seal && { seal: { ...seal, plain: 'refuse' } }),
   }
-  const { operated, mutation } = options
+  const { operated, versions, mutation } = options
   const flags = { store: backend.url, prefix: PREFIX, ledger, settings, operated, mutation }
-  await using pool = await NodePool.start(options.nodes, flags)
+  await using pool = await NodePool.start(options.nodes, flags, versions ? codes : [])
   await using operation = operated ? new Operation(backend, seal) : undefined
+  await using mix = versions ? new CodeMix(backend, seal) : undefined
   await using router = await TcpRouter.start(pool.ports)
   const calls = new ObservedCalls()
   const listeners: Listener[] = []
@@ -104,7 +113,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   const collected = changes.collect(collecting.signal)
   const { client, seed } = options
   const { signal } = over
-  const operating = operation?.run({ url: router.url, seed, signal })
+  const beside = [operation, mix].map(async (each) => each?.run({ url: router.url, seed, signal }))
   await work({
     url: router.url,
     client,
@@ -114,7 +123,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     signal,
     ended: (call) => referee.ended(call),
   })
-  await operating
+  await Promise.all(beside)
   const struck = await striking
   clearTimeout(timer)
   clearInterval(progress)
@@ -126,6 +135,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   const acts = await operation?.judge({ ledgerFile: ledger, fates: pool.fates.values() }, (what) =>
     referee.violation(what),
   )
+  const parkings = await mix?.judge({ pool, ledgerFile: ledger }, (what) => referee.violation(what))
   const verdict = await referee.verdict(open, listeners, changes)
   return {
     seed,
@@ -138,6 +148,7 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
     cuts: struck.proxy,
     reposts: calls.reposts,
     ...acts,
+    ...parkings,
   }
 }
 

@@ -7,7 +7,7 @@ import { mutants } from './mutants.js'
 import { mutations } from './mutations.js'
 
 const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store redis|cluster|sqlite]
-                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2] [--seal] [--operated]
+                    [--fault kill|pause|successor|store|proxy|all] [--client ts1|ts2] [--seal] [--operated] [--versions]
 
   --seconds S   how long faults and calls go on (default 60)
   --seed N      what the random numbers begin with (default: a random one)
@@ -20,6 +20,8 @@ const usage = `usage: npm run chaos -- --seconds S --seed N [--nodes 3] [--store
                 ts1). Beside it there are always clients without sessions (2026-07-28)
   --operated    beside them a server with quotas and tools for tasks, and an operator who cancels, resumes, retries and forks
                 its calls (not on a cluster, which may lose places)
+  --versions    beside them a server with a tool of which nodes have different versions, so that calls are parked, and an operator
+                who has some tried again (not on a cluster, either)
   --seal        what is put into the store is sealed, and nothing else is taken from it
 
 The last line is JSON. Exit code 1: something that is promised did not hold; 2: wrong usage.`
@@ -49,6 +51,7 @@ function readOptions() {
         client: { type: 'string', default: 'ts1' },
         seal: { type: 'boolean', default: false },
         operated: { type: 'boolean', default: false },
+        versions: { type: 'boolean', default: false },
         mutation: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -57,7 +60,8 @@ function readOptions() {
       console.log(usage)
       process.exit(0)
     }
-    if (values.operated && values.store === 'cluster') throw new Error('--operated is not for a cluster')
+    for (const beside of ['operated', 'versions'] as const)
+      if (values[beside] && values.store === 'cluster') throw new Error(`--${beside} is not for a cluster`)
     return {
       seconds: positive('seconds', values.seconds),
       seed: positive('seed', values.seed),
@@ -65,6 +69,7 @@ function readOptions() {
       store: choice('store', values.store, ['redis', 'cluster', 'sqlite'] as const),
       seal: values.seal,
       operated: values.operated,
+      versions: values.versions,
       client: choice('client', values.client, ['ts1', 'ts2'] as const),
       faults:
         values.fault === 'all'

@@ -5,7 +5,13 @@ import type { NodeProcess } from '../../test-support/index.js'
 import { isMutation } from './mutations.js'
 
 /** A node process, and the id under which the other nodes know it. */
-export type PoolNode = { process: NodeProcess; id: string; port: number; paused: boolean }
+export type PoolNode = {
+  process: NodeProcess
+  id: string
+  port: number
+  paused: boolean
+  code: string | undefined
+}
 
 /** `to`: when it went on, if it did. */
 export type Fate = { what: 'killed' | 'paused'; from: number; to: number }
@@ -17,6 +23,8 @@ export type NodeFlags = {
   ledger: string
   settings: object
   operated?: boolean | undefined
+  /** A `Code`: it has a server with that version, too. */
+  code?: string | undefined
   crash?: object
   /** Names of a `Mutation`, or of `Mutant`s with commas between. */
   mutation?: string | undefined
@@ -31,12 +39,14 @@ const HOOK = pathToFileURL(`${COMPILED}mutant-hook.js`).href
 export async function startNode({
   settings,
   operated,
+  code,
   crash,
   mutation,
   ...flags
 }: NodeFlags): Promise<PoolNode> {
   const texts = {
     ...flags,
+    ...(code !== undefined && { code }),
     settings: JSON.stringify(settings),
     ...(crash && { crash: JSON.stringify(crash) }),
   }
@@ -47,7 +57,7 @@ export async function startNode({
   const env = mutation ? { MCP_CHAOS_MUTATION: mutation, ...hook } : {}
   const process = await spawnNode(PROGRAM, args, { env, timeoutMs: 60_000 })
   const [, id = ''] = await waitFor(() => /^node (\S+)/m.exec(process.output), { timeoutMs: 60_000 })
-  return { process, id, port: Number(new URL(process.url).port), paused: false }
+  return { process, id, port: Number(new URL(process.url).port), paused: false, code }
 }
 
 /** The nodes of a run: as many as wanted, whatever happens to them. */
@@ -62,16 +72,20 @@ export class NodePool implements AsyncDisposable {
   pauses = 0
   restarts = 0
   readonly #flags: NodeFlags
+  readonly #codes: readonly string[]
+  #started = 0
   readonly #nodes = new Set<PoolNode>()
   readonly #starting = new Set<Promise<void>>()
   #closed = false
 
-  private constructor(flags: NodeFlags) {
+  private constructor(flags: NodeFlags, codes: readonly string[]) {
     this.#flags = flags
+    this.#codes = codes
   }
 
-  static async start(count: number, flags: NodeFlags): Promise<NodePool> {
-    const pool = new NodePool(flags)
+  /** `codes`: each node has the next one of them. */
+  static async start(count: number, flags: NodeFlags, codes: readonly string[] = []): Promise<NodePool> {
+    const pool = new NodePool(flags, codes)
     await Promise.all(Array.from({ length: count }, () => pool.#add()))
     return pool
   }
@@ -128,6 +142,13 @@ export class NodePool implements AsyncDisposable {
     await Promise.all(this.#starting)
   }
 
+  /** Starts a node of each code that none has. */
+  async complete(): Promise<void> {
+    await this.settled()
+    const missing = this.#codes.filter((code) => this.running.every((node) => node.code !== code))
+    await Promise.all(missing.map((code) => this.#add(code)))
+  }
+
   /** What the nodes that live have complained about. */
   get complaints(): string[] {
     return [...this.#nodes].flatMap(({ process }) =>
@@ -145,8 +166,8 @@ export class NodePool implements AsyncDisposable {
     this.fates.set(id, [...(this.fates.get(id) ?? []), fate])
   }
 
-  async #add() {
-    const node = await startNode(this.#flags)
+  async #add(code = this.#codes[this.#started++ % this.#codes.length]) {
+    const node = await startNode({ ...this.#flags, code })
     if (this.#closed) return void (await node.process.kill('SIGKILL'))
     this.#nodes.add(node)
     void this.#watch(node)

@@ -13,6 +13,7 @@ import type { CommonOptions, Durable, Store } from '@mcp-durable/core'
 import { node } from '@mcp-durable/core/node'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { createEverythingServer } from '@mcp-durable/examples/dist/everything-server.js'
+import { isCode, registerVersioned, VERSIONED } from './code-versions.js'
 import { openStore } from './contents.js'
 import { crashingStore } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
@@ -39,10 +40,15 @@ const { values } = parseArgs({
     settings: { type: 'string', default: '{}' },
     /** A second server beside the first one; see `Operated`. */
     operated: { type: 'boolean', default: false },
+    /** A `Code`: one more server beside them, with this version of its tool. */
+    code: { type: 'string' },
     /** A `CrashPoint`, in JSON. */
     crash: { type: 'string' },
   },
 })
+
+/** Longer than its handler rests. */
+const DIVERGES_AFTER_MS = 2000
 
 let self: string | undefined
 const own = telling(mutated(crashing(openStore(values.store, values.prefix).store)))
@@ -80,18 +86,31 @@ const operated: Durable | undefined = values.operated
       },
     })
   : undefined
+const { code } = values
+const versioned: Durable | undefined = isCode(code)
+  ? durable({
+      ...options,
+      name: VERSIONED,
+      version: code,
+      divergesAfterMs: DIVERGES_AFTER_MS,
+      server: () => {
+        const server = new McpServer({ name: VERSIONED, version: '1' })
+        registerVersioned(server, values.ledger, code)
+        return server
+      },
+    })
+  : undefined
 const serve = node(mcp)
-const serveOperated = operated && node(operated)
+const beside = new Map<string, ReturnType<typeof node>>()
+if (operated) beside.set(`/${OPERATED}`, node(operated))
+if (versioned) beside.set(`/${VERSIONED}`, node(versioned))
 const http = createServer((request, response) => {
   if (request.url === '/memory') return void memory().then((usage) => response.end(JSON.stringify(usage)))
   const [, snapshot] = /^\/snapshot\?(.+)/.exec(request.url ?? '') ?? []
   if (snapshot !== undefined)
     return void memory().then(() => response.end(writeHeapSnapshot(decodeURIComponent(snapshot))))
   if (self !== undefined) response.setHeader('x-node', self)
-  return (
-    (request.url === `/${OPERATED}` ? serveOperated : undefined)?.(request, response) ??
-    serve(request, response)
-  )
+  return (beside.get(request.url ?? '') ?? serve)(request, response)
 })
 http.listen(0, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)
@@ -99,7 +118,7 @@ http.listen(0, '127.0.0.1', () => {
 
 process.once('SIGTERM', () => {
   http.close()
-  void Promise.all([mcp, operated].map(async (each) => each?.close({ graceMs: 100 }))).then(() =>
+  void Promise.all([mcp, operated, versioned].map(async (each) => each?.close({ graceMs: 100 }))).then(() =>
     process.exit(0),
   )
 })

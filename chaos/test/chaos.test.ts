@@ -9,13 +9,13 @@ import { Random } from '../src/random.js'
 
 const SECONDS = 60
 const seed = Math.floor(Math.random() * 1e9)
-const runs: Pick<ChaosOptions, 'seed' | 'store' | 'client'>[] = [
-  { seed: 20_250_617, store: 'redis', client: 'ts1' },
+const runs: Pick<ChaosOptions, 'seed' | 'store' | 'client' | 'versions'>[] = [
+  { seed: 20_250_617, store: 'redis', client: 'ts1', versions: true },
   { seed, store: 'cluster', client: 'ts2' },
 ]
 
-const repeat = ({ seed: number, store, client }: (typeof runs)[number]) =>
-  `npm run chaos -- --seconds ${SECONDS} --seed ${number} --store ${store} --client ${client}`
+const repeat = ({ seed: number, store, client, versions }: (typeof runs)[number]) =>
+  `npm run chaos -- --seconds ${SECONDS} --seed ${number} --store ${store} --client ${client}${versions ? ' --versions' : ''}`
 
 describe.each(runs)('$store, client $client, seed $seed', (run) => {
   test('every fault, and nothing that is promised is broken', { timeout: 300_000 }, async () => {
@@ -28,6 +28,7 @@ describe.each(runs)('$store, client $client, seed $seed', (run) => {
     expect(report.calls).toBeGreaterThan(50)
     expect(report.takeovers).toBeGreaterThan(0)
     expect(report.heard).toBeGreaterThan(0)
+    if (run.versions) expect(report.parked).toBeGreaterThan(0)
   })
 })
 

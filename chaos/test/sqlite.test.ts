@@ -17,9 +17,18 @@ const STEP = 5
 
 test(`chaos, seed ${seed}`, { timeout: 180_000 }, async () => {
   const lines: string[] = []
-  const options = { seed, seconds: SECONDS, nodes: 3, store, client: 'ts1', faults: faultKinds } as const
+  const client = 'ts1' as const
+  const options = {
+    seed,
+    seconds: SECONDS,
+    nodes: 3,
+    store,
+    client,
+    faults: faultKinds,
+    versions: true,
+  } as const
   const report = await chaos(options, (line) => lines.push(line))
-  const repeat = `to repeat it: npm run chaos -- --seconds ${SECONDS} --seed ${seed} --store sqlite`
+  const repeat = `to repeat it: npm run chaos -- --seconds ${SECONDS} --seed ${seed} --store sqlite --versions`
   expect(report.violations, [repeat, ...lines].join('\n')).toBe(0)
   expect(report.calls).toBeGreaterThan(10)
 })

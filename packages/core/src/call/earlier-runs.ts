@@ -87,6 +87,7 @@ export class EarlierRuns {
     if (!record) return void (this.#isForeign = true)
     this.#noteService(record.kind, id)
     this.#noteVersion(record)
+    const wasLeft = this.isLeft
     this.#lastKind = record.kind
     if (record.kind === 'diverged') this.divergences = [...this.divergences, record.diverged]
     if (record.kind === 'step') this.divergences = []
@@ -103,7 +104,7 @@ export class EarlierRuns {
       this.#isTask = true
       this.taskTerms ??= record.answer && termsIn(record.answer)
     }
-    this.#count(record)
+    this.#count(record, wasLeft)
     if (record.kind === 'parked') {
       this.parked = record.parked
       this.answerBy = record.parked.answerBy
@@ -155,8 +156,9 @@ export class EarlierRuns {
     return this.#unservedSince === undefined ? 0 : splitId(claim)[0] - this.#unservedSince
   }
 
-  #count({ kind }: CallRecord) {
-    if (kind === 'passed') return
+  #count({ kind }: CallRecord, wasLeft: boolean) {
+    // A call that was left is given back without a claim.
+    if (kind === 'passed' || (kind === 'returned' && wasLeft)) return
     const counts =
       kind === 'claim' ? 1 : kind === 'returned' || kind === 'parked' || kind === 'diverged' ? -1 : 0
     this.#claims += counts

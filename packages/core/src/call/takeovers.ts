@@ -51,7 +51,9 @@ export class Takeovers {
     this.#claims = new Claims(store, membership, onClaimed)
     this.#awaited = new AwaitedCalls(store, membership, this.#claims)
     this.#returned = new ReturnedCalls(store, membership, this.#claims)
-    const giveBack = (place: Pick<Claimed, 'scope' | 'callId'>) => this.#returned.giveBack(place)
+    // Where it was parked its claim was taken out of the count.
+    const giveBack = (place: Pick<Claimed, 'scope' | 'callId'>) =>
+      this.#returned.giveBack(place, { wasTried: true })
     this.diverged = new DivergedCalls(store, membership, this.#claims, giveBack)
     this.dueCalls = new DueCalls(store, membership, this.#claims)
     this.queuedCalls = new QueuedCalls(store, membership, this.#claims)

@@ -104,9 +104,10 @@ export class Steps implements StepOwner {
       const earlier = this.#log.step(step.id)
       this.#guardKind(step, earlier)
       this.#catchUp.comesTo(step.id)
-      const fitting = earlier || this.#catchUp.isOver ? work : this.#whenCaughtUp(work)
+      const isEnded = isOver(step, earlier)
+      const fitting = isEnded || this.#catchUp.isOver ? work : this.#whenCaughtUp(work)
       const observe = this.#log.observeStep
-      if (!observe || isOver(step, earlier)) return this.#perform(step, earlier, fitting)
+      if (!observe || isEnded) return this.#perform(step, earlier, fitting)
       step.isObserved = true
       const observed = observe(publicName(step.id), () => this.#perform(step, earlier, fitting))
       return quietly(this.#unlessForgotten(observed))

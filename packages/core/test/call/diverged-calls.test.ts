@@ -139,6 +139,8 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     const retried = await of.runs.retry(of.place)
     expect(retried.call).toEqual(of.place)
     await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
+    // What was parked counts as no run, however often.
+    for (const { fields } of of.errors()) expect(fields).toMatchObject({ attempt: 2 })
     await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
     await of.runs.cancel(of.place)
     await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)

@@ -65,6 +65,52 @@ test('nor in place of one that may have had its effect', async () => {
   ran(0)
 })
 
+test('nor is one that has no outcome yet done again before the others', async () => {
+  const refused = () => {
+    effect()
+    throw new RangeError('not now')
+  }
+  const backoff = { initialMs: 600_000, maxMs: 600_000 }
+  const old: Code = async (ctx) => {
+    await ctx.now('at')
+    return ctx.atMostOnce('charge', refused, { retryable: [RangeError], backoff })
+  }
+  const call = new TestCall()
+  const first = call.node()
+  void first.run(old)
+  await vi.waitFor(() => expect(call.phases('charge')).toEqual(['started', 'cleared']))
+  void first.crash()
+  first.cancel()
+  ran(1)
+  const { data } = await parted(call, (ctx) => ctx.atMostOnce('charge', effect))
+  expect(data).toEqual({ step: 'charge', expected: 'at', position: 2 })
+  ran(0)
+  expect(
+    await call
+      .node(PATIENT)
+      .run(async (ctx) => [await ctx.now('at'), await ctx.atMostOnce('charge', effect)]),
+  ).toHaveLength(2)
+  ran(1)
+})
+
+test('one that began, and has no outcome, waits for the code that fits, which hears that', async () => {
+  const old: Code = async (ctx) => [
+    await ctx.now('at'),
+    await thrown(ctx.atMostOnce('charge', () => (effect(), never))),
+  ]
+  const call = new TestCall()
+  const first = call.node()
+  void first.run(old)
+  await vi.waitFor(() => expect(call.phases('charge')).toEqual(['started']))
+  void first.crash()
+  ran(1)
+  // It does not decide what has become of it, either.
+  await parted(call, (ctx) => ctx.atMostOnce('charge', effect))
+  const outcome = (await call.node(PATIENT).run(old)) as unknown[]
+  expect(outcome[1]).toMatchObject({ name: 'AtMostOnceFailedBeforeCompleting' })
+  ran(0)
+})
+
 test('nor before one that has ended: that is what ctx.patched() is for', async () => {
   const old: Code = async (ctx) => [await ctx.now('at'), await ctx.atLeastOnce('charge', effect)]
   const call = await killed(async (ctx) => [await old(ctx), await never], 2)
