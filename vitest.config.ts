@@ -8,7 +8,7 @@ const testsIn = (...folders: string[]) => folders.map((folder) => `${folder}/**/
 // They turn the clock: what an earlier file of their process has left running would turn with it.
 const CLOCK = [
   'timers',
-  'call/returned-calls',
+  'call/{returned-calls,set-back-clock}',
   'client/task-{leaving,progress}',
   'context/{questions,races,retrying,time}',
   'guard/principal',

@@ -23,6 +23,8 @@ export function observedFetch(calls: ObservedCalls, send: FetchLike = fetch): Fe
   return durableFetch({
     fetch: async (url, init = {}) => observed(await send(url, init), init, calls),
     maxDelayMs: 500,
+    // As the clients do that use it: on a busy machine, node after node may die before it answers.
+    giveUpAfterMs: 120_000,
     onRetry: ({ method }) => {
       if (method === 'POST') calls.reposts++
     },

@@ -317,7 +317,7 @@ return failed
 }
 
 export const beat: Script = {
-  sha: 'bdb1fe3048a77a9ef8da9ca4b6e93484659a6feb',
+  sha: 'aa9b955a077bd2136a52420a8dbb1baf92bb82dd',
   lua: `-- Says that a node lives.
 -- KEYS  nodes, what they say about themselves
 -- ARGV  node, ms after which the list is forgotten, 0 to say instead that the node leaves,
@@ -330,7 +330,12 @@ if ARGV[2] == '0' then
   return known
 end
 local clock = redis.call('TIME')
-redis.call('ZADD', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[1])
+local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+-- The clock was set back since: who has died before would seem to live until it is there again.
+for _, node in ipairs(redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE')) do
+  redis.call('ZADD', KEYS[1], 'XX', now, node)
+end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])

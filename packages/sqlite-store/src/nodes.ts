@@ -3,6 +3,8 @@ import type { Space } from './space.js'
 
 const BEAT = `INSERT INTO nodes (name, node, beat_at, about) VALUES (?, ?, ?, ?) ON CONFLICT (name, node)
   DO UPDATE SET beat_at = excluded.beat_at, about = CASE excluded.about WHEN '' THEN about ELSE excluded.about END`
+/** The clock was set back since a beat: who has died before would seem to live until it is there again. */
+const SET_BACK = 'UPDATE nodes SET beat_at = ? WHERE name = ? AND beat_at > ?'
 const LEFT = 'UPDATE nodes SET beat_at = NULL WHERE name = ? AND node = ?'
 const RELEASE = 'DELETE FROM held WHERE name = ? AND node = ? AND scope = ?'
 
@@ -17,6 +19,7 @@ export class Nodes implements Omit<MembershipStore, 'isWatched'> {
   beat: MembershipStore['beat'] = (node, about = '') =>
     this.#space.write((now) => {
       const isKnown = this.#beatOf(node) !== undefined
+      this.#space.sql.run(SET_BACK, now, this.#space.name, now)
       this.#space.sql.run(BEAT, this.#space.name, node, now, about)
       return isKnown
     })

@@ -16,7 +16,7 @@ export class AwaitedCalls {
   readonly #store: TakeoverStore
   readonly #membership: Membership
   readonly #claims: Claims
-  /** Their scopes, and since when somebody waits. */
+  /** Their scopes, and since when somebody waits, by `performance.now()`. */
   readonly #since = new Map<string, number>()
 
   constructor(store: TakeoverStore, membership: Membership, claims: Claims) {
@@ -27,7 +27,7 @@ export class AwaitedCalls {
 
   /** Looks now, and again when every owner that lives has beaten since. What is parked is claimed at once, as far as is said. */
   async rescue(scope: string, claims: ClaimedParked = 'waiting') {
-    if (!this.#since.has(scope)) this.#since.set(scope, Date.now())
+    if (!this.#since.has(scope)) this.#since.set(scope, performance.now())
     const calls = await this.#callsOfOthers(scope)
     const isClaimed = (owner: string) =>
       (owner === NOBODY && claims !== 'none') || (owner === ASLEEP && claims === 'all')
@@ -40,7 +40,7 @@ export class AwaitedCalls {
 
   async lookAgain(nodes: readonly NodeBeat[]) {
     const { leaseMs } = this.#membership.lease
-    const due = [...this.#since].filter(([, since]) => Date.now() - since >= leaseMs)
+    const due = [...this.#since].filter(([, since]) => performance.now() - since >= leaseMs)
     const looks = due.map(async ([scope]) => {
       const isOver = await this.#claimAbandoned(scope, await this.#callsOfOthers(scope), nodes)
       if (isOver) this.#since.delete(scope)

@@ -39,7 +39,7 @@ export class DivergedCalls {
   readonly #claims: Claims
   readonly #giveBack: (place: Place) => Promise<void>
   readonly #parked = new Map<string, Parked>()
-  /** When, by the ids of the call and the node. */
+  /** When, by `performance.now()`, by the ids of the call and the node. */
   readonly #offered = new Map<string, number>()
   /** On their way to be parked: their scopes, by their ids. */
   readonly #parking = new Map<string, string>()
@@ -112,7 +112,8 @@ export class DivergedCalls {
 
   /** Tells nodes of calls that they may try. */
   offer(nodes: readonly NodeBeat[]) {
-    for (const [offer, at] of this.#offered) if (Date.now() - at > OFFER_AGAIN_MS) this.#offered.delete(offer)
+    for (const [offer, at] of this.#offered)
+      if (performance.now() - at > OFFER_AGAIN_MS) this.#offered.delete(offer)
     for (const [callId, parked] of this.#parked) {
       if (parked.call.isOver) this.#parked.delete(callId)
       else this.#offer(parked, nodes)
@@ -135,7 +136,7 @@ export class DivergedCalls {
       return role !== 'serve' && mayTry({ node, version, startedAt }, divergences)
     })
     if (!next || call.last === undefined) return
-    this.#offered.set(`${call.id} ${next.node}`, Date.now())
+    this.#offered.set(`${call.id} ${next.node}`, performance.now())
     const offer = [call.scope, call.id, own, call.last, next.node].join(' ')
     this.#store.publish(ALL_NODES, 'diverged', offer).catch(() => undefined)
   }

@@ -1,3 +1,4 @@
+import { Since } from '../since.js'
 import { lateAfterMs } from './lease.js'
 import type { Lease } from './lease.js'
 
@@ -10,13 +11,13 @@ export class Heartbeat {
   readonly #lease: Lease
   readonly #onUnknown: () => Promise<void>
   #beating: Promise<void> | undefined
-  #beatAt = Date.now()
+  #begun = new Since()
   #beatsFail = false
-  /** When the last beat was sent after which the store knew this node and all that it holds. */
-  #knownAt = 0
+  /** Of the last beat after which the store knew this node and all that it holds. */
+  #known: Since | undefined
   /** A beat has begun since, and may have been the one that was told that the node is not known. */
   #isUnsure = true
-  #settledAt = 0
+  #unsettled: Since | undefined
 
   /**
    * `send` answers whether the store knew the node. `onUnknown`: it did not, or may not have: others may have taken the
@@ -39,7 +40,7 @@ export class Heartbeat {
    * and nobody is judged; a master of a Cluster may be away alone.
    */
   get isSure(): boolean {
-    const late = Date.now() - this.#knownAt
+    const late = this.#knownMs
     return late < lateAfterMs(this.#lease) || (this.#beatsFail && late < this.#lease.leaseMs)
   }
 
@@ -52,23 +53,28 @@ export class Heartbeat {
 
   /** As its last beat says, which is not old. */
   get isKnown() {
-    return Date.now() - this.#knownAt < lateAfterMs(this.#lease)
+    return this.#knownMs < lateAfterMs(this.#lease)
+  }
+
+  /** For how long nothing is known of what the others think. */
+  get #knownMs() {
+    return this.#known?.ms ?? Number.POSITIVE_INFINITY
   }
 
   /** Whether the lateness of other nodes means anything now. */
   mayJudge(): boolean {
     this.#noticePause()
-    return Date.now() >= this.#settledAt
+    return this.#unsettled === undefined || this.#unsettled.ms >= SETTLE_MS
   }
 
   /** The store is or was away: other nodes are not judged for a while. */
   waitToJudge() {
-    this.#settledAt = Date.now() + SETTLE_MS
+    this.#unsettled = new Since()
   }
 
   /** A node that stood still does not know who else did: a machine that slept, a long turn of the event loop. */
   #noticePause() {
-    if (Date.now() - this.#beatAt > this.#lease.heartbeatMs * 4) this.waitToJudge()
+    if (this.#begun.ms > this.#lease.heartbeatMs * 4) this.waitToJudge()
   }
 
   async #beatAndNote() {
@@ -83,17 +89,17 @@ export class Heartbeat {
 
   async #beat() {
     this.#noticePause()
-    const began = Date.now()
-    this.#beatAt = began
+    const began = new Since()
+    this.#begun = began
     const wasKnown = !this.#isUnsure
     this.#isUnsure = true
     const isKnown = await this.#send()
     // The others may not be known either, for as long.
-    const isLate = Date.now() - began > lateAfterMs(this.#lease)
+    const isLate = began.ms > lateAfterMs(this.#lease)
     if (isLate || (wasKnown && !isKnown)) this.waitToJudge()
     // First beat, or taken for dead; or an earlier beat failed, which may have been the one that was told so.
     if (!(wasKnown && isKnown)) await this.#onUnknown()
     this.#isUnsure = false
-    this.#knownAt = began
+    this.#known = began
   }
 }

@@ -23,9 +23,9 @@ export class ReturnedCalls {
   readonly #store: TakeoverStore & Pick<Store, 'publish'>
   readonly #membership: Membership
   readonly #claims: Claims
-  /** Those that this node has given back: when it may claim them again. */
+  /** Those that this node has given back: when it may claim them again, by `performance.now()`. */
   readonly #returned = new Map<string, { scope: string; tries: number; notBefore: number }>()
-  #unfitUntil = 0
+  #unfitUntil = Number.NEGATIVE_INFINITY
 
   constructor(store: TakeoverStore & Pick<Store, 'publish'>, membership: Membership, claims: Claims) {
     this.#store = store
@@ -41,7 +41,7 @@ export class ReturnedCalls {
 
   /** Calls of a dead node are left to the others for a moment, while this one can't run some. */
   async letOthersGoFirst() {
-    if (Date.now() < this.#unfitUntil) await this.#membership.background.pause(FIRST_RETRY_MS)
+    if (performance.now() < this.#unfitUntil) await this.#membership.background.pause(FIRST_RETRY_MS)
   }
 
   /**
@@ -53,8 +53,8 @@ export class ReturnedCalls {
     const tries = (this.#returned.get(callId)?.tries ?? 0) + 1
     const wait = Math.min(FIRST_RETRY_MS * 2 ** (tries - 1), MOST_RETRY_MS) * (0.75 + Math.random() / 2)
     this.#forgetOld()
-    this.#returned.set(callId, { scope, tries, notBefore: Date.now() + wait })
-    this.#unfitUntil = Date.now() + UNFIT_MS
+    this.#returned.set(callId, { scope, tries, notBefore: performance.now() + wait })
+    this.#unfitUntil = performance.now() + UNFIT_MS
     const data = encodeRecord({ kind: 'returned', returned: { node, nonce: randomId() } })
     const claim = { from: node, to: node, data, counts: wasTried ? 0 : -1 } as const
     const returned = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), background)
@@ -72,7 +72,7 @@ export class ReturnedCalls {
   }
 
   async #claimLater({ scope, callId, owner, last }: Offer) {
-    const now = Date.now()
+    const now = performance.now()
     const notBefore =
       this.#returned.get(callId)?.notBefore ?? (now < this.#unfitUntil ? now + FIRST_RETRY_MS : now)
     await this.#membership.background.pause(Math.max(0, notBefore - now) + Math.random() * SPREAD_MS)
@@ -82,7 +82,7 @@ export class ReturnedCalls {
   }
 
   #forgetOld() {
-    const before = Date.now() - 4 * MOST_RETRY_MS
+    const before = performance.now() - 4 * MOST_RETRY_MS
     for (const [callId, { notBefore }] of this.#returned)
       if (notBefore < before) this.#returned.delete(callId)
   }

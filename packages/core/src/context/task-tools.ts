@@ -121,9 +121,9 @@ async function resultOf(taskId: string, waitMs: number, names: TaskToolNames): P
   const { tasks, log } = currentTasks()
   const { principal } = log.caller
   const asked = new Set<string>()
-  const until = Date.now() + waitMs
+  const until = performance.now() + waitMs
   for (;;) {
-    const ms = Math.max(0, until - Date.now())
+    const ms = Math.max(0, until - performance.now())
     const task = await tasks.wait(taskId, principal, { ms, signal: log.stop.signal })
     if (!task) return NOT_FOUND
     const { status, result, error } = task

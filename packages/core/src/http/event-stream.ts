@@ -32,12 +32,12 @@ export class EventStream {
   readonly body: EventBody
   readonly scope: string
   readonly log: string
-  readonly openedAt = Date.now()
+  readonly openedAt = performance.now()
   /** The client holds an event id, so it loses nothing when the connection ends. */
   resumable: boolean
   #tail: Tail
   #closed = false
-  #quietSince = Date.now()
+  #quietSince = performance.now()
   #stalledSince: number | undefined
   readonly #start: EventStreamStart
 
@@ -113,7 +113,7 @@ export class EventStream {
     this.body.end()
   }
 
-  /** Called now and then: keeps an idle connection alive, and ends one that takes nothing. */
+  /** Called now and then with `performance.now()`: keeps an idle connection alive, and ends one that takes nothing. */
   tick(
     now: number,
     {
@@ -152,7 +152,7 @@ export class EventStream {
   }
 
   #write(text: string) {
-    this.#quietSince = Date.now()
+    this.#quietSince = performance.now()
     this.body.write(text)
   }
 

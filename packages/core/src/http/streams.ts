@@ -162,7 +162,7 @@ export class Streams {
   }
 
   tick() {
-    const now = Date.now()
+    const now = performance.now()
     for (const streams of this.#open.values()) for (const stream of streams) stream.tick(now, this.#settings)
   }
 }

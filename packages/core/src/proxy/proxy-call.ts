@@ -239,7 +239,7 @@ export class ProxyCall {
 
   /** Goes on with the server's stream where it broke. True if that brought the answer. */
   async #resume(): Promise<boolean> {
-    let until = Date.now() + this.#relay.graceMs
+    let until = performance.now() + this.#relay.graceMs
     let wait = this.#retry
     while (this.#cursor !== undefined && !this.#isStopped) {
       const silence = new Silence()
@@ -247,13 +247,13 @@ export class ProxyCall {
       if (answer && isEventStream(answer)) {
         const outcome = await this.#follow(answer, () => silence.broken()).finally(() => silence.end())
         if (outcome === 'answered') return true
-        until = Date.now() + this.#relay.graceMs
+        until = performance.now() + this.#relay.graceMs
         wait = this.#retry
       } else {
         if (answer) await drain(answer)
         silence.end()
         if (answer && !mayPass(answer)) return false
-        if (Date.now() >= until) return false
+        if (performance.now() >= until) return false
         wait = Math.min(wait * 2, MOST_RETRY_MS)
       }
       await this.#pause(wait)
@@ -268,11 +268,11 @@ export class ProxyCall {
 
   /** Waits for the server to come back, as long as a call waits. */
   async #isReachable(): Promise<boolean> {
-    const until = Date.now() + this.#relay.graceMs
+    const until = performance.now() + this.#relay.graceMs
     for (let wait = RETRY_MS / 4; !this.#isStopped; wait = Math.min(wait * 2, MOST_RETRY_MS)) {
       const answer = await this.#ping()
       if (answer && !mayPass(answer)) return true
-      if (Date.now() >= until) return false
+      if (performance.now() >= until) return false
       await this.#pause(wait)
     }
     return false

@@ -280,7 +280,7 @@ export class ProxyServer implements ProxyObject, Relay {
 
   /** `session`: the one it belongs to, if not to any. What the server does not take at once is repeated while a call would wait. */
   async #sendOneWay(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
-    const until = Date.now() + this.graceMs
+    const until = performance.now() + this.graceMs
     try {
       await this.#sendOnce(message, session, extra)
     } catch (error) {
@@ -299,7 +299,7 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   async #repeat(send: () => Promise<void>, until: number) {
-    while (!this.#closed.signal.aborted && Date.now() < until) {
+    while (!this.#closed.signal.aborted && performance.now() < until) {
       await sleep(RETRY_MS, undefined, { ref: false })
       try {
         return await send()

@@ -8,6 +8,7 @@ export interface MembershipStore {
   /**
    * Says that the node lives. `false`: the store did not know it (first beat, declared dead, or removed): hold
    * again what is held.
+   * Beats that are later than now, since the clock was set back, count as of now.
    * `about`: a line that the node says about itself, kept until it says another one or is removed.
    */
   beat(node: string, about?: string): Promise<boolean>

@@ -12,7 +12,10 @@ export class MemoryNodes implements Omit<MembershipStore, 'isWatched'> {
   beat: MembershipStore['beat'] = async (node, about = '') => {
     const earlier = this.#data.nodes.get(node)
     const scopes = earlier?.scopes ?? new Set()
-    this.#data.nodes.set(node, { beatAt: Date.now(), about: about || (earlier?.about ?? ''), scopes })
+    const now = Date.now()
+    // The clock was set back since: who has died before would seem to live until it is there again.
+    for (const other of this.#data.nodes.values()) other.beatAt = Math.min(other.beatAt, now)
+    this.#data.nodes.set(node, { beatAt: now, about: about || (earlier?.about ?? ''), scopes })
     return Number.isFinite(earlier?.beatAt)
   }
 

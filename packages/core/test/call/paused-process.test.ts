@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { Store } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
+import { overriding } from '../support/overriding.js'
 import { Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 const LEASE_MS = 300
 
@@ -29,4 +32,26 @@ describe.each(STORES)('nodes that stood still together, %s', (store) => {
       expect(nodes.world.happened.count(`started ${gate}`)).toBe(1)
     }
   })
+})
+
+test('a clock of the store that was set forward makes no node seem dead', async () => {
+  let looks = 0
+  const wrap = (own: Store, node: number) =>
+    overriding(own, {
+      // As if all beats were from before.
+      listNodes: async () => {
+        const nodes = await own.listNodes()
+        if (node === 0 || looks === 0) return nodes
+        return looks++ === 1 ? nodes.map((beat) => ({ ...beat, lateMs: beat.lateMs + 3_600_000 })) : nodes
+      },
+    })
+  const settings = { heartbeatMs: 50, leaseMs: LEASE_MS, sweepMs: 50 }
+  await using nodes = await startNodes({ wrap, settings })
+  const session = await Session.begin(nodes)
+  await using call = await session.call('wait', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  looks = 1
+  await waitFor(() => looks > 5)
+  nodes.world.gates.open('g')
+  expect((await call.messages()).map(textOf)).toEqual(['g on node-0'])
 })

@@ -18,11 +18,12 @@ test('a scope is let go when a call that was given back there is not heard of an
   const returned = new ReturnedCalls(store, membership, new Claims(store, membership, async () => undefined))
   await returned.giveBack({ scope: 'scope', callId: 'call' })
   expect(returned.scopes).toEqual(new Set(['scope']))
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 10 * 60_000 })
+  const later = performance.now() + 10 * 60_000
+  const now = vi.spyOn(performance, 'now').mockReturnValue(later)
   try {
     expect(returned.scopes).toEqual(new Set())
   } finally {
-    vi.useRealTimers()
+    now.mockRestore()
     membership.background.end()
     await store.close()
   }

@@ -10,7 +10,12 @@ if ARGV[2] == '0' then
   return known
 end
 local clock = redis.call('TIME')
-redis.call('ZADD', KEYS[1], clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[1])
+local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+-- The clock was set back since: who has died before would seem to live until it is there again.
+for _, node in ipairs(redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE')) do
+  redis.call('ZADD', KEYS[1], 'XX', now, node)
+end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
