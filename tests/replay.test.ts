@@ -192,6 +192,10 @@ describe('a call of a killed node', () => {
       code: 2,
       stderr: expect.stringContaining('there is no file /nowhere/mcp.db') as string,
     })
+    const nothing = await spawnCli(['replay', calls[0].callId, '--code', '/nowhere.js', '--sqlite', path])
+    expect(nothing).toMatchObject({ code: 2 })
+    expect(nothing.stderr).toMatch(/^error: there is no file \/nowhere\.js\.\n {2}Give the module /)
+    expect(nothing.stderr).not.toContain(' at ')
   })
 
   test('after all that its journal is what it was, and nothing was done', async () => {

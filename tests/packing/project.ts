@@ -50,7 +50,7 @@ export class Project implements AsyncDisposable {
       env: environment({ PORT: String(port), ...env }),
     })
     try {
-      const [, url = ''] = await child.waitForLine(/listening on (http:\/\/[^/]+)/, START_MS)
+      const [, url = ''] = await child.waitForLine(/listening on (http:\/\/[^/,]+)/, START_MS)
       return Object.assign(child, { url })
     } catch (error) {
       await child.kill('SIGKILL')

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
@@ -52,6 +53,8 @@ export class Code implements AsyncDisposable {
 
   async #loaded(): Promise<Worker> {
     if (this.#worker) return this.#worker
+    if (!statSync(this.#file, { throwIfNoEntry: false })?.isFile())
+      throw new CliError(`there is no file ${this.#file}.`, NEXT, { exitCode: 2 })
     const worker = new Worker(WORKER, { workerData: { file: this.#file }, stdout: true, stderr: true })
     this.#worker = worker
     for (const stream of [worker.stdout, worker.stderr]) this.#passOn(stream)

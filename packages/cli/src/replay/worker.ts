@@ -11,6 +11,10 @@ const { file } = workerData as { file: string }
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
 const say = (said: Said) => parentPort?.postMessage(said)
 
+// Standard output is that of the command, and Deno passes on what a thread writes there.
+if ('Deno' in globalThis)
+  for (const method of ['debug', 'info', 'log'] as const) console[method] = console.error
+
 try {
   // A durable tool is known to the copy of the library that it is made with.
   const { replayCall: replay } = (await import(testingFor(file))) as { replayCall?: typeof replayCall }

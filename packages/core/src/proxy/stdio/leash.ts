@@ -36,6 +36,7 @@ function start(): Writable {
   shell.on('error', end).on('exit', end)
   shell.stdin.on('error', end)
   shell.unref()
-  ;(shell.stdin as Writable & { unref(): void }).unref()
+  // Bun's has none, and ends without.
+  ;(shell.stdin as Writable & { unref?(): void }).unref?.()
   return shell.stdin
 }
