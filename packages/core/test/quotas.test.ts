@@ -87,6 +87,18 @@ describe.each(STORES)('quotas, %s', (store) => {
     expect(retryAfter).toBeLessThanOrEqual(60)
   })
 
+  test('a request that joins a call begins none', async () => {
+    await using nodes = await start([{ startsPerMinute: 2 }], { store })
+    const client = new Alone(nodes)
+    const headers = { 'idempotency-key': randomUUID() }
+    for (const node of [0, 1, 0, 1]) await client.call('wait', { gate: 'g' }, { headers, node })
+    // What it gives back, it gives back in the background.
+    await waitFor(
+      async () => (await client.request('tools/call', waitParams('g'), { node: 1 })).status === 200,
+    )
+    await expectOver(await client.request('tools/call', waitParams('g')), 'startsPerMinute 2 of all tools')
+  })
+
   test('of several quotas a call takes none if one is full', async () => {
     const both: Quotas = [{ runsAtOnce: 2 }, { tool: 'wait', runsAtOnce: 1 }]
     await using nodes = await start(both, { store })
@@ -139,6 +151,53 @@ describe.each(STORES)('quotas, %s', (store) => {
     await expectOver(await caller.request(), ALL_OPEN.replace('1', '2'))
     expect(textOf(await caller.retry(first, ['Ann'], { node: 1 }))).toBe('Ann')
     expect(textOf(await caller.retry(second!, ['Bob']))).toBe('Bob')
+  })
+
+  test('a call that goes on has its place, also if the node that was to run it has died before it took one', async () => {
+    const happened = new Happenings()
+    let running = 0
+    let most = 0
+    const server = () =>
+      durableServer(async (ctx, { text }) => {
+        if (text === 'asks') await ask(ctx, 'name')
+        most = Math.max(most, ++running)
+        try {
+          happened.add(text)
+          if (text === 'holds') await happened.until('go')
+          return text
+        } finally {
+          running--
+        }
+      })
+    const control = { dies: false }
+    const wrap = (own: Store, node: number) =>
+      overriding(own, {
+        takePlaces: async (...args) => {
+          if (node === 1 && control.dies) {
+            happened.add('died')
+            await new Promise(() => undefined)
+          }
+          return own.takePlaces(...args)
+        },
+      })
+    const settings = { server, serverIdleMs: 50, heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 }
+    await using nodes = await start([{ runsAtOnce: 1 }], { store, wrap, settings })
+    const caller = new Caller(new Alone(nodes), 'work', { text: 'asks' })
+    const asked = resultOf(await caller.last())
+    const holds = new Caller(new Alone(nodes), 'work', { text: 'holds' })
+    let holding: Response | undefined
+    await waitFor(async () => (holding = await holds.request()).status === 200)
+    await happened.until('holds')
+    control.dies = true
+    const answering = caller.retry(asked, ['Ann'], { node: 1 }).catch(() => undefined)
+    await happened.until('died')
+    await nodes.mcp(1).close({ graceMs: 0 })
+    await answering
+    await waitFor(async () => (await nodes.stores[0]!.waitedFor()).length > 0 || happened.count('asks') > 0)
+    happened.add('go')
+    await holding?.text()
+    await happened.until('asks')
+    expect(most).toBe(1)
   })
 
   test('what an operator makes of a call counts for its principal, and waits for its turn', async () => {

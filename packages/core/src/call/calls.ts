@@ -131,18 +131,18 @@ export class Calls {
       opened = await this.#services.store.openCall(newCall)
     } catch (error) {
       if (isUnknown(error) && request.id === undefined) void this.#takeBack(newCall, quotas)
-      else this.#quotas.release(newCall, quotas)
+      else this.#quotas.notOpened(newCall, quotas)
       throw error
     }
     if (opened.status !== 'opened') {
-      this.#quotas.release(newCall, quotas)
+      this.#quotas.notOpened(newCall, quotas)
       return opened
     }
     // If this node stood still meanwhile, what it held may have been taken from it: nobody would find the call.
     if (!this.#membership.holds(scope))
       await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
     if (this.#isClosed) {
-      if (await this.#discard(newCall, opened.id)) this.#quotas.release(newCall, quotas)
+      if (await this.#discard(newCall, opened.id)) this.#quotas.notOpened(newCall, quotas)
       throw new NodeLeavingError()
     }
     const { requests, idempotencyKey, handlers, task } = request
@@ -179,11 +179,11 @@ export class Calls {
       opened = await this.#services.store.openCall(newCall)
     } catch (error) {
       if (isUnknown(error)) void this.#takeBack(newCall, quotas)
-      else this.#quotas.release(newCall, quotas)
+      else this.#quotas.notOpened(newCall, quotas)
       throw error
     }
     if (opened.status !== 'opened') {
-      this.#quotas.release(newCall, quotas)
+      this.#quotas.notOpened(newCall, quotas)
       return opened
     }
     const { id: first, admission } = opened
@@ -220,7 +220,7 @@ export class Calls {
   async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned'> {
     const { parked } = runs
     const isBegun = parked ? parked.queued !== 'start' : !request.isQueued
-    const mayHaveNone = runs.isContinued || (request.isQueued && !parked && !runs.hasRun)
+    const mayHaveNone = runs.isOnlyClaimed || (request.isQueued && !parked && !runs.hasRun)
     const needed = mayHaveNone ? (request.quotas ?? []).filter(isBegun ? isRun : isTurn) : []
     if (needed.length === 0 || call.isOver) return 'runs'
     const place = { scope: call.scope, callId: call.id }
@@ -414,7 +414,7 @@ export class Calls {
       const again = begins ? { ...newCall, begins: { protocolVersion: begins.protocolVersion } } : newCall
       const opened = await whileStoreFails(() => this.#services.store.openCall(again), this.#closed)
       if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id)))
-        return this.#quotas.release(newCall, quotas)
+        return this.#quotas.notOpened(newCall, quotas)
       await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
       this.#run({ scope, callId, first: opened.id, claims: 0 })
     } catch {

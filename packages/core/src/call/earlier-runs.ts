@@ -142,6 +142,11 @@ export class EarlierRuns {
     return this.#claimsSinceParked === 1
   }
 
+  /** Nothing was recorded of it since it was parked: who has claimed it may have died before it took what a run needs. */
+  get isOnlyClaimed() {
+    return this.#claimsSinceParked !== undefined
+  }
+
   /** Its last record says that nobody runs it. */
   get isLeft() {
     return this.#lastKind === 'diverged' || this.#lastKind === 'returned'

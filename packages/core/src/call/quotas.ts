@@ -86,7 +86,16 @@ export class Quotas {
     this.#store.leaveQueue(owner).catch(() => undefined)
   }
 
-  /** The call has ended, or was not opened. In the background: what is lost is found when the quota is full. */
+  /** The call was not opened: it has not begun either. */
+  notOpened(owner: PlaceOwner, quotas: readonly CallQuota[]) {
+    if (quotas.length > 0)
+      this.#release(
+        owner,
+        quotas.map(({ name }) => name),
+      )
+  }
+
+  /** The call has ended. In the background: what is lost is found when the quota is full. */
   release(owner: PlaceOwner, quotas: readonly CallQuota[]) {
     if (quotas.length > 0) this.#release(owner, quotas.map(({ name }) => name).filter(isHeld))
   }
