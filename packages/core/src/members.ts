@@ -1,4 +1,12 @@
-type Place<T> = { member: T | undefined; before: Place<T> | undefined; after: Place<T> | undefined }
+/** A class, not a literal: see `kept`. */
+class Place<T> {
+  after: Place<T> | undefined
+
+  constructor(
+    public member: T | undefined,
+    public before: Place<T> | undefined,
+  ) {}
+}
 
 /**
  * Things that come and go by the thousand. A plain `Set` or `Map` of them keeps the garbage collector busy: V8 leaves
@@ -15,7 +23,7 @@ export class Members<T extends object> implements Iterable<T> {
 
   /** Call what it returns to take the member out; false: it was out already. */
   add(member: T): () => boolean {
-    const place: Place<T> = { member, before: this.#last, after: undefined }
+    const place = new Place(member, this.#last)
     if (this.#last) this.#last.after = place
     else this.#first = place
     this.#last = place

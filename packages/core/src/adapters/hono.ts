@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Durable } from '../durable.js'
 import { BODY_TAKEN } from '../http/body.js'
+import { kept } from '../kept.js'
 import { randomId } from '../ids.js'
 import type { AuthInfo } from '../auth-info.js'
 
@@ -11,11 +12,10 @@ export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {
     const authInfo = context.get('auth') as AuthInfo | undefined
     // Present on @hono/node-server only.
     const { outgoing } = (context.env ?? {}) as { outgoing?: ServerResponse }
-    const options = { authInfo, outgoing }
     const { raw } = context.req
     // An earlier middleware may have read the body; Hono has kept it.
     const parsedBody = raw.bodyUsed ? await context.req.text().catch(() => BODY_TAKEN) : undefined
-    const response = await mcp.fetch(raw, { ...options, parsedBody })
+    const response = await mcp.fetch(raw, kept({ authInfo, outgoing, parsedBody }))
     // To make a tag, Hono's `etag()` would read the stream to its end, and nothing would come before.
     if (raw.method === 'GET' && response.status === 200) response.headers.set('etag', `"${randomId()}"`)
     return response

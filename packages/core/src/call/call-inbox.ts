@@ -1,3 +1,4 @@
+import { kept } from '../kept.js'
 import { BEGINNING } from '../store/store.js'
 import type { Entry, EntryId, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
@@ -30,11 +31,11 @@ export class CallInbox {
   ) {
     const after = past?.at(-1)?.id ?? BEGINNING
     const from = { scope: call.scope, log: `call:${call.callId}:in`, after, caughtUp: !past } as const
-    this.#sink = sink
+    this.#sink = kept(sink)
     this.#tail = new Tail(services.store, services.watcher, from, {
       write: (entry) => this.#receive(entry),
-      over: () => sink.over(),
-      sealed: () => sink.sealed(),
+      over: () => this.#sink.over(),
+      sealed: () => this.#sink.sealed(),
     })
   }
 

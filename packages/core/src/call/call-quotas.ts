@@ -4,6 +4,7 @@ import type { QuotaOptions } from '../quota-options.js'
 import type { Quota } from '../store/quotas.js'
 import type { CallQuota } from './record.js'
 
+const NONE: readonly NamedQuota[] = []
 const MINUTE_MS = 60_000
 const KINDS = { maxOpen: 'open', startsPerMinute: 'starts', runsAtOnce: 'runs' } as const
 const LIMITS = Object.keys(KINDS) as Array<keyof typeof KINDS>
@@ -16,8 +17,8 @@ export function quotasFor(
   rules: readonly QuotaOptions[],
   requests: readonly JsonRpcRequest[],
   principal: string | undefined,
-): NamedQuota[] {
-  if (rules.length === 0) return []
+): readonly NamedQuota[] {
+  if (rules.length === 0) return NONE
   const tools = requests.filter(({ method }) => method === 'tools/call').map(({ params }) => params?.['name'])
   return rules.flatMap((rule) => {
     const { tool, perPrincipal } = rule

@@ -1,3 +1,4 @@
+import { kept } from '../kept.js'
 import { startTimer } from '../timers.js'
 import type { JsonRpcResponse } from '../json-rpc.js'
 import type { TaskTerms } from './record.js'
@@ -34,7 +35,7 @@ export class CallTask {
   readonly #endExpiring: () => void
 
   constructor(of: CallTaskOf) {
-    this.#of = of
+    this.#of = kept(of)
     const { terms, begunAt } = of
     this.#isTask = of.isTask
     const dueInMs = Math.min(Math.max(0, begunAt + terms.afterMs - Date.now()), terms.afterMs)

@@ -73,7 +73,7 @@ export class Call implements DispatchTarget {
   #sent: SentMessages
   #server: CallServer | undefined
   #handlers: readonly BegunHandler[] | undefined
-  #answered: { message: JsonRpcResponse; recorded: Promise<unknown> } | undefined
+  #answered: Answer | undefined
   readonly #onSealed: () => void
   readonly #onDiverged: CallStart['onDiverged']
   readonly #onParked: () => void
@@ -260,7 +260,7 @@ export class Call implements DispatchTarget {
     this.#retain(asksForInput(response) ? this.#services.inputTtlMs : 0)
     try {
       const recorded = this.#journal.append(record)
-      if (isLast) this.#answered = { message, recorded }
+      if (isLast) this.#answered = new Answer(message, recorded)
       await recorded
     } catch (error) {
       if (error instanceof UnrecordableError) this.#unanswered.set(dispatched, request)
@@ -460,6 +460,14 @@ export class Call implements DispatchTarget {
     this.#endWatch()
     this.#onEnded(isRecorded)
   }
+}
+
+/** The last response, on its way to the journal. A class, not a literal: see `kept`. */
+class Answer {
+  constructor(
+    readonly message: JsonRpcResponse,
+    readonly recorded: Promise<unknown>,
+  ) {}
 }
 
 const NOTHING = {}

@@ -1,5 +1,6 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId } from '../ids.js'
+import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
@@ -162,7 +163,7 @@ export class Calls {
       task,
       quotas,
     })
-    return { status: 'opened', call, first: opened.id, admission: opened.admission }
+    return kept({ status: 'opened', call, first, admission: opened.admission })
   }
 
   /** It is in the queue already. Until it is nobody's it is as if this node had died before it ran it: others begin it. */

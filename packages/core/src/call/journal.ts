@@ -2,6 +2,7 @@ import type { Effect, Receipt } from '../context/call-log.js'
 import { DurableError, isRefused, RecordRefusedError, requireFits } from '../errors.js'
 import type { StoreError } from '../errors.js'
 import type { Durability } from '../store/durability.js'
+import { kept } from '../kept.js'
 import { begun, repeatWhileStoreFails, whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
@@ -51,7 +52,7 @@ export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: 
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
 
-/** A record on its way. A class: V8 puts object literals that often live long among the old objects at once, where they keep new ones alive. */
+/** A record on its way. A class, not a literal: see `kept`. */
 class Writing implements NewEntry {
   constructor(
     readonly id: EntryId,
@@ -72,6 +73,8 @@ class Writing implements NewEntry {
     return !isHeard(this.kind) && !this.closes && !this.effect
   }
 }
+
+const NONE: readonly Writing[] = []
 
 /** A record in the form in which it is stored. */
 class Encoded {
@@ -103,7 +106,7 @@ export class Journal {
   /** The last record that the store has acknowledged. */
   #acknowledged: EntryId
   /** What is on its way to the store; empty when nothing is. */
-  #writing: readonly Writing[] = []
+  #writing: readonly Writing[] = NONE
   #closed = false
   #lost: Error | undefined
 
@@ -112,7 +115,7 @@ export class Journal {
     this.#maxBytes = maxRecordBytes
     this.#store = store
     this.#watcher = watcher
-    this.#at = at
+    this.#at = kept(at)
     this.#told = at.id
     this.#acknowledged = at.id
     const [epoch, seq] = splitId(at.id)
@@ -201,14 +204,14 @@ export class Journal {
       return this.#onFailure(error)
     }
     for (const { receipt } of batch) receipt.resolve(outcome === 'appended' ? 'recorded' : outcome)
-    this.#writing = []
+    this.#writing = NONE
     if (this.#waiting.length > 0) this.#send(this.#waiting.takeBatch())
   }
 
   /** The journal goes on without what the store will not take. */
   #onRefusal(error: StoreError) {
     const [first, ...others] = this.#writing
-    this.#writing = []
+    this.#writing = NONE
     if (first && others.length > 0) {
       this.#waiting.putBack([first, ...others])
     } else if (first) {
@@ -221,7 +224,7 @@ export class Journal {
   readonly #onFailure = (error: unknown) => {
     this.#lost = error as Error
     const failed = [...this.#writing, ...this.#waiting.takeAll()]
-    this.#writing = []
+    this.#writing = NONE
     if (error instanceof JournalLostError) this.#at.onLost()
     if (this.#closes(failed)) this.#at.onClosed(false)
     for (const { receipt } of failed) receipt.reject(error)

@@ -46,7 +46,7 @@ export class Quotas {
   }
 
   /** Those that requests of a principal fall under; several requests of one call count once. Mostly none. */
-  of(requests: readonly JsonRpcRequest[], principal: string | undefined): NamedQuota[] {
+  of(requests: readonly JsonRpcRequest[], principal: string | undefined): readonly NamedQuota[] {
     return quotasFor(this.#rules, requests, principal)
   }
 

@@ -1,13 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 /** What the code that runs now runs for. One store for all of it: each one more costs something at every promise. */
-export type AsyncScope = {
-  /** The dispatched request in whose handler it runs. */
-  run?: unknown
-  /** The step in whose body it runs. */
-  step?: unknown
-  /** Old session state is given to a server object again, until it is over. */
-  replay?: { over: boolean } | undefined
+export class AsyncScope {
+  /**
+   * `run`: the dispatched request in whose handler it runs. `step`: the step in whose body. `replay`: old session state is given to
+   * a server object again, until it is over.
+   */
+  constructor(
+    readonly run?: unknown,
+    readonly step?: unknown,
+    readonly replay?: { over: boolean },
+  ) {}
 }
 
 const scopes = new AsyncLocalStorage<AsyncScope>()
@@ -41,4 +44,4 @@ export function runInScope<T, Args extends unknown[]>(
   return scopes.run(scope, work, ...args)
 }
 
-const NONE: AsyncScope = Object.freeze({})
+const NONE = new AsyncScope()

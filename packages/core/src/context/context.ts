@@ -13,7 +13,7 @@ import { stateOfPrincipal } from './principal-state.js'
 import { isAlone } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
 import { Patches } from './patches.js'
-import { patientStore } from './patient-store.js'
+import { PatientStore } from './patient-store.js'
 import { quietly } from './quietly.js'
 import { Questions } from './questions.js'
 import type { ElicitOptions, ElicitParams, QuestionOptions, SampleParams } from './questions.js'
@@ -72,7 +72,7 @@ export class DurableContext<Extra = unknown> {
     this.#notifications = new Notifications(log, this.#steps)
     this.#patches = new Patches(log, this.#steps)
     const during = <T>(reading: Promise<T>) => this.#steps.during(reading)
-    this.#store = patientStore(store, {
+    this.#store = new PatientStore(store, {
       lifetime: this.#lifetime,
       during,
       handBack: () => log.handBack?.() === true,

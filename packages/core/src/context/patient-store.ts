@@ -1,4 +1,5 @@
 import { isSealed } from '../errors.js'
+import { kept } from '../kept.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { ContextStore } from '../store/context-store.js'
@@ -10,10 +11,50 @@ type Reader = {
   /** The call leaves this node, since it needs what can't be opened here; its handler is stopped then. */
   handBack: () => boolean
 }
+type Operation<Name extends keyof ContextStore> = Parameters<NonNullable<ContextStore[Name]>>
 
 /** The store as a running call sees it: while it is away the call waits, as it does with its own records. */
-export function patientStore(store: ContextStore, { lifetime, during, handBack }: Reader): ContextStore {
-  const patiently = <T>(operation: () => Promise<T>) => {
+export class PatientStore implements ContextStore {
+  readonly #store: ContextStore
+  readonly #reader: Reader
+
+  constructor(store: ContextStore, reader: Reader) {
+    this.#store = store
+    this.#reader = kept(reader)
+  }
+
+  async readValue(...read: Operation<'readValue'>) {
+    return this.#patiently(() => this.#store.readValue(...read))
+  }
+
+  writeValue(...write: Operation<'writeValue'>) {
+    const written = () => this.#store.writeValue(...write)
+    // Not to be repeated without a mark: after a time-out its own success would look like a conflict.
+    return write[4]?.mark === undefined ? written() : this.#patiently(written)
+  }
+
+  async beginScope(...begin: Operation<'beginScope'>) {
+    return this.#patiently(() => this.#store.beginScope(...begin))
+  }
+
+  async useScope(...use: Operation<'useScope'>) {
+    return this.#patiently(() => this.#store.useScope(...use))
+  }
+
+  async changeMap(...change: Operation<'changeMap'>) {
+    return this.#patiently(() => this.#store.changeMap(...change))
+  }
+
+  async readMap(...read: Operation<'readMap'>) {
+    return this.#patiently(() => this.#store.readMap(...read))
+  }
+
+  async rangeMap(...range: Operation<'rangeMap'>) {
+    return this.#patiently(() => this.#store.rangeMap(...range))
+  }
+
+  #patiently<T>(operation: () => Promise<T>): Promise<T> {
+    const { lifetime, during, handBack } = this.#reader
     lifetime.throwIfAborted()
     return during(untilAborted(lifetime.signal, () => whileStoreFails(operation, lifetime))).catch(
       (error: unknown) => {
@@ -21,16 +62,5 @@ export function patientStore(store: ContextStore, { lifetime, during, handBack }
         throw error
       },
     )
-  }
-  return {
-    readValue: async (scope, key) => patiently(() => store.readValue(scope, key)),
-    writeValue: (...write) =>
-      // Not to be repeated without a mark: after a time-out its own success would look like a conflict.
-      write[4]?.mark === undefined ? store.writeValue(...write) : patiently(() => store.writeValue(...write)),
-    beginScope: async (...begin) => patiently(() => store.beginScope(...begin)),
-    useScope: async (...use) => patiently(() => store.useScope(...use)),
-    changeMap: async (map, change, mark) => patiently(() => store.changeMap(map, change, mark)),
-    readMap: async (map, keys) => patiently(() => store.readMap(map, keys)),
-    rangeMap: async (map, range) => patiently(() => store.rangeMap(map, range)),
   }
 }

@@ -1,4 +1,4 @@
-import { currentScope, followScopes, runInScope } from './async-scope.js'
+import { AsyncScope, currentScope, followScopes, runInScope } from './async-scope.js'
 import { ErrorCode } from '../json-rpc.js'
 import type { CallLog } from './call-log.js'
 import type { CallerTasks } from './caller-tasks.js'
@@ -38,7 +38,7 @@ const currentRun = () => currentScope().run as Run | undefined
 /** Runs `dispatch`, and the handler below it, as this call; the caller follows scopes until that has ended. */
 export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
   const run: Run = { ...call }
-  return runInScope({ run }, dispatch)
+  return runInScope(new AsyncScope(run), dispatch)
 }
 
 /** The log of the call or replay that the code runs in, if it does. */

@@ -18,7 +18,7 @@ import {
   StepValueError,
 } from './errors.js'
 import type { Durability } from '../store/durability.js'
-import { currentScope, runInScope } from './async-scope.js'
+import { AsyncScope, currentScope, runInScope } from './async-scope.js'
 import type { Lifetime } from './lifetime.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
@@ -164,7 +164,7 @@ export class Steps implements StepOwner {
   /** Runs code as the body of a step, in which no other step may begin. */
   within<T, Arg = undefined>(step: Step, body: (arg: Arg) => T, arg: Arg): T {
     const { run, replay } = currentScope()
-    return runInScope({ run, step, replay }, body, arg)
+    return runInScope(new AsyncScope(run, step, replay), body, arg)
   }
 
   /** A value in its recorded form, or an error that names the step if it has none or does not fit. */

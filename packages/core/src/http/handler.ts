@@ -1,4 +1,5 @@
 import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
+import { kept } from '../kept.js'
 import { openStream } from './session/get.js'
 import { resumeCall } from './sessionless/get.js'
 import { guardCaller } from './guard-caller.js'
@@ -13,7 +14,7 @@ export async function handle(
   options: FetchOptions,
 ): Promise<Response> {
   const { authInfo, parsedBody, outgoing, sendsEvents = false } = options
-  const exchange: Exchange = {
+  const exchange: Exchange = kept({
     services,
     request,
     authInfo,
@@ -22,7 +23,7 @@ export async function handle(
     outgoing,
     sendsEvents,
     requestId: null,
-  }
+  })
   try {
     guardOrigin(request, services.settings)
     const principal = services.identify(request, authInfo)

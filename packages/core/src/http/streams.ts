@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
+import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import type { Settings } from '../settings.js'
 import type { Stream } from '../signals/events.js'
@@ -68,7 +69,8 @@ export class Streams {
     else this.#listening.delete(listener)
   }
 
-  open(start: StreamStart): EventStream {
+  open(given: StreamStart): EventStream {
+    const start = kept(given)
     const { scope, listener } = start
     if (listener !== undefined) {
       // Others may have begun to listen since it was let in.

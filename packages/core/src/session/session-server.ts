@@ -5,7 +5,7 @@ import type { DispatchTarget } from '../call/call.js'
 import { DeferredCall } from '../call/deferred-call.js'
 import type { HandlerKind } from '../call/record.js'
 import { RequestLog } from '../call/request-log.js'
-import { followScopes, runInScope } from '../context/async-scope.js'
+import { AsyncScope, followScopes, runInScope } from '../context/async-scope.js'
 import type { Waiting } from '../context/call-log.js'
 import type { CallerTasks } from '../context/caller-tasks.js'
 import type { ContextStore } from '../store/context-store.js'
@@ -252,7 +252,7 @@ export class SessionServer implements CallServer {
   async replay(entries: readonly StateMessage[], extra: MessageExtra, server?: string) {
     const replay = { over: false }
     const unfollow = followScopes()
-    await runInScope({ replay }, async () => {
+    await runInScope(new AsyncScope(undefined, undefined, replay), async () => {
       for (const { version, message } of entries) {
         if (version <= this.version) continue
         const change = changeOf(message)

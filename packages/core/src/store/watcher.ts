@@ -1,5 +1,6 @@
 import { consoleLogger } from '../logger.js'
 import type { Logger } from '../logger.js'
+import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import { whileStoreFails } from './retry.js'
 import { compareIds } from './store.js'
@@ -38,7 +39,7 @@ export class Watcher {
     const listeners = watched.listeners.get(topic) ?? new Members<Listener>()
     if (listeners.size === 0) watched.listeners.set(topic, listeners)
     const leave = listeners.add(listener)
-    return {
+    return kept({
       active: watched.active,
       standing: watched.standing,
       end: () => {
@@ -48,7 +49,7 @@ export class Watcher {
         watched.end()
         if (this.#scopes.get(scope) === watched) this.#scopes.delete(scope)
       },
-    }
+    })
   }
 
   /** Tells this node's readers of an append that the store has acknowledged. */
@@ -85,7 +86,7 @@ export class Watcher {
       await unwatch
       watched.standing = true
     }
-    const watched: Scope = {
+    const watched: Scope = kept({
       listeners: new Map(),
       active: Promise.resolve(),
       standing: false,
@@ -93,7 +94,7 @@ export class Watcher {
         ended.abort()
         subscription.then((unwatch) => unwatch()).catch(() => undefined)
       },
-    }
+    })
     this.#scopes.set(scope, watched)
     const subscription = whileStoreFails(subscribe, ended)
     const tellLate = () => {
