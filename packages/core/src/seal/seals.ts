@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomFillSync } from 'node:crypto'
 import { SealError } from '../errors.js'
 import type { Store } from '../store/store.js'
 import type { DerivedKey } from './derived-key.js'
@@ -19,7 +19,8 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const POOL_NONCES = 256
 const MOST_SECRETS = 4096
-let pool = Buffer.alloc(0)
+const pool = Buffer.alloc(POOL_NONCES * NONCE_BYTES)
+let drawn = pool.length
 
 /**
  * Seals and opens records: AES-256-GCM with a key of the record's scope or map, bound to its place.
@@ -62,8 +63,11 @@ export class Seals {
     const about = aboutOf(place)
     const nonce = again ? nonceOf(key, about, data) : randomNonce()
     const cipher = createCipheriv(CIPHER, key.cipher, nonce).setAAD(about)
-    const sealed = [nonce, cipher.update(data, 'utf8'), cipher.final(), cipher.getAuthTag()]
-    return sealedText({ id, kind: place.kind, secret: secret?.name, bytes: Buffer.concat(sealed) })
+    const text = cipher.update(data, 'utf8')
+    // In this mode nothing is left to the end but the tag.
+    cipher.final()
+    const bytes = Buffer.concat([nonce, text, cipher.getAuthTag()])
+    return sealedText({ id, kind: place.kind, secret: secret?.name, bytes })
   }
 
   /** What is sealed anew with the current key; `undefined`: it is already. Throws a `SealError`. */
@@ -97,12 +101,14 @@ export class Seals {
 
 const aboutOf = ({ kind, names }: Place) => Buffer.from(JSON.stringify([kind, ...names]))
 
-/** Drawn in bulk; each byte is used once. */
+/** Drawn in bulk; each byte is used once. It is to be used before the next one is asked for. */
 function randomNonce(): Buffer {
-  if (pool.length === 0) pool = randomBytes(POOL_NONCES * NONCE_BYTES)
-  const nonce = pool.subarray(0, NONCE_BYTES)
-  pool = pool.subarray(NONCE_BYTES)
-  return nonce
+  if (drawn === pool.length) {
+    randomFillSync(pool)
+    drawn = 0
+  }
+  drawn += NONCE_BYTES
+  return pool.subarray(drawn - NONCE_BYTES, drawn)
 }
 
 /** The length tells what is of the place from what is of the record. */
@@ -122,7 +128,9 @@ function openedWith(key: DerivedKey, about: Buffer, bytes: Buffer): string | und
   decipher.setAAD(about).setAuthTag(bytes.subarray(-TAG_BYTES))
   try {
     const opened = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES))
-    return Buffer.concat([opened, decipher.final()]).toString()
+    // In this mode it holds nothing more: it throws, if the tag is not right.
+    decipher.final()
+    return opened.toString()
   } catch {
     return undefined
   }

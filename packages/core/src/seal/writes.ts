@@ -1,10 +1,28 @@
-import type { NewEntry, Store, ValueChange } from '../store/store.js'
+import type { Durability } from '../store/durability.js'
+import type { EntryId } from '../store/entries.js'
+import type { NewCall, NewEntry, Store, ValueChange } from '../store/store.js'
 import type { Secret } from './keys.js'
 import type { WritingOperations } from './operations.js'
 import type { Owners } from './owners.js'
 import { entryPlace, logPlace, mapPlace, valuePlace } from './places.js'
 import { sealState } from './sealed-entries.js'
 import type { Seals } from './seals.js'
+
+/** A class, as in the journal: V8 puts copies of object literals among the old objects, where they keep new ones alive. */
+class SealedEntry implements NewEntry {
+  readonly id: EntryId
+  readonly after: number
+  readonly durability: Durability | undefined
+
+  constructor(
+    { id, after = 0, durability }: NewEntry,
+    readonly data: string,
+  ) {
+    this.id = id
+    this.after = after
+    this.durability = durability
+  }
+}
 
 /** The operations that give the store something to keep. `owners`: where each principal has a secret. */
 export function writeOperations(store: Store, seals: Seals, owners?: Owners): WritingOperations {
@@ -14,10 +32,13 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
     entries: readonly NewEntry[],
     secret: Secret | undefined,
   ) =>
-    entries.map((entry) => ({
-      ...entry,
-      data: seals.seal(entryPlace(scope, `call:${callId}`, entry.id), entry.data, { secret }),
-    }))
+    entries.map(
+      (entry) =>
+        new SealedEntry(
+          entry,
+          seals.seal(entryPlace(scope, `call:${callId}`, entry.id), entry.data, { secret }),
+        ),
+    )
   const sealEffect = (scope: string, effect: ValueChange, secret: Secret | undefined): ValueChange =>
     effect.data === undefined
       ? effect
@@ -47,8 +68,9 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
       const { scope, callId, principal, maxOpenBytes } = call
       const secret = owners && (await owners.secretOf(principal, call.begins !== undefined))
       const data = seals.seal(logPlace(scope, `call:${callId}`), call.data, { secret })
-      const limit = maxOpenBytes === undefined ? {} : { maxOpenBytes: seals.sizeOf(maxOpenBytes) }
-      const opened = await store.openCall({ ...call, ...limit, data })
+      const sealed: NewCall = { ...call, data }
+      if (maxOpenBytes !== undefined) sealed.maxOpenBytes = seals.sizeOf(maxOpenBytes)
+      const opened = await store.openCall(sealed)
       if (opened.status === 'opened') owners?.learn(scope, principal)
       return opened
     },
