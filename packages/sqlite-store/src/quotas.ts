@@ -108,11 +108,12 @@ export class Quotas implements QuotaStore {
     }
   }
 
-  waitedFor: QuotaStore['waitedFor'] = async () => {
-    const { sql, name } = this.#space
-    const waited = 'SELECT DISTINCT quota FROM waiting WHERE name = ? AND given_at IS NULL'
-    return sql.all<{ quota: string }>(waited, name).map(({ quota }) => quota)
-  }
+  waitedFor: QuotaStore['waitedFor'] = () =>
+    this.#space.read(() => {
+      const { sql, name } = this.#space
+      const waited = 'SELECT DISTINCT quota FROM waiting WHERE name = ? AND given_at IS NULL'
+      return sql.all<{ quota: string }>(waited, name).map(({ quota }) => quota)
+    })
 
   leaveQueue: QuotaStore['leaveQueue'] = (call) => this.#space.write(() => this.#leave(call))
 

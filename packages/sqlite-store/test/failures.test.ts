@@ -166,6 +166,7 @@ test.each(['mcp.db', 'mcp.db-wal'])(
     writeFileSync(join(dir, name), '')
     await expect(append()).rejects.toMatchObject(refused)
     await expect(store.readSession('s')).rejects.toMatchObject(refused)
+    await expect(store.waitedFor()).rejects.toMatchObject(refused)
 
     renameSync(away, join(dir, name))
     expect(await append()).toBe('appended')
