@@ -4,36 +4,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { cli, json, out } from '../packages/cli/test/support/cli.js'
 import { spawnNode, waitFor } from '../test-support/index.js'
+import { order } from './support/order.js'
 
 // Three deploys of one tool, each a process of its own over one file; the second has renamed a step that has ended.
-
-const META = 'io.modelcontextprotocol'
-const VERSION = '2026-07-28'
-
-async function order(url: string) {
-  const _meta = {
-    [`${META}/protocolVersion`]: VERSION,
-    [`${META}/clientCapabilities`]: {},
-    [`${META}/clientInfo`]: { name: 'someone', version: '1' },
-  }
-  const headers = {
-    'content-type': 'application/json',
-    accept: 'application/json, text/event-stream',
-    'mcp-protocol-version': VERSION,
-    'mcp-method': 'tools/call',
-    'mcp-name': 'order',
-  }
-  const params = { name: 'order', arguments: {}, _meta }
-  const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
-  const response = await fetch(new URL('/mcp', url), { method: 'POST', headers, body })
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
-  const { value = '' } = await reader.read()
-  const rest = async () => {
-    while (!(await reader.read()).done);
-  }
-  rest().catch(() => undefined)
-  return /^id: ([\w-]{22})\./m.exec(value)?.[1] ?? ''
-}
 
 test('SIGKILL, a deploy whose step has another name, and one that has it back: parked meanwhile, nothing run twice', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-durable-diverged-'))

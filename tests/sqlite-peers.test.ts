@@ -1,10 +1,10 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import Database from 'libsql'
 import { afterEach, describe, expect, test } from 'vitest'
 import { spawnNode, waitFor } from '../test-support/index.js'
 import type { NodeProcess } from '../test-support/index.js'
+import { pauseOutsideOfTransaction } from './support/sqlite.js'
 
 // Real processes at one file of SQLite: turns to write, wakes, and what becomes of those that are stopped or killed.
 
@@ -48,7 +48,8 @@ function outputSince(one: NodeProcess): () => string {
   return () => one.output.slice(one.output.lastIndexOf(known) + known.length)
 }
 const mean = (all: readonly number[]) => all.reduce((sum, each) => sum + each, 0) / all.length
-const sockets = (file: string) => readdirSync(`${file}-peers`)
+/** A socket of each process, and what it watches. */
+const filesOf = (file: string) => readdirSync(`${file}-peers`)
 
 /** Waits until each of them has written so often from now on; resolves to how often each was overtaken meanwhile. */
 async function eachWrites(writers: readonly NodeProcess[], times: number) {
@@ -114,39 +115,19 @@ test('one that is stopped holds up nobody, and looks by itself when it goes on',
   await eachWrites([writer, stopped], 20)
 })
 
-/** One that is stopped with the lock holds up all, until it goes on: nothing can take it away. */
-async function pauseOutsideOfTransaction(one: NodeProcess, file: string) {
-  const database = new Database(file)
-  try {
-    await waitFor(() => {
-      one.pause()
-      try {
-        database.exec('BEGIN IMMEDIATE')
-        database.exec('COMMIT')
-        return true
-      } catch {
-        one.resume()
-        return false
-      }
-    })
-  } finally {
-    database.close()
-  }
-}
-
 test('one that is killed holds up nobody and leaves nothing; another one takes its place', async () => {
   const file = newFile()
   const listener = await start(file, '--listens')
   const writers = [await start(file, '--every', '1'), await start(file, '--every', '1')]
   await eachWrites(writers, 20)
-  expect(sockets(file)).toHaveLength(3)
+  expect(filesOf(file)).toHaveLength(2 * 3)
 
   await writers[0]!.kill('SIGKILL')
   await waitFor(() => listener.output.includes('resync'))
   await eachWrites([writers[1]!], 20)
-  await waitFor(() => sockets(file).length === 2)
+  await waitFor(() => filesOf(file).length === 2 * 2)
 
   const next = await start(file, '--every', '1')
   await eachWrites([writers[1]!, next], 20)
-  expect(sockets(file)).toHaveLength(3)
+  expect(filesOf(file)).toHaveLength(2 * 3)
 })

@@ -1,5 +1,5 @@
-// One node over a file whose tool charges, and then ships when there is a file GATE: `node parting-node.js FILE LEDGER CHARGE`.
-// CHARGE is the name of the step that charges: the code of each deploy has its own.
+// One node over a file whose tool charges, and then ships when there is a file GATE: `node parting-node.js FILE LEDGER CHARGE [SETTINGS]`.
+// CHARGE is the name of the step that charges: the code of each deploy has its own. SETTINGS of `durable`, as JSON.
 
 import { appendFileSync, existsSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -10,7 +10,7 @@ import { node } from '@mcp-durable/core/node'
 import { file } from '@mcp-durable/sqlite-store'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 
-const [path = '', ledger = '', charge = ''] = process.argv.slice(2)
+const [path = '', ledger = '', charge = '', settings = '{}'] = process.argv.slice(2)
 const effect = (what: string) => appendFileSync(ledger, `${what} ${process.pid}\n`)
 
 const order = durableTool(async (_args, ctx) => {
@@ -28,7 +28,8 @@ function makeServer() {
   return server
 }
 
-const mcp = durable({ server: makeServer, store: file(path), divergesAfterMs: 2000 })
+const given = JSON.parse(settings) as object
+const mcp = durable({ server: makeServer, store: file(path), divergesAfterMs: 2000, ...given })
 const http = createServer(node(mcp))
 http.listen(0, '127.0.0.1', () => {
   console.log(`listening on http://127.0.0.1:${(http.address() as AddressInfo).port}`)

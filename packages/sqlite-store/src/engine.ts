@@ -19,7 +19,7 @@ export type Source = { open: () => SqliteDatabase; isOwn: boolean }
 export class Engine {
   readonly #source: Source
   readonly #options: EngineOptions
-  readonly #listeners = new Listeners()
+  readonly #listeners = new Listeners(() => this.#connection?.peers.watchesNodes())
   readonly #transactions: Transactions
   readonly #expiry: Expiry
   readonly #users = new Set<object>()
@@ -105,11 +105,7 @@ export class Engine {
     const database = (this.#database ??= this.#source.open())
     openSchema(database, this.#options.synchronous)
     const path = pathOf(database)
-    const peers = Peers.open(
-      path,
-      (wakes) => this.#listeners.tell(wakes),
-      (name, scope) => this.#listeners.has(name, scope),
-    )
+    const peers = Peers.open(path, (wakes) => this.#listeners.tell(wakes), this.#listeners)
     const opened = path === undefined ? undefined : new OpenedFile(path)
     this.#connection = { sql: new Statements(database), peers, file: opened }
     this.#expiry.start()

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { IncomingLink } from './incoming-link.js'
+import { readNodeChannels, writeNodeChannels } from './node-channels.js'
 import { OutgoingLink } from './outgoing-link.js'
 import { lineOf } from './peer-messages.js'
 import type { Message } from './peer-messages.js'
@@ -16,7 +17,7 @@ export type LinkEvents = {
   gone: (peer: string) => void
 }
 
-const NAME = /^([0-9a-f]{12})\.sock$/
+const NAME = /^([0-9a-f]{12})\.(sock|nodes)$/
 const ATTEMPTS = 3
 const AGAIN_MS = 1000
 const READY_MS = 250
@@ -49,7 +50,7 @@ export class Links {
     this.#folder = peersFolder(path)
     try {
       this.#listen()
-      for (const name of readdirSync(this.#folder)) this.#meet(NAME.exec(name)?.[1])
+      for (const name of readdirSync(this.#folder)) this.#find(name)
       for (const peer of this.#out.keys()) this.#silent.add(peer)
     } catch (error) {
       this.#problem = problemOf(error)
@@ -80,6 +81,22 @@ export class Links {
     return [...this.#out.values()].filter(({ isUp }) => isUp).map(({ peer }) => peer)
   }
 
+  /** Which channels of nodes this process watches: all of them. */
+  tellNodeChannels(channels: readonly string[]) {
+    if (!this.#server.listening || this.#closed) return
+    try {
+      writeNodeChannels(this.#nodesFile(this.#id), channels)
+    } catch {
+      // Better nothing than what was true before: then it is asked.
+      this.#removeNodesFile(this.#id)
+    }
+  }
+
+  /** What the process has told last, also before this one came; `undefined`: it is not known. */
+  nodeChannelsOf(peer: string) {
+    return readNodeChannels(this.#nodesFile(peer))
+  }
+
   send(peer: string, message: Message) {
     this.#out.get(peer)?.send(lineOf(message))
   }
@@ -94,6 +111,7 @@ export class Links {
     this.#closed = true
     this.#settle()
     remove(() => rmSync(this.#address(this.#id)))
+    this.#removeNodesFile(this.#id)
     for (const link of this.#in) link.close()
     await Promise.all([...this.#out.values()].map((link) => link.close()))
     await new Promise<void>((resolve) => this.#server.close(() => resolve()))
@@ -102,6 +120,22 @@ export class Links {
 
   #address(id: string) {
     return join(this.#folder, `${id}.sock`)
+  }
+
+  #nodesFile(id: string) {
+    return join(this.#folder, `${id}.nodes`)
+  }
+
+  #removeNodesFile(id: string) {
+    remove(() => rmSync(this.#nodesFile(id), { force: true }))
+  }
+
+  /** What is in the folder when this process comes. A socket is there first and goes first, so one who has none has ended. */
+  #find(file: string) {
+    const [, id, kind] = NAME.exec(file) ?? []
+    if (id === undefined) return
+    if (kind === 'sock') this.#meet(id)
+    else if (!existsSync(this.#address(id))) this.#removeNodesFile(id)
   }
 
   /** The name by which others find it appears when it listens already, so a refused connection means that the process has ended. */
@@ -118,13 +152,14 @@ export class Links {
     renameSync(early, this.#address(this.#id))
   }
 
-  #meet(peer: string | undefined, hasMissed = false) {
-    if (peer === undefined || peer === this.#id || this.#out.has(peer) || this.#closed) return
+  #meet(peer: string, hasMissed = false) {
+    if (peer === this.#id || this.#out.has(peer) || this.#closed) return
     const address = this.#address(peer)
     const link = new OutgoingLink({ peer, address, own: this.#id, hasMissed }, (wasUp) => {
       this.#out.delete(peer)
       this.#events.gone(peer)
       this.#heard(peer)
+      if (!existsSync(address)) this.#removeNodesFile(peer)
       if (wasUp) setTimeout(() => this.#meetAgain(peer), AGAIN_MS).unref()
     })
     this.#out.set(peer, link)

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto'
+import { keyOf } from './listeners.js'
+import type { Listeners } from './listeners.js'
+import { isNodeChannel } from './node-channels.js'
 import { Links } from './peer-links.js'
 import type { Message, Wake } from './peer-messages.js'
 import { Turns } from './turns.js'
 
 export type { Wake } from './peer-messages.js'
 
+/** What this process watches. */
+type Watched = Pick<Listeners, 'has' | 'nodeChannels'>
 type Question = { unanswered: Set<string>; settle: (isWatched: boolean) => void }
 
 /** A process that says nothing for so long, and has not ended, is taken for one that is stopped: it still listens. */
@@ -22,26 +27,22 @@ export class Peers {
   readonly #links: Links | undefined
   readonly #turns: Turns
   readonly #onWake: (wakes: readonly Wake[]) => void
-  readonly #isWatched: (name: string | undefined, scope: string) => boolean
+  readonly #watched: Watched
   readonly #questions = new Map<number, Question>()
   #lastQuestion = 0
 
-  /** `path`: of the file; `undefined`: there is none, as of a database in memory, and so no others. `isWatched`: by this process. */
+  /** `path`: of the file; `undefined`: there is none, as of a database in memory, and so no others. `watched`: by this process. */
   static open(
     path: string | undefined,
     onWake: (wakes: readonly Wake[]) => void,
-    isWatched: (name: string | undefined, scope: string) => boolean = () => false,
+    watched: Watched = { has: () => false, nodeChannels: [] },
   ): Peers {
-    return new Peers(path, onWake, isWatched)
+    return new Peers(path, onWake, watched)
   }
 
-  private constructor(
-    path: string | undefined,
-    onWake: (wakes: readonly Wake[]) => void,
-    isWatched: (name: string | undefined, scope: string) => boolean,
-  ) {
+  private constructor(path: string | undefined, onWake: (wakes: readonly Wake[]) => void, watched: Watched) {
     this.#onWake = onWake
-    this.#isWatched = isWatched
+    this.#watched = watched
     const id = randomBytes(6).toString('hex')
     this.#turns = new Turns(id, (since) => this.#links?.sendAll({ kind: 'waits', since }))
     if (path === undefined) return
@@ -50,6 +51,7 @@ export class Peers {
       missed: () => this.#onWake([RESYNC]),
       gone: (peer) => this.#gone(peer),
     })
+    this.watchesNodes()
   }
 
   /** Resolves when this process hears what the others tell. */
@@ -81,11 +83,27 @@ export class Peers {
     return this.#turns.busy()
   }
 
-  /** Whether another process watches the scope. One that was stopped may; one that has ended does not. Takes 250 ms at most. */
+  /** This process watches other channels of nodes than before. */
+  watchesNodes() {
+    this.#links?.tellNodeChannels(this.#watched.nodeChannels)
+  }
+
+  /**
+   * Whether another process watches the scope. One that has ended does not; one that was stopped does if the scope is the channel of
+   * one of its nodes, or none of a node. Takes some 250 ms at most.
+   */
   async isWatched(name: string | undefined, scope: string): Promise<boolean> {
     await this.ready()
-    const peers = this.#links?.peers ?? []
-    if (peers.length === 0) return false
+    const asked: string[] = []
+    for (const peer of this.#links?.peers ?? []) {
+      const told = isNodeChannel(scope) ? this.#links?.nodeChannelsOf(peer) : undefined
+      if (told?.includes(keyOf(name, scope))) return true
+      if (!told) asked.push(peer)
+    }
+    return asked.length > 0 && this.#ask(asked, name, scope)
+  }
+
+  #ask(peers: readonly string[], name: string | undefined, scope: string): Promise<boolean> {
     const question = ++this.#lastQuestion
     return new Promise((resolve) => {
       const settle = (isWatched: boolean) => {
@@ -95,7 +113,7 @@ export class Peers {
       }
       const timer = setTimeout(settle, ANSWER_MS, true)
       this.#questions.set(question, { unanswered: new Set(peers), settle })
-      this.#links?.sendAll({ kind: 'asks', question, name, scope })
+      for (const peer of peers) this.#links?.send(peer, { kind: 'asks', question, name, scope })
     })
   }
 
@@ -118,7 +136,7 @@ export class Peers {
         return this.#links?.send(peer, {
           kind: 'answers',
           question,
-          isWatched: this.#isWatched(name, scope),
+          isWatched: this.#watched.has(name, scope),
         })
       }
       case 'answers':

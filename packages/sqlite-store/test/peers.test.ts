@@ -41,11 +41,10 @@ type Handle = { peers: Peers; heard: Wake[]; watched: Set<string> }
 function open(file: string): Handle {
   const heard: Wake[] = []
   const watched = new Set<string>()
-  const peers = Peers.open(
-    file,
-    (wakes) => heard.push(...wakes),
-    (name, scope) => watched.has(`${name} ${scope}`),
-  )
+  const peers = Peers.open(file, (wakes) => heard.push(...wakes), {
+    has: (name, scope) => watched.has(`${name} ${scope}`),
+    nodeChannels: [],
+  })
   opened.push(peers)
   return { peers, heard, watched }
 }
@@ -140,6 +139,7 @@ describe('a process that does not read', () => {
       server,
       socket,
       incoming,
+      tell: (text: string) => writeFileSync(address.replace('.sock', '.nodes'), text),
       say: (message: object) => socket.write(`${JSON.stringify(message)}\n`),
     }
   }
@@ -183,17 +183,42 @@ describe('a process that does not read', () => {
     server.close()
   })
 
-  test('may watch whatever it is asked about, until it has ended', async () => {
+  test.each([
+    ['a scope', 's', undefined],
+    ['a node, if it is of a version that does not tell', 'node:a', undefined],
+    ['a node, if it could not tell to the end', 'node:a', '["[\\"shop'],
+    ['its own node', 'node:a', '["[\\"shop\\",\\"node:a\\"]"]'],
+  ])('may watch %s, until it has ended', async (_what, scope, told) => {
     const file = newFile()
     const { peers, heard } = open(file)
-    const { server, socket, incoming } = await stopped(file)
-    expect(await waitFor(() => peers.isWatched('shop', 's'))).toBe(true)
+    const { server, socket, incoming, tell } = await stopped(file)
+    if (told !== undefined) tell(told)
+    expect(await waitFor(() => peers.isWatched('shop', scope))).toBe(true)
     server.close()
     socket.destroy()
     incoming.destroy()
-    await waitFor(async () => !(await peers.isWatched('shop', 's')))
+    await waitFor(async () => !(await peers.isWatched('shop', scope)))
     // It said nothing when it left: something may not have been heard.
     expect(heard.map(({ topic }) => topic)).toEqual(['resync'])
+  })
+
+  test('watches no node but those it has told of, whoever has heard of it', async () => {
+    const file = newFile()
+    const { peers } = open(file)
+    const { server, socket, incoming, tell } = await stopped(file)
+    await waitFor(() => peers.isWatched('shop', 'node:b'))
+    tell('["[\\"shop\\",\\"node:a\\"]"]')
+    const late = open(file)
+    // Known by its silence.
+    await waitFor(() => late.peers.isWatched('shop', 's'))
+    for (const each of [peers, late.peers]) {
+      expect(await each.isWatched('shop', 'node:a')).toBe(true)
+      expect(await each.isWatched('shop', 'node:b')).toBe(false)
+      expect(await each.isWatched('other', 'node:a')).toBe(false)
+    }
+    socket.destroy()
+    incoming.destroy()
+    server.close()
   })
 
   test('what it says that nobody understands ends its connection and nothing else', async () => {
@@ -277,6 +302,18 @@ describe('whether somebody watches', () => {
     // What it watches itself it knows.
     expect(await three.peers.isWatched('shop', 's')).toBe(false)
   })
+})
+
+test('what a process watched that has ended is removed, also where another version has removed its socket', async () => {
+  const file = newFile()
+  const [one] = (await openMany(file, 2)) as [Handle, Handle]
+  const left = join(peersFolder(file), '0123456789ab.nodes')
+  writeFileSync(left, '[]')
+  await open(file).peers.ready()
+  expect(existsSync(left)).toBe(false)
+  await one.peers.close()
+  const kinds = readdirSync(peersFolder(file)).map((name) => name.slice(12))
+  expect(kinds.toSorted()).toEqual(['.nodes', '.nodes', '.sock', '.sock'])
 })
 
 describe('where the sockets are', () => {
