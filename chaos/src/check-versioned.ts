@@ -22,23 +22,33 @@ export async function checkVersioned(
   journals: readonly Journal[],
   { ledgerFile, fates }: { ledgerFile: string; fates: Iterable<readonly Fate[]> },
 ): Promise<string[]> {
-  const effects = effectsIn(await readFile(ledgerFile, 'utf8').catch(() => ''))
+  const ledger = await readFile(ledgerFile, 'utf8').catch(() => '')
   const pauses = [...fates].flat().filter(({ what }) => what === 'paused')
   const begun = journals.filter(({ wasTakenBack }) => !wasTakenBack)
   return [
-    ...begun.flatMap((journal) => {
-      const own = effects.filter(({ callId }) => callId === journal.callId)
-      const found = [
-        ...checkJournal(journal),
-        ...checkEnd(journal, versioned.cancelled.has(journal.callId)),
-        ...checkParked(journal),
-        ...checkClaims(journal),
-        ...checkEffects(journal, own, pauses),
-      ]
-      return found.map((what) => `versioned ${journal.callId}: ${what}\n${journal.print()}`)
-    }),
+    ...checkVersions(begun, ledger, { cancelled: versioned.cancelled, pauses }),
     ...checkClients(versioned, begun),
   ]
+}
+
+/** As `checkVersioned`, without the clients. */
+export function checkVersions(
+  journals: readonly Journal[],
+  ledger: string,
+  { cancelled, pauses = [] }: { cancelled?: ReadonlySet<string>; pauses?: readonly Fate[] } = {},
+): string[] {
+  const effects = effectsIn(ledger)
+  return journals.flatMap((journal) => {
+    const own = effects.filter(({ callId }) => callId === journal.callId)
+    const found = [
+      ...checkJournal(journal),
+      ...checkEnd(journal, cancelled?.has(journal.callId) === true),
+      ...checkParked(journal),
+      ...checkClaims(journal),
+      ...checkEffects(journal, own, pauses),
+    ]
+    return found.map((what) => `versioned ${journal.callId}: ${what}\n${journal.print()}`)
+  })
 }
 
 function effectsIn(text: string): Effect[] {

@@ -39,18 +39,22 @@ export function crashingStore(store: Store, point: CrashPoint): Store {
     if (hit === 'after') setImmediate(() => process.kill(process.pid, 'SIGKILL'))
     return outcome
   }
-  return new Proxy(store, {
-    get(target, name) {
-      const method = Reflect.get(target, name, target) as (...args: unknown[]) => Promise<unknown>
-      return (...args: unknown[]) => {
-        begun ||= isFirst(name)
-        const isUncounted = UNCOUNTED.has(name) || (name === 'read' && args[3] !== HISTORY_PAGE)
-        const isOther = point.only !== undefined && name !== point.only
-        if (!begun || isUncounted || isOther) return method.apply(target, args)
-        return operate(name as keyof Store, () => method.apply(target, args))
-      }
-    },
-  })
+  const counting = (opened: Store): Store =>
+    new Proxy(opened, {
+      get(target, name) {
+        const method = Reflect.get(target, name, target) as (...args: unknown[]) => unknown
+        return (...args: unknown[]) => {
+          // A server with a name has a part of its own.
+          if (name === 'open') return counting(method.apply(target, args) as Store)
+          begun ||= isFirst(name)
+          const isUncounted = UNCOUNTED.has(name) || (name === 'read' && args[3] !== HISTORY_PAGE)
+          const isOther = point.only !== undefined && name !== point.only
+          if (!begun || isUncounted || isOther) return method.apply(target, args)
+          return operate(name as keyof Store, async () => method.apply(target, args))
+        }
+      },
+    })
+  return counting(store)
 }
 
 /** What a node with such a store has printed: its operations, in turn. */

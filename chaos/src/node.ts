@@ -89,10 +89,10 @@ const operated: Durable | undefined = values.operated
 const { code } = values
 const versioned: Durable | undefined = isCode(code)
   ? durable({
+      divergesAfterMs: DIVERGES_AFTER_MS,
       ...options,
       name: VERSIONED,
       version: code,
-      divergesAfterMs: DIVERGES_AFTER_MS,
       server: () => {
         const server = new McpServer({ name: VERSIONED, version: '1' })
         registerVersioned(server, values.ledger, code)

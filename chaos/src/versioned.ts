@@ -79,7 +79,8 @@ export class Versioned {
   }
 
   async #act(open: VersionedWork['open'], isCancel: boolean, random: Random) {
-    const places = await open()
+    // The store may be away.
+    const places = await open().catch(() => [])
     if (places.length === 0) return
     const place = random.pick(places)
     if (isCancel) {

@@ -44,8 +44,10 @@ export type TakenOver = {
   request: RecordedRequest
   runs: EarlierRuns
   claimed: Claimed
-  /** It did not fit code such as that of this node, and nobody has asked for another try. */
+  /** It is parked here, or did not fit code such as that of this node and nobody has asked for another try. */
   isDiverged: boolean
+  /** An operator has asked for another try. */
+  isRetried: boolean
 }
 
 const SEALED = 'What it needs is sealed with a key that this node has not; another one goes on with it.'
@@ -321,9 +323,12 @@ export class Calls {
     const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
     const { messages: requests, idempotencyKey, protocol, quotas } = runs.request
     const { divergences } = runs
-    const isDiverged = !this.#takeovers.diverged.mayTryHere(divergences) && !isRetried(inbox, divergences)
+    const isRetried = hasRetry(inbox, divergences)
+    // What is left is claimed before it is run.
+    const isDiverged = runs.isLeft || !(isRetried || this.#takeovers.diverged.mayTryHere(divergences))
     return {
       isDiverged,
+      isRetried,
       call: this.#own({
         scope,
         id: callId,
@@ -443,7 +448,7 @@ export class Calls {
 }
 
 /** Whether an operator has asked for another try since the last one. */
-function isRetried(inbox: readonly Entry[], divergences: readonly Diverged[]) {
+function hasRetry(inbox: readonly Entry[], divergences: readonly Diverged[]) {
   const heard = divergences.at(-1)?.heard ?? BEGINNING
   return inbox.some(({ id, data }) => compareIds(id, heard) > 0 && decodeInboxItem(data)?.kind === 'retried')
 }

@@ -43,6 +43,8 @@ export class DivergedCalls {
   readonly #offered = new Map<string, number>()
   /** On their way to be parked: their scopes, by their ids. */
   readonly #parking = new Map<string, string>()
+  /** That some are to be tried again this node has heard, and may not. */
+  readonly #retriedInVain = new Set<string>()
 
   constructor(
     store: TakeoverStore & Pick<Store, 'publish'>,
@@ -79,21 +81,26 @@ export class DivergedCalls {
     return this.#write(place, { kind: 'diverged', diverged: { ...divergence, ...about } })
   }
 
-  /** A claimed call that may not be tried here. The claim does not count. */
-  leave({ scope, callId }: Claimed): Promise<void> {
+  /** A claimed call that may not be tried here, though an operator may have asked for it: `isRetried`. The claim does not count. */
+  async leave({ scope, callId }: Claimed, isRetried: boolean): Promise<void> {
     const returned = { node: this.#membership.node, nonce: randomId() }
-    return this.#write({ scope, callId }, { kind: 'returned', returned })
+    if (isRetried) this.#retriedInVain.add(callId)
+    await this.#write({ scope, callId }, { kind: 'returned', returned }).finally(() =>
+      this.#retriedInVain.delete(callId),
+    )
   }
 
   /** Keeps a call whose last record says that nobody runs it, until it ends, fits another node, or an operator has it tried again. */
-  park(call: Call, divergences: readonly Diverged[]) {
+  park(call: Call, divergences: readonly Diverged[], isRetried: boolean) {
     const { scope, id: callId } = call
-    this.#parked.set(callId, { call, divergences })
-    call.whenRetried(() => {
+    const retry = () => {
       this.#parked.delete(callId)
       call.abandon('An operator has it tried again.')
       this.#giveBack({ scope, callId }).catch(() => undefined)
-    })
+    }
+    this.#parked.set(callId, { call, divergences })
+    if (isRetried && !this.#retriedInVain.has(callId)) retry()
+    else call.whenRetried(retry)
   }
 
   /** Nothing of it is to be kept beyond its session. */

@@ -74,10 +74,10 @@ export class ClaimedCalls {
   }
 
   /** It fits no code that is there: nothing runs it here. */
-  async #park({ call, runs, claimed }: TakenOver) {
+  async #park({ call, runs, claimed, isRetried }: TakenOver) {
     const { logger, takeovers } = this.#services
     const { diverged } = takeovers
-    if (runs.isLeft) return diverged.park(call, runs.divergences)
+    if (runs.isLeft) return diverged.park(call, runs.divergences, isRetried)
     const last = runs.divergences.at(-1)
     const about = { session: shortId(call.scope), call: shortId(call.id) }
     logger.warn(
@@ -85,7 +85,7 @@ export class ClaimedCalls {
       'a call stays parked: code like this did not fit its journal',
     )
     call.abandon('It is parked.')
-    await diverged.leave(claimed)
+    await diverged.leave(claimed, isRetried)
   }
 
   async #giveBackSealed(claimed: Claimed, { message: reason }: Error) {

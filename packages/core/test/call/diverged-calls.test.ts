@@ -37,14 +37,19 @@ const server =
   }
 
 /** Node 0 charges and leaves; node 1 takes the call over, and the others stand by until it has parked it. */
-async function parked(store: (typeof STORES)[number], codes: Code[]) {
+async function parked(store: (typeof STORES)[number], codes: Code[], retriedMeanwhile = false) {
   let tell!: () => void
   const isParked = new Promise<void>((resolve) => (tell = resolve))
   const wrap = (own: Store, node: number) => {
     const claimCall: Store['claimCall'] = async (scope, callId, claim) => {
       if (node > 1 && claim.counts === undefined) await isParked
       const outcome = await own.claimCall(scope, callId, claim)
-      if (node === 1 && claim.counts === -1) tell()
+      const isParking = node === 1 && claim.counts === -1
+      if (isParking && retriedMeanwhile) {
+        retriedMeanwhile = false
+        await runsOf(own, { by: 'ann' }).retry({ scope, callId })
+      }
+      if (isParking) tell()
       return outcome
     }
     return new Proxy(own, {
@@ -145,6 +150,14 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     await of.runs.cancel(of.place)
     await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)
     expect(of.effects()).toEqual(['charge on 0', 'ship on 0'])
+  })
+
+  test('is claimed again before it is run again, if an operator says so while it is being parked', async () => {
+    await using of = await parked(store, [V1, V2], true)
+    await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
+    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
+    expect((await of.journal()).slice(-5)).toEqual(['claim', 'diverged', 'returned', 'claim', 'diverged'])
+    for (const { fields } of of.errors()) expect(fields).toMatchObject({ attempt: 2 })
   })
 
   test('is not answered by a handler that swallows the error', async () => {
