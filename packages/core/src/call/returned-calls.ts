@@ -77,7 +77,9 @@ export class ReturnedCalls {
       this.#returned.get(callId)?.notBefore ?? (now < this.#unfitUntil ? now + FIRST_RETRY_MS : now)
     await this.#membership.background.pause(Math.max(0, notBefore - now) + Math.random() * SPREAD_MS)
     if (this.#membership.isDraining) return
-    // What fails is tried again; by this node for its own calls, by the owner of others.
+    const { background } = this.#membership
+    // A claim that fails from there on is tried on; who never came to one would leave the call to nobody.
+    await whileStoreFails(() => this.#membership.hold(scope), background).catch(() => undefined)
     await this.#claims.claim(scope, { callId, owner }, last).catch(() => undefined)
   }
 

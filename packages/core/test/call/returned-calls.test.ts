@@ -1,8 +1,10 @@
 import { expect, test, vi } from 'vitest'
+import { StoreError } from '../../src/error-classes.js'
 import { Claims } from '../../src/call/claims.js'
 import { Membership } from '../../src/call/membership.js'
 import { ReturnedCalls } from '../../src/call/returned-calls.js'
 import { memoryStore } from '../../src/index.js'
+import { overriding } from '../support/overriding.js'
 
 const silent = {
   error: () => undefined,
@@ -27,4 +29,38 @@ test('a scope is let go when a call that was given back there is not heard of an
     membership.background.end()
     await store.close()
   }
+})
+
+test('a call that was given back is claimed again although the store was away when that was due', async () => {
+  let away = 0
+  const own = memoryStore()
+  const store = overriding(own, {
+    beat: async (...args) => {
+      if (away-- > 0) throw new StoreError('store-unavailable', 'The store is away.')
+      return own.beat(...args)
+    },
+  })
+  const lease = { heartbeatMs: 20, leaseMs: 60, sweepMs: 1000 }
+  const membership = new Membership(store, lease, silent, () => undefined)
+  let claimed!: (callId: string) => void
+  const isClaimed = new Promise<string>((resolve) => (claimed = resolve))
+  const claims = new Claims(store, membership, async ({ callId }) => claimed(callId))
+  const returned = new ReturnedCalls(store, membership, claims)
+  const place = { scope: 'scope', callId: 'call' }
+  await own.openCall({
+    ...place,
+    owner: membership.node,
+    principal: undefined,
+    requestKeys: ['key'],
+    data: 'request {}',
+    ttlMs: 60_000,
+    maxOpenCalls: 1,
+    begins: { protocolVersion: '2026-07-28' },
+  })
+  away = 3
+  await returned.giveBack(place)
+  await expect(isClaimed).resolves.toBe('call')
+  expect(away).toBeLessThan(0)
+  membership.background.end()
+  await own.close()
 })
