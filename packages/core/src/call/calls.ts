@@ -192,7 +192,9 @@ export class Calls {
     const { id: first, admission } = opened
     const standing = { last: first, inbox: BEGINNING }
     const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol) } as const
-    await this.#letWait({ scope, callId }, quotas.filter(isTurn), waits).catch(() => undefined)
+    const place = { scope, callId }
+    const isLeft = await this.#letWait(place, quotas.filter(isTurn), waits).catch(() => true)
+    if (!isLeft) void this.#runUnlessTaken({ ...place, first, claims: 0 })
     return { status: 'queued', callId, first, admission }
   }
 
@@ -421,11 +423,19 @@ export class Calls {
       const opened = await whileStoreFails(() => this.#services.store.openCall(again), this.#closed)
       if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id)))
         return this.#quotas.notOpened(newCall, quotas)
-      await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
-      this.#run({ scope, callId, first: opened.id, claims: 0 })
+      await this.#runUnlessTaken({ scope, callId, first: opened.id, claims: 0 })
     } catch {
       // This node is leaving. Whoever takes its calls over finds this one too.
     }
+  }
+
+  /** Something has come for a call that nothing runs. Never rejects: if this node leaves, the next one finds it. */
+  async #runUnlessTaken(unrun: Claimed) {
+    const held = whileStoreFails(() => this.#membership.hold(unrun.scope), this.#closed)
+    await held.then(
+      () => this.#run(unrun),
+      () => undefined,
+    )
   }
 
   /** Closes a call that nothing has run. False: another request waits for it. */

@@ -39,6 +39,8 @@ export class DivergedCalls {
   readonly #claims: Claims
   readonly #giveBack: (place: Place) => Promise<void>
   readonly #parked = new Map<string, Parked>()
+  /** Since this node takes part no more: what becomes of them. */
+  #letGo: ((call: Call) => void) | undefined
   /** When, by `performance.now()`, by the ids of the call and the node. */
   readonly #offered = new Map<string, number>()
   /** On their way to be parked: their scopes, by their ids. */
@@ -93,6 +95,7 @@ export class DivergedCalls {
   /** Keeps a call whose last record says that nobody runs it, until it ends, fits another node, or an operator has it tried again. */
   park(call: Call, divergences: readonly Diverged[], isRetried: boolean) {
     const { scope, id: callId } = call
+    if (this.#letGo) return this.#letGo(call)
     const retry = () => {
       this.#parked.delete(callId)
       call.abandon('An operator has it tried again.')
@@ -110,10 +113,11 @@ export class DivergedCalls {
 
   /** This node takes part no more: others find them when it has left, or get them at once. */
   letGo({ atOnce = false } = {}) {
-    for (const { call } of this.#parked.values()) {
+    this.#letGo = (call) => {
       call.abandon('Its node leaves.')
       if (atOnce) this.#giveBack({ scope: call.scope, callId: call.id }).catch(() => undefined)
     }
+    for (const { call } of this.#parked.values()) this.#letGo(call)
     this.#parked.clear()
   }
 

@@ -1,6 +1,8 @@
 import { expect, test, vi } from 'vitest'
 import { StoreError } from '../../src/error-classes.js'
+import type { Call } from '../../src/call/call.js'
 import { Claims } from '../../src/call/claims.js'
+import { DivergedCalls } from '../../src/call/diverged-calls.js'
 import { Membership } from '../../src/call/membership.js'
 import { ReturnedCalls } from '../../src/call/returned-calls.js'
 import { memoryStore } from '../../src/index.js'
@@ -63,4 +65,25 @@ test('a call that was given back is claimed again although the store was away wh
   expect(away).toBeLessThan(0)
   membership.background.end()
   await own.close()
+})
+
+test('what diverges on a node that lets go of its calls is not kept by it', () => {
+  const store = memoryStore()
+  const lease = { heartbeatMs: 500, leaseMs: 10_000, sweepMs: 1000 }
+  const membership = new Membership(store, lease, silent, () => undefined)
+  const givenBack: string[] = []
+  const giveBack = async ({ callId }: { callId: string }) => void givenBack.push(callId)
+  const claims = new Claims(store, membership, async () => undefined)
+  const diverged = new DivergedCalls(store, membership, claims, giveBack)
+  const abandoned: string[] = []
+  const call = (id: string) =>
+    ({ id, scope: id, whenRetried: () => undefined, abandon: () => abandoned.push(id) }) as unknown as Call
+  diverged.park(call('before'), [], false)
+  expect(abandoned).toEqual([])
+  diverged.letGo({ atOnce: true })
+  diverged.park(call('after'), [], false)
+  expect(abandoned).toEqual(['before', 'after'])
+  expect(givenBack).toEqual(['before', 'after'])
+  membership.background.end()
+  void store.close()
 })

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { durableTool } from '../../src/index.js'
 import type { DurableContext, Store, TaskMode } from '../../src/index.js'
+import { encodeInboxItem } from '../../src/call/inbox.js'
+import { requestKeyPrefix } from '../../src/ids.js'
 import { META, TASKS } from '../../src/protocol.js'
 import { CallTimeline } from '../../src/inspect/index.js'
 import { ASLEEP, isParked, OLDEST } from '../../src/store/index.js'
@@ -116,6 +118,26 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     go('1')
     await taker.until(first, 'completed', { node: 1 })
     await taker.until(second, 'completed', { node: 1 })
+  })
+
+  test('that are cancelled before they are nobody’s end', async () => {
+    const { work, go } = gated()
+    const item = encodeInboxItem({ kind: 'cancelled', requestKey: requestKeyPrefix(77), reason: 'Enough.' })
+    const wrap = (own: Store) =>
+      overriding(own, {
+        claimCall: async (scope, callId, claim) => {
+          // By who has sent the same request, or looks at all calls.
+          const options = { nonce: '1', maxLength: 10, ifOpen: callId }
+          if (claim.to === ASLEEP) await own.append(scope, `call:${callId}:in`, item, options)
+          return own.claimCall(scope, callId, claim)
+        },
+      })
+    await using nodes = await start(work, [{ tool: 'work', runsAtOnce: 1 }], { store, wrap })
+    const taker = new Taker(nodes)
+    await taker.call('0')
+    const task = await taker.call('1', { node: 1, id: 77 })
+    await taker.until(task, 'cancelled')
+    go('0')
   })
 
   test('are made at once, wait for their turn, and begin in their order', async () => {
