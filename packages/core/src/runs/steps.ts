@@ -39,9 +39,13 @@ export function effectsIn(records: readonly (CallRecord | undefined)[]): Set<str
 export function sleepingIn(run: RecordedRun): string[] {
   const asked = new Set(run.records.flatMap(questionIn))
   const deadline = deadlineOf('')
+  const { messages } = run.runs.request
+  // In a batch, ids begin with the number of the request; see `RequestLog`.
+  const prefixes = messages.length === 1 ? [''] : messages.map((_, index) => `${index}/`)
   return run.steps.flatMap((id) => {
-    if (!id.startsWith(deadline)) return []
-    const step = id.slice(deadline.length)
+    const prefix = prefixes.find((each) => id.startsWith(each + deadline))
+    if (prefix === undefined) return []
+    const step = prefix + id.slice(prefix.length + deadline.length)
     const record = run.runs.steps.get(step)
     return (record && hasEnded(record)) || asked.has(`${run.place.callId}.n${digest(step)}`) ? [] : [step]
   })

@@ -168,3 +168,40 @@ describe('a fork is refused', () => {
     expect(error).toMatchObject({ code: 'run-foreign' })
   })
 })
+
+test('of a batch what one of its requests sleeps is ended, too', async () => {
+  const store = memoryStore()
+  const [scope, callId] = [randomId(), randomId()]
+  const call = (id: number) => ({
+    jsonrpc: '2.0' as const,
+    id,
+    method: 'tools/call',
+    params: { name: 'nap' },
+  })
+  const request: CallRecord = {
+    kind: 'request',
+    request: { messages: [call(1), call(2)], batch: true, protocol: '2025-03-26', node: 'one' },
+  }
+  const opened = await store.openCall({
+    scope,
+    callId,
+    owner: 'one',
+    principal: 'ann',
+    requestKeys: ['1', '2'],
+    data: encodeRecord(request),
+    ttlMs: 60_000,
+    maxOpenCalls: 9,
+    begins: { protocolVersion: '2025-03-26' },
+  })
+  if (opened.status !== 'opened') throw new Error(opened.status)
+  const [epoch] = opened.id.split('-')
+  const sleeps: CallRecord = {
+    kind: 'step',
+    step: { id: `1/${deadlineOf('nap')}`, phase: 'done', value: encodeValue(1) },
+  }
+  await store.appendCall(scope, callId, [{ id: `${epoch}-2`, data: encodeRecord(sleeps) }])
+  await runsOf(store, { by: 'ann' }).resume({ scope, callId })
+  const [left] = (await store.read(scope, `call:${callId}:in`, BEGINNING, 9)) ?? []
+  expect(left?.data).toContain('"steps":["1/nap"]')
+  await store.close()
+})
