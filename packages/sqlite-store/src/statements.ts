@@ -54,6 +54,8 @@ function bound(values: Given[]): SqliteValue[] {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]
     if (value === undefined) values[i] = null
+    // A time so far is never: node:sqlite would not read it again.
+    else if (typeof value === 'number' && value > Number.MAX_SAFE_INTEGER) values[i] = Number.MAX_SAFE_INTEGER
     else if (typeof value === 'string' && value.includes('\0')) values[i] = Buffer.from(value)
   }
   return values as SqliteValue[]

@@ -32,6 +32,18 @@ export function sessionExpiryContract(create: CreateStores) {
     expect(await peer.readSession(scope)).toBeUndefined()
   })
 
+  test('a session and what is left of its calls may be kept for as long as a number can say', async () => {
+    const { store, peer } = stores
+    const ttlMs = Number.MAX_SAFE_INTEGER
+    const scope = await begin(store, { ttlMs })
+    const { callId, epoch, requestKeys } = await open(store, scope, { ttlMs })
+    const entries = [{ id: `${epoch}-2`, data: 'end' }]
+    const close = { requestKeys, retainMs: ttlMs, keepKey: true }
+    expect(await peer.appendCall(scope, callId, entries, close)).toBe('appended')
+    expect(await peer.admit(scope, 'alice', ttlMs)).toBeDefined()
+    expect(await peer.read(scope, `call:${callId}`, BEGINNING, 10)).toHaveLength(2)
+  })
+
   test('an open call ends with its session, however late it was opened or kept alive', async () => {
     const { store, peer } = stores
     const scope = await begin(store, { ttlMs: 2 * KEPT })

@@ -136,6 +136,7 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     const taker = new Taker(nodes)
     await taker.call('0')
     const task = await taker.call('1', { node: 1, id: 77 })
+    expect(task).toMatchObject(QUEUED)
     await taker.until(task, 'cancelled')
     go('0')
   })
