@@ -59,7 +59,7 @@ export class StoreError extends DurableError {
 
 /**
  * A record of the store can't be opened. `store-sealed`: this node has not the key `keyId`, or no `seal.secrets`; another one may have them.
- * `store-tampered`: it was altered, or moved from another place; or it is not sealed (`keyId` is `undefined`), and `plain: 'refuse'` is set.
+ * `store-tampered`: it was altered, or moved from another place; or it is not sealed (`keyId` is `undefined`), and `plain: 'refuse'` is set, or it is a secret.
  * `store-forgotten`: it is of a principal that was forgotten, and nobody can open it any more.
  */
 export class SealError extends StoreError {
@@ -67,13 +67,20 @@ export class SealError extends StoreError {
   /** Of the key that the record says it is sealed with: the beginning of a digest of it. */
   readonly keyId: string | undefined
 
-  constructor(code: SealErrorCode, keyId: string | undefined, { lacksSecrets = false } = {}) {
-    super(code, lacksSecrets ? NO_SECRETS : keyId === undefined ? UNSEALED : whyNot[code](keyId))
+  constructor(
+    code: SealErrorCode,
+    keyId: string | undefined,
+    { lacksSecrets = false, isSecret = false } = {},
+  ) {
+    const unsealed = isSecret ? UNSEALED_SECRET : UNSEALED
+    super(code, lacksSecrets ? NO_SECRETS : keyId === undefined ? unsealed : whyNot[code](keyId))
     this.keyId = keyId
   }
 }
 
 const UNSEALED = "a record is not sealed, and `seal.plain` is 'refuse'. With 'read' it is read as it is."
+const UNSEALED_SECRET =
+  'a secret in `seal.secrets` is not sealed, so no node has made it. Find out who writes to that store, and put back what was there.'
 const NO_SECRETS =
   'a record is sealed with a secret of its principal, and this node has no `seal.secrets`. Give it those that the other nodes have.'
 const whyNot: Record<SealErrorCode, (keyId: string) => string> = {

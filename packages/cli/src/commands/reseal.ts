@@ -11,15 +11,21 @@ export const reseal: Command = {
   summary: 'seals states and maps with the newest key of --key-file, and counts what is left to older ones',
   details:
     'While nodes run, which all must have that key; the secrets of --secrets as well. What is in sessions, calls and histories is not written again: it goes with them.\n' +
-    'An older key can be dropped when nothing is left to it, and no history.',
+    'An older key can be dropped when nothing is left to it, and no history.\n' +
+    'Where nodes refuse what is not sealed, give --refuse-plain, or what somebody has put into the store without a key is sealed for them.',
+  options: {
+    'refuse-plain': { type: 'boolean', help: "seal nothing that is not sealed: nodes have plain: 'refuse'" },
+  },
   async run(context) {
-    const { output, options } = context
+    const { output, options, values } = context
     if (options.keyFile === undefined) throw usageError('reseal needs --key-file FILE.', 'reseal')
     const kept = await context.connectSecrets()
     const sealing = sealingWith(options.keyFile, kept?.secrets)
     const connected = await context.connectStored()
-    const done = await sealAgain(connected.inspect, context.store(connected), sealing)
-    if (kept) add(done, await sealAgain(kept.inspect, kept.secrets, { keys: sealing.keys }))
+    const plain = values['refuse-plain'] === true ? 'refuse' : 'read'
+    const done = await sealAgain(connected.inspect, context.store(connected), { ...sealing, plain })
+    // Secrets are never plain.
+    if (kept) add(done, await sealAgain(kept.inspect, kept.secrets, { keys: sealing.keys, plain: 'refuse' }))
     if (output.json) output.document(done)
     else {
       output.line(`${count(done.resealed, 'value')} sealed again, ${done.current} had the newest key`)
@@ -30,7 +36,7 @@ export const reseal: Command = {
     }
     if (done.unreadable > 0)
       throw new CliError(`${count(done.unreadable, 'value')} can't be opened with these keys.`, [
-        'Put the key that they are sealed with into the file: mcp-durable state and map name it',
+        'Put the key that they are sealed with into the file: mcp-durable state and map name it, or show what is not sealed',
       ])
   },
 }

@@ -309,9 +309,12 @@ export class Calls {
     // Taken for dead meanwhile, and not told: a run that goes on here has the ids of the next one, and would speak in its name.
     for (const call of this.#owned) if (call.id === callId) call.abandon('The call is run again.')
     const { store } = this.#services
-    const journal = () => readPages(store, scope, `call:${callId}`, { signal })
+    const log = `call:${callId}` as const
+    const journal = () => readPages(store, scope, log, { signal })
+    // No more is asked for: what follows may be what nobody can open.
+    const request = () => whileStoreFails(() => store.read(scope, log, BEGINNING, 1), { signal })
     const isTooOften = claims >= this.#limits.maxAttempts
-    let runs = await EarlierRuns.read(isTooOften ? firstOf(journal()) : journal(), claims, isTooOften)
+    let runs = await EarlierRuns.read(isTooOften ? [(await request()) ?? []] : journal(), claims, isTooOften)
     // Which of several requests have been answered, the whole says.
     if (isTooOften && runs.request.messages.length > 1) runs = await EarlierRuns.read(journal(), claims)
     // Another node has claimed it since, and whatever it has parked is its own.
@@ -322,7 +325,7 @@ export class Calls {
     if (runs.ended || this.#isClosed) return undefined
     // One that was parked was to go soon.
     await whileStoreFails(() => store.keepAlive(scope, [callId], this.#limits.sessionTtlMs), { signal })
-    const inbox = isTooOften ? [] : await readAll(store, scope, `call:${callId}:in`, { signal })
+    const inbox = isTooOften ? [] : await readAll(store, scope, `${log}:in`, { signal })
     const { messages: requests, idempotencyKey, protocol, quotas } = runs.request
     const { divergences } = runs
     const isRetried = hasRetry(inbox, divergences)
@@ -461,11 +464,6 @@ export class Calls {
 function hasRetry(inbox: readonly Entry[], divergences: readonly Diverged[]) {
   const heard = divergences.at(-1)?.heard ?? BEGINNING
   return inbox.some(({ id, data }) => compareIds(id, heard) > 0 && decodeInboxItem(data)?.kind === 'retried')
-}
-
-/** The first entry of a log. */
-async function* firstOf(pages: AsyncIterable<Entry[]>): AsyncGenerator<Entry[], void> {
-  for await (const page of pages) return yield page.slice(0, 1)
 }
 
 /** Whether the journal may exist, or yet come to be. */

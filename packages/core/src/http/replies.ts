@@ -7,6 +7,7 @@ import {
   NotJsonError,
   RecordTooLargeError,
   StoreError,
+  SealError,
 } from '../errors.js'
 import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcError, RequestId } from '../json-rpc.js'
@@ -192,6 +193,14 @@ export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (isSealed(error)) {
     logger.error({ error }, 'a request needs what is sealed with a key that this node has not')
     return refuse.unavailable('this node can not read what the request needs; another one can. Try again.')
+  }
+  if (error instanceof SealError) {
+    logger.error({ error }, 'a request needs a record that was altered, or is not sealed')
+    return new Refusal(
+      500,
+      ErrorCode.internalError,
+      'Internal error: what the store holds for the request was altered; the log says more',
+    )
   }
   if (isRefused(error)) {
     logger.error({ error }, 'the store refused a request for what it is')

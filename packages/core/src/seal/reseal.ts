@@ -24,14 +24,14 @@ const PAGE = 200
 /**
  * Seals the values of states and maps with the first of the keys that have been sealed with another one, or with none, while nodes run: a value that somebody
  * changes meanwhile is left as that one has sealed it. What is in logs can't be written again: it goes with its session, or its call.
- * `inspect` and `store` are those of the stored data, not sealed themselves.
+ * With `plain: 'refuse'` nothing that is not sealed is: it counts as `unreadable`. `inspect` and `store` are those of the stored data, not sealed themselves.
  */
 export async function reseal(
   inspect: Inspection,
   store: Store,
-  { keys, secrets: kept }: Omit<SealOptions, 'plain'>,
+  { keys, plain = 'read', secrets: kept }: SealOptions,
 ): Promise<Resealed> {
-  const options = { keys, ...(kept && { secrets: kept }) }
+  const options = { keys, plain, ...(kept && { secrets: kept }) }
   checkSeal('reseal()', options)
   const seals = new Seals(options)
   const secrets = kept && new Secrets(kept, seals)

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { StoreError } from '../errors.js'
+import { SealError, StoreError } from '../errors.js'
 import type { Store } from '../store/store.js'
 import type { Secret } from './keys.js'
 import { LeastUsed } from './least-used.js'
 import { valuePlace } from './places.js'
-import { secretOf } from './sealed-text.js'
+import { isSealedText, secretOf } from './sealed-text.js'
 import type { Seals } from './seals.js'
 
 /** For how long a secret is taken from memory: another node may have forgotten its principal. */
@@ -95,6 +95,8 @@ export class Secrets {
     const scope = scopeOf(digest)
     const value = await this.#store.readValue(scope, KEY)
     if (!value) return undefined
+    // One of somebody else's making would be known to others, and could not be forgotten.
+    if (!isSealedText(value.data)) throw new SealError('store-tampered', undefined, { isSecret: true })
     const [generation = '', coded = ''] = this.#seals.open(value.data, valuePlace(scope, KEY)).split(' ')
     return this.#hold({ name: digest + generation, bytes: Buffer.from(coded, 'base64') })
   }
