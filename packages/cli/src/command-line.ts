@@ -88,7 +88,9 @@ function parsed(
     const given = Object.entries(values).map(([option, value]) => [option, unmarked(value)])
     return { values: Object.fromEntries(given) as Values, args: positionals.map(unmarked) }
   } catch (error) {
-    throw usageError(messageOf(error).replaceAll(MARK, ''), name)
+    // What follows in it is of arguments that begin with a dash.
+    const [problem = ''] = messageOf(error).replaceAll(MARK, '').split(' To specify ')
+    throw usageError(problem, name)
   }
 }
 

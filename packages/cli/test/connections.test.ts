@@ -44,6 +44,19 @@ test('a master that the sentinel does not know', async () => {
   expect(stderr).toContain('error: ')
 })
 
+test('a database that is not there, a password that is asked for, and a port without TLS', async () => {
+  await using closed = await startRedis({ config: { requirepass: 'secret' } })
+  const asked = { db: `${master.url}/77`, word: `${master.url}/a`, password: closed.url, tls: '' }
+  asked.tls = master.url.replace('redis:', 'rediss:')
+  const [db, word, password, tls] = await Promise.all(Object.values(asked).map((url) => cli(url, 'sessions')))
+  expect(db).toMatchObject({ code: 1, stdout: '' })
+  expect(db?.stderr).toMatch(/^error: .* gives no database 77: .*\n {2}Name the one/)
+  expect(word).toMatchObject({ code: 2, stdout: '' })
+  expect(password?.stderr).toMatch(/^error: .* it asks for a password\.\n {2}Put the user/)
+  expect(tls).toMatchObject({ code: 1 })
+  expect(tls?.stderr).toContain('\n  If that port speaks without TLS: redis://HOST:PORT')
+})
+
 test(
   'a Cluster, by any of its nodes, also when the first one named is away',
   { timeout: 90_000 },

@@ -209,6 +209,37 @@ describe('what is no file of a store', () => {
     held.close()
   })
 
+  test('whatever is typed wrong is one line, and what to do next', { timeout: 60_000 }, async () => {
+    const text = join(folder, 'typed.db')
+    const syntax = join(folder, 'syntax.mjs')
+    await writeFile(text, 'not a database, but long enough to be one '.repeat(100))
+    await writeFile(syntax, 'const x = ;')
+    const here = ['--sqlite', path]
+    const typed = [
+      ['sessions', '--nothing', ...here],
+      ['calls', '--status', 'nothing', ...here],
+      ...['call', 'cancel', 'retry', 'resume', 'tail', 'export'].map((name) => [name, 'nothing', ...here]),
+      ['fork', 'nothing', '--from', 'a', ...here],
+      ['clear', 'nothing', '--yes', '--json', ...here],
+      ['replay', join(folder, 'nothing.jsonl'), '--code', syntax],
+      ['replay', call.callId.slice(0, 8), '--code', syntax, ...here],
+      ['migrate', '--from', path, '--to', 'sqlite:x.db'],
+      ['migrate', '--from', `sqlite:${text}`, '--to', `sqlite:${join(folder, 'none.db')}`],
+      ['migrate', '--from', `sqlite:${path}`, '--to', 'sqlite:/nowhere/x.db'],
+      ['reseal', ...here, '--key-file', join(folder, 'nothing')],
+      ['monitor', '--web', '--port', '0', '--sqlite', text],
+      ['proxy', '--stdio', '--port', '0', '--sqlite', folder, '--', process.execPath],
+      // A file is no folder, to anybody: what is below it can't even be asked for.
+      ['sessions', '--sqlite', join(path, 'x.db')],
+    ]
+    const answers = await Promise.all(typed.map(async (args) => ({ args, ...(await cli(NOWHERE, ...args)) })))
+    for (const { args, code, stdout, stderr } of answers) {
+      expect({ args, code: [1, 2].includes(code ?? 0), stdout }).toEqual({ args, code: true, stdout: '' })
+      expect(stderr, args.join(' ')).toMatch(/^error: .+\n {2}\S/)
+      expect(stderr, args.join(' ')).not.toMatch(/^ +at /m)
+    }
+  })
+
   test('so are two stores at once, and a prefix', async () => {
     expect(await failure('sessions', '--sqlite', path, '--redis', NOWHERE)).toMatch(/^2 .*two stores/)
     expect(await failure('sessions', '--sqlite', path, '--prefix', 'a')).toMatch(/^2 .*--prefix is of Redis/)

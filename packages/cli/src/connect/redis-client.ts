@@ -38,6 +38,7 @@ async function firstThatAnswers(target: Target, options: RedisOptions): Promise<
     const redis = new Redis({ ...options, ...host, retryStrategy: null })
     try {
       await opened(redis, target)
+      await requireDb(redis, target)
       const info = await redis.info('server')
       return [redis, /^redis_mode:(\w+)/m.exec(info)?.[1] ?? 'standalone']
     } catch (error) {
@@ -46,6 +47,19 @@ async function firstThatAnswers(target: Target, options: RedisOptions): Promise<
     }
   }
   throw problem instanceof CliError ? problem : unreachable(target, problem)
+}
+
+/** ioredis goes on with database 0 where there is no such one. */
+async function requireDb(redis: Redis, target: Target) {
+  const { db } = target.options
+  if (db === undefined) return
+  await redis.select(db).catch((error: unknown) => {
+    throw new CliError(
+      `Redis at ${hostsOf(target)} gives no database ${db}: ${messageOf(error)}`,
+      ['Name the one that the nodes use: --redis redis://HOST:PORT/DB; 0 if they name none'],
+      { cause: error },
+    )
+  })
 }
 
 /** The one that the sentinels watch. */
@@ -99,7 +113,7 @@ function unreachable(target: Target, error: unknown): CliError {
   const where = hostsOf(target)
   if (/NOAUTH|WRONGPASS|NOPERM/.test(message)) {
     return new CliError(
-      `Redis at ${where} does not let us in: ${message}`,
+      `Redis at ${where} does not let us in: ${/NOAUTH/.test(message) ? 'it asks for a password.' : message}`,
       [
         'Put the user and password into the address: --redis redis://USER:PASSWORD@HOST:PORT, or into REDIS_URL',
       ],
@@ -109,10 +123,20 @@ function unreachable(target: Target, error: unknown): CliError {
   return new CliError(
     `no Redis answers at ${where} (${message}).`,
     [
+      ...tlsNext(target, message),
       'Say where it is: --redis redis://HOST:PORT, or REDIS_URL=redis://HOST:PORT',
       'Or start one: docker compose up -d redis',
       'If the nodes keep all in a file, say which: --sqlite FILE',
     ],
     { cause: error },
   )
+}
+
+/** A server that speaks TLS and one that does not keep silent with each other. */
+function tlsNext({ options }: Target, message: string): string[] {
+  if (/certificate/i.test(message)) return ['If you trust who signed that: NODE_EXTRA_CA_CERTS=FILE']
+  if (/ECONNREFUSED|ENOTFOUND|EHOSTUNREACH/.test(message)) return []
+  return options.tls
+    ? ['If that port speaks without TLS: redis://HOST:PORT']
+    : ['If that port speaks TLS: rediss://HOST:PORT']
 }

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Store } from '@mcp-durable/core'
 import { file as openStore } from '@mcp-durable/sqlite-store'
@@ -35,11 +35,12 @@ export function sqliteEnd(path: string, role: 'from' | 'to'): End {
   const database = explained(path, () => (role === 'from' ? openReadOnly(path) : openTarget(path)))
   return {
     where: resolve(path),
-    part: (name) => ({
-      inspect: inspectSqlite(database, { name }),
-      transfer: transferSqlite(database, { name }),
-      open: () => storeIn(path, name),
-    }),
+    part: (name) =>
+      explained(path, () => ({
+        inspect: inspectSqlite(database, { name }),
+        transfer: transferSqlite(database, { name }),
+        open: () => storeIn(path, name),
+      })),
     close: () => void database.close(),
   }
 }
@@ -54,7 +55,7 @@ function storeIn(path: string, name: string | undefined): Store {
 }
 
 function requireDatabase(path: string) {
-  const found = statSync(path, { throwIfNoEntry: false })
+  const found = statOf(path)
   if (!found)
     throw new CliError(`there is no file ${path}.`, [
       'Say where it is: --sqlite FILE, as in file(FILE) of the nodes. They make it when they start for the first time.',
@@ -64,11 +65,13 @@ function requireDatabase(path: string) {
 
 /** One that is there is a database, or empty. */
 function requireTarget(path: string) {
-  const found = statSync(path, { throwIfNoEntry: false })
+  const found = statOf(path)
   if (found && (found.isDirectory() || found.size > 0)) requireDatabase(path)
   const folder = dirname(path)
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+  if (!statOf(folder)?.isDirectory())
     throw new CliError(`there is no folder ${folder}.`, ['Make it first: a file is made, a folder is not.'])
+  // SQLite keeps two files beside it, and tells only with the first write that it may not.
+  explained(path, () => [path, folder].forEach((place) => requireWritable(place)))
 }
 
 function explained<T>(path: string, act: () => T): T {
@@ -79,12 +82,19 @@ function explained<T>(path: string, act: () => T): T {
   }
 }
 
+const statOf = (path: string) => explained(path, () => statSync(path, { throwIfNoEntry: false }))
+
+function requireWritable(path: string) {
+  if (statSync(path, { throwIfNoEntry: false })) accessSync(path, constants.R_OK | constants.W_OK)
+}
+
 function nextOf(error: unknown): string[] {
   const message = messageOf(error)
-  if (/EACCES|EPERM|readonly|unable to open/i.test(message))
-    return ['The user of the nodes may read it: run this as that user (sudo -u USER mcp-durable …).']
-  if (/not a database/i.test(message)) return ['Give the file that nodes keep their sessions in.']
+  if (/EACCES|EPERM|EROFS|readonly|unable to open/i.test(message))
+    return ['The user of the nodes may: run this as that user (sudo -u USER mcp-durable …).']
+  if (/not a database|no tables of a store/i.test(message))
+    return ['Give the file that nodes keep their sessions in.']
   if (/locked|busy/i.test(message))
     return ['Another process holds it for itself: a backup, or a shell of SQLite. End that, and try again.']
-  return []
+  return ['Say where it is: --sqlite FILE, as in file(FILE) of the nodes.']
 }

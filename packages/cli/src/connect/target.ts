@@ -31,6 +31,7 @@ export function parseTarget(text: string): Target {
   const path = (urls.at(-1)?.pathname ?? '').split('/').slice(1).filter(Boolean)
   if (!first || !authority) throw wrong()
   const db = sentinel ? path[1] : path[0]
+  if (db !== undefined && !/^\d+$/.test(db)) throw wrong()
   return {
     hosts: [first, ...more],
     options: {
@@ -54,7 +55,7 @@ function toUrl(text: string): URL {
 /** The text itself is not repeated: it may hold a password. */
 function wrong() {
   return usageError(
-    'the address of Redis must look like redis://HOST:PORT, redis://HOST:PORT,HOST:PORT for a Cluster, or ' +
+    'the address of Redis must look like redis://HOST:PORT[/DB], redis://HOST:PORT,HOST:PORT for a Cluster, or ' +
       'redis+sentinel://HOST:PORT/MASTER.',
   )
 }

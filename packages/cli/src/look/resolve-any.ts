@@ -1,7 +1,7 @@
 import type { Inspection } from '@mcp-durable/core/inspect'
 import { CliError } from '../errors.js'
 import type { Privacy } from '../show/privacy.js'
-import { resolveCall, resolveSession } from './resolve.js'
+import { NoneError, resolveCall, resolveSession } from './resolve.js'
 
 /** The session, or the call in its session, that an id names. */
 export async function resolveSessionOrCall(
@@ -19,5 +19,8 @@ export async function resolveSessionOrCall(
   }
   if (session.status === 'fulfilled') return { scope: session.value, callId: undefined }
   if (call.status === 'fulfilled') return call.value
-  throw session.reason
+  const [noSession, noCall]: unknown[] = [session.reason, call.reason]
+  if (!(noSession instanceof NoneError)) throw noSession
+  if (!(noCall instanceof NoneError)) throw noCall
+  throw new CliError(`there is no session and no call '${given}' here.`, [...noSession.next, ...noCall.next])
 }

@@ -45,11 +45,14 @@ const beginning = (given: string) => given.replace(/(…|\.\.\.)$/, '')
 const longer = (id: string, given: string, privacy: Privacy) =>
   privacy.id(id) === id ? id : `${id.slice(0, Math.max(6, given.length) + 4)}…`
 
+/** That there is none. */
+export class NoneError extends CliError {}
+
 type Wanted<T> = { what: string; given: string; show: (found: T) => string; next: string[] }
 
 function onlyOne<T>(found: readonly T[], { what, given, show, next }: Wanted<T>): T {
   const [first] = found
-  if (first === undefined) throw new CliError(`there is no ${what} '${given}' here.`, next)
+  if (first === undefined) throw new NoneError(`there is no ${what} '${given}' here.`, next)
   if (found.length === 1) return first
   const listed = found.slice(0, LISTED).map((one) => show(one))
   const more = found.length > LISTED ? ', …' : ''
