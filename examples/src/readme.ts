@@ -100,9 +100,9 @@ export async function mountElsewhere(
   authInfo: { clientId: string },
 ) {
   const mcp = durable({ server: () => createMyServer() })
-  app.use('/mcp', express(mcp)) // '@mcp-durable/core/express', before or after express.json()
+  app.use('/mcp', express(mcp)) // before or after express.json()
   const http = { createServer }
-  http.createServer(node(mcp)) // '@mcp-durable/core/node'
+  http.createServer(node(mcp))
   const response = await mcp.fetch(request, { authInfo })
   return response
 }

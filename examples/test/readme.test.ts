@@ -36,9 +36,21 @@ test('the server in the README and in the quick start is the file that is compil
   expect(blocksOf('docs/quick-start.md', 'js')[0]).toBe(server)
 })
 
-test.each(documents)('%s: every line of code stands in a file that compiles', (path) => {
+test.each(documents)('%s: every line of code stands in a file that compiles', async (path) => {
   const lines = blocksOf(path, 'ts').flatMap(linesOf)
-  expect(lines.filter((line) => !compiled.has(line) && !isShortImport(line))).toEqual([])
+  const exported = new Map(await exportsOf())
+  const isImport = (line: string) => isShortImport(line) || importsFrom(exported, line)
+  expect(lines.filter((line) => !compiled.has(line) && !isImport(line))).toEqual([])
+})
+
+test.each(documents)('%s: what its code uses of the packages it imports', async (path) => {
+  const code = [...blocksOf(path, 'ts'), ...blocksOf(path, 'js')].join('\n')
+  const bare = code.replaceAll(/ \/\/.*$/gm, '').replaceAll(/'[^'\n]*'/g, "''")
+  const isThere = (name: string) =>
+    new RegExp(`import [^;]*\\b${name}\\b[^;]*? from|(function|const) ${name}\\b`).test(bare)
+  const isUsed = (name: string) => new RegExp(`(?<![.\\w'"\`-])${name}[(<]|instanceof ${name}\\b`).test(bare)
+  const names = (await exportsOf()).flatMap(([, exported]) => [...exported])
+  expect([...new Set(names)].filter((name) => isUsed(name) && !isThere(name))).toEqual([])
 })
 
 test.each(documents)('%s: every file that is linked to is there', (path) => {
@@ -104,10 +116,26 @@ function blocksOf(path: string, language: string): string[] {
 
 /** A document imports only what matters; the file may import more from the same module. */
 function isShortImport(line: string) {
-  const [, names = '', module = ''] = /^import \{ (.+) \} from '(.+)'$/.exec(line) ?? []
-  const imported = new RegExp(`import \\{ (.+) \\} from '${module}'`).exec(read('examples/src/readme.ts'))
-  const all = imported?.[1]?.split(', ') ?? []
+  const [, names = '', module = ''] = /^import (?:type )?\{ (.+) \} from '(.+)'$/.exec(line) ?? []
+  const imports = read('examples/src/readme.ts').matchAll(/^import (?:type )?\{ (.+) \} from '(.+)'$/gm)
+  const all = [...imports].flatMap(([, some = '', from]) => (from === module ? some.split(', ') : []))
   return names !== '' && names.split(', ').every((name) => all.includes(name))
+}
+
+/** Names that our packages export, by module. */
+function exportsOf(): Promise<(readonly [id: string, names: Set<string>])[]> {
+  const ids = ['core', 'redis-store', 'sqlite-store'].flatMap((name) => {
+    const { exports } = JSON.parse(read(`packages/${name}/package.json`)) as { exports: object }
+    return Object.keys(exports).map((entry) => `@mcp-durable/${name}${entry.slice(1)}`)
+  })
+  const code = ids.filter((id) => !/package\.json$|testing\/store$/.test(id))
+  const namesIn = async (id: string) => new Set(Object.keys((await import(id)) as object))
+  return Promise.all(code.map(async (id) => [id, await namesIn(id)] as const))
+}
+
+function importsFrom(exported: Map<string, Set<string>>, line: string) {
+  const [, names = '', id = ''] = /^import \{ (.+) \} from '(.+?)'/.exec(line) ?? []
+  return names.split(', ').every((name) => exported.get(id)?.has(name))
 }
 
 function linesOf(code: string) {

@@ -21,8 +21,8 @@ export function file(path: string, options: SqliteStoreOptions = {}): Store {
   checkOptions('file(path, options)', options)
   const absolute = resolve(path)
   requireLocal(absolute)
-  makeFile(absolute)
   const open = findDriver()
+  makeFile(absolute)
   return storeOf(new Engine({ open: () => open(absolute), isOwn: true }, settings(options)), {})
 }
 

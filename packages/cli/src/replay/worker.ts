@@ -52,9 +52,7 @@ function factoryIn(exported: Record<string, unknown>): ServerFactory | undefined
 function failureOf(error: unknown): Said {
   if (!(error instanceof Error)) return { failed: `it throws ${String(error)}`, lines: [] }
   const { code } = error as { code?: unknown }
-  const lines = (error.stack ?? '')
-    .split('\n')
-    .filter((line) => /^ {4}at (?!.*\bnode:)|^file:/.test(line))
+  const lines = (error.stack ?? '').split('\n').filter((line) => /^ {4}at (?!.*\bnode:)|^file:/.test(line))
   const failed = `it throws ${error.name}: ${error.message}`
   return { failed, lines: lines.slice(0, 3), ...(typeof code === 'string' && { code }) }
 }
