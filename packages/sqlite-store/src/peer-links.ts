@@ -38,6 +38,7 @@ export class Links {
   readonly #silent = new Set<string>()
   readonly #whenHeard: Array<() => void> = []
   #gaveUp = false
+  #isCut = false
   #closed = false
   #problem: string | undefined
 
@@ -53,8 +54,14 @@ export class Links {
       for (const name of readdirSync(this.#folder)) this.#find(name)
       for (const peer of this.#out.keys()) this.#silent.add(peer)
     } catch (error) {
+      this.#isCut = true
       this.#problem = problemOf(error)
     }
+  }
+
+  /** This process knows of no others, and they may be there. */
+  get isCut() {
+    return this.#isCut
   }
 
   get problem() {

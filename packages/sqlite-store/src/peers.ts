@@ -90,9 +90,10 @@ export class Peers {
 
   /**
    * Whether another process watches the scope. One that has ended does not; one that was stopped does if the scope is the channel of
-   * one of its nodes, or none of a node. Takes some 250 ms at most.
+   * one of its nodes, or none of a node. Takes some 250 ms at most. Where no others can be seen, each node may be theirs.
    */
   async isWatched(name: string | undefined, scope: string): Promise<boolean> {
+    if (this.#links?.isCut) return isNodeChannel(scope)
     await this.ready()
     const asked: string[] = []
     for (const peer of this.#links?.peers ?? []) {

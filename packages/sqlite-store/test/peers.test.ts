@@ -341,11 +341,13 @@ describe('where the sockets are', () => {
     await waitFor(() => two.heard.length === 1)
   })
 
-  test('where they can not be, the reason is told, and nothing else fails', async () => {
+  test('where they can not be, the reason is told, nothing else fails, and a node that is late is not taken for dead', async () => {
     const file = newFile()
     writeFileSync(`${file}-peers`, '')
     const { peers } = open(file)
     expect(peers.problem).toMatch(/can't tell each other of changes: .*They find them some seconds later/)
+    expect(await peers.isWatched('shop', 'node:a')).toBe(true)
+    expect(await peers.isWatched('shop', 's')).toBe(false)
     peers.committed([wake('out')])
     expect(peers.turn()).toBeUndefined()
     await peers.busy()
