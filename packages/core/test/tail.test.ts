@@ -14,12 +14,13 @@ describe('a tail', () => {
       fc.boolean(),
       fc.boolean(),
       fc.boolean(),
-      async (steps, before, caughtUp, slow, eager) => {
+      fc.boolean(),
+      async (steps, before, caughtUp, isOwn, slow, eager) => {
         const log = new FakeLog()
         if (before > 0) log.appendElsewhere(before)
         const after = caughtUp ? log.last : BEGINNING
         const start = caughtUp ? before : 0
-        const { sink, tail } = follow(log, { after, caughtUp })
+        const { sink, tail } = follow(log, { after, caughtUp, isOwn })
         if (slow) sink.room = 1
         if (eager) {
           sink.onTaken = () => {
@@ -137,6 +138,21 @@ describe('a tail', () => {
     expect(sink.taken).toEqual(['1-1', '1-2'])
     expect(log.reading).toBe(0)
     for (const each of [first, tail]) each.end()
+  })
+
+  test('what only this node writes is not read again once the subscription stands', async () => {
+    const log = new FakeLog()
+    const { sink, tail } = follow(log, { caughtUp: true, isOwn: true })
+    log.appendHere(1)
+    log.activate()
+    await turn()
+    expect([log.reading, sink.taken.length]).toEqual([0, 1])
+    log.appendElsewhere(1)
+    log.watcher.reconcile()
+    log.finishRead()
+    await turn()
+    expect(sink.taken.length).toBe(2)
+    tail.end()
   })
 
   test('a reader that asks for more in the middle of what this node appends gets it once', async () => {

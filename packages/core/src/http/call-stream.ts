@@ -24,7 +24,7 @@ export async function attach(
 export function streamCall(
   exchange: Exchange,
   { scope, id }: { scope: string; id: string },
-  from: { after: EntryId; caughtUp?: boolean },
+  from: { after: EntryId; caughtUp?: boolean; isOwn?: boolean },
   { protocolVersion }: Admission,
 ): Response {
   const { services, outgoing } = exchange

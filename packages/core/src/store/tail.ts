@@ -16,8 +16,18 @@ export interface TailSink {
   sealed?(error: SealError): void
 }
 
-/** `caughtUp`: whoever asks knows that nothing follows `after` yet, which saves the first read. */
-export type TailStart = { scope: string; log: LogName; after: EntryId; caughtUp?: boolean }
+/**
+ * `caughtUp`: whoever asks knows that nothing follows `after` yet, which saves the first read. `isOwn`: nobody but this node writes it,
+ * unless it is taken for dead, which saves the one behind the subscription: what others write before that shows with the next
+ * reconciliation.
+ */
+export type TailStart = {
+  scope: string
+  log: LogName
+  after: EntryId
+  caughtUp?: boolean
+  isOwn?: boolean
+}
 
 const FIRST_PAGE = 64
 const MOST_PAGE = 1024
@@ -59,7 +69,7 @@ export class Tail {
     this.#watch = watcher.watch(from.scope, from.log, (signal) => this.#heard(signal))
     // What others append before the subscription stands wakes nobody, so the log is read once more then.
     // A subscription that failed is made again, and says so to all.
-    if (!this.#watch.standing) {
+    if (!this.#watch.standing && !from.isOwn) {
       this.#watch.active.then(
         () => this.#lookAgain(),
         () => undefined,

@@ -26,12 +26,12 @@ export class Sink {
   }
 }
 
-export function follow(log: FakeLog, { after = BEGINNING, caughtUp = false } = {}) {
+export function follow(log: FakeLog, { after = BEGINNING, caughtUp = false, isOwn = false } = {}) {
   const sink = new Sink()
   const tail = new Tail(
     log.store,
     log.watcher,
-    { scope: log.scope, log: log.log, after, caughtUp },
+    { scope: log.scope, log: log.log, after, caughtUp, isOwn },
     sink.sink,
   )
   return { sink, tail }

@@ -106,7 +106,7 @@ async function runJournaled(
 
 /** The head of the answer goes out while the store has what a quick handler said first, and not before that is sent. */
 async function runOpened(exchange: Exchange, { call, first, admission }: Opened): Promise<Response> {
-  const response = streamCall(exchange, call, { after: first, caughtUp: true }, admission)
+  const response = streamCall(exchange, call, { after: first, caughtUp: true, isOwn: true }, admission)
   void runOrFail(exchange, call, admission)
   await endOfTurn()
   return response

@@ -150,7 +150,9 @@ async function begin(exchange: Exchange, asked: Asked) {
     if (outcome.status !== 'opened') return outcome
     const { call, first, admission } = outcome
     const { task: terms } = request
-    const response = streamFirst(exchange, asked, { callId: call.id, after: first, caughtUp: true, terms })
+    // A task may be left to another node.
+    const from = { callId: call.id, after: first, caughtUp: true, isOwn: !terms, terms }
+    const response = streamFirst(exchange, asked, from)
     if (terms && (await calls.leave(call, first)))
       return { status: 'left', response, callId: call.id } as const
     const head = services.isProxy ? headWithin(HEAD_WITHIN_MS) : undefined
@@ -267,6 +269,7 @@ type First = {
   callId: string
   after: EntryId
   caughtUp: boolean
+  isOwn?: boolean
   terms?: TaskTerms | undefined
   isQueued?: boolean
 }
@@ -275,7 +278,7 @@ type First = {
 function streamFirst(
   exchange: Exchange,
   { scope, request }: Asked,
-  { callId, after, caughtUp, terms, isQueued = false }: First,
+  { callId, after, caughtUp, isOwn = false, terms, isQueued = false }: First,
 ): Response {
   const place = { scope, callId }
   const [begunAt] = splitId(after)
@@ -286,7 +289,7 @@ function streamFirst(
     isTask: terms.afterMs === 0,
     isQueued,
   }
-  return showRound(exchange, { place, after, caughtUp, id: request.id, requestId: request.id, task })
+  return showRound(exchange, { place, after, caughtUp, isOwn, id: request.id, requestId: request.id, task })
 }
 
 /** What a server behind this one has refused keeps its status, unless the specification has one for the error. */

@@ -9,13 +9,14 @@ type Shown = Omit<RoundStart, 'serverInfo' | 'stateAt'> & {
   requestId: RequestId
   resumed?: boolean
   caughtUp?: boolean
+  isOwn?: boolean
   rescued?: boolean
 }
 
 /** The stream of one request. */
 export function showRound(
   exchange: Exchange,
-  { requestId, resumed, caughtUp = false, rescued = caughtUp, ...start }: Shown,
+  { requestId, resumed, caughtUp = false, isOwn = false, rescued = caughtUp, ...start }: Shown,
 ): Response {
   const { services, outgoing, principal } = exchange
   const { place, after } = start
@@ -29,6 +30,7 @@ export function showRound(
     log: `call:${callId}`,
     after,
     caughtUp,
+    isOwn,
     outgoing,
     ...(resumed && { resumed }),
     preamble: round.preamble(services.settings.retryMs),
