@@ -106,7 +106,9 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     const { work, go } = gated()
     // What that node would have done next is never done, as if it were dead by then.
     const wrap = (own: Store, node: number) =>
-      node === 0 ? overriding(own, { releasePlaces: () => new Promise(() => undefined) }) : own
+      node === 0
+        ? overriding(own, { releasePlaces: () => new Promise(() => undefined), oldPlaces: async () => [] })
+        : own
     const settings = { leaseMs: 300, heartbeatMs: 50 }
     const quotas = [{ tool: 'work', runsAtOnce: 1 }]
     await using nodes = await start(work, quotas, { store, wrap, settings })
