@@ -171,7 +171,9 @@ test('a key file that others may read, or that holds no keys, is refused', async
 })
 
 test('acting on a call needs the key, and says so', async () => {
-  expect((await cli('', 'retry', call, ...where)).stderr).toMatch(/sealed with the key [0-9a-f]{8}/)
+  expect((await cli('', 'retry', call, ...where)).stderr).toMatch(
+    /sealed with the key [0-9a-f]{8}.*\n {2}Give a file that has that key: --key-file FILE\n$/,
+  )
   const { stderr } = await cli('', 'retry', call, ...where, '--key-file', keyFile!)
   expect(stderr).toContain('the call has ended with a result')
 })

@@ -108,6 +108,16 @@ test('every command in the documents is there', () => {
   expect([...named(/`mcp-durable (\w+)/g)].filter((name) => !commands.includes(name))).toEqual([])
 })
 
+test('the README of each package names its imports, and that of the command all commands', () => {
+  for (const [name, ids] of importsOf()) {
+    const text = read(`packages/${name}/README.md`)
+    expect(ids.filter((id) => !text.includes(`${id}\``) && !text.includes(`'${id}'`))).toEqual([])
+  }
+  const text = read('packages/cli/README.md')
+  const commands = read('packages/cli/src/commands/index.ts').matchAll(/from '\.\/(\w+)\.js'/g)
+  expect([...commands].map(([, name]) => name).filter((name) => !text.includes(`\`${name}`))).toEqual([])
+})
+
 /** The code blocks of a document in one language. */
 function blocksOf(path: string, language: string): string[] {
   const blocks = read(path).matchAll(/^```(\w+)\n(.*?)^```$/gms)
@@ -122,15 +132,20 @@ function isShortImport(line: string) {
   return names !== '' && names.split(', ').every((name) => all.includes(name))
 }
 
+/** What can be imported of each package. */
+const importsOf = () =>
+  ['core', 'redis-store', 'sqlite-store'].map((name) => {
+    const { exports } = JSON.parse(read(`packages/${name}/package.json`)) as { exports: object }
+    const paths = Object.keys(exports).filter((path) => path !== './package.json')
+    return [name, paths.map((path) => `@mcp-durable/${name}${path.slice(1)}`)] as const
+  })
+
 /** Names that our packages export, by module. */
 function exportsOf(): Promise<(readonly [id: string, names: Set<string>])[]> {
-  const ids = ['core', 'redis-store', 'sqlite-store'].flatMap((name) => {
-    const { exports } = JSON.parse(read(`packages/${name}/package.json`)) as { exports: object }
-    return Object.keys(exports).map((entry) => `@mcp-durable/${name}${entry.slice(1)}`)
-  })
-  const code = ids.filter((id) => !/package\.json$|testing\/store$/.test(id))
+  // That one is for vitest alone.
+  const ids = importsOf().flatMap(([, all]) => all.filter((id) => !id.endsWith('testing/store')))
   const namesIn = async (id: string) => new Set(Object.keys((await import(id)) as object))
-  return Promise.all(code.map(async (id) => [id, await namesIn(id)] as const))
+  return Promise.all(ids.map(async (id) => [id, await namesIn(id)] as const))
 }
 
 function importsFrom(exported: Map<string, Set<string>>, line: string) {

@@ -24,10 +24,14 @@ export function asCliError(error: unknown): CliError {
   if (error instanceof CliError) return error
   if (error instanceof RunRefusedError) return new CliError(error.message, [], { cause: error })
   if (!(error instanceof StoreError)) return new CliError(messageOf(error), framesOf(error), { cause: error })
-  const next = /NOPERM/.test(error.message)
-    ? 'This user of Redis may not do that. docs/operating.md says which rights are needed.'
+  return new CliError(error.message, [nextOf(error)], { cause: error })
+}
+
+function nextOf({ code, message }: StoreError): string {
+  if (code === 'store-sealed') return 'Give a file that has that key: --key-file FILE'
+  return /NOPERM/.test(message)
+    ? 'This user of Redis may not do that. docs/security.md says which rights are needed.'
     : 'Try again; mcp-durable doctor looks at the server.'
-  return new CliError(error.message, [next], { cause: error })
 }
 
 /** The command line is wrong. */

@@ -11,7 +11,7 @@ export function overview(commands: readonly Command[]): string {
     'Shows and operates what durable MCP servers keep in Redis, or in a file.\n',
     columns(lines),
     `\nOptions of every command:\n${optionLines(globalOptions)}`,
-    '\nIds may be given shortened wherever that names one thing only. Nothing is written, except by cancel, resume, retry, fork, clear and migrate.',
+    '\nIds may be given shortened wherever that names one thing only. Nothing is written, except by cancel, resume, retry, fork, clear, migrate, reseal and proxy.',
     'mcp-durable COMMAND --help tells more of one command.',
   ].join('\n')
 }

@@ -83,7 +83,8 @@ function summary(
   { status, attempts, openedAt, endedAt, outcome, sealed }: CallTimeline,
   now: number,
 ): string {
-  if (sealed !== undefined) return `opened ${span(now - openedAt)} ago; --key-file FILE opens its records`
+  if (sealed !== undefined)
+    return `opened ${span(now - openedAt)} ago; a --key-file with the key of its records opens them`
   const took = span((endedAt ?? now) - openedAt)
   const runs = count(attempts.length, 'run')
   if (status === 'open') return `open for ${took}, ${runs}`

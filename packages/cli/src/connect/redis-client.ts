@@ -125,7 +125,7 @@ function unreachable(target: Target, error: unknown): CliError {
     [
       ...tlsNext(target, message),
       'Say where it is: --redis redis://HOST:PORT, or REDIS_URL=redis://HOST:PORT',
-      'Or start one: docker compose up -d redis',
+      'Or start one: redis-server --appendonly yes',
       'If the nodes keep all in a file, say which: --sqlite FILE',
     ],
     { cause: error },
