@@ -130,6 +130,12 @@ export const refuse = {
     ),
   unsupportedMediaType: () =>
     new Refusal(415, ErrorCode.refused, 'Unsupported Media Type: Content-Type must be application/json'),
+  unsupportedCharset: () =>
+    new Refusal(
+      415,
+      ErrorCode.refused,
+      'Unsupported Media Type: JSON is sent as UTF-8 (RFC 8259, section 8.1)',
+    ),
   unsupportedEncoding: () =>
     new Refusal(
       415,

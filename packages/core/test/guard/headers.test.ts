@@ -142,6 +142,9 @@ describe('[G-4] Accept and Content-Type', () => {
   test.each([
     ['application/json', 200],
     ['application/json; charset=utf-8', 200],
+    ['application/json;Charset="UTF8"; q=1', 200],
+    ['application/json; charset=iso-8859-1', 415],
+    ['application/json; charset=utf-16le', 415],
     ['Application/JSON', 200],
     ['application/jsonp', 415],
     ['text/plain', 415],
