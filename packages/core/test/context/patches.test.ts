@@ -55,6 +55,42 @@ describe('ctx.patched()', () => {
     expect(await call.node().run(handler)).toEqual([expect.any(Number), true])
   })
 
+  test('in one of two branches: however far each has come by old code, and wherever the node with the new dies', async () => {
+    const done: string[] = []
+    const step = (ctx: DurableContext, name: string) =>
+      thrown(ctx.atMostOnce(name, () => void done.push(name))).catch(() => undefined)
+    const code = (isNew: boolean) => async (ctx: DurableContext) => {
+      const branch = async (name: string, changes: boolean) => {
+        await step(ctx, `${name}1`)
+        const isPatched = changes && ctx.patched('p')
+        if (isPatched) await step(ctx, `${name}-new`)
+        await step(ctx, `${name}2`)
+        return isPatched
+      }
+      const [isPatched] = await Promise.all([branch('a', isNew), branch('b', false)])
+      return isPatched
+    }
+    const seen = new Set<unknown>()
+    for (let oldDies = 1; oldDies <= 9; oldDies++) {
+      for (let newDies = 1; newDies <= 10; newDies++) {
+        done.length = 0
+        const call = new TestCall()
+        for (const [isNew, at] of [
+          [false, oldDies],
+          [true, newDies],
+        ] as const)
+          await call.node({ crash: { at, when: 'applied' } }).run(code(isNew))
+        const last = call.node()
+        const isPatched = await last.run(code(true))
+        expect(last.diverged).toBeUndefined()
+        expect(new Set(done).size).toBe(done.length)
+        expect(call.phases('a-new').length > 0).toBe(isPatched)
+        seen.add(isPatched)
+      }
+    }
+    expect(seen).toEqual(new Set([true, false]))
+  })
+
   test('is recorded before the step that follows from it, whenever the node dies', async () => {
     const effect = vi.fn<() => number>(() => 1)
     for (const at of [1, 2, 3, 4]) {
