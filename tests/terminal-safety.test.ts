@@ -289,6 +289,7 @@ test('nothing but the output, the screen and the question writes', async () => {
   expect(writing.toSorted()).toEqual([
     'command-line.ts', // asks whether there is a terminal
     'monitor/screen.ts',
+    'replay/worker.ts', // has the code that is tried write to standard error, on Deno
     'show/ask.ts',
     'show/output.ts',
     'web/event-stream.ts', // to a browser
