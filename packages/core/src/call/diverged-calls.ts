@@ -15,9 +15,12 @@ import type { CallRecord, Diverged } from './record.js'
 type Place = { scope: string; callId: string }
 type Candidate = { node: string; version: string | undefined; startedAt: number }
 type Parked = { call: Call; divergences: readonly Diverged[] }
+/** When by `performance.now()`, and for how long it is not made again. */
+type Offer = { at: number; againMs: number }
 
-/** A node that has not taken a call for so long may have missed the word. */
-const OFFER_AGAIN_MS = 30_000
+/** A node that has not taken a call for so long may have missed the word, as one does that has just started; it waits twice as long for the next one. */
+const OFFER_AGAIN_MS = 500
+const MOST_OFFER_AGAIN_MS = 30_000
 
 /**
  * Whether a node may try a call that did not fit the code of others: one of another version, or that has started since where it has
@@ -41,8 +44,8 @@ export class DivergedCalls {
   readonly #parked = new Map<string, Parked>()
   /** Since this node takes part no more: what becomes of them. */
   #letGo: ((call: Call) => void) | undefined
-  /** When, by `performance.now()`, by the ids of the call and the node. */
-  readonly #offered = new Map<string, number>()
+  /** By the ids of the call and the node. */
+  readonly #offered = new Map<string, Offer>()
   /** On their way to be parked: their scopes, by their ids. */
   readonly #parking = new Map<string, string>()
   /** That some are to be tried again this node has heard, and may not. */
@@ -123,8 +126,8 @@ export class DivergedCalls {
 
   /** Tells nodes of calls that they may try. */
   offer(nodes: readonly NodeBeat[]) {
-    for (const [offer, at] of this.#offered)
-      if (performance.now() - at > OFFER_AGAIN_MS) this.#offered.delete(offer)
+    for (const [offer, { at }] of this.#offered)
+      if (performance.now() - at > 2 * MOST_OFFER_AGAIN_MS) this.#offered.delete(offer)
     for (const [callId, parked] of this.#parked) {
       if (parked.call.isOver) this.#parked.delete(callId)
       else this.#offer(parked, nodes)
@@ -142,14 +145,23 @@ export class DivergedCalls {
   #offer({ call, divergences }: Parked, nodes: readonly NodeBeat[]) {
     const { node: own, lease } = this.#membership
     const next = nodes.find(({ node, lateMs, about }) => {
-      if (node === own || lateMs >= lease.leaseMs || this.#offered.has(`${call.id} ${node}`)) return false
+      if (node === own || lateMs >= lease.leaseMs || !this.#mayOffer(`${call.id} ${node}`)) return false
       const { version, startedAt = 0, role } = decodeAbout(about) ?? {}
       return role !== 'serve' && mayTry({ node, version, startedAt }, divergences)
     })
     if (!next || call.last === undefined) return
-    this.#offered.set(`${call.id} ${next.node}`, performance.now())
+    const { againMs = OFFER_AGAIN_MS / 2 } = this.#offered.get(`${call.id} ${next.node}`) ?? {}
+    this.#offered.set(`${call.id} ${next.node}`, {
+      at: performance.now(),
+      againMs: Math.min(2 * againMs, MOST_OFFER_AGAIN_MS),
+    })
     const offer = [call.scope, call.id, own, call.last, next.node].join(' ')
     this.#store.publish(ALL_NODES, 'diverged', offer).catch(() => undefined)
+  }
+
+  #mayOffer(offer: string) {
+    const { at, againMs } = this.#offered.get(offer) ?? { at: 0, againMs: 0 }
+    return performance.now() - at >= againMs
   }
 
   /** As the last record, by which nobody runs the call; it is parked when that is read. */

@@ -37,7 +37,11 @@ const server =
   }
 
 /** Node 0 charges and leaves; node 1 takes the call over, and the others stand by until it has parked it. */
-async function parked(store: (typeof STORES)[number], codes: Code[], retriedMeanwhile = false) {
+async function parked(
+  store: (typeof STORES)[number],
+  codes: Code[],
+  { retriedMeanwhile = false, losesOffers = 0 } = {},
+) {
   let tell!: () => void
   const isParked = new Promise<void>((resolve) => (tell = resolve))
   const wrap = (own: Store, node: number) => {
@@ -52,9 +56,13 @@ async function parked(store: (typeof STORES)[number], codes: Code[], retriedMean
       if (isParking) tell()
       return outcome
     }
+    const publish: Store['publish'] = async (scope, topic, value) => {
+      if (topic !== 'diverged' || losesOffers-- <= 0) await own.publish(scope, topic, value)
+    }
     return new Proxy(own, {
       get(target, name) {
         if (name === 'claimCall') return claimCall
+        if (name === 'publish') return publish
         const member = Reflect.get(target, name, target) as unknown
         return typeof member === 'function' ? member.bind(target) : member
       },
@@ -119,6 +127,11 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     })
   })
 
+  test('is offered again soon to a node that has missed the word', async () => {
+    await using of = await parked(store, [V1, V2, { version: 'v3', charge: 'charge' }], { losesOffers: 2 })
+    expect(textOf((await of.call.resumed()).at(-1))).toBe('run by 2, attempt 2')
+  })
+
   test('is parked once where several steps side by side are new', async () => {
     await using of = await parked(store, [V1, { ...V2, checks: true }, { version: 'v3', charge: 'charge' }])
     expect(textOf((await of.call.resumed()).at(-1))).toBe('run by 2, attempt 2')
@@ -153,7 +166,7 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
   })
 
   test('is claimed again before it is run again, if an operator says so while it is being parked', async () => {
-    await using of = await parked(store, [V1, V2], true)
+    await using of = await parked(store, [V1, V2], { retriedMeanwhile: true })
     await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
     await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
     expect((await of.journal()).slice(-5)).toEqual(['claim', 'diverged', 'returned', 'claim', 'diverged'])
