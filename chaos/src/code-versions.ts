@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { durableTool } from '@mcp-durable/core'
 import { ledgerDigest } from '@mcp-durable/examples/dist/fixtures/ledger-tools.js'
@@ -36,7 +37,7 @@ export function fits(code: Code, { steps, patched }: { steps: ReadonlySet<string
 }
 
 /** Notes when each step of each call took effect. Two things go on at once, and rest beside their steps. */
-export function registerVersioned(server: McpServer, ledger: string, code: Code): void {
+export function registerVersioned(server: McpServer, ledger: string, code: Code, staysAt?: string): void {
   server.registerTool(
     VERSIONED,
     { inputSchema: { id: z.string(), delayMs: z.number() } },
@@ -53,6 +54,7 @@ export function registerVersioned(server: McpServer, ledger: string, code: Code)
         if (code === 'v2' || (code === 'v3' && ctx.patched(PATCH))) values.push(await least('check'))
         const charge = code === 'v2' ? 'charge-card' : 'charge'
         values.push(await ctx.atMostOnce(charge, step(charge)).catch((error: Error) => error.name))
+        if (staysAt === charge) await once(ctx.signal, 'abort')
         await rest()
         return [...values, await least('ship')]
       }

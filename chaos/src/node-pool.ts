@@ -25,6 +25,8 @@ export type NodeFlags = {
   operated?: boolean | undefined
   /** A `Code`: it has a server with that version, too. */
   code?: string | undefined
+  /** The step of that behind which it does not go on. */
+  staysAt?: string | undefined
   crash?: object
   /** Names of a `Mutation`, or of `Mutant`s with commas between. */
   mutation?: string | undefined
@@ -40,6 +42,7 @@ export async function startNode({
   settings,
   operated,
   code,
+  staysAt,
   crash,
   mutation,
   ...flags
@@ -47,6 +50,7 @@ export async function startNode({
   const texts = {
     ...flags,
     ...(code !== undefined && { code }),
+    ...(staysAt !== undefined && { 'stays-at': staysAt }),
     settings: JSON.stringify(settings),
     ...(crash && { crash: JSON.stringify(crash) }),
   }

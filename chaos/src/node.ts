@@ -42,6 +42,8 @@ const { values } = parseArgs({
     operated: { type: 'boolean', default: false },
     /** A `Code`: one more server beside them, with this version of its tool. */
     code: { type: 'string' },
+    /** A step of that, behind which nothing goes on here. */
+    'stays-at': { type: 'string' },
     /** A `CrashPoint`, in JSON. */
     crash: { type: 'string' },
   },
@@ -95,7 +97,7 @@ const versioned: Durable | undefined = isCode(code)
       version: code,
       server: () => {
         const server = new McpServer({ name: VERSIONED, version: '1' })
-        registerVersioned(server, values.ledger, code)
+        registerVersioned(server, values.ledger, code, values['stays-at'])
         return server
       },
     })

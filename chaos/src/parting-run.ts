@@ -21,7 +21,7 @@ import type { NodeFlags, PoolNode } from './node-pool.js'
 export type PartingScenario = { store: string; points: readonly [CrashPoint, CrashPoint] }
 export type PartingOutcome = { violations: string[]; operations: string[][]; details: string }
 
-/** Between the steps: so long there is to kill the first node once it has charged. */
+/** Between the steps. */
 const REST_MS = 250
 const GIVE_UP_MS = 30_000
 const SETTINGS = {
@@ -79,9 +79,8 @@ class World implements AsyncDisposable {
   }
 
   /** With a point, it is followed by one without when it has ended. */
-  async start(code: Code, crash?: CrashPoint, more: object = {}): Promise<PoolNode> {
-    const settings = { ...SETTINGS, ...more }
-    const node = await startNode({ ...this.#flags, settings, code, ...(crash && { crash }) })
+  async start(code: Code, crash?: CrashPoint, more: Partial<NodeFlags> = {}): Promise<PoolNode> {
+    const node = await startNode({ ...this.#flags, ...more, code, ...(crash && { crash }) })
     this.#nodes.push(node)
     if (crash) void this.#follow(node, code)
     return node
@@ -92,9 +91,10 @@ class World implements AsyncDisposable {
     if (!this.#isOver) this.#starting.push(this.start(code))
   }
 
-  /** Begins the call on a node that dies when it has charged. */
+  /** Begins the call on a node that dies when it has charged, and nothing more. */
   async charged() {
-    const { process } = await this.start('v1', undefined, { sweepMs: NEVER_MS })
+    const more = { settings: { ...SETTINGS, sweepMs: NEVER_MS }, staysAt: 'charge' }
+    const { process } = await this.start('v1', undefined, more)
     const params = {
       name: VERSIONED,
       arguments: { id: 'it', delayMs: REST_MS },
@@ -106,7 +106,9 @@ class World implements AsyncDisposable {
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params }),
     })
     await response.text()
-    await this.#until('it was charged', async () => (await this.#ledger()).includes(' charge '))
+    await this.#until('it was charged', async () =>
+      (await this.#journal()).steps.some(({ id, phase }) => id === 'charge' && phase === 'done'),
+    )
     await process.kill('SIGKILL')
   }
 
