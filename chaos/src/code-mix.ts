@@ -15,7 +15,7 @@ import { Versioned } from './versioned.js'
 /** `parked`: how often a call was, as its code did not fit. */
 export type Parkings = { versioned: number; parked: number; retried: number }
 
-/** A call that was offered to a node that did not hear it is offered again 30 s later. */
+/** A call that was offered to a node that did not hear it is offered again, within 30 s at the latest. */
 const ENDS_WITHIN_MS = 60_000
 
 /** The part of a run in which nodes have several versions of the code, from its beginning to its verdict. */

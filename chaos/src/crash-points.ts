@@ -12,6 +12,16 @@ export type Moment = (typeof moments)[number] | (typeof pauses)[number] | 'never
  */
 export type CrashPoint = { operation: number; moment: Moment; from?: keyof Store; only?: keyof Store }
 
+/** Of nodes that take over soon, however often a call was begun. */
+export const CRASH_SETTINGS = {
+  heartbeatMs: 100,
+  leaseMs: 1000,
+  sweepMs: 100,
+  retryMs: 20,
+  maxAttempts: 10,
+  validateEffects: false,
+}
+
 /** What a node does whether it runs a call or not, when its timers say so. */
 const BACKGROUND = ['beat', 'listNodes', 'isWatched', 'heldScopes', 'takeDue', 'leave', 'close']
 /** What changes nothing that is kept, and comes when others have said something. */

@@ -12,7 +12,7 @@ import { checkCall } from './checks.js'
 import { checkKept } from './check-task.js'
 import { openContents, urlIn } from './contents.js'
 import type { Contents } from './contents.js'
-import { operationsOf } from './crash-points.js'
+import { CRASH_SETTINGS, operationsOf } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
 import { AGAIN } from './followed-call.js'
 import { Journal } from './journal.js'
@@ -55,14 +55,6 @@ export type CrashOutcome = {
 
 /** Only one that may take over looks for the dead. */
 const NEVER_MS = 24 * 60 * 60_000
-const SETTINGS = {
-  heartbeatMs: 100,
-  leaseMs: 1000,
-  sweepMs: 100,
-  retryMs: 20,
-  maxAttempts: 10,
-  validateEffects: false,
-}
 const CALLER = 'ann'
 /** Of a task that nobody answers. Longer than it takes until it asks. */
 const SHORT_TTL_MS = 3000
@@ -197,7 +189,7 @@ class World implements AsyncDisposable {
     const place = this.#places++
     const starting = startNode({
       ...this.#flags,
-      settings: { ...SETTINGS, ...this.settings, ...settings },
+      settings: { ...CRASH_SETTINGS, ...this.settings, ...settings },
       ...(crash && { crash }),
     })
     this.#starting = Promise.allSettled([this.#starting, starting])

@@ -8,7 +8,7 @@ import { waitFor } from '../../test-support/index.js'
 import { envelope, headersFor } from './alone-client.js'
 import { openContents, urlIn } from './contents.js'
 import type { Contents } from './contents.js'
-import { operationsOf } from './crash-points.js'
+import { CRASH_SETTINGS, operationsOf } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
 import { Journal } from './journal.js'
 import { Ledger } from './ledger.js'
@@ -25,16 +25,7 @@ type Message = { id?: unknown; result?: Asked & { isError?: boolean }; error?: u
 const QUESTIONS = 2
 const GIVE_UP_MS = 45_000
 const REST_MS = 30
-const SETTINGS = {
-  eras: ['2026-07-28'],
-  heartbeatMs: 100,
-  leaseMs: 1000,
-  sweepMs: 100,
-  retryMs: 20,
-  serverIdleMs: 50,
-  maxAttempts: 10,
-  validateEffects: false,
-}
+const SETTINGS = { ...CRASH_SETTINGS, eras: ['2026-07-28'], serverIdleMs: 50 }
 
 /**
  * A call asks twice, and is parked each time before its client comes back, each time to the next node; nodes end where their

@@ -11,7 +11,7 @@ import { VERSIONED } from './code-versions.js'
 import type { Code } from './code-versions.js'
 import { openContents, urlIn } from './contents.js'
 import type { Contents } from './contents.js'
-import { operationsOf } from './crash-points.js'
+import { CRASH_SETTINGS, operationsOf } from './crash-points.js'
 import type { CrashPoint } from './crash-points.js'
 import { Journal } from './journal.js'
 import { startNode } from './node-pool.js'
@@ -24,17 +24,7 @@ export type PartingOutcome = { violations: string[]; operations: string[][]; det
 /** Between the steps. */
 const REST_MS = 250
 const GIVE_UP_MS = 30_000
-const SETTINGS = {
-  eras: ['2026-07-28'],
-  heartbeatMs: 100,
-  leaseMs: 1000,
-  sweepMs: 100,
-  retryMs: 20,
-  divergesAfterMs: 800,
-  taskAfterMs: 0,
-  maxAttempts: 10,
-  validateEffects: false,
-}
+const SETTINGS = { ...CRASH_SETTINGS, eras: ['2026-07-28'], divergesAfterMs: 800, taskAfterMs: 0 }
 /** Only one that may take over looks for the dead. */
 const NEVER_MS = 24 * 60 * 60_000
 
