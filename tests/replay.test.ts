@@ -195,7 +195,10 @@ describe('a call of a killed node', () => {
     const nothing = await spawnCli(['replay', calls[0].callId, '--code', '/nowhere.js', '--sqlite', path])
     expect(nothing).toMatchObject({ code: 2 })
     expect(nothing.stderr).toMatch(/^error: there is no file \/nowhere\.js\.\n {2}Give the module /)
-    expect(nothing.stderr).not.toContain(' at ')
+    const within = ['replay', calls[0].callId, '--code', join(path, 'x.js'), '--sqlite', path]
+    const unreadable = await spawnCli(within)
+    expect(unreadable.stderr).toMatch(/^error: \S+ can't be read: ENOTDIR.*\n {2}Give the module /)
+    for (const { stderr } of [nothing, unreadable]) expect(stderr).not.toContain(' at ')
   })
 
   test('after all that its journal is what it was, and nothing was done', async () => {

@@ -1,9 +1,9 @@
-import { statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import type { RecordedCall, ReplayReport } from '@mcp-durable/core/testing'
-import { CliError } from '../errors.js'
+import { CliError, messageOf } from '../errors.js'
 import type { Said } from './messages.js'
 
 const WORKER = new URL('./worker.js', import.meta.url)
@@ -19,6 +19,18 @@ const NEXT = [
 const NEXT_OF_TYPES = [
   'Node.js 22.18 and newer read TypeScript whose types can be left out. Compile the file first, or: NODE_OPTIONS="--import tsx"',
 ]
+
+function requireFile(path: string) {
+  let problem = `there is no file ${path}.`
+  try {
+    accessSync(path, constants.R_OK)
+    if (statSync(path).isFile()) return
+  } catch (error) {
+    const message = messageOf(error)
+    if (!message.startsWith('ENOENT')) problem = `${path} can't be read: ${message}`
+  }
+  throw new CliError(problem, NEXT, { exitCode: 2 })
+}
 
 /** Code of a user, in a thread of its own. What it writes is passed on by `onLine`. */
 export class Code implements AsyncDisposable {
@@ -53,8 +65,7 @@ export class Code implements AsyncDisposable {
 
   async #loaded(): Promise<Worker> {
     if (this.#worker) return this.#worker
-    if (!statSync(this.#file, { throwIfNoEntry: false })?.isFile())
-      throw new CliError(`there is no file ${this.#file}.`, NEXT, { exitCode: 2 })
+    requireFile(this.#file)
     const worker = new Worker(WORKER, { workerData: { file: this.#file }, stdout: true, stderr: true })
     this.#worker = worker
     for (const stream of [worker.stdout, worker.stderr]) this.#passOn(stream)
