@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { WriteOptions } from '../store/context-store.js'
-import { HOUR, keepDoing, useStores, waitFor } from './stores.js'
+import { HOUR, keepDoing, SLOW, useStores, waitFor } from './stores.js'
 import type { CreateStores } from './stores.js'
 
 const SHORT = 250
@@ -64,7 +64,7 @@ export function scopesContract(create: CreateStores, exactSizes: boolean) {
     expect(await peer.writeValue(scope, 'k', 0, 'two')).toBe('unknown')
   })
 
-  test('each use keeps it', async () => {
+  test('each use keeps it', SLOW, async () => {
     const { store, peer } = stores
     const [used, written] = [await begun(someone(), 1000), await begun(someone(), 1000)]
     await keepDoing(1000, async () => {

@@ -1,13 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { BEGINNING } from '../store/store.js'
-import { begin, contents, waitFor, HOUR, keepDoing, newCall, once, open, shareStores } from './stores.js'
+import {
+  begin,
+  contents,
+  waitFor,
+  HOUR,
+  keepDoing,
+  newCall,
+  once,
+  open,
+  shareStores,
+  SLOW,
+} from './stores.js'
 import type { CreateStores } from './stores.js'
 
 const SHORT = 250
 const KEPT = 1000
-/** On a machine that stops meanwhile. */
-const SLOW = { retry: 3 }
 
 /** They wait for times to pass, and do so side by side. */
 export function sessionExpiryContract(create: CreateStores) {

@@ -120,6 +120,9 @@ export async function waitFor(what: string, condition: () => Promise<boolean> | 
   throw new Error(`never came true: ${what}`)
 }
 
+/** On a machine that stops meanwhile: of tests that race with time. */
+export const SLOW = { retry: 3 }
+
 /** Repeats `action` until well after `ttlMs` has passed. Throws when the machine is too slow for that to prove anything. */
 export async function keepDoing(ttlMs: number, action: () => Promise<unknown>) {
   const end = performance.now() + 2 * ttlMs

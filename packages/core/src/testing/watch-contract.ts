@@ -130,7 +130,8 @@ export function watchContract(create: CreateStores) {
     const { store, peer } = stores
     const scope = await begin(store)
     const heard: string[] = []
-    const listener = (_: string, value: string) => heard.push(value)
+    // A store may tell more: that it may have missed something.
+    const listener = (topic: string, value: string) => topic === 'topic' && heard.push(value)
     const end = await peer.watch(scope, listener)
     await peer.watch(scope, listener)
     await store.publish(scope, 'topic', '1')

@@ -12,15 +12,23 @@ import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 
-type Code = Pick<CommonOptions, 'version'> & { charge: string; swallows?: boolean; checks?: boolean }
+type Code = Pick<CommonOptions, 'version'> & {
+  charge: string
+  swallows?: boolean
+  checks?: boolean
+  /** Its server object is made once, and not again. */
+  isMadeOnce?: boolean
+}
 
 /** Charges, and then ships; the gate of node 0 stays closed. */
 const server =
-  (node: number, { charge, swallows, checks }: Code, nodes: () => Nodes) =>
+  (node: number, { charge, swallows, checks, isMadeOnce }: Code, nodes: () => Nodes) =>
   () => {
+    const { happened } = nodes().world
+    if (isMadeOnce && happened.all.includes(`closed on ${node}`)) throw new Error('It is not made again.')
     const made = new McpServer({ name: 'diverging', version: '1' })
+    made.server.onclose = () => happened.add(`closed on ${node}`)
     const order = durableTool(async (_args, ctx) => {
-      const { happened } = nodes().world
       const check = checks && ctx.atLeastOnce('check', () => happened.add(`check on ${node}`))
       const charged = ctx.atMostOnce(charge, () => happened.add(`${charge} on ${node}`))
       if (check) await Promise.all([check, charged])
@@ -74,7 +82,10 @@ async function parked(
     wrap,
     count: codes.length,
     settings: { validateEffects: false, divergesAfterMs: 1000 },
-    settingsOf: (node) => (codes[node]?.version === undefined ? {} : { version: codes[node].version }),
+    settingsOf: (node) => ({
+      ...(codes[node]?.version !== undefined && { version: codes[node].version }),
+      ...(codes[node]?.isMadeOnce && { serverIdleMs: 100 }),
+    }),
     serverOf: (node) => factories[node]!,
   })
   const call = await RunningCall.begin(nodes, 'tools/call', { name: 'order' })
@@ -89,7 +100,7 @@ async function parked(
     const entries = await readAll(own, place.scope, `call:${place.callId}`, within(5000))
     return entries.map(({ data }) => data.split(' ', 1)[0]!.split('@', 1)[0]!)
   }
-  const effects = () => nodes.world.happened.all.filter((happened) => !happened.includes('gate'))
+  const effects = () => nodes.world.happened.all.filter((happened) => !/gate|closed/.test(happened))
   const errors = () => nodes.logs.filter(({ level }) => level === 'error')
   return {
     nodes,
@@ -171,6 +182,18 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
     expect((await of.journal()).slice(-5)).toEqual(['claim', 'diverged', 'returned', 'claim', 'diverged'])
     for (const { fields } of of.errors()) expect(fields).toMatchObject({ attempt: 2 })
+  })
+
+  test('stays parked after one more look where an operator has it tried again in vain', async () => {
+    await using of = await parked(store, [V1, { ...V2, isMadeOnce: true }])
+    await of.nodes.world.happened.until('closed on 1')
+    await of.runs.retry(of.place)
+    const looks = () => of.nodes.logs.filter(({ message }) => message.startsWith('a call stays parked'))
+    await vi.waitFor(() => expect(looks()).toHaveLength(1), 10_000)
+    // Whatever comes for it is heard by whoever goes on looking.
+    await of.runs.cancel(of.place)
+    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)
+    expect((await of.journal()).slice(-5)).toEqual(['diverged', 'returned', 'claim', 'returned', 'cancelled'])
   })
 
   test('is not answered by a handler that swallows the error', async () => {

