@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sqliteStore } from '@mcp-durable/sqlite-store'
@@ -16,7 +17,7 @@ const strace =
 /** What is missing, or half there, after all cuts of a run of `sqlite-teller`. */
 async function lossesOf(args: readonly string[], only?: Cut['unsynced']) {
   const dir = mkdtempSync(join(tmpdir(), 'power-cut-'))
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
   const path = join(dir, 'mcp.db')
   const program = join(import.meta.dirname, 'dist/sqlite-teller.js')
   const events = await recordDisk([program, '--file', path, ...args], path, join(dir, 'log'))
@@ -28,7 +29,7 @@ async function lossesOf(args: readonly string[], only?: Cut['unsynced']) {
     restore(events, cut, folder, random)
     for (const loss of await lossesIn(join(folder, 'mcp.db'), cut.told))
       losses.push(`after ${cut.after} (${cut.unsynced} of the rest): ${loss}`)
-    rmSync(folder, { recursive: true })
+    await rm(folder, { recursive: true })
   }
   return { cuts, losses, events }
 }

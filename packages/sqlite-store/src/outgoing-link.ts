@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs'
+import { unlink } from 'node:fs'
 import { createConnection } from 'node:net'
 import type { Socket } from 'node:net'
 import { lineOf } from './peer-messages.js'
@@ -27,7 +27,7 @@ export class OutgoingLink {
     socket.on('connect', () => (this.#isUp = true))
     socket.on('error', (error: NodeJS.ErrnoException) => {
       // Its process has ended, without a chance to remove it.
-      if (error.code === 'ECONNREFUSED') rmSync(address, { force: true })
+      if (error.code === 'ECONNREFUSED') unlink(address, () => {})
     })
     socket.on('drain', () => this.#catchUp())
     // Nothing is said here; but only who reads notices the end.

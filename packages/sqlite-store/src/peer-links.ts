@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
@@ -117,7 +117,7 @@ export class Links {
   async close(): Promise<void> {
     this.#closed = true
     this.#settle()
-    remove(() => rmSync(this.#address(this.#id)))
+    remove(() => unlinkSync(this.#address(this.#id)))
     this.#removeNodesFile(this.#id)
     for (const link of this.#in) link.close()
     await Promise.all([...this.#out.values()].map((link) => link.close()))
@@ -134,7 +134,7 @@ export class Links {
   }
 
   #removeNodesFile(id: string) {
-    remove(() => rmSync(this.#nodesFile(id), { force: true }))
+    remove(() => unlinkSync(this.#nodesFile(id)))
   }
 
   /** What is in the folder when this process comes. A socket is there first and goes first, so one who has none has ended. */

@@ -4,11 +4,12 @@ import {
   mkdtempSync,
   openSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Store } from '@mcp-durable/core'
@@ -22,7 +23,7 @@ const LARGE = 'x'.repeat(300_000)
 
 function newDir() {
   const dir = mkdtempSync(join(tmpdir(), 'sqlite-failures-'))
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
   return dir
 }
 
@@ -100,7 +101,7 @@ const full = {
           closeSync(ballast)
         }
       },
-      makeRoom: () => rmSync(join(dir, 'ballast')),
+      makeRoom: () => unlinkSync(join(dir, 'ballast')),
     }
   },
   'the database has as many pages as it may': () => {

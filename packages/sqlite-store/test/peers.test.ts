@@ -4,11 +4,13 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  rmSync,
+  renameSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { rm, stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { createConnection, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -27,7 +29,7 @@ const dirs: string[] = []
 const opened: Peers[] = []
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((peers) => peers.close()))
-  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true })
+  for (const dir of dirs.splice(0)) await rm(dir, { recursive: true, force: true })
 })
 
 const newFile = (name = 'mcp.db') => {
@@ -316,13 +318,38 @@ test('what a process watched that has ended is removed, also where another versi
   expect(kinds.toSorted()).toEqual(['.nodes', '.nodes', '.sock', '.sock'])
 })
 
+// Up to Node.js 22, require() takes a link for a folder after a synchronous stat of a socket.
+test('sockets are removed so that require() follows links still', async () => {
+  const file = newFile()
+  const [real, link] = ['real', 'link'].map((name) => join(dirname(file), name)) as [string, string]
+  mkdirSync(real)
+  for (const name of ['1.cjs', '2.cjs', '3.cjs'])
+    writeFileSync(join(real, name), 'module.exports = __filename')
+  symlinkSync(real, link)
+  const require = createRequire(import.meta.url)
+  require(join(real, '1.cjs'))
+
+  const [listening, dead] = ['0', '1'].map((digit) => join(`${file}-peers`, `${digit.repeat(12)}.sock`))
+  mkdirSync(`${file}-peers`, { mode: 0o700 })
+  const server = createServer().listen(listening)
+  await once(server, 'listening')
+  renameSync(listening!, dead!)
+  server.close()
+  const { peers } = open(file)
+  await waitFor(() => !existsSync(dead!))
+  expect(require(join(link, '2.cjs'))).toBe(join(real, '2.cjs'))
+  await peers.close()
+  expect(require(join(link, '3.cjs'))).toBe(join(real, '3.cjs'))
+})
+
 describe('where the sockets are', () => {
-  test('beside the file, for its user alone', () => {
+  test('beside the file, for its user alone', async () => {
     const file = newFile()
     const { peers } = open(file)
     expect(peersFolder(file)).toBe(`${file}-peers`)
     expect(statSync(`${file}-peers`).mode & 0o777).toBe(0o700)
-    expect(statSync(join(`${file}-peers`, sockets(file)[0]!)).mode & 0o777).toBe(0o600)
+    const socket = await stat(join(`${file}-peers`, sockets(file)[0]!))
+    expect(socket.mode & 0o777).toBe(0o600)
     expect(peers.problem).toBeUndefined()
   })
 

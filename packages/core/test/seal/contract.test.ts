@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -47,7 +48,7 @@ storeContract(
     return {
       store: store!,
       peer: peer!,
-      dispose: async () => rmSync(folder, { recursive: true, force: true }),
+      dispose: () => rm(folder, { recursive: true, force: true }),
     }
   },
   { exactSizes: false },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -71,6 +72,6 @@ class SqliteStorage implements Storage {
 
   async [Symbol.asyncDispose]() {
     await Promise.all(this.#stores.map((store) => store.close()))
-    rmSync(this.#folder, { recursive: true, force: true })
+    await rm(this.#folder, { recursive: true, force: true })
   }
 }
