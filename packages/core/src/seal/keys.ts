@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { DerivedKey, extract } from './derived-key.js'
 import { LeastUsed } from './least-used.js'
 
@@ -27,7 +28,7 @@ const idOf = (key: Uint8Array) =>
 /** What each key is known by. Throws a `TypeError` for what is no key. */
 export const sealKeyIds = (keys: readonly SealKey[]): string[] => new SealKeys(keys).ids
 
-type Master = { bytes: Uint8Array; extracted: Uint8Array }
+type Master = { bytes: Uint8Array; extracted: KeyObject }
 
 /** The keys of a node: the first one seals, all of them open. */
 export class SealKeys {

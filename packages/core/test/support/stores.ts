@@ -72,6 +72,7 @@ class SqliteStorage implements Storage {
 
   async [Symbol.asyncDispose]() {
     await Promise.all(this.#stores.map((store) => store.close()))
-    await rm(this.#folder, { recursive: true, force: true })
+    // A node that was cut off may open the file again, for what it does late.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 3 })
   }
 }
