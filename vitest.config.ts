@@ -49,6 +49,7 @@ export default defineConfig({
   test: {
     exclude: ['**/node_modules/**', '**/dist/**'],
     globalSetup: './test-support/redis-global-setup.ts',
+    setupFiles: './test-support/links-followed.ts',
     pool: 'forks',
     // A process takes one file after another: what each imports is most of its time.
     isolate: false,

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { durable, durableTool, principalState, sealedStore, sessionIdOf, sortedMap } from '@mcp-durable/core'
@@ -33,7 +32,7 @@ beforeAll(async () => {
   ;[{ call }] = (await json<{ calls: { call: string }[] }>('', 'calls', '--ended', ...where, '--full-ids'))
     .calls as [{ call: string }]
 }, 30_000)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const where = ['--sqlite', database!]
 const shown = [...where, '--show-payloads', '--full-ids']

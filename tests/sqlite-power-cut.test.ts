@@ -1,5 +1,4 @@
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sqliteStore } from '@mcp-durable/sqlite-store'
@@ -17,7 +16,7 @@ const strace =
 /** What is missing, or half there, after all cuts of a run of `sqlite-teller`. */
 async function lossesOf(args: readonly string[], only?: Cut['unsynced']) {
   const dir = mkdtempSync(join(tmpdir(), 'power-cut-'))
-  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const path = join(dir, 'mcp.db')
   const program = join(import.meta.dirname, 'dist/sqlite-teller.js')
   const events = await recordDisk([program, '--file', path, ...args], path, join(dir, 'log'))
@@ -29,7 +28,7 @@ async function lossesOf(args: readonly string[], only?: Cut['unsynced']) {
     restore(events, cut, folder, random)
     for (const loss of await lossesIn(join(folder, 'mcp.db'), cut.told))
       losses.push(`after ${cut.after} (${cut.unsynced} of the rest): ${loss}`)
-    await rm(folder, { recursive: true })
+    rmSync(folder, { recursive: true })
   }
   return { cuts, losses, events }
 }

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -28,7 +28,7 @@ export async function temporaryFolder(what: string): Promise<AsyncDisposable & {
   process.once('exit', remove)
   const dispose = async (): Promise<void> => {
     process.off('exit', remove)
-    await rm(path, { recursive: true, force: true })
+    remove()
   }
   return { path, [Symbol.asyncDispose]: dispose }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { storeContract } from '@mcp-durable/core/testing/store'
@@ -16,7 +16,7 @@ for (const { name, open } of DRIVERS) {
       peer: peer!,
       dispose: async () => {
         for (const handle of handles) handle.close()
-        for (const more of ['', '-wal', '-shm']) await rm(`${path}${more}`, { force: true })
+        for (const more of ['', '-wal', '-shm']) rmSync(`${path}${more}`, { force: true })
       },
     }
   })

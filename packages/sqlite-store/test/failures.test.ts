@@ -4,12 +4,11 @@ import {
   mkdtempSync,
   openSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Store } from '@mcp-durable/core'
@@ -23,7 +22,7 @@ const LARGE = 'x'.repeat(300_000)
 
 function newDir() {
   const dir = mkdtempSync(join(tmpdir(), 'sqlite-failures-'))
-  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
 
@@ -101,7 +100,7 @@ const full = {
           closeSync(ballast)
         }
       },
-      makeRoom: () => unlinkSync(join(dir, 'ballast')),
+      makeRoom: () => rmSync(join(dir, 'ballast')),
     }
   },
   'the database has as many pages as it may': () => {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, statSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NewSession } from '@mcp-durable/core/store'
@@ -15,7 +14,7 @@ const ANY = { maxPerPrincipal: 1000 }
 
 function newFile() {
   const folder = mkdtempSync(join(tmpdir(), 'mcp-durable-'))
-  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
   return join(folder, 'mcp.db')
 }
 

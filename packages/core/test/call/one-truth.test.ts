@@ -43,7 +43,7 @@ async function turns(count: number) {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** A store whose answers take their time or never come, as its news do; `late`: what it does, also after it was given up. */
+/** A store whose answers take their time or never come, as its news do; `late`: what is done after it was given up. */
 function unsteady(store: Store, random: Random, late: Promise<unknown>[]): Store {
   const lost = () => new StoreError('store-timeout', 'The store did not answer.')
   const some = (most: number) => turns(Math.floor(random() * most))
@@ -70,12 +70,7 @@ function unsteady(store: Store, random: Random, late: Promise<unknown>[]): Store
       const member = Reflect.get(target, name, target) as unknown
       if (typeof member !== 'function') return member
       const plain = (...args: unknown[]) => Reflect.apply(member, target, args) as Promise<unknown>
-      if (!INTERRUPTED.has(name)) return plain
-      return (...args: unknown[]) => {
-        const answer = interrupted(() => plain(...args))
-        late.push(answer.catch(() => undefined))
-        return answer
-      }
+      return INTERRUPTED.has(name) ? (...args: unknown[]) => interrupted(() => plain(...args)) : plain
     },
   })
 }

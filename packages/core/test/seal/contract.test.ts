@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -48,7 +47,7 @@ storeContract(
     return {
       store: store!,
       peer: peer!,
-      dispose: () => rm(folder, { recursive: true, force: true }),
+      dispose: async () => rmSync(folder, { recursive: true, force: true }),
     }
   },
   { exactSizes: false },

@@ -1,6 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { copyFileSync, existsSync, mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -110,7 +109,7 @@ function sqlitePlace(): Place {
     restored: async () => opened(copy),
     async [Symbol.asyncDispose]() {
       await Promise.all(stores.map((store) => store.close()))
-      await rm(folder, { recursive: true, force: true })
+      rmSync(folder, { recursive: true, force: true })
     },
   }
 }

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { redisStore } from '@mcp-durable/redis-store'
@@ -72,7 +71,6 @@ class SqliteStorage implements Storage {
 
   async [Symbol.asyncDispose]() {
     await Promise.all(this.#stores.map((store) => store.close()))
-    // A node that was cut off may open the file again, for what it does late.
-    await rm(this.#folder, { recursive: true, force: true, maxRetries: 3 })
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 }
