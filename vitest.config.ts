@@ -54,7 +54,7 @@ export default defineConfig({
     // A process takes one file after another: what each imports is most of its time.
     isolate: false,
     // Most of them wait for processes and timers most of the time.
-    maxWorkers: Math.ceil(availableParallelism() * 1.5),
+    maxWorkers: availableParallelism() * 2,
     // Real servers and processes on a small machine.
     testTimeout: 30_000,
     hookTimeout: 30_000,
