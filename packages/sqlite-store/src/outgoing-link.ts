@@ -1,7 +1,8 @@
-import { unlink } from 'node:fs'
+import { unlinkSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import type { Socket } from 'node:net'
 import { lineOf } from './peer-messages.js'
+import { remove } from './peers-folder.js'
 
 /** Kept for a process that does not read, as one that was stopped. */
 const MOST_BYTES = 1024 * 1024
@@ -27,7 +28,7 @@ export class OutgoingLink {
     socket.on('connect', () => (this.#isUp = true))
     socket.on('error', (error: NodeJS.ErrnoException) => {
       // Its process has ended, without a chance to remove it.
-      if (error.code === 'ECONNREFUSED') unlink(address, () => {})
+      if (error.code === 'ECONNREFUSED') remove(() => unlinkSync(address))
     })
     socket.on('drain', () => this.#catchUp())
     // Nothing is said here; but only who reads notices the end.

@@ -7,7 +7,7 @@ import { readNodeChannels, writeNodeChannels } from './node-channels.js'
 import { OutgoingLink } from './outgoing-link.js'
 import { lineOf } from './peer-messages.js'
 import type { Message } from './peer-messages.js'
-import { makeFolder, peersFolder } from './peers-folder.js'
+import { makeFolder, peersFolder, remove } from './peers-folder.js'
 
 export type LinkEvents = {
   heard: (peer: string, message: Message) => void
@@ -207,11 +207,3 @@ export class Links {
 const problemOf = (error: unknown) =>
   `Processes that have the file open can't tell each other of changes: ${error instanceof Error ? error.message : String(error)}. ` +
   'They find them some seconds later. Let them run as one user, who may write to the folder of the file.'
-
-function remove(how: () => void) {
-  try {
-    how()
-  } catch {
-    // It was never there, is gone, or others are in it.
-  }
-}

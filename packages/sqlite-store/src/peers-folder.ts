@@ -26,3 +26,11 @@ export function makeFolder(folder: string) {
   const isOurs = process.getuid === undefined || found.uid === process.getuid()
   if (!found.isDirectory() || !isOurs) throw new Error(`${folder} is another user's`)
 }
+
+export function remove(how: () => void) {
+  try {
+    how()
+  } catch {
+    // It was never there, is gone, or others are in it.
+  }
+}

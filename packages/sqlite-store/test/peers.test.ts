@@ -329,14 +329,21 @@ test('sockets are removed so that require() follows links still', async () => {
   const require = createRequire(import.meta.url)
   require(join(real, '1.cjs'))
 
-  const [listening, dead] = ['0', '1'].map((digit) => join(`${file}-peers`, `${digit.repeat(12)}.sock`))
+  const [listening, dead, watched] = ['0.sock', '1.sock', '1.nodes'].map((name) =>
+    join(
+      `${file}-peers`,
+      name.replace(/\d/, (digit) => digit.repeat(12)),
+    ),
+  ) as [string, string, string]
   mkdirSync(`${file}-peers`, { mode: 0o700 })
   const server = createServer().listen(listening)
   await once(server, 'listening')
-  renameSync(listening!, dead!)
+  renameSync(listening, dead)
+  writeFileSync(watched, '[]')
   server.close()
   const { peers } = open(file)
-  await waitFor(() => !existsSync(dead!))
+  await waitFor(() => !existsSync(dead))
+  await waitFor(() => !existsSync(watched))
   expect(require(join(link, '2.cjs'))).toBe(join(real, '2.cjs'))
   await peers.close()
   expect(require(join(link, '3.cjs'))).toBe(join(real, '3.cjs'))
