@@ -26,9 +26,8 @@ afterAll(async () => {
 })
 
 test('[R-3] [R-4] sessions on all masters, through a fail-over of one', { timeout: 60_000 }, async () => {
-  const clients = await Promise.all(Array.from({ length: SESSIONS }, (_, index) => sessionAcrossNodes(index)))
+  const clients = await sessionsOnAllMasters()
   const masters = await mastersOf(clients.map(({ sessionId }) => sessionIdOf(sessionId)))
-  expect(new Set(masters.values()).size).toBe(3)
 
   // Every session works end to end, its parties on both nodes.
   await Promise.all(clients.map((client, index) => useEverything(client, `before-${index}`)))
@@ -57,6 +56,18 @@ test('[R-3] [R-4] sessions on all masters, through a fail-over of one', { timeou
   const added = await sessionAcrossNodes(0)
   await useEverything(added, 'begun after')
 })
+
+/** Their ids are random, and say which master serves them: it takes as many as it takes, hardly ever more than twice so many. */
+async function sessionsOnAllMasters(): Promise<TestClient[]> {
+  const clients: TestClient[] = []
+  const served = new Set<string>()
+  while (clients.length < SESSIONS || served.size < 3) {
+    const client = await sessionAcrossNodes(clients.length)
+    clients.push(client)
+    for (const master of (await mastersOf([sessionIdOf(client.sessionId)])).values()) served.add(master)
+  }
+  return clients
+}
 
 /** A client whose calls are on one node, and whose streams and answers are on the other. */
 async function sessionAcrossNodes(index: number): Promise<TestClient> {
