@@ -3,14 +3,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
-import { ensureProgram, spawnNode, startRedis, startRedisCluster, waitFor } from './index.js'
+import { ensureProgram, freePort, spawnNode, startRedis, startRedisCluster, waitFor } from './index.js'
 
 test('the run has a Redis that answers', async () => {
   const redis = new Redis(process.env['REDIS_URL']!)
   expect(await redis.ping()).toBe('PONG')
   redis.disconnect()
+})
+
+test('a port is given to one, also before anybody listens there', async () => {
+  using random = vi.spyOn(Math, 'random')
+  const port = await freePort()
+  random.mockReturnValueOnce(random.mock.results.at(-1)!.value as number)
+  expect(await freePort()).not.toBe(port)
 })
 
 describe('startRedis', () => {

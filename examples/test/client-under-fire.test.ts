@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, durableFetch } from '@mcp-durable/core/client'
 import { expect, test } from 'vitest'
 import { cutter } from '../../packages/core/test/client/cut.js'
-import { spawnNode } from '../../test-support/index.js'
+import { freePort, spawnNode } from '../../test-support/index.js'
 import type { LedgerEntry } from '../src/examples/outside-service.js'
 import { program } from './run-program.js'
 import { ownRedis } from './own-redis.js'
@@ -14,7 +14,7 @@ test('no call fails, and no step is done twice, while nodes are killed and conne
   await using service = await spawnNode(program('steps/service'), ['--port', '0'])
   const start = (port: string) =>
     spawnNode(program('steps/server'), ['--port', port, '--redis', redisUrl, '--service', service.url])
-  const nodes = [await start('0'), await start('0')]
+  const nodes = [await start(String(await freePort())), await start(String(await freePort()))]
   await using proxy = await cutter(nodes.map(({ url }) => url))
   let retries = 0
   await using connection = await connect(proxy.url, { fetch: durableFetch({ onRetry: () => retries++ }) })

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { spawnNode, waitFor, type NodeProcess } from '../../test-support/index.js'
+import { freePort, spawnNode, waitFor, type NodeProcess } from '../../test-support/index.js'
 import type { Host } from '../src/flags.js'
 import type { Command } from '../src/node.js'
 import { TestClient, type Major } from './client.js'
@@ -85,6 +85,7 @@ export class System implements AsyncDisposable {
   /** Starts the server behind the nodes, where the last one was. */
   async startUpstream(): Promise<NodeProcess> {
     const { sdk = 1, tls, resumable = true, sessionless } = this.#options
+    this.#upstreamPort ||= await freePort()
     const flags = { port: String(this.#upstreamPort), sdk: String(sdk), dir: this.#dir }
     this.#upstream = await spawnNode(
       'tests/dist/upstream.js',
@@ -96,7 +97,6 @@ export class System implements AsyncDisposable {
       ],
       { ready: /listening on (https?:\/\/\S+)/ },
     )
-    this.#upstreamPort = Number(new URL(this.#upstream.url).port)
     return this.#upstream
   }
 
@@ -110,10 +110,11 @@ export class System implements AsyncDisposable {
     return [a!, b!, c!]
   }
 
-  /** Starts one more node. */
+  /** Starts one more node. Its port is its own, so another one can take its place there. */
   async add(extraFlags: string[] = []): Promise<Node> {
     const env = this.#options.tls === 'trusted' ? { NODE_EXTRA_CA_CERTS: CERTIFICATE } : {}
-    const child = await spawnNode('tests/dist/node.js', [...this.#flags(), ...extraFlags], { env })
+    const port = ['--port', String(await freePort())]
+    const child = await spawnNode('tests/dist/node.js', [...this.#flags(), ...port, ...extraFlags], { env })
     const node = Object.assign(child, {
       name: String(child.pid),
       control: (command: Command) => control(child.url, command),
