@@ -146,7 +146,7 @@ test(
     expect(lines[1]).toMatch(
       new RegExp(`^${short(running)} +tools/call run +running +- +${VERSION} +bob +1 +\\S+:\\d+ `),
     )
-    const shown = await out(redis.url, 'call', running.slice(0, 6))
+    const shown = await out(redis.url, 'call', short(running))
     expect(shown).toContain(`no session, protocol ${VERSION}, principal bob`)
     expect(shown).toContain('tools/call run opened on')
     expect(shown).toContain(', without a session')
@@ -204,7 +204,7 @@ test('its timeline tells of the question, the answer that another node took, and
 
 test('a call is deleted by its id: its stream ends, and its handler is aborted', LONG, async () => {
   const { callId, reader } = await runAs('bob')
-  const { code, stderr } = await cli(redis.url, 'clear', callId.slice(0, 6))
+  const { code, stderr } = await cli(redis.url, 'clear', short(callId))
   expect(code).toBe(1)
   expect(stderr).toContain(`Delete call ${short(callId)}?`)
   expect(await out(redis.url, 'clear', callId, '--yes')).toBe('deleted 1 call\n')

@@ -2,14 +2,14 @@ import { principalState } from '@mcp-durable/core'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../test-support/index.js'
 import { cli, json, out } from './support/cli.js'
-import { Demo, named } from './support/demo.js'
+import { Demo, named, short } from './support/demo.js'
 
 test('clear deletes a session with its open calls, and asks before', async () => {
   await using demo = await Demo.start()
   const [a, b] = demo.nodes
   const booking = await demo.book(a!)
   const other = await demo.begin(a!)
-  const id = booking.session.storedId.slice(0, 6)
+  const id = short(booking.session.storedId)
 
   const refused = await cli(demo.url, 'clear', id)
   expect(refused.code).toBe(1)

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { monitorRedis, startRedis, startRedisCluster, startSentinel } from '../../../test-support/index.js'
 import type { MonitoredCommand, RedisMonitor, RedisServer, Sentinel } from '../../../test-support/index.js'
 import { cli, out } from './support/cli.js'
-import { Demo } from './support/demo.js'
+import { Demo, short } from './support/demo.js'
 
 let master: RedisServer
 let sentinel: Sentinel
@@ -123,7 +123,7 @@ test('no command but clear writes, or asks for much at once', { timeout: 120_000
   const booking = await demo.book(demo.nodes[0]!)
   const admin = new Redis(demo.url)
   await using monitor = await monitorRedis(demo.url)
-  for (const command of lookingCommands(booking.session.storedId.slice(0, 6), booking.callId.slice(0, 6))) {
+  for (const command of lookingCommands(short(booking.session.storedId), short(booking.callId))) {
     await cli(demo.url, ...command)
   }
   const sent = await commandsBy('mcp-durable-cli', monitor, admin)
@@ -151,7 +151,7 @@ test('a user of Redis that may only read is enough', { timeout: 120_000 }, async
   await create('viewer', ...rightsOf('mcp-viewer'))
   await create('both', ...rightsOf('mcp-viewer'), ...rightsOf('mcp-node'))
   const url = demo.url.replace('//', '//viewer:secret@')
-  for (const command of lookingCommands(booking.session.storedId.slice(0, 6), booking.callId.slice(0, 6))) {
+  for (const command of lookingCommands(short(booking.session.storedId), short(booking.callId))) {
     const { code, stdout, stderr } = await cli(url, ...command)
     const expected = command[0] === 'doctor' ? 1 : 0
     expect({ command, code, stderr: code === expected ? '' : stderr }).toEqual({
@@ -161,7 +161,7 @@ test('a user of Redis that may only read is enough', { timeout: 120_000 }, async
     })
     expect(stdout).not.toBe('')
   }
-  const refused = await cli(url, 'clear', booking.session.storedId.slice(0, 6), '--yes')
+  const refused = await cli(url, 'clear', short(booking.session.storedId), '--yes')
   expect(refused.code).toBe(1)
   expect(refused.stderr).toMatch(/^error: /)
   expect(await demo.store.readSession(booking.session.storedId)).toBeDefined()

@@ -94,4 +94,7 @@ export class Booking {
   }
 }
 
+/** As it is printed. Without the ellipsis one in 150,000 looks like an option: `--wake`. */
+export const short = (id: string) => `${id.slice(0, 6)}…`
+
 export const named = (node: NodeProcess) => ({ name: String(node.pid), url: node.url })
