@@ -14,6 +14,8 @@ import type { HostKind } from '../support/wrapped.js'
 
 type Result = { resultType: string; inputRequests: Record<string, unknown>; requestState: string }
 const CAPABILITIES = { [META.clientCapabilities]: { elicitation: { form: {} } } }
+/** With spaces, so that no id holds it by chance. */
+const OWN = 'the server’s own'
 const name = (value: string) => ({ name: { action: 'accept', content: { value } } })
 
 /** Asks for a name by itself, and notes each time that it is run. */
@@ -29,7 +31,7 @@ function asking(ran: string[]): McpServer {
     if (given) return { content: [{ type: 'text' as const, text: `${text} ${given.value}` }] }
     return inputRequired({
       inputRequests: { name: inputRequired.elicit(form) },
-      requestState: 'the server’s own',
+      requestState: OWN,
     })
   })
   server.registerPrompt('ask', {}, ({ mcpReq }) => {
@@ -76,13 +78,13 @@ describe.each(['handler', 'upstream'] as const)('a %s that asks by itself', (hos
       resultType: 'input_required',
       inputRequests: { name: { method: 'elicitation/create', params: { message: 'Name?' } } },
     })
-    expect(result.requestState).not.toContain('own')
+    expect(result.requestState).not.toContain(OWN)
     const answered = await last(
       { requestState: result.requestState, inputResponses: name('Ann') },
       { node: 1 },
     )
     expect(textOf(answered as never)).toBe('hello Ann')
-    expect(ran).toEqual(['asks', 'the server’s own: Ann'])
+    expect(ran).toEqual(['asks', `${OWN}: Ann`])
   })
 
   test('the first answer counts, however often it is sent', async () => {
@@ -153,7 +155,7 @@ test('an upstream that has asked, and is away when the answer comes: it may come
   expect((await call(answer)).status).toBe(502)
   await nodes.upstream!.listen()
   expect(textOf((await last(answer, { node: 1 })) as never)).toBe('hello Ann')
-  expect(ran).toEqual(['asks', 'the server’s own: Ann'])
+  expect(ran).toEqual(['asks', `${OWN}: Ann`])
 })
 
 test('a durable tool of a handler without sessions asks its client, and goes on where it was', async () => {
