@@ -1,4 +1,4 @@
-/** A class, not a literal: see `kept`. */
+/** A class, not a literal: see CONTRIBUTING.md. */
 class Place<T> {
   after: Place<T> | undefined
 

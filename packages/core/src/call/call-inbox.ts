@@ -1,4 +1,3 @@
-import { kept } from '../kept.js'
 import { BEGINNING } from '../store/store.js'
 import type { Entry, EntryId, Store } from '../store/store.js'
 import { Tail } from '../store/tail.js'
@@ -31,7 +30,7 @@ export class CallInbox {
   ) {
     const after = past?.at(-1)?.id ?? BEGINNING
     const from = { scope: call.scope, log: `call:${call.callId}:in`, after, caughtUp: !past } as const
-    this.#sink = kept(sink)
+    this.#sink = { ...sink }
     this.#tail = new Tail(services.store, services.watcher, from, {
       write: (entry) => this.#receive(entry),
       over: () => this.#sink.over(),

@@ -27,7 +27,10 @@ export type CallStart = {
   /** What the request record says of its handlers. */
   handlers?: readonly BegunHandler[] | undefined
   /** What earlier runs left: their records, and what has arrived in the inbox. */
-  past?: { runs: EarlierRuns; inbox: readonly Entry[] }
+  past?: { runs: EarlierRuns; inbox: readonly Entry[] } | undefined
+}
+/** Who owns calls is told of each. */
+export type CallEvents = {
   /** Called when the client is asked something. */
   onAsked: () => void
   /** Called when this node lacks the key of something that the call needs. */

@@ -1,4 +1,3 @@
-import { kept } from '../kept.js'
 import { startTimer } from '../timers.js'
 import type { JsonRpcResponse } from '../json-rpc.js'
 import type { TaskTerms } from './record.js'
@@ -35,7 +34,7 @@ export class CallTask {
   readonly #endExpiring: () => void
 
   constructor(of: CallTaskOf) {
-    this.#of = kept(of)
+    this.#of = { ...of }
     const { terms, begunAt } = of
     this.#isTask = of.isTask
     const dueInMs = Math.min(Math.max(0, begunAt + terms.afterMs - Date.now()), terms.afterMs)

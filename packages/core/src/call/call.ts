@@ -20,7 +20,7 @@ import { CallInbox } from './call-inbox.js'
 import { CallTask } from './call-task.js'
 import { dispatchId } from './call-server.js'
 import type { CallServer } from './call-server.js'
-import type { CallServices, CallStart, Standing, Wait } from './call-start.js'
+import type { CallEvents, CallServices, CallStart, Standing, Wait } from './call-start.js'
 import { Sleeps } from './sleeps.js'
 import type { BegunHandler, HandlerKind, ProxyRecord, Origin, TaskTerms } from './record.js'
 
@@ -75,7 +75,7 @@ export class Call implements DispatchTarget {
   #handlers: readonly BegunHandler[] | undefined
   #answered: Answer | undefined
   readonly #onSealed: () => void
-  readonly #onDiverged: CallStart['onDiverged']
+  readonly #onDiverged: CallEvents['onDiverged']
   readonly #onParked: () => void
   readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
@@ -87,7 +87,8 @@ export class Call implements DispatchTarget {
 
   constructor(
     services: CallServices,
-    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, task, ...told }: CallStart,
+    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, task }: CallStart,
+    told: CallEvents,
   ) {
     const { watcher, resumeWindowMs } = services
     this.id = id
@@ -462,7 +463,7 @@ export class Call implements DispatchTarget {
   }
 }
 
-/** The last response, on its way to the journal. A class, not a literal: see `kept`. */
+/** The last response, on its way to the journal. A class, not a literal: see CONTRIBUTING.md. */
 class Answer {
   constructor(
     readonly message: JsonRpcResponse,

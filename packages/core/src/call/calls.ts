@@ -1,6 +1,5 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
 import { randomId } from '../ids.js'
-import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
@@ -9,7 +8,7 @@ import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/st
 import { ASLEEP } from '../store/takeover.js'
 import { Call } from './call.js'
 import { isRun, isTurn } from './call-quotas.js'
-import type { CallServices, CallStart, Standing } from './call-start.js'
+import type { CallEvents, CallServices, CallStart, Standing } from './call-start.js'
 import type { ClaimedParked } from './awaited-calls.js'
 import type { Claimed } from './claims.js'
 import { EarlierRuns } from './earlier-runs.js'
@@ -24,9 +23,17 @@ import type { CallQuota, Diverged, RecordedRequest } from './record.js'
 import type { Takeovers } from './takeovers.js'
 
 /** A call of this node, and its first record. */
-export type Opened = { call: Call; first: EntryId; admission: Admission }
+export class Opened {
+  readonly status = 'opened'
+
+  constructor(
+    readonly call: Call,
+    readonly first: EntryId,
+    readonly admission: Admission,
+  ) {}
+}
 export type CallOutcome =
-  | ({ status: 'opened' } & Opened)
+  | Opened
   | { status: 'attached'; callId: string; admission: Admission }
   | { status: 'unknown' }
   /** `quota`: it is over that, and not over what a session or a principal may have. */
@@ -54,10 +61,6 @@ const SEALED = 'What it needs is sealed with a key that this node has not; anoth
 const DIVERGED = 'The code here does not fit its journal; it is parked.'
 /** How long a call has only slept that a node does not wait for when it leaves. */
 const SLEPT_MS = 2000
-
-type OwnStart = Omit<CallStart, 'onAsked' | 'onSealed' | 'onDiverged' | 'onParked' | 'onEnded'> & {
-  quotas?: readonly CallQuota[] | undefined
-}
 
 type CallsOf = {
   membership: Membership
@@ -153,19 +156,21 @@ export class Calls {
     const keepKey = idempotencyKey !== undefined
     const endsScope = newCall.begins !== undefined
     const first = opened.id
-    const call = this.#own({
-      scope,
-      id,
-      requests,
-      first,
-      requestKeys,
-      keepKey,
-      endsScope,
-      handlers,
-      task,
+    const call = this.#own(
+      {
+        scope,
+        id,
+        requests,
+        first,
+        requestKeys,
+        keepKey,
+        endsScope,
+        handlers,
+        task,
+      },
       quotas,
-    })
-    return kept({ status: 'opened', call, first, admission: opened.admission })
+    )
+    return new Opened(call, first, opened.admission)
   }
 
   /** It is in the queue already. Until it is nobody's it is as if this node had died before it ran it: others begin it. */
@@ -334,17 +339,19 @@ export class Calls {
     return {
       isDiverged,
       isRetried,
-      call: this.#own({
-        scope,
-        id: callId,
-        requests,
-        first,
-        requestKeys: keysOf(requests, runs.request),
-        keepKey: idempotencyKey !== undefined,
-        endsScope: isSessionless(protocol),
+      call: this.#own(
+        {
+          scope,
+          id: callId,
+          requests,
+          first,
+          requestKeys: keysOf(requests, runs.request),
+          keepKey: idempotencyKey !== undefined,
+          endsScope: isSessionless(protocol),
+          past: { runs, inbox },
+        },
         quotas,
-        past: { runs, inbox },
-      }),
+      ),
       request: runs.request,
       runs,
       claimed,
@@ -358,14 +365,14 @@ export class Calls {
     for (const call of calls) if (taken.has(call.id)) call.abandon('The call has moved to another node.')
   }
 
-  #own(start: OwnStart): Call {
-    const { scope, id, endsScope, quotas = [] } = start
+  #own(start: CallStart, quotas: readonly CallQuota[] = []): Call {
+    const { scope, id, endsScope } = start
     const place = { scope, callId: id }
     const onSealed = () => {
       call.abandon(SEALED)
       this.#takeovers.giveBack(place).catch(() => undefined)
     }
-    const onDiverged: CallStart['onDiverged'] = (divergence, heard) => {
+    const onDiverged: CallEvents['onDiverged'] = (divergence, heard) => {
       call.abandon(DIVERGED)
       // What can't be noted now shows again when the call is taken over.
       this.#takeovers.diverged.diverged(place, divergence, heard).catch(() => undefined)
@@ -381,7 +388,7 @@ export class Calls {
     const onAsked = () => {
       if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)
     }
-    const call = new Call(this.#services, { ...start, onAsked, onSealed, onDiverged, onParked, onEnded })
+    const call = new Call(this.#services, start, { onAsked, onSealed, onDiverged, onParked, onEnded })
     const leave = this.#owned.add(call)
     return call
   }

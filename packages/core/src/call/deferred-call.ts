@@ -28,7 +28,7 @@ const JOURNAL_AFTER_MS = 1000
  */
 export type DeferredOutcome =
   | { status: 'answered'; responses: readonly EncodedResponse[] }
-  | ({ status: 'journaled'; caughtUp: boolean } & Opened)
+  | ({ status: 'journaled'; caughtUp: boolean } & Omit<Opened, 'status'>)
   | { status: 'cancelled' }
   | { status: 'abandoned' }
   | Exclude<CallOutcome, { status: 'opened' }>

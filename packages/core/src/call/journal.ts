@@ -2,7 +2,6 @@ import type { Effect, Receipt } from '../context/call-log.js'
 import { DurableError, isRefused, RecordRefusedError, requireFits } from '../errors.js'
 import type { StoreError } from '../errors.js'
 import type { Durability } from '../store/durability.js'
-import { kept } from '../kept.js'
 import { begun, repeatWhileStoreFails, whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { splitId } from '../store/store.js'
@@ -52,7 +51,7 @@ export type JournalServices = { store: Store; watcher: Watcher; maxRecordBytes: 
 const MOST_POSTED = 32
 const MOST_CHARS = 16 * 1024
 
-/** A record on its way. A class, not a literal: see `kept`. */
+/** A record on its way. A class, not a literal: see CONTRIBUTING.md. */
 class Writing implements NewEntry {
   constructor(
     readonly id: EntryId,
@@ -115,7 +114,7 @@ export class Journal {
     this.#maxBytes = maxRecordBytes
     this.#store = store
     this.#watcher = watcher
-    this.#at = kept(at)
+    this.#at = { ...at }
     this.#told = at.id
     this.#acknowledged = at.id
     const [epoch, seq] = splitId(at.id)

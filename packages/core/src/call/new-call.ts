@@ -21,7 +21,7 @@ export type CallRequest = {
   idempotencyKey?: string | undefined
   /** What may be stored of the caller's authorization. */
   authInfo: Record<string, unknown> | undefined
-  url?: string
+  url?: string | undefined
   mirrored?: Readonly<Record<string, string>> | undefined
   trace?: Trace | undefined
   /** If it may become a task. */
@@ -60,16 +60,16 @@ export function newCallFor(request: CallRequest, by: OpenedBy): NewCall {
       batch,
       protocol,
       node,
-      ...(version !== undefined && { version }),
-      ...(idempotencyKey !== undefined && { idempotencyKey }),
-      ...(authInfo && { authInfo }),
-      ...(url !== undefined && { url }),
-      ...(mirrored && { mirrored }),
-      ...(trace && { trace }),
-      ...(task && { task }),
-      ...(isQueued && { isQueued }),
-      ...(quotas.length > 0 && { quotas: quotas.map(({ name, most }) => ({ name, most })) }),
-      ...(handlers?.some((kind) => kind !== 'plain') && { handlers }),
+      version,
+      idempotencyKey,
+      authInfo,
+      url,
+      mirrored,
+      trace,
+      task,
+      isQueued: isQueued || undefined,
+      quotas: quotas.length > 0 ? quotas.map(({ name, most }) => ({ name, most })) : undefined,
+      handlers: handlers?.some((kind) => kind !== 'plain') ? handlers : undefined,
     },
   })
   requireFits(data, by.maxRecordBytes)
@@ -84,9 +84,9 @@ export function newCallFor(request: CallRequest, by: OpenedBy): NewCall {
     ttlMs: Math.max(limits.sessionTtlMs, keptMs === undefined ? 0 : keptMs + by.resumeWindowMs),
     maxOpenCalls: limits.maxOpenCalls,
     maxOpenBytes: limits.maxOpenBytes,
-    ...(isSessionless(protocol) && {
-      begins: { protocolVersion: protocol, maxPerPrincipal: limits.maxOpenCallsPerPrincipal },
-    }),
+    begins: isSessionless(protocol)
+      ? { protocolVersion: protocol, maxPerPrincipal: limits.maxOpenCallsPerPrincipal }
+      : undefined,
   }
 }
 

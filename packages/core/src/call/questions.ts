@@ -7,7 +7,6 @@ import type {
   JsonRpcResponse,
   RequestId,
 } from '../json-rpc.js'
-import { kept } from '../kept.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { startTimer } from '../timers.js'
@@ -79,7 +78,7 @@ export class Questions {
 
   constructor(services: QuestionServices, of: QuestionsOf) {
     this.#services = services
-    this.#of = kept(of)
+    this.#of = { ...of }
     this.#asked = of.unexpected.length
   }
 

@@ -1,5 +1,4 @@
 import { isSealed } from '../errors.js'
-import { kept } from '../kept.js'
 import type { LazyAbort } from '../lazy-abort.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { ContextStore } from '../store/context-store.js'
@@ -20,7 +19,7 @@ export class PatientStore implements ContextStore {
 
   constructor(store: ContextStore, reader: Reader) {
     this.#store = store
-    this.#reader = kept(reader)
+    this.#reader = { ...reader }
   }
 
   async readValue(...read: Operation<'readValue'>) {

@@ -13,12 +13,12 @@ export type RunningCall = {
   log: CallLog
   store: ContextStore
   /** Tasks of whoever has sent the request. */
-  tasks?: CallerTasks
-  limits?: ContextLimits
+  tasks?: CallerTasks | undefined
+  limits?: ContextLimits | undefined
   /** Told when a wrapped handler is about to begin, which waits for it. */
-  onBegin?: () => Promise<unknown>
+  onBegin?: (() => Promise<unknown>) | undefined
   /** Told when a wrapped handler has ended, before the SDK hears of it. */
-  onHandled?: (handled: HandledCall) => void
+  onHandled?: ((handled: HandledCall) => void) | undefined
 }
 
 /** A wrapped handler that has ended; with the log of its call it can be replayed for comparison. */
@@ -31,14 +31,32 @@ export type HandledCall = {
 }
 
 /** One context for the whole request, made when it is first asked for: most handlers never do. */
-type Run = RunningCall & { context?: DurableContext; extra?: unknown; handling?: boolean }
+class Run implements RunningCall {
+  readonly log: CallLog
+  readonly store: ContextStore
+  readonly tasks: CallerTasks | undefined
+  readonly limits: ContextLimits | undefined
+  readonly onBegin: RunningCall['onBegin']
+  readonly onHandled: RunningCall['onHandled']
+  context: DurableContext | undefined
+  extra: unknown
+  handling = false
+
+  constructor({ log, store, tasks, limits, onBegin, onHandled }: RunningCall) {
+    this.log = log
+    this.store = store
+    this.tasks = tasks
+    this.limits = limits
+    this.onBegin = onBegin
+    this.onHandled = onHandled
+  }
+}
 
 const currentRun = () => currentScope().run as Run | undefined
 
 /** Runs `dispatch`, and the handler below it, as this call; the caller follows scopes until that has ended. */
 export function runInCall<T>(call: RunningCall, dispatch: () => T): T {
-  const run: Run = { ...call }
-  return runInScope(new AsyncScope(run), dispatch)
+  return runInScope(new AsyncScope(new Run(call)), dispatch)
 }
 
 /** The log of the call or replay that the code runs in, if it does. */

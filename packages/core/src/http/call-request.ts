@@ -14,19 +14,20 @@ export function callRequest(
   scope: string,
   requests: readonly JsonRpcRequest[],
   batch: boolean,
+  server = exchange.services.sessions.own.serverOf(scope),
 ): CallRequest {
   const { services, principal, authInfo, request } = exchange
   return {
     scope,
     principal,
-    server: services.sessions.own.serverOf(scope),
+    server,
     requests,
     batch,
     protocol: request.headers.get('mcp-protocol-version') ?? '',
     idempotencyKey: idempotencyKeyOf(request),
     authInfo: authInfo && storable(authInfo, services.keepToken),
-    ...(services.keepUrl && { url: request.url }),
-    ...(services.isProxy && { mirrored: mirroredOf(request) }),
+    url: services.keepUrl ? request.url : undefined,
+    mirrored: services.isProxy ? mirroredOf(request) : undefined,
     trace: services.signals.trace?.(),
     handlers: services.sessions.runner.handlersOf(scope, requests),
   }

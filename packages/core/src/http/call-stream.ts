@@ -32,5 +32,7 @@ export function streamCall(
   const preamble = canPrime(protocolVersion)
     ? primingEvent(eventId(log, from.after), services.settings.retryMs)
     : ''
-  return eventStreamResponse(exchange, services.streams.open({ scope, log, ...from, preamble, outgoing }))
+  const { after, caughtUp, isOwn } = from
+  const stream = services.streams.open({ scope, log, after, caughtUp, isOwn, preamble, outgoing })
+  return eventStreamResponse(exchange, stream)
 }

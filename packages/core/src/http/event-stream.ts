@@ -18,13 +18,16 @@ export type EventStreamStart = TailStart & {
   encode?: typeof encodeEvent
   /** What its client hears when this node leaves, where no other node can go on. */
   farewell?: string | undefined
-  /** Told of every entry that went out. */
-  onWritten?: (entry: Entry) => void
   /** Told before, if it is the client that has closed it. */
   onLeft?: () => void
-  onClosed: () => void
   /** Broken under a client that takes nothing; a stream that has ended can't be, while its last chunk waits. */
   outgoing: Outgoing | undefined
+}
+
+export type EventStreamEvents = {
+  onClosed: () => void
+  /** Told of every entry that went out. */
+  onWritten: ((entry: Entry) => void) | undefined
 }
 
 /** One SSE connection: shows the entries of one log as events, from a cursor on, until the log's last one. */
@@ -40,12 +43,19 @@ export class EventStream {
   #quietSince = performance.now()
   #stalledSince: number | undefined
   readonly #start: EventStreamStart
+  readonly #onClosed: () => void
 
-  constructor(store: Store, watcher: Watcher, start: EventStreamStart) {
+  constructor(
+    store: Store,
+    watcher: Watcher,
+    start: EventStreamStart,
+    { onClosed, onWritten }: EventStreamEvents,
+  ) {
     this.scope = start.scope
     this.log = start.log
     this.resumable = hasId(start.preamble)
     this.#start = start
+    this.#onClosed = onClosed
     this.body = new EventBody({
       onTaken: () => {
         this.#stalledSince = undefined
@@ -67,7 +77,7 @@ export class EventStream {
         if (event !== undefined) {
           this.resumable ||= hasId(event)
           this.#write(event)
-          start.onWritten?.(entry)
+          onWritten?.(entry)
         }
         if (last) this.close()
         return !this.#closed && this.body.hasRoom
@@ -160,7 +170,7 @@ export class EventStream {
     if (this.#closed) return
     this.#closed = true
     this.#tail.end()
-    this.#start.onClosed()
+    this.#onClosed()
   }
 }
 

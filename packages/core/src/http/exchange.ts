@@ -62,14 +62,23 @@ export type HttpServices = {
 }
 
 /** One HTTP request on its way through the layers. */
-export type Exchange = {
-  services: HttpServices
-  request: Request
-  authInfo: AuthInfo | undefined
+export class Exchange {
+  readonly authInfo: AuthInfo | undefined
+  readonly parsedBody: unknown
+  readonly outgoing: Outgoing | undefined
+  readonly sendsEvents: boolean
   principal: string | undefined
-  parsedBody: unknown
-  outgoing: Outgoing | undefined
-  sendsEvents: boolean
   /** The JSON-RPC id to name in an error, once it is known. */
-  requestId: RequestId | null
+  requestId: RequestId | null = null
+
+  constructor(
+    readonly services: HttpServices,
+    readonly request: Request,
+    { authInfo, parsedBody, outgoing, sendsEvents = false }: FetchOptions,
+  ) {
+    this.authInfo = authInfo
+    this.parsedBody = parsedBody
+    this.outgoing = outgoing
+    this.sendsEvents = sendsEvents
+  }
 }

@@ -24,9 +24,14 @@ export function guardOrigin(request: Request, { allowedHosts, allowedOrigins }: 
 }
 
 export function guardAccept(request: Request, ...types: string[]) {
-  const accepted = (request.headers.get('accept') ?? '').toLowerCase().split(',').map(mediaRange)
+  const header = request.headers.get('accept') ?? ''
+  if (header !== last.header) last = { header, accepted: header.toLowerCase().split(',').map(mediaRange) }
+  const { accepted } = last
   if (!types.every((type) => accepts(accepted, type))) throw refuse.notAcceptable(types.join(' and '))
 }
+
+/** Clients send the same again and again. */
+let last: { header: string; accepted: readonly MediaRange[] } = { header: '', accepted: [] }
 
 type MediaRange = { range: string; isAccepted: boolean }
 

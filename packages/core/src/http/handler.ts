@@ -1,5 +1,5 @@
-import type { Exchange, FetchOptions, HttpServices } from './exchange.js'
-import { kept } from '../kept.js'
+import { Exchange } from './exchange.js'
+import type { FetchOptions, HttpServices } from './exchange.js'
 import { openStream } from './session/get.js'
 import { resumeCall } from './sessionless/get.js'
 import { guardCaller } from './guard-caller.js'
@@ -13,20 +13,10 @@ export async function handle(
   request: Request,
   options: FetchOptions,
 ): Promise<Response> {
-  const { authInfo, parsedBody, outgoing, sendsEvents = false } = options
-  const exchange: Exchange = kept({
-    services,
-    request,
-    authInfo,
-    principal: undefined,
-    parsedBody,
-    outgoing,
-    sendsEvents,
-    requestId: null,
-  })
+  const exchange = new Exchange(services, request, options)
   try {
     guardOrigin(request, services.settings)
-    const principal = services.identify(request, authInfo)
+    const principal = services.identify(request, exchange.authInfo)
     exchange.principal = principal instanceof Promise ? await principal : principal
     // Without a wait where there is none: whoever else listens to the body of the request has set it flowing.
     const settling = services.eras.settle(request)

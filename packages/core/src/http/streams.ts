@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { randomId } from '../ids.js'
-import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import type { Settings } from '../settings.js'
 import type { Stream } from '../signals/events.js'
@@ -8,7 +7,7 @@ import type { Signals } from '../signals/signals.js'
 import type { Entry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
 import { EventStream } from './event-stream.js'
-import type { EventStreamStart } from './event-stream.js'
+import type { EventStreamEvents, EventStreamStart } from './event-stream.js'
 import { refuse } from './replies.js'
 
 /** Topic on which a standalone stream says that it is open; its value names that stream. */
@@ -16,11 +15,11 @@ const OPENED = 'standalone'
 const CATCH_UP_MS = 1000
 
 /** `resumed`: the client goes on with a stream that it had. `listener`: who listens without a session. */
-type StreamStart = Omit<EventStreamStart, 'onClosed'> & {
-  onClosed?: () => void
-  resumed?: boolean
-  listener?: string
-}
+type StreamStart = EventStreamStart &
+  Partial<EventStreamEvents> & {
+    resumed?: boolean
+    listener?: string
+  }
 
 /** The SSE connections on this node. */
 export class Streams {
@@ -70,7 +69,7 @@ export class Streams {
   }
 
   open(given: StreamStart): EventStream {
-    const start = kept(given)
+    const start = { ...given }
     const { scope, listener } = start
     if (listener !== undefined) {
       // Others may have begun to listen since it was let in.
@@ -81,9 +80,8 @@ export class Streams {
     if (streams.size === 0) this.#open.set(scope, streams)
     const onEnded = this.#signals.stream?.(describe(start))
     const replayed = start.resumed && this.#signals.replayed ? new Replayed() : undefined
-    const stream = new EventStream(this.#store, this.#watcher, {
-      ...start,
-      ...(replayed && { onWritten: (entry: Entry) => replayed.count(entry, start.onWritten) }),
+    const stream = new EventStream(this.#store, this.#watcher, start, {
+      onWritten: replayed ? (entry) => replayed.count(entry, start.onWritten) : start.onWritten,
       onClosed: () => {
         start.onClosed?.()
         if (listener !== undefined) this.#count(listener, -1)

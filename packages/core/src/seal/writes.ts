@@ -8,7 +8,7 @@ import { entryPlace, logPlace, mapPlace, valuePlace } from './places.js'
 import { sealState } from './sealed-entries.js'
 import type { Seals } from './seals.js'
 
-/** What a store needs of an entry, and nothing that the journal has beside. A class, not a literal: see `kept`. */
+/** What a store needs of an entry, and nothing that the journal has beside. A class, not a literal: see CONTRIBUTING.md. */
 class SealedEntry implements NewEntry {
   readonly id: EntryId
   readonly after: number

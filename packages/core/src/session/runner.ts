@@ -30,7 +30,8 @@ import type { SessionServers } from './session-servers.js'
 import { putState, stateChange, stateKey } from './state.js'
 import { canPrime } from '../protocol.js'
 import type { Dispatch } from './running-requests.js'
-import type { Interrupted, MessageExtra } from './transport.js'
+import { withClosers } from './transport.js'
+import type { Closers, Interrupted, MessageExtra } from './transport.js'
 
 export type RunnerServices = {
   store: Store
@@ -85,7 +86,7 @@ export class Runner {
     { protocolVersion }: Admission,
     { extra, principal }: { extra: MessageExtra; principal: string | undefined },
   ) {
-    const all = { ...extra, ...this.#closersOf(call, protocolVersion) }
+    const all = withClosers(extra, this.#closersOf(call, protocolVersion))
     this.#dispatch(call, call.runOn(server), { scope: call.scope, principal, server, extra: all })
   }
 
@@ -307,7 +308,7 @@ export class Runner {
   }
 
   /** Lets a handler end its own stream and make the client come back for the rest; only for clients that can. */
-  #closersOf({ scope, id }: { scope: string; id: string }, protocolVersion: string): MessageExtra {
+  #closersOf({ scope, id }: { scope: string; id: string }, protocolVersion: string): Closers {
     if (!canPrime(protocolVersion)) return {}
     const { closeStreams } = this.#services
     return {

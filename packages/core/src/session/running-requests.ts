@@ -33,7 +33,25 @@ export type Dispatch = {
   mayRunAgain: () => Promise<boolean>
   interrupted?: Interrupted | undefined
 }
-type Running = Dispatch & { log: RequestLog; observed: Observed<'call'> | undefined; unfollow: () => void }
+/** A class, not a literal: see CONTRIBUTING.md. */
+class Running {
+  readonly request: JsonRpcRequest
+  readonly target: DispatchTarget
+  readonly filter: Filter | undefined
+  readonly mayRunAgain: () => Promise<boolean>
+  readonly unfollow = followScopes()
+
+  constructor(
+    { request, target, filter, mayRunAgain }: Dispatch,
+    readonly log: RequestLog,
+    readonly observed: Observed<'call'> | undefined,
+  ) {
+    this.request = request
+    this.target = target
+    this.filter = filter
+    this.mayRunAgain = mayRunAgain
+  }
+}
 /** `moved`: the request goes on at another node. */
 type Told = {
   onStopped: (dispatchId: string, reason: string, moved: boolean) => void
@@ -78,7 +96,7 @@ export class RunningRequests {
   }
 
   begin(id: string, dispatch: Dispatch, log: RequestLog, observed: Observed<'call'> | undefined) {
-    this.#running.set(id, { ...dispatch, log, observed, unfollow: followScopes() })
+    this.#running.set(id, new Running(dispatch, log, observed))
   }
 
   async record(id: string, record: ProxyRecord) {

@@ -264,7 +264,7 @@ export type NewCall = {
    * `maxPerPrincipal`: open calls of this kind that a principal may have, over all nodes. Nearly: those that are opened at the
    * same time may be more. Default: any.
    */
-  begins?: { protocolVersion: string; maxPerPrincipal?: number }
+  begins?: { protocolVersion: string; maxPerPrincipal?: number } | undefined
 }
 export type OpenedCall =
   | { status: 'opened'; id: EntryId; admission: Admission }

@@ -1,5 +1,4 @@
 import { SealError } from '../errors.js'
-import { kept } from '../kept.js'
 import { bytesOf } from './entries.js'
 import type { Entry, EntryId, LogName, Store } from './store.js'
 import { concerns } from './watcher.js'
@@ -25,8 +24,8 @@ export type TailStart = {
   scope: string
   log: LogName
   after: EntryId
-  caughtUp?: boolean
-  isOwn?: boolean
+  caughtUp?: boolean | undefined
+  isOwn?: boolean | undefined
 }
 
 const FIRST_PAGE = 64
@@ -65,7 +64,7 @@ export class Tail {
     this.#log = from.log
     this.#cursor = from.after
     this.#behind = !from.caughtUp
-    this.#sink = kept(sink)
+    this.#sink = { ...sink }
     this.#watch = watcher.watch(from.scope, from.log, (signal) => this.#heard(signal))
     // What others append before the subscription stands wakes nobody, so the log is read once more then.
     // A subscription that failed is made again, and says so to all.

@@ -1,6 +1,5 @@
 import { consoleLogger } from '../logger.js'
 import type { Logger } from '../logger.js'
-import { kept } from '../kept.js'
 import { Members } from '../members.js'
 import { whileStoreFails } from './retry.js'
 import { compareIds } from './store.js'
@@ -12,15 +11,22 @@ export type Signal = { topic: string; value: string; appended?: Appended | undef
 const FOR_ALL = new Set(['deleted', 'resync'])
 
 type Listener = (signal: Signal) => void
-type Scope = {
-  listeners: Map<string, Members<Listener>>
-  active: Promise<void>
-  standing: boolean
-  end: () => void
+class Scope {
+  readonly listeners = new Map<string, Members<Listener>>()
+  active: Promise<void> = Promise.resolve()
+  standing = false
+
+  constructor(readonly end: () => void) {}
 }
 
 /** `active` resolves when the store's subscription stands: a read after that misses nothing; it rejects if the store is away now. `standing`: it does already. */
-export type Watch = { active: Promise<void>; standing: boolean; end: () => void }
+export class Watch {
+  constructor(
+    readonly active: Promise<void>,
+    readonly standing: boolean,
+    readonly end: () => void,
+  ) {}
+}
 
 /** Shares one subscription of the store per scope among all who watch it on this node, and adds this node's own appends. */
 export class Watcher {
@@ -39,16 +45,12 @@ export class Watcher {
     const listeners = watched.listeners.get(topic) ?? new Members<Listener>()
     if (listeners.size === 0) watched.listeners.set(topic, listeners)
     const leave = listeners.add(listener)
-    return kept({
-      active: watched.active,
-      standing: watched.standing,
-      end: () => {
-        if (!leave() || listeners.size > 0) return
-        if (watched.listeners.get(topic) === listeners) watched.listeners.delete(topic)
-        if (watched.listeners.size > 0) return
-        watched.end()
-        if (this.#scopes.get(scope) === watched) this.#scopes.delete(scope)
-      },
+    return new Watch(watched.active, watched.standing, () => {
+      if (!leave() || listeners.size > 0) return
+      if (watched.listeners.get(topic) === listeners) watched.listeners.delete(topic)
+      if (watched.listeners.size > 0) return
+      watched.end()
+      if (this.#scopes.get(scope) === watched) this.#scopes.delete(scope)
     })
   }
 
@@ -86,14 +88,9 @@ export class Watcher {
       await unwatch
       watched.standing = true
     }
-    const watched: Scope = kept({
-      listeners: new Map(),
-      active: Promise.resolve(),
-      standing: false,
-      end: () => {
-        ended.abort()
-        subscription.then((unwatch) => unwatch()).catch(() => undefined)
-      },
+    const watched = new Scope(() => {
+      ended.abort()
+      subscription.then((unwatch) => unwatch()).catch(() => undefined)
     })
     this.#scopes.set(scope, watched)
     const subscription = whileStoreFails(subscribe, ended)

@@ -83,10 +83,7 @@ async function runJournaled(
   const opening = services.sessions.own.actOn(
     { sessionId, principal, extra: extraOf(exchange) },
     async (server) => {
-      const opened = await services.calls.open({
-        ...callRequest(exchange, sessionId, requests, batch),
-        server,
-      })
+      const opened = await services.calls.open(callRequest(exchange, sessionId, requests, batch, server))
       return opened.status === 'unknown' ? undefined : opened
     },
   )

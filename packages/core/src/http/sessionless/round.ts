@@ -3,7 +3,6 @@ import { isAnswer, isShown, isTerminal, parseRecord, splitRecord } from '../../c
 import type { CallRecord } from '../../call/record.js'
 import { ErrorCode, errorResponse, isRequest } from '../../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
-import { kept } from '../../kept.js'
 import { META } from '../../protocol.js'
 import type { Entry, EntryId } from '../../store/store.js'
 import { encodeEvent, event, primingEvent } from '../events.js'
@@ -68,7 +67,7 @@ export class Round {
   #stream: EventStream | undefined
 
   constructor(start: RoundStart) {
-    this.#start = kept(start)
+    this.#start = { ...start }
     this.#last = start.after
     const alias = start.alias && encodeAlias(start.alias)
     this.#suffix = alias === undefined ? '' : alias.length <= MOST_ALIAS ? `~${alias}` : undefined

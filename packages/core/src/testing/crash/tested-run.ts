@@ -85,6 +85,8 @@ export class TestedRun implements Process {
         keepKey: false,
         endsScope: false,
         handlers: ['durable'],
+      },
+      {
         onAsked: () => undefined,
         onSealed: () => undefined,
         onDiverged: () => undefined,
