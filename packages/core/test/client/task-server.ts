@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { freePort } from '../../../../test-support/index.js'
 import { json, reset } from './scripted-server.js'
 import type { Reply } from './scripted-server.js'
 
@@ -75,9 +75,9 @@ export class TaskServer implements AsyncDisposable {
   }
 
   async listen() {
+    this.#port ||= await freePort()
     this.#server.listen(this.#port, '127.0.0.1')
     await once(this.#server, 'listening')
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   async close() {

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { WebStandardStreamableHTTPServerTransport as TransportV1 } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js'
 import { WebStandardStreamableHTTPServerTransport as TransportV2 } from '@modelcontextprotocol/server'
+import { freePort } from '../../../../test-support/index.js'
 import { eventStore } from '../../src/sdk.js'
 import { memoryStore } from '../../src/index.js'
 import type { FetchHandler } from '../../src/index.js'
@@ -92,9 +92,9 @@ export class Upstream implements AsyncDisposable {
 
   async listen() {
     const server = createAdaptorServer({ fetch: async (request) => this.#serve(request) })
+    this.#port ||= await freePort()
     server.listen(this.#port, '127.0.0.1')
     await once(server, 'listening')
-    this.#port = (server.address() as AddressInfo).port
     this.#server = server
   }
 
