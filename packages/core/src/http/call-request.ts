@@ -1,5 +1,4 @@
 import type { CallRequest } from '../call/new-call.js'
-import type { JsonRpcRequest } from '../json-rpc.js'
 import type { AuthInfo } from '../auth-info.js'
 import { mirroredOf } from '../proxy/repeating-headers.js'
 import type { MessageExtra } from '../session/transport.js'
@@ -8,15 +7,17 @@ import { refuse } from './replies.js'
 
 const MAX_KEY_CHARS = 255
 
+type Asked = Pick<CallRequest, 'scope' | 'requests' | 'handlers' | 'task' | 'keptMs'> & {
+  batch?: boolean
+  server: string | undefined
+  idempotencyKey: string | undefined
+}
+
 /** What is recorded of a POST when it becomes a call. */
 export function callRequest(
-  exchange: Exchange,
-  scope: string,
-  requests: readonly JsonRpcRequest[],
-  batch: boolean,
-  server = exchange.services.sessions.own.serverOf(scope),
+  { services, principal, authInfo, request }: Exchange,
+  { scope, requests, batch = false, server, idempotencyKey, handlers, task, keptMs }: Asked,
 ): CallRequest {
-  const { services, principal, authInfo, request } = exchange
   return {
     scope,
     principal,
@@ -24,12 +25,14 @@ export function callRequest(
     requests,
     batch,
     protocol: request.headers.get('mcp-protocol-version') ?? '',
-    idempotencyKey: idempotencyKeyOf(request),
+    idempotencyKey,
     authInfo: authInfo && storable(authInfo, services.keepToken),
     url: services.keepUrl ? request.url : undefined,
     mirrored: services.isProxy ? mirroredOf(request) : undefined,
     trace: services.signals.trace?.(),
-    handlers: services.sessions.runner.handlersOf(scope, requests),
+    handlers,
+    task,
+    keptMs,
   }
 }
 
@@ -53,9 +56,10 @@ export function idempotencyKeyOf(request: Request) {
 }
 
 /** What the SDK hands to handlers beside the message. */
-export function extraOf({ request, authInfo, services }: Exchange): MessageExtra {
-  const extra = { authInfo, request, requestInfo: new RequestInfo(request) }
-  return services.isProxy ? { ...extra, mirrored: mirroredOf(request) } : extra
+export function extraOf(exchange: Exchange, onHead?: () => void): MessageExtra {
+  const { request, authInfo, services } = exchange
+  const mirrored = services.isProxy ? mirroredOf(request) : undefined
+  return { authInfo, request, requestInfo: new RequestInfo(request), mirrored, onHead }
 }
 
 /** Few handlers ask for it. A class: an object with getters of its own takes V8 a hidden class each, which outlives the call. */

@@ -17,7 +17,7 @@ const CATCH_UP_MS = 1000
 /** `resumed`: the client goes on with a stream that it had. `listener`: who listens without a session. */
 type StreamStart = EventStreamStart &
   Partial<EventStreamEvents> & {
-    resumed?: boolean
+    resumed?: boolean | undefined
     listener?: string
   }
 

@@ -1,3 +1,4 @@
+import { LazyAbort } from '../lazy-abort.js'
 import { consoleLogger } from '../logger.js'
 import type { Logger } from '../logger.js'
 import { Members } from '../members.js'
@@ -72,7 +73,7 @@ export class Watcher {
   }
 
   #begin(scope: string): Scope {
-    const ended = new AbortController()
+    const ended = new LazyAbort()
     let late = false
     const subscribe = (): Promise<Unwatch> => {
       const unwatch = this.#store.watch(scope, (topic, value, appended) =>

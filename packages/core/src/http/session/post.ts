@@ -1,6 +1,7 @@
 import type { Call } from '../../call/call.js'
 import type { Opened } from '../../call/calls.js'
 import type { DeferredOutcome, EncodedResponse } from '../../call/deferred-call.js'
+import type { CallRequest } from '../../call/new-call.js'
 import { isSealed } from '../../errors.js'
 import { sessionIdOf } from '../../ids.js'
 import { isNotification, isRequest, isResponse } from '../../json-rpc.js'
@@ -11,7 +12,7 @@ import { allowsBatches } from '../../protocol.js'
 import type { Admission } from '../../store/store.js'
 import { endOfTurn } from '../../turn.js'
 import type { Body } from '../body.js'
-import { callRequest, extraOf } from '../call-request.js'
+import { callRequest, extraOf, idempotencyKeyOf } from '../call-request.js'
 import { attach, streamCall } from '../call-stream.js'
 import { sessionHeader } from '../event-stream.js'
 import { acceptCaller } from '../guard-caller.js'
@@ -83,7 +84,7 @@ async function runJournaled(
   const opening = services.sessions.own.actOn(
     { sessionId, principal, extra: extraOf(exchange) },
     async (server) => {
-      const opened = await services.calls.open(callRequest(exchange, sessionId, requests, batch, server))
+      const opened = await services.calls.open(requestIn(exchange, { sessionId, requests, batch, server }))
       return opened.status === 'unknown' ? undefined : opened
     },
   )
@@ -99,6 +100,16 @@ async function runJournaled(
     case 'opened':
       return runOpened(exchange, outcome)
   }
+}
+
+function requestIn(
+  exchange: Exchange,
+  of: { sessionId: string; requests: readonly JsonRpcRequest[]; batch: boolean; server: string | undefined },
+): CallRequest {
+  const { sessionId: scope, requests, batch, server } = of
+  const idempotencyKey = idempotencyKeyOf(exchange.request)
+  const handlers = exchange.services.sessions.runner.handlersOf(scope, requests)
+  return callRequest(exchange, { scope, requests, batch, server, idempotencyKey, handlers })
 }
 
 /** The head of the answer goes out while the store has what a quick handler said first, and not before that is sent. */
@@ -139,7 +150,7 @@ async function runDeferred(
   const extra = extraOf(exchange)
   const server = await sessions.servers.get(sessionId, admission, extra)
   const deferred = sessions.runner.runDeferred(
-    callRequest(exchange, sessionId, requests, batch),
+    requestIn(exchange, { sessionId, requests, batch, server: sessions.own.serverOf(sessionId) }),
     server,
     extra,
   )

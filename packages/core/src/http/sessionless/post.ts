@@ -79,7 +79,7 @@ export async function postAlone(exchange: Exchange, message: JsonRpcMessage): Pr
   if (message.method === 'subscriptions/listen') return listen(exchange, asked)
   const isJournaled = message.method === 'tools/call' || exchange.services.recorded.has(message.method)
   if (!isJournaled) return runDeferred(exchange, asked)
-  return runJournaled(exchange, { ...asked, ...keyed(exchange, asked) })
+  return runJournaled(exchange, keyed(exchange, asked))
 }
 
 /** A server behind this one may have tasks of its own. */
@@ -157,7 +157,7 @@ async function begin(exchange: Exchange, asked: Asked) {
       return { status: 'left', response, callId: call.id } as const
     const head = services.isProxy ? headWithin(HEAD_WITHIN_MS) : undefined
     sessions.runner.run(call, server, admission, {
-      extra: { ...extraOf(exchange), onHead: head?.onHead },
+      extra: extraOf(exchange, head?.onHead),
       principal: exchange.principal,
     })
     return { status: 'runs', call, response, head, isTask: terms?.afterMs === 0 } as const
@@ -235,14 +235,14 @@ async function runDeferred(exchange: Exchange, asked: Asked): Promise<Response> 
 }
 
 /** The scope of a call with an idempotency key follows from it, so that the same key finds the same call. */
-function keyed({ request, principal }: Exchange, { scope }: Asked): Pick<Asked, 'scope' | 'key'> {
+function keyed({ request, principal }: Exchange, asked: Asked): Asked {
   const key = idempotencyKeyOf(request)
-  if (key === undefined) return { scope }
+  if (key === undefined) return asked
   if (principal === undefined && key.length < SECRET_CHARS)
     throw refuse.badRequest(
       `without authorization, an Idempotency-Key is a secret: it must have ${SECRET_CHARS} characters or more`,
     )
-  return { key, scope: digest(JSON.stringify([principal ?? null, key])) }
+  return { ...asked, key, scope: digest(JSON.stringify([principal ?? null, key])) }
 }
 
 /** The same request again: it hears what the first one does, from the beginning. */
@@ -315,15 +315,16 @@ function requestOf(exchange: Exchange, asked: Asked, server: SessionServer): Cal
   const task = asked.task ?? (isCall && takesTasks(request) ? termsOf(exchange, request, server) : undefined)
   // A server behind this one has tasks of its own or none at all.
   const told = task && exchange.services.isProxy ? withoutTasks(request) : request
-  return {
-    ...callRequest(exchange, scope, [told], false),
+  return callRequest(exchange, {
+    scope,
+    requests: [told],
     idempotencyKey: key,
     server: exchange.services.sessions.own.isByName ? server.name : undefined,
     handlers: [isCall ? server.handlerOf(request) : 'plain'],
     task,
     // A client that knows no tasks may be given one by tools.
-    ...(!task && server.plainTaskOf(request, tasks) && { keptMs: settings.taskTtlMs }),
-  }
+    keptMs: !task && server.plainTaskOf(request, tasks) ? settings.taskTtlMs : undefined,
+  })
 }
 
 /** `undefined`: its calls are no tasks. */

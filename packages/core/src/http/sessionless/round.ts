@@ -42,9 +42,6 @@ export type RoundStart = {
   /** The id of the first request, if there is no alias. */
   id: JsonRpcRequest['id']
   alias?: Alias | undefined
-  serverInfo: unknown
-  /** What the client sends along with its answers to what was asked up to an entry. */
-  stateAt: (entry: EntryId) => string
   /** Questions that wait for answers as the stream begins. */
   open?: readonly Asked[]
   /** Questions of which later entries of the journal may tell, and which are answered or withdrawn. */
@@ -54,19 +51,27 @@ export type RoundStart = {
   task?: TaskOf | undefined
 }
 
+type RoundServices = {
+  serverInfo: unknown
+  /** What the client sends along with its answers to what was asked up to an entry. */
+  stateAt: (entry: EntryId) => string
+}
+
 /**
  * What one request hears of a call: messages and the response, or what the call waits for. Then its stream ends, and the
  * client sends the request again with the answers (2026-07-28, "Multi Round-Trip Requests").
  */
 export class Round {
   readonly #start: RoundStart
+  readonly #services: RoundServices
   readonly #open = new Map<string, Asked>()
   readonly #suffix: string | undefined
   #last: EntryId
   #timer: NodeJS.Timeout | undefined
   #stream: EventStream | undefined
 
-  constructor(start: RoundStart) {
+  constructor(start: RoundStart, services: RoundServices) {
+    this.#services = services
     this.#start = { ...start }
     this.#last = start.after
     const alias = start.alias && encodeAlias(start.alias)
@@ -158,7 +163,7 @@ export class Round {
   }
 
   #required() {
-    const { stateAt } = this.#start
+    const { stateAt } = this.#services
     const inputRequests = Object.fromEntries(
       [...this.#open.values()].map(({ key, question }) => [key, bare(question)]),
     )
@@ -170,7 +175,8 @@ export class Round {
   }
 
   #result(of: Record<string, unknown>) {
-    const { alias, id, serverInfo } = this.#start
+    const { alias, id } = this.#start
+    const { serverInfo } = this.#services
     const result = { ...of, ...(serverInfo !== undefined && { _meta: { [META.serverInfo]: serverInfo } }) }
     return { jsonrpc: '2.0', id: alias ? alias.id : id, result }
   }

@@ -5,25 +5,22 @@ import { Round } from './round.js'
 import type { RoundStart } from './round.js'
 
 /** `requestId`: of the request that began the call. `rescued`: it has been looked after that somebody runs it. */
-type Shown = Omit<RoundStart, 'serverInfo' | 'stateAt'> & {
+type Shown = RoundStart & {
   requestId: RequestId
-  resumed?: boolean
+  resumed?: boolean | undefined
   caughtUp?: boolean
   isOwn?: boolean
   rescued?: boolean
 }
 
 /** The stream of one request. */
-export function showRound(
-  exchange: Exchange,
-  { requestId, resumed, caughtUp = false, isOwn = false, rescued = caughtUp, ...start }: Shown,
-): Response {
+export function showRound(exchange: Exchange, shown: Shown): Response {
   const { services, outgoing, principal } = exchange
-  const { place, after } = start
+  const { place, after, requestId, resumed, caughtUp = false, isOwn = false, rescued = caughtUp } = shown
   const { scope, callId } = place
   const { serverInfo } = services.sessions.shared
   const stateAt = (entry: string) => services.requestStates.encode(place, entry, principal)
-  const round = new Round({ ...start, serverInfo, stateAt })
+  const round = new Round(shown, { serverInfo, stateAt })
   const { left, end } = services.departures.show(place, requestId, !caughtUp)
   const stream = services.streams.open({
     scope,
@@ -32,7 +29,7 @@ export function showRound(
     caughtUp,
     isOwn,
     outgoing,
-    ...(resumed && { resumed }),
+    resumed,
     preamble: round.preamble(services.settings.retryMs),
     encode: round.encode,
     onLeft: left,
