@@ -177,11 +177,15 @@ class RedisStore extends Sessions implements Store {
     if (firstKey !== undefined) keys.push(this.keys.endedCall(scope, firstKey))
     const args = [callId, close ? expiry(close.retainMs) : '', entries.length]
     for (const { id, data, after = 0 } of entries) args.push(id, data, after)
-    const how = effect && (effect.data === undefined ? 'delete' : 'set')
-    args.push(how ?? '', effect?.key ?? '', effect?.expected ?? 0, effect?.data ?? '')
-    const listens = this.#subscriber.listensTo(session)
-    args.push(close?.keepKey ? '1' : '', close?.unlessJoined ? '1' : '', listens ? '1' : '')
-    args.push(close?.unexpected?.join(' ') ?? '', close?.endsScope ? '1' : '')
+    let how = this.#subscriber.listensTo(session) ? 'l' : ''
+    if (close?.keepKey) how += 'k'
+    if (close?.unlessJoined) how += 'u'
+    if (close?.endsScope) how += 'g'
+    if (close?.unexpected?.length) how += 'x'
+    if (effect) how += effect.data === undefined ? 'd' : 's'
+    args.push(how)
+    if (effect) args.push(effect.key, effect.expected, effect.data ?? '')
+    if (close?.unexpected?.length) args.push(close.unexpected.join(' '))
     if (close) args.push(...close.requestKeys)
     const asked = strongest([this.durability, ...entries.map(({ durability }) => durability)])
     const [plain, keeping] = [scripts.appendCall, scripts.keptAppendCall]

@@ -45,7 +45,7 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: 'e8e0cf8be6ea6e3245dcd25cef0df5f3ee08b317',
+  sha: '6ce229b10fb2eccea868c1f6a2808e7ea3c97c76',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
@@ -53,14 +53,17 @@ export const append: Script = {
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
+-- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
+-- that each call need not write for that.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if now % 16 == 0 then
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  end
   if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+    redis.call('PEXPIRE', list, string.format('%.0f', ms * 1.05))
   end
 end
 -- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
@@ -152,17 +155,17 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: '272c4475a41641b83a6c63eef45cc042eee5260d',
+  sha: 'acb4df5236952308ebc704f53875f252f5232580',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
 --       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
---       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
---       '1' to keep the first request key for as long as the journal,
---       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       '1' when the session goes with the journal, then the request keys to close
+--       how: a letter each where 'k' the first request key is kept for as long as the journal, 'u' only a call is closed that
+--       no other request has joined, 'l' the caller's node listens itself, 'g' the session goes with the journal, and
+--       's' or 'd' session state is set or deleted: then its key, its expected version, its data,
+--       'x' nothing is expected any more under some names: then these, with spaces between,
+--       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
 -- the session goes with the journal, also its principal: 'appended <principal>'.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
@@ -201,14 +204,17 @@ local function listeners(channel)
   return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
+-- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
+-- that each call need not write for that.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if now % 16 == 0 then
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  end
   if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+    redis.call('PEXPIRE', list, string.format('%.0f', ms * 1.05))
   end
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
@@ -229,16 +235,31 @@ local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
-local change = 4 + 3 * count
-if ARGV[change] ~= '' and not was_applied() then
+local rest = 4 + 3 * count
+local how = ARGV[rest]
+local function is_asked(letter)
+  return string.find(how, letter, 1, true) ~= nil
+end
+local change
+if is_asked('s') or is_asked('d') then
+  change = { key = ARGV[rest + 1], expected = tonumber(ARGV[rest + 2]), data = ARGV[rest + 3] }
+  rest = rest + 3
+end
+local unexpected = ''
+if is_asked('x') then
+  rest = rest + 1
+  unexpected = ARGV[rest]
+end
+local first_key = rest + 1
+if change and not was_applied() then
   if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], change.key) ~= change.expected then
     return 'conflict'
   end
 end
-if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+if is_asked('u') and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
 -- Only the first entry can be refused, so a batch is never half written.
@@ -257,20 +278,20 @@ for i = 1, count do
     break
   end
 end
-if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+if change and not repeated then
+  change_value(KEYS[1], KEYS[4], change.key, is_asked('d') and 'delete' or 'set', change.data)
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+  if is_asked('k') and ARGV[first_key] then
     redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[first_key])
   end
-  for name in string.gmatch(ARGV[change + 7], '%S+') do
+  for name in string.gmatch(unexpected, '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 9, #ARGV do
+  for i = first_key, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -280,7 +301,7 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
   shrink(KEYS[2], KEYS[6])
-  if ARGV[change + 8] == '1' then
+  if is_asked('g') then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
@@ -288,7 +309,7 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
+if last and is_asked('l') and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then
@@ -1249,7 +1270,7 @@ return { session[1], moved, session[2] == '0' and 1 or 0 }
 }
 
 export const keptAppend: Script = {
-  sha: '1defcdf09a630444865a6d8383f866f349d3992b',
+  sha: 'ddb76bd224bcecab27c3a57e0e3a2778a81a730f',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -1299,14 +1320,17 @@ local function append(KEYS, ARGV)
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
+-- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
+-- that each call need not write for that.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if now % 16 == 0 then
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  end
   if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+    redis.call('PEXPIRE', list, string.format('%.0f', ms * 1.05))
   end
 end
 -- How nodes wake each other. The line is another one where the server has another way, see wake-ups.ts.
@@ -1400,7 +1424,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: 'a646c0c1e6ef231023fe65537417074fb3a96c88',
+  sha: 'c09a5d61b434ab90f4f413783b2fcabc59572a2d',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1448,11 +1472,11 @@ local function append_call(KEYS, ARGV)
 --       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
---       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
---       '1' to keep the first request key for as long as the journal,
---       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       '1' when the session goes with the journal, then the request keys to close
+--       how: a letter each where 'k' the first request key is kept for as long as the journal, 'u' only a call is closed that
+--       no other request has joined, 'l' the caller's node listens itself, 'g' the session goes with the journal, and
+--       's' or 'd' session state is set or deleted: then its key, its expected version, its data,
+--       'x' nothing is expected any more under some names: then these, with spaces between,
+--       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
 -- the session goes with the journal, also its principal: 'appended <principal>'.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
@@ -1491,14 +1515,17 @@ local function listeners(channel)
   return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search.
+-- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
+-- that each call need not write for that.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
+  if now % 16 == 0 then
+    redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
+  end
   if redis.call('PTTL', list) < tonumber(ms) then
-    redis.call('PEXPIRE', list, ms)
+    redis.call('PEXPIRE', list, string.format('%.0f', ms * 1.05))
   end
 end
 -- A stream takes 4 KiB for its first entries however small they are; a copy of it takes what they need. For a stream that
@@ -1519,16 +1546,31 @@ local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
-local change = 4 + 3 * count
-if ARGV[change] ~= '' and not was_applied() then
+local rest = 4 + 3 * count
+local how = ARGV[rest]
+local function is_asked(letter)
+  return string.find(how, letter, 1, true) ~= nil
+end
+local change
+if is_asked('s') or is_asked('d') then
+  change = { key = ARGV[rest + 1], expected = tonumber(ARGV[rest + 2]), data = ARGV[rest + 3] }
+  rest = rest + 3
+end
+local unexpected = ''
+if is_asked('x') then
+  rest = rest + 1
+  unexpected = ARGV[rest]
+end
+local first_key = rest + 1
+if change and not was_applied() then
   if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], change.key) ~= change.expected then
     return 'conflict'
   end
 end
-if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+if is_asked('u') and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
 -- Only the first entry can be refused, so a batch is never half written.
@@ -1547,20 +1589,20 @@ for i = 1, count do
     break
   end
 end
-if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+if change and not repeated then
+  change_value(KEYS[1], KEYS[4], change.key, is_asked('d') and 'delete' or 'set', change.data)
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+  if is_asked('k') and ARGV[first_key] then
     redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[first_key])
   end
-  for name in string.gmatch(ARGV[change + 7], '%S+') do
+  for name in string.gmatch(unexpected, '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 9, #ARGV do
+  for i = first_key, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -1570,7 +1612,7 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
   shrink(KEYS[2], KEYS[6])
-  if ARGV[change + 8] == '1' then
+  if is_asked('g') then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
@@ -1578,7 +1620,7 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
+if last and is_asked('l') and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then

@@ -3,11 +3,11 @@
 --       the ended call of that
 -- ARGV  call id, ms to retain or '' to leave the call open, count of entries,
 --       id and data of each entry in ascending order, and how many ms after the time in its id it was written,
---       'set', 'delete' or '' for a change of session state, its key, its expected version, its data,
---       '1' to keep the first request key for as long as the journal,
---       '1' to close only a call that no other request has joined,
---       '1' when the caller's node listens itself, names under which nothing is expected any more with spaces between,
---       '1' when the session goes with the journal, then the request keys to close
+--       how: a letter each where 'k' the first request key is kept for as long as the journal, 'u' only a call is closed that
+--       no other request has joined, 'l' the caller's node listens itself, 'g' the session goes with the journal, and
+--       's' or 'd' session state is set or deleted: then its key, its expected version, its data,
+--       'x' nothing is expected any more under some names: then these, with spaces between,
+--       then the request keys to close
 -- Returns 'appended', 'fenced', 'gone' or 'conflict'; 'unheard' when it is appended and only the caller's node listens. When
 -- the session goes with the journal, also its principal: 'appended <principal>'.
 -- include: value
@@ -22,16 +22,31 @@ local function was_applied()
   return redis.call('XRANGE', KEYS[2], last, last, 'COUNT', 1)[1] ~= nil
 end
 
-local change = 4 + 3 * count
-if ARGV[change] ~= '' and not was_applied() then
+local rest = 4 + 3 * count
+local how = ARGV[rest]
+local function is_asked(letter)
+  return string.find(how, letter, 1, true) ~= nil
+end
+local change
+if is_asked('s') or is_asked('d') then
+  change = { key = ARGV[rest + 1], expected = tonumber(ARGV[rest + 2]), data = ARGV[rest + 3] }
+  rest = rest + 3
+end
+local unexpected = ''
+if is_asked('x') then
+  rest = rest + 1
+  unexpected = ARGV[rest]
+end
+local first_key = rest + 1
+if change and not was_applied() then
   if redis.call('EXISTS', KEYS[1], KEYS[2]) < 2 then
     return 'gone'
   end
-  if version_of(KEYS[4], ARGV[change + 1]) ~= tonumber(ARGV[change + 2]) then
+  if version_of(KEYS[4], change.key) ~= change.expected then
     return 'conflict'
   end
 end
-if ARGV[change + 5] == '1' and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
+if is_asked('u') and redis.call('HEXISTS', KEYS[1], 'j:' .. ARGV[1]) == 1 then
   return 'conflict'
 end
 -- Only the first entry can be refused, so a batch is never half written.
@@ -50,20 +65,20 @@ for i = 1, count do
     break
   end
 end
-if ARGV[change] ~= '' and not repeated then
-  change_value(KEYS[1], KEYS[4], ARGV[change + 1], ARGV[change], ARGV[change + 3])
+if change and not repeated then
+  change_value(KEYS[1], KEYS[4], change.key, is_asked('d') and 'delete' or 'set', change.data)
 end
 local whose = ''
 if ARGV[2] ~= '' then
-  if ARGV[change + 4] == '1' and ARGV[change + 9] then
+  if is_asked('k') and ARGV[first_key] then
     redis.call('SET', KEYS[7], ARGV[1], 'PX', ARGV[2])
     redis.call('HSET', KEYS[1], 'e', 1)
-    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[change + 9])
+    list_ended(KEYS[5], ARGV[2], 'ended:' .. ARGV[first_key])
   end
-  for name in string.gmatch(ARGV[change + 7], '%S+') do
+  for name in string.gmatch(unexpected, '%S+') do
     redis.call('HDEL', KEYS[1], 'q:' .. name)
   end
-  for i = change + 9, #ARGV do
+  for i = first_key, #ARGV do
     -- By now the same request may be another call.
     if not repeated or redis.call('HGET', KEYS[1], 'r:' .. ARGV[i]) == ARGV[1] then
       redis.call('HDEL', KEYS[1], 'o:' .. ARGV[1], 'j:' .. ARGV[1], 'r:' .. ARGV[i], 'n:' .. ARGV[1],
@@ -73,7 +88,7 @@ if ARGV[2] ~= '' then
   redis.call('UNLINK', KEYS[3])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
   shrink(KEYS[2], KEYS[6])
-  if ARGV[change + 8] == '1' then
+  if is_asked('g') then
     redis.call('PEXPIRE', KEYS[1], ARGV[2])
     redis.call('PEXPIRE', KEYS[4], ARGV[2])
     whose = ' ' .. (redis.call('HGET', KEYS[1], 'p') or '-')
@@ -81,7 +96,7 @@ if ARGV[2] ~= '' then
   list_ended(KEYS[5], ARGV[2], 'call:' .. ARGV[1])
 end
 -- Whoever may not ask how many listen wakes them all.
-if last and ARGV[change + 6] == '1' and listeners(KEYS[1]) == 1 then
+if last and is_asked('l') and listeners(KEYS[1]) == 1 then
   return 'unheard' .. whose
 end
 if last then
