@@ -66,7 +66,10 @@ export class Seals {
     const text = cipher.update(data, 'utf8')
     // In this mode nothing is left to the end but the tag.
     cipher.final()
-    const bytes = Buffer.concat([nonce, text, cipher.getAuthTag()])
+    const bytes = Buffer.allocUnsafe(NONCE_BYTES + text.length + TAG_BYTES)
+    bytes.set(nonce)
+    bytes.set(text, NONCE_BYTES)
+    bytes.set(cipher.getAuthTag(), NONCE_BYTES + text.length)
     return sealedText({ id, kind: place.kind, secret: secret?.name, bytes })
   }
 

@@ -1,6 +1,6 @@
 import type { Durability } from '../store/durability.js'
 import type { EntryId } from '../store/entries.js'
-import type { NewCall, NewEntry, Store, ValueChange } from '../store/store.js'
+import type { NewCall, NewEntry, OpenedCall, Store, ValueChange } from '../store/store.js'
 import type { Secret } from './keys.js'
 import type { WritingOperations } from './operations.js'
 import type { Owners } from './owners.js'
@@ -43,6 +43,9 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
     effect.data === undefined
       ? effect
       : { ...effect, data: seals.seal(valuePlace(scope, effect.key), effect.data, { secret }) }
+  /** Where there are no secrets, nobody waits for one. */
+  const withSecretFor = <T>(scope: string, write: (secret?: Secret) => Promise<T>): Promise<T> =>
+    owners ? owners.secretFor(scope).then(write) : write()
   const sized = <Limits extends { maxBytes?: number }>(limits: Limits): Limits =>
     limits.maxBytes === undefined ? limits : { ...limits, maxBytes: seals.sizeOf(limits.maxBytes) }
 
@@ -64,25 +67,25 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
       const secret = options.begins ? undefined : owners && (await owners.secretFor(scope))
       return store.append(scope, log, seals.seal(logPlace(scope, log), data, { secret }), sized(options))
     },
-    openCall: async (call) => {
-      const { scope, callId, principal, maxOpenBytes } = call
-      const secret = owners && (await owners.secretOf(principal, call.begins !== undefined))
-      const data = seals.seal(logPlace(scope, `call:${callId}`), call.data, { secret })
-      const sealed: NewCall = { ...call, data }
-      if (maxOpenBytes !== undefined) sealed.maxOpenBytes = seals.sizeOf(maxOpenBytes)
-      const opened = await store.openCall(sealed)
-      if (opened.status === 'opened') owners?.learn(scope, principal)
-      return opened
+    openCall: (call) => {
+      const { scope, callId, maxOpenBytes } = call
+      const open = (secret?: Secret) => {
+        const data = seals.seal(logPlace(scope, `call:${callId}`), call.data, { secret })
+        const sealed: NewCall = { ...call, data }
+        if (maxOpenBytes !== undefined) sealed.maxOpenBytes = seals.sizeOf(maxOpenBytes)
+        return store.openCall(sealed)
+      }
+      return owners ? openOwned(owners, call, open) : open()
     },
-    appendCall: async (scope, callId, entries, close, effect) => {
-      const secret = owners && (await owners.secretFor(scope))
-      const sealed = sealEntries(scope, callId, entries, secret)
-      return store.appendCall(scope, callId, sealed, close, effect && sealEffect(scope, effect, secret))
-    },
-    appendQuietly: async (scope, callId, entries) => {
-      const secret = owners && (await owners.secretFor(scope))
-      return store.appendQuietly(scope, callId, sealEntries(scope, callId, entries, secret))
-    },
+    appendCall: (scope, callId, entries, close, effect) =>
+      withSecretFor(scope, (secret) => {
+        const sealed = sealEntries(scope, callId, entries, secret)
+        return store.appendCall(scope, callId, sealed, close, effect && sealEffect(scope, effect, secret))
+      }),
+    appendQuietly: (scope, callId, entries) =>
+      withSecretFor(scope, (secret) =>
+        store.appendQuietly(scope, callId, sealEntries(scope, callId, entries, secret)),
+      ),
     // A store knows a repeated claim by its data.
     claimCall: async (scope, callId, claim) => {
       const secret = owners && (await owners.secretFor(scope))
@@ -101,4 +104,14 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
       return store.changeMap(map, { set: sealed, remove }, mark)
     },
   }
+}
+
+async function openOwned(
+  owners: Owners,
+  { scope, principal, begins }: NewCall,
+  open: (secret?: Secret) => Promise<OpenedCall>,
+): Promise<OpenedCall> {
+  const opened = await open(await owners.secretOf(principal, begins !== undefined))
+  if (opened.status === 'opened') owners.learn(scope, principal)
+  return opened
 }
