@@ -1,14 +1,12 @@
-import { NodeLeavingError, StoreError } from '../errors.js'
-import { randomId } from '../ids.js'
+import { NodeLeavingError } from '../errors.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
-import { BEGINNING, compareIds, splitId } from '../store/store.js'
+import { BEGINNING, compareIds } from '../store/store.js'
 import type { Admission, Entry, EntryId, NewCall, OpenedCall } from '../store/store.js'
-import { ASLEEP } from '../store/takeover.js'
 import { Call } from './call.js'
 import { isRun, isTurn } from './call-quotas.js'
-import type { CallEvents, CallServices, CallStart, Standing } from './call-start.js'
+import type { CallEvents, CallServices, CallStart } from './call-start.js'
 import type { ClaimedParked } from './awaited-calls.js'
 import type { Claimed } from './claims.js'
 import { EarlierRuns } from './earlier-runs.js'
@@ -17,10 +15,11 @@ import { decodeInboxItem } from './inbox.js'
 import { keysOf, newCallFor } from './new-call.js'
 import type { CallLimits, CallRequest } from './new-call.js'
 import { Parking } from './parking.js'
-import { encodeRecord } from './record.js'
-import type { OverQuota, Quotas } from './quotas.js'
+import type { Quotas } from './quotas.js'
 import type { CallQuota, Diverged, RecordedRequest } from './record.js'
 import type { Takeovers } from './takeovers.js'
+import { isUnknown, UnrunCalls } from './unrun-calls.js'
+import type { NotOpened, QueuedCall } from './unrun-calls.js'
 
 /** A call of this node, and its first record. */
 export class Opened {
@@ -32,18 +31,8 @@ export class Opened {
     readonly admission: Admission,
   ) {}
 }
-export type CallOutcome =
-  | Opened
-  | { status: 'attached'; callId: string; admission: Admission }
-  | { status: 'unknown' }
-  /** `quota`: it is over that, and not over what a session or a principal may have. */
-  | { status: 'limit'; quota?: OverQuota }
-
-/** A task that waits for its turn; no node owns it. */
-export type QueuedCall = { status: 'queued'; callId: string; first: EntryId; admission: Admission }
+export type CallOutcome = Opened | NotOpened
 type CallPlace = { scope: string; callId: string }
-/** `isAlone`: nothing else is run in its scope. */
-type Waits = { queued: 'start' | 'go-on'; standing: Standing; isAlone: boolean }
 
 /** `recorded`: where its request and its response stand. */
 export type TakenOver = {
@@ -76,7 +65,7 @@ export class Calls {
   readonly #takeovers: CallTakeovers
   readonly #quotas: Quotas
   readonly #limits: CallLimits
-  readonly #run: (unrun: Claimed) => void
+  readonly #unrun: UnrunCalls
   readonly #owned = new Members<Call>()
   readonly #parking: Parking
   #parkingSoon: NodeJS.Timeout | undefined
@@ -95,7 +84,14 @@ export class Calls {
     this.#takeovers = takeovers
     this.#quotas = quotas
     this.#limits = limits
-    this.#run = run
+    this.#unrun = new UnrunCalls(services.store, {
+      membership,
+      quotas,
+      closed: this.#closed,
+      resumeWindowMs: services.resumeWindowMs,
+      newCall: (...of) => this.#newCall(...of),
+      run,
+    })
     this.#parking = new Parking(services.store, membership, takeovers.dueCalls, {
       resumeWindowMs: services.resumeWindowMs,
       sessionTtlMs: limits.sessionTtlMs,
@@ -130,13 +126,13 @@ export class Calls {
       else await holding
     }
     const over = quotas.length > 0 ? await this.#quotas.take(newCall, quotas, { mayWait }) : undefined
-    if (over?.isQueued) return this.#openQueued({ ...request, id }, quotas)
-    if (over) return (await this.#join(newCall, request)) ?? { status: 'limit', quota: over }
+    if (over?.isQueued) return this.#unrun.queue({ ...request, id }, quotas)
+    if (over) return (await this.#unrun.join(newCall, request)) ?? { status: 'limit', quota: over }
     let opened: OpenedCall
     try {
       opened = await this.#services.store.openCall(newCall)
     } catch (error) {
-      if (isUnknown(error) && request.id === undefined) void this.#takeBack(newCall, quotas)
+      if (isUnknown(error) && request.id === undefined) void this.#unrun.takeBack(newCall, quotas)
       else this.#quotas.notOpened(newCall, quotas)
       throw error
     }
@@ -148,7 +144,7 @@ export class Calls {
     if (!this.#membership.holds(scope))
       await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
     if (this.#isClosed) {
-      if (await this.#discard(newCall, opened.id)) this.#quotas.notOpened(newCall, quotas)
+      if (await this.#unrun.discard(newCall, opened.id)) this.#quotas.notOpened(newCall, quotas)
       throw new NodeLeavingError()
     }
     const { requests, idempotencyKey, handlers, task } = request
@@ -173,56 +169,6 @@ export class Calls {
     return new Opened(call, first, opened.admission)
   }
 
-  /** It is in the queue already. Until it is nobody's it is as if this node had died before it ran it: others begin it. */
-  async #openQueued(
-    request: CallRequest & { id: string },
-    quotas: readonly CallQuota[],
-  ): Promise<CallOutcome | QueuedCall> {
-    const { task, id: callId, scope } = request
-    const handlers = request.requests.map(() => 'none' as const)
-    const queued = { ...request, handlers, ...(task && { task: { ...task, afterMs: 0 } }) }
-    const newCall = this.#newCall(queued, quotas, { isQueued: true })
-    let opened: OpenedCall
-    try {
-      opened = await this.#services.store.openCall(newCall)
-    } catch (error) {
-      if (isUnknown(error)) void this.#takeBack(newCall, quotas)
-      else this.#quotas.notOpened(newCall, quotas)
-      throw error
-    }
-    if (opened.status !== 'opened') {
-      this.#quotas.notOpened(newCall, quotas)
-      return opened
-    }
-    const { id: first, admission } = opened
-    const standing = { last: first, inbox: BEGINNING }
-    const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol) } as const
-    const place = { scope, callId }
-    const isLeft = await this.#letWait(place, quotas.filter(isTurn), waits).catch(() => true)
-    if (!isLeft) void this.#runUnlessTaken({ ...place, first, claims: 0 })
-    return { status: 'queued', callId, first, admission }
-  }
-
-  /** False: something has come for it, or it is another's. */
-  async #letWait(
-    place: CallPlace,
-    needed: readonly CallQuota[],
-    { queued, standing, isAlone }: Waits,
-  ): Promise<boolean> {
-    const { scope, callId } = place
-    const { node } = this.#membership
-    const data = encodeRecord({ kind: 'parked', parked: { node, nonce: randomId(), queued } })
-    const claim = { from: node, to: ASLEEP, data, counts: -1, ...standing } as const
-    const claimed = await whileStoreFails(
-      () => this.#services.store.claimCall(scope, callId, claim),
-      this.#closed,
-    )
-    if (!claimed) return false
-    if (isAlone) this.#membership.releaseParked(scope)
-    this.#quotas.queued(place, needed).catch(() => undefined)
-    return true
-  }
-
   /**
    * Whether a claimed call may run here now. `queued`: a quota is full, and it is nobody's until its turn. `returned`: it is to be
    * given back, since something has come for it meanwhile. What was interrupted has its places, and is never refused.
@@ -241,7 +187,7 @@ export class Calls {
     }
     const queued = isBegun ? 'go-on' : 'start'
     const isAlone = isSessionless(request.protocol)
-    return (await call.queue((standing) => this.#letWait(place, needed, { queued, standing, isAlone })))
+    return (await call.queue((standing) => this.#unrun.letWait(place, needed, { queued, standing, isAlone })))
       ? 'queued'
       : 'returned'
   }
@@ -249,7 +195,7 @@ export class Calls {
   /** Opening the call failed, and it is not opened again. */
   takeBack(request: CallRequest & { id: string }) {
     const quotas = this.#quotas.of(request.requests, request.principal)
-    void this.#takeBack(this.#newCall(request, quotas), quotas)
+    void this.#unrun.takeBack(this.#newCall(request, quotas), quotas)
   }
 
   /** Somebody waits for an open call of the scope; see `Takeovers`. */
@@ -410,61 +356,6 @@ export class Calls {
       maxRecordBytes,
     })
   }
-
-  /** There is no place for one more call, but the same request may be open, or its key be kept. Nothing is opened. */
-  async #join(newCall: NewCall, { idempotencyKey }: CallRequest): Promise<CallOutcome | undefined> {
-    const { begins, ...call } = newCall
-    if (begins && idempotencyKey === undefined) return undefined
-    const found = await this.#services.store.openCall({ ...call, maxOpenCalls: 0 })
-    if (found.status === 'attached') return found
-    return found.status === 'unknown' && !begins ? found : undefined
-  }
-
-  /**
-   * The client was told that nothing was done, but the journal may exist, or yet come to be. It is closed, and the
-   * same request may come again; if it has come meanwhile and joined this call, the call is run for it.
-   */
-  async #takeBack(newCall: NewCall, quotas: readonly CallQuota[]) {
-    const { scope, callId } = newCall
-    try {
-      const { begins } = newCall
-      // One that is there already must be found, however many there are.
-      const again = begins ? { ...newCall, begins: { protocolVersion: begins.protocolVersion } } : newCall
-      const opened = await whileStoreFails(() => this.#services.store.openCall(again), this.#closed)
-      if (opened.status !== 'opened' || (await this.#discard(newCall, opened.id)))
-        return this.#quotas.notOpened(newCall, quotas)
-      await this.#runUnlessTaken({ scope, callId, first: opened.id, claims: 0 })
-    } catch {
-      // This node is leaving. Whoever takes its calls over finds this one too.
-    }
-  }
-
-  /** Something has come for a call that nothing runs. Never rejects: if this node leaves, the next one finds it. */
-  async #runUnlessTaken(unrun: Claimed) {
-    const held = whileStoreFails(() => this.#membership.hold(unrun.scope), this.#closed)
-    await held.then(
-      () => this.#run(unrun),
-      () => undefined,
-    )
-  }
-
-  /** Closes a call that nothing has run. False: another request waits for it. */
-  async #discard({ scope, callId, requestKeys, begins }: NewCall, first: EntryId): Promise<boolean> {
-    const { store, resumeWindowMs } = this.#services
-    const data = encodeRecord({ kind: 'cancelled', reason: 'The client was told that it was not run.' })
-    const entry = { id: `${splitId(first)[0]}-2`, data }
-    const close = {
-      requestKeys,
-      retainMs: resumeWindowMs,
-      unlessJoined: true,
-      endsScope: begins !== undefined,
-    }
-    const discarded = await whileStoreFails(
-      () => store.appendCall(scope, callId, [entry], close),
-      this.#closed,
-    )
-    return discarded !== 'conflict'
-  }
 }
 
 /** Whether an operator has asked for another try since the last one. */
@@ -472,6 +363,3 @@ function hasRetry(inbox: readonly Entry[], divergences: readonly Diverged[]) {
   const heard = divergences.at(-1)?.heard ?? BEGINNING
   return inbox.some(({ id, data }) => compareIds(id, heard) > 0 && decodeInboxItem(data)?.kind === 'retried')
 }
-
-/** Whether the journal may exist, or yet come to be. */
-export const isUnknown = (error: unknown) => error instanceof StoreError && error.code === 'store-timeout'
