@@ -45,7 +45,7 @@ return { session[2], session[3], session[4], session[5] or '0', slide(KEYS[1], K
 }
 
 export const append: Script = {
-  sha: '6ce229b10fb2eccea868c1f6a2808e7ea3c97c76',
+  sha: '328ce2303a7b1fb100d958aa6e685ed367a03b36',
   lua: `-- Appends to a log that any node may write, and wakes its readers.
 -- KEYS  session, log, once, ended
 -- ARGV  data, most entries, most bytes or 0, '1' to refuse what does not fit, what it must be expected under or '',
@@ -53,13 +53,13 @@ export const append: Script = {
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
--- that each call need not write for that.
+-- with the session without a search. What has gone is taken out by one call in some twenty, and the list may last a twentieth
+-- longer, so that not each call need write for that. Which one it is its id says, which is random, and chosen by no client.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if now % 16 == 0 then
+  if string.byte(name, -2) % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   end
   if redis.call('PTTL', list) < tonumber(ms) then
@@ -155,7 +155,7 @@ return id
 }
 
 export const appendCall: Script = {
-  sha: 'acb4df5236952308ebc704f53875f252f5232580',
+  sha: '49c06ef3637f8c92fc6d6dd83459e5ee77ff3e1a',
   lua: `-- Appends a batch to a journal, which is also the fence: a stream refuses an id that is not above its last.
 -- KEYS  session, journal, inbox, state; to close the call also ended, copy of the journal, and to keep the first request key
 --       the ended call of that
@@ -204,13 +204,13 @@ local function listeners(channel)
   return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
--- that each call need not write for that.
+-- with the session without a search. What has gone is taken out by one call in some twenty, and the list may last a twentieth
+-- longer, so that not each call need write for that. Which one it is its id says, which is random, and chosen by no client.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if now % 16 == 0 then
+  if string.byte(name, -2) % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   end
   if redis.call('PTTL', list) < tonumber(ms) then
@@ -1270,7 +1270,7 @@ return { session[1], moved, session[2] == '0' and 1 or 0 }
 }
 
 export const keptAppend: Script = {
-  sha: 'ddb76bd224bcecab27c3a57e0e3a2778a81a730f',
+  sha: '96812389be06656fcd7984064d04f2744e7ea088',
   lua: `-- As append, with a history.
 -- KEYS  those of append, history
 -- ARGV  those of append, ms to keep, most entries
@@ -1320,13 +1320,13 @@ local function append(KEYS, ARGV)
 --       server, ms after which a scope of no session expires, which is made then, or ''
 -- Returns the id, 'full', or nil.
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
--- that each call need not write for that.
+-- with the session without a search. What has gone is taken out by one call in some twenty, and the list may last a twentieth
+-- longer, so that not each call need write for that. Which one it is its id says, which is random, and chosen by no client.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if now % 16 == 0 then
+  if string.byte(name, -2) % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   end
   if redis.call('PTTL', list) < tonumber(ms) then
@@ -1424,7 +1424,7 @@ return keeping_log(KEYS[2], ARGV[7], append)
 }
 
 export const keptAppendCall: Script = {
-  sha: 'c09a5d61b434ab90f4f413783b2fcabc59572a2d',
+  sha: 'c215dbfb9c9e9b50d83e109c3308b69a2903f9b9',
   lua: `-- As append-call, with a history.
 -- KEYS  those of append-call, history
 -- ARGV  those of append-call, ms to keep, most entries
@@ -1515,13 +1515,13 @@ local function listeners(channel)
   return COUNT and redis.pcall('PUBSUB', COUNT, channel)[2] or nil
 end
 -- What outlives the calls of a session is listed in '<session>:ended': what its key ends with, by when it goes. So it goes
--- with the session without a search. What has gone is taken out now and then, and the list may last a twentieth longer, so
--- that each call need not write for that.
+-- with the session without a search. What has gone is taken out by one call in some twenty, and the list may last a twentieth
+-- longer, so that not each call need write for that. Which one it is its id says, which is random, and chosen by no client.
 local function list_ended(list, ms, name)
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
   redis.call('ZADD', list, string.format('%.0f', now + ms), name)
-  if now % 16 == 0 then
+  if string.byte(name, -2) % 16 == 0 then
     redis.call('ZREMRANGEBYSCORE', list, '-inf', string.format('%.0f', now))
   end
   if redis.call('PTTL', list) < tonumber(ms) then

@@ -6,6 +6,7 @@ import { randomId } from '../ids.js'
 import type { AuthInfo } from '../auth-info.js'
 import type { FetchOptions } from '../http/exchange.js'
 
+/** A class, not a literal: see CONTRIBUTING.md. */
 class Options implements FetchOptions {
   constructor(
     readonly authInfo: AuthInfo | undefined,

@@ -31,7 +31,7 @@ export type HandledCall = {
 }
 
 /** One context for the whole request, made when it is first asked for: most handlers never do. */
-class Run implements RunningCall {
+class Run implements RunningCall, Record<keyof RunningCall, unknown> {
   readonly log: CallLog
   readonly store: ContextStore
   readonly tasks: CallerTasks | undefined

@@ -25,13 +25,14 @@ export function guardOrigin(request: Request, { allowedHosts, allowedOrigins }: 
 
 export function guardAccept(request: Request, ...types: string[]) {
   const header = request.headers.get('accept') ?? ''
-  if (header !== last.header) last = { header, accepted: header.toLowerCase().split(',').map(mediaRange) }
-  const { accepted } = last
-  if (!types.every((type) => accepts(accepted, type))) throw refuse.notAcceptable(types.join(' and '))
+  if (header !== lastAccept.header)
+    lastAccept = { header, ranges: header.toLowerCase().split(',').map(mediaRange) }
+  const { ranges } = lastAccept
+  if (!types.every((type) => accepts(ranges, type))) throw refuse.notAcceptable(types.join(' and '))
 }
 
 /** Clients send the same again and again. */
-let last: { header: string; accepted: readonly MediaRange[] } = { header: '', accepted: [] }
+let lastAccept: { header: string; ranges: readonly MediaRange[] } = { header: '', ranges: [] }
 
 type MediaRange = { range: string; isAccepted: boolean }
 

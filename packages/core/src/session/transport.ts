@@ -32,7 +32,7 @@ export function withClosers(extra: MessageExtra, closers: Closers): MessageExtra
     onHead,
     closeSSEStream,
     closeStandaloneSSEStream,
-  }
+  } satisfies Record<keyof MessageExtra, unknown>
 }
 
 /** Of a request whose earlier run was interrupted: from where an upstream may go on with it, if that is known. */
