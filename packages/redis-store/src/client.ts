@@ -3,6 +3,8 @@ import { Connection } from './connection.js'
 import { Deadline } from './deadline.js'
 import type { DurableWrites } from './durable-writes.js'
 import { isRefusal, storeError } from './errors.js'
+import { evaluateOn } from './evaluation.js'
+import type { Evaluate } from './evaluation.js'
 import { LargestValue } from './largest-value.js'
 import type { RedisLike } from './redis-like.js'
 import { groups } from './replies.js'
@@ -22,6 +24,7 @@ type KeysAndArgs = (string | number)[]
 /** Runs commands on the application's client: at once or not at all, and never longer than the deadline. */
 export class Client {
   readonly #redis: RedisLike
+  readonly #evaluate: Evaluate
   readonly #connection: Connection
   readonly #deadlineMs: number
   readonly #largest: LargestValue
@@ -34,6 +37,7 @@ export class Client {
   /** `probe`: a key on which nobody listens. */
   constructor(redis: RedisLike, deadlineMs: number, probe: string, writes: DurableWrites) {
     this.#redis = redis
+    this.#evaluate = evaluateOn(redis)
     this.#connection = Connection.of(redis)
     this.#deadlineMs = deadlineMs
     this.#largest = new LargestValue(redis)
@@ -101,12 +105,10 @@ export class Client {
   }
 
   #run({ sha, lua }: Script, keys: string[], args: KeysAndArgs, deadline: Deadline): Promise<unknown> {
-    const all = [...keys, ...args]
-    const count = keys.length
-    const evaluate = () => this.#redis.evalsha(sha, count, ...all)
+    const evaluate = () => this.#evaluate(sha, keys, args)
     return this.#send(args, evaluate, deadline, async (error) => {
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT') || deadline.passed) throw error
-      return this.#redis.eval(lua, count, ...all)
+      return this.#redis.eval(lua, keys.length, ...keys, ...args)
     })
   }
 
