@@ -27,9 +27,9 @@ export const versionsOf = (eras: ReadonlySet<Era>): string[] => [
 
 export const isSessionless = (protocolVersion: string) => protocolVersion >= SESSIONLESS
 
-/** Whether a request's header names a version without sessions, or one that may be. What is no date is none. */
-export function namesSessionless({ headers }: Request): boolean {
-  const version = headers.get('mcp-protocol-version')?.trim() ?? ''
+/** Whether a header names a version without sessions, or one that may be. What is no date is none. */
+export function namesSessionless(header: string | null): boolean {
+  const version = header?.trim() ?? ''
   return isSessionless(version) && /^\d/.test(version)
 }
 

@@ -4,11 +4,7 @@ import type { RedisLike } from './redis-like.js'
 type Argument = string | number
 
 /** Runs a script that the server knows by its hash. */
-export type Evaluate = (
-  sha: string,
-  keys: readonly string[],
-  args: readonly Argument[],
-) => Promise<unknown>
+export type Evaluate = (sha: string, keys: readonly string[], args: readonly Argument[]) => Promise<unknown>
 
 /**
  * How a client runs scripts. ioredis takes the arguments of a command through `flat()`, which takes longer than all else that
@@ -26,7 +22,6 @@ export function evaluateOn(redis: RedisLike): Evaluate {
     const command = new Command('evalsha', [], { replyEncoding: 'utf8' })
     command.args = all
     command.stringifyArguments()
-    redis.sendCommand(command)
-    return command.promise
+    return redis.sendCommand(command) as Promise<unknown>
   }
 }

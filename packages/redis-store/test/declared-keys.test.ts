@@ -45,7 +45,7 @@ function strict(client: Redis): RedisLike {
   return new Proxy(client, {
     get(target, key) {
       const value: unknown = Reflect.get(target, key, target)
-      if (key === 'evalsha') return () => Promise.reject(new Error('NOSCRIPT'))
+      if (key === 'evalsha' || key === 'sendCommand') return () => Promise.reject(new Error('NOSCRIPT'))
       if (key === 'eval')
         return (lua: string, count: number, ...rest: (string | number)[]) => {
           ran.add(names.get(titleOf(lua))!)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { redisStore, type RedisLike, type RedisStoreOptions } from '@mcp-durable/redis-store'
 import type { NewCall, NewSession } from '@mcp-durable/core/store'
-import { Redis, type Cluster, type RedisOptions } from 'ioredis'
+import { Redis, type Cluster, type Command, type RedisOptions } from 'ioredis'
 import { waitFor } from '../../../test-support/index.js'
 
 export const HOUR = 3_600_000
@@ -79,6 +79,7 @@ export function counted(client: Redis | Cluster): { client: RedisLike; sent: str
       const value: unknown = Reflect.get(target, name, target)
       if (typeof value !== 'function') return value
       return (...args: unknown[]) => {
+        if (name === 'sendCommand') sent.push((args[0] as Command).name)
         if (name === 'evalsha' || name === 'eval' || name === 'xadd') sent.push(name)
         return (value as (...args: unknown[]) => unknown).apply(target, args)
       }

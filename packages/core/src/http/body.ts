@@ -59,9 +59,6 @@ function parseJson(text: string): unknown {
 async function readText(from: Request, isCounted: boolean, maxBytes: number): Promise<string> {
   const encoding = from.headers.get('content-encoding')
   if (encoding !== null && encoding.toLowerCase() !== 'identity') throw refuse.unsupportedEncoding()
-  // Read as UTF-8 it would be another text, and nobody would notice. What a parser has read, it has decoded.
-  const [, charset = 'utf-8'] = CHARSET.exec(from.headers.get('content-type') ?? '') ?? []
-  if (!READ_AS_UTF8.test(charset)) throw refuse.unsupportedCharset()
   try {
     // HTTP parsers hold a sender to its Content-Length; only without one does the body need counting.
     return isCounted ? await from.text() : await readCounted(from, maxBytes)
@@ -88,8 +85,6 @@ function textOf(parsed: unknown, maxBytes: number): string | undefined {
   return utf8.decode(typeof parsed === 'string' ? Buffer.from(parsed) : parsed)
 }
 
-const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i
-const READ_AS_UTF8 = /^(utf-?8|us-ascii)$/i
 /** As `Request.text()` does, it leaves out a byte order mark. */
 const utf8 = new TextDecoder()
 const TAKEN =

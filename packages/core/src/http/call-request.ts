@@ -15,7 +15,7 @@ type Asked = Pick<CallRequest, 'scope' | 'requests' | 'handlers' | 'task' | 'kep
 
 /** What is recorded of a POST when it becomes a call. */
 export function callRequest(
-  { services, principal, authInfo, request }: Exchange,
+  { services, principal, authInfo, request, protocolVersion }: Exchange,
   { scope, requests, batch = false, server, idempotencyKey, handlers, task, keptMs }: Asked,
 ): CallRequest {
   return {
@@ -24,7 +24,7 @@ export function callRequest(
     server,
     requests,
     batch,
-    protocol: request.headers.get('mcp-protocol-version') ?? '',
+    protocol: protocolVersion ?? '',
     idempotencyKey,
     authInfo: authInfo && storable(authInfo, services.keepToken),
     url: services.keepUrl ? request.url : undefined,

@@ -176,20 +176,20 @@ export class EventStream {
 
 const hasId = (event: string) => event.startsWith('id: ') || event.startsWith('event: message\nid: ')
 
+/** What a request names in its headers. */
+type Named = { protocolVersion: string | null; mcpSessionId: string | null }
+
 /** Of an answer to a request that names a session. */
-export function sessionHeader({ headers }: Request): Record<string, string> {
-  if (isSessionless(headers.get('mcp-protocol-version') ?? '')) return {}
-  return { 'mcp-session-id': headers.get('mcp-session-id') ?? '' }
+export function sessionHeader({ protocolVersion, mcpSessionId }: Named): Record<string, string> {
+  return isSessionless(protocolVersion ?? '') ? {} : { 'mcp-session-id': mcpSessionId ?? '' }
 }
 
-type Answered = { request: Request; sendsEvents: boolean }
-
-export function eventStreamResponse({ request, sendsEvents }: Answered, stream: EventStream) {
+export function eventStreamResponse(asked: Named & { sendsEvents: boolean }, stream: EventStream) {
   const headers = {
     'content-type': 'text/event-stream',
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
-    ...sessionHeader(request),
+    ...sessionHeader(asked),
   }
-  return eventResponse(stream.body, headers, sendsEvents)
+  return eventResponse(stream.body, headers, asked.sendsEvents)
 }

@@ -67,6 +67,10 @@ export class Exchange {
   readonly parsedBody: unknown
   readonly outgoing: Outgoing | undefined
   readonly sendsEvents: boolean
+  /** `MCP-Protocol-Version`, as it was sent. */
+  readonly protocolVersion: string | null
+  /** `Mcp-Session-Id`, as it was sent: nobody who is not about headers needs it. */
+  readonly mcpSessionId: string | null
   principal: string | undefined
   /** The JSON-RPC id to name in an error, once it is known. */
   requestId: RequestId | null = null
@@ -80,5 +84,7 @@ export class Exchange {
     this.parsedBody = parsedBody
     this.outgoing = outgoing
     this.sendsEvents = sendsEvents
+    this.protocolVersion = request.headers.get('mcp-protocol-version')
+    this.mcpSessionId = request.headers.get('mcp-session-id')
   }
 }

@@ -8,13 +8,13 @@ import type { Refusal } from './replies.js'
 
 /** A principal that a token only claims: before anything of the session is given out, the server behind this one vouches for it. */
 export function guardCaller(exchange: Exchange): Promise<void> | undefined {
-  const { services, request, authInfo } = exchange
+  const { services, request, authInfo, mcpSessionId } = exchange
   const { vouching } = services
-  if (!vouching || authInfo !== undefined || !request.headers.has('mcp-session-id')) return undefined
+  if (!vouching || authInfo !== undefined || mcpSessionId === null) return undefined
   // Without sessions it names nothing.
-  if (services.eras.isSessionless(request)) return undefined
+  if (services.eras.isSessionless(exchange.protocolVersion)) return undefined
   const { claim } = callerOf(request)
-  const sessionId = sessionOf(request)
+  const sessionId = sessionOf(exchange)
   if (!claim || vouching.knows(sessionId, claim)) return undefined
   return askFor(exchange, vouching, sessionId, claim)
 }

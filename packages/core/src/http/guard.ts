@@ -1,6 +1,7 @@
 import { isRandomId, sessionIdOf } from '../ids.js'
 import type { Settings } from '../settings.js'
 import { PROTOCOL_VERSIONS } from '../protocol.js'
+import type { Exchange } from './exchange.js'
 import { refuse } from './replies.js'
 import { parseUrl } from '../parse-url.js'
 
@@ -48,20 +49,32 @@ function accepts(accepted: readonly MediaRange[], type: string) {
   return deciding?.isAccepted === true
 }
 
-export function guardContentType(request: Request) {
-  const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/json') throw refuse.unsupportedMediaType()
+/** What is not UTF-8 would be read as another text, and nobody would notice. A parser before us has decoded the body. */
+export function guardContentType(request: Request, isParsed: boolean) {
+  const header = request.headers.get('content-type') ?? ''
+  if (header !== lastContentType.header) lastContentType = contentType(header)
+  if (!lastContentType.isJson) throw refuse.unsupportedMediaType()
+  if (!isParsed && !lastContentType.isUtf8) throw refuse.unsupportedCharset()
 }
 
-export function guardProtocolVersion(request: Request) {
-  const version = request.headers.get('mcp-protocol-version')
-  if (version === null || PROTOCOL_VERSIONS.includes(version)) return
+function contentType(header: string) {
+  const isJson = header.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
+  const [, charset = 'utf-8'] = CHARSET.exec(header) ?? []
+  return { header, isJson, isUtf8: READ_AS_UTF8.test(charset) }
+}
+
+let lastContentType = { header: '', isJson: false, isUtf8: true }
+
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i
+const READ_AS_UTF8 = /^(utf-?8|us-ascii)$/i
+
+export function guardProtocolVersion({ protocolVersion }: Pick<Exchange, 'protocolVersion'>) {
+  if (protocolVersion === null || PROTOCOL_VERSIONS.includes(protocolVersion)) return
   throw refuse.badRequest(`Unsupported protocol version (supported: ${PROTOCOL_VERSIONS.join(', ')})`)
 }
 
 /** The session that a request names; from here on inwards nobody knows the header's value. */
-export function sessionOf(request: Request): string {
-  const mcpSessionId = request.headers.get('mcp-session-id')
+export function sessionOf({ mcpSessionId }: Pick<Exchange, 'mcpSessionId'>): string {
   if (!mcpSessionId) throw refuse.badRequest('Mcp-Session-Id header is required')
   if (!isRandomId(mcpSessionId)) throw refuse.sessionNotFound()
   return sessionIdOf(mcpSessionId)

@@ -19,7 +19,7 @@ export async function handle(
     const principal = services.identify(request, exchange.authInfo)
     exchange.principal = principal instanceof Promise ? await principal : principal
     // Without a wait where there is none: whoever else listens to the body of the request has set it flowing.
-    const settling = services.eras.settle(request)
+    const settling = services.eras.settle(exchange.protocolVersion)
     if (settling) await settling
     const guarding = guardCaller(exchange)
     if (guarding) await guarding
@@ -32,23 +32,24 @@ export async function handle(
 }
 
 function route(exchange: Exchange): Promise<Response> {
-  const { services, request } = exchange
+  const { services, request, protocolVersion } = exchange
   switch (request.method) {
     case 'POST':
       return post(exchange)
     case 'GET':
-      return services.eras.isSessionless(request) ? resumeCall(exchange) : openStream(exchange)
+      return services.eras.isSessionless(protocolVersion) ? resumeCall(exchange) : openStream(exchange)
     case 'DELETE':
-      if (services.eras.isSessionless(request)) throw refuse.methodNotAllowed('POST')
+      if (services.eras.isSessionless(protocolVersion)) throw refuse.methodNotAllowed('POST')
       return endSession(exchange)
     default:
       throw refuse.methodNotAllowed()
   }
 }
 
-async function endSession({ services, request, authInfo, principal }: Exchange): Promise<Response> {
-  const sessionId = sessionOf(request)
-  guardProtocolVersion(request)
+async function endSession(exchange: Exchange): Promise<Response> {
+  const { services, request, authInfo, principal } = exchange
+  const sessionId = sessionOf(exchange)
+  guardProtocolVersion(exchange)
   if (!(await services.sessions.delete({ sessionId, principal, extra: { request, authInfo } })))
     throw refuse.sessionNotFound()
   return new Response(null, { status: 200 })

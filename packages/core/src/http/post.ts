@@ -13,14 +13,14 @@ import { postAlone } from './sessionless/post.js'
 export async function post(exchange: Exchange): Promise<Response> {
   const { request, services } = exchange
   guardAccept(request, 'application/json', 'text/event-stream')
-  guardContentType(request)
+  guardContentType(request, exchange.parsedBody !== undefined)
   const body = await readBody(request, services.settings.maxBodyBytes, exchange.parsedBody)
   if (services.isBusy()) await endOfTurn()
   const requests = body.messages.filter(isRequest)
   exchange.requestId = requests.length === 1 ? (requests[0]?.id ?? null) : null
   const eras = services.eras.now
-  const version = request.headers.get('mcp-protocol-version')
-  if (eras.has(SESSIONLESS) && isSessionlessPost(request, body)) return postAlone(exchange, body.messages[0]!)
-  if (!eras.has(IN_SESSIONS)) throw refuse.unsupportedVersion(version, eras)
+  if (eras.has(SESSIONLESS) && isSessionlessPost(exchange, body))
+    return postAlone(exchange, body.messages[0]!)
+  if (!eras.has(IN_SESSIONS)) throw refuse.unsupportedVersion(exchange.protocolVersion, eras)
   return postInSession(exchange, body)
 }

@@ -28,15 +28,15 @@ export class ServedEras {
     return this.#older.areGone ? this.#given : this.#held
   }
 
-  /** Whether a request is served as one without a session, by its header. What is not served now is looked at as one of a session, and refused as such. */
-  isSessionless(request: Request): boolean {
-    return this.now.has(SESSIONLESS) && (!this.now.has(IN_SESSIONS) || namesSessionless(request))
+  /** Whether a request is served as one without a session, by its header `MCP-Protocol-Version`. What is not served now is looked at as one of a session, and refused as such. */
+  isSessionless(protocolVersion: string | null): boolean {
+    return this.now.has(SESSIONLESS) && (!this.now.has(IN_SESSIONS) || namesSessionless(protocolVersion))
   }
 
   /** Before a request is looked at: whether what it asks for is served now. Undefined if that is known. */
-  settle(request: Request): Promise<void> | undefined {
+  settle(protocolVersion: string | null): Promise<void> | undefined {
     if (this.#older.areGone || !this.#given.has(SESSIONLESS)) return undefined
-    return namesSessionless(request) ? this.#look() : undefined
+    return namesSessionless(protocolVersion) ? this.#look() : undefined
   }
 
   async #look() {

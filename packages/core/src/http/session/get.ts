@@ -12,8 +12,8 @@ import { isOver, preambleFor } from '../resume.js'
 export async function openStream(exchange: Exchange): Promise<Response> {
   const { services, request, principal, authInfo, outgoing } = exchange
   guardAccept(request, 'text/event-stream')
-  const sessionId = sessionOf(request)
-  guardProtocolVersion(request)
+  const sessionId = sessionOf(exchange)
+  guardProtocolVersion(exchange)
   const lastEventId = request.headers.get('last-event-id')
   const cursor = lastEventId ? parseEventId(lastEventId) : undefined
   if (lastEventId && !cursor) throw refuse.badRequest('this Last-Event-ID is not one of ours')

@@ -27,12 +27,12 @@ const JOURNALED = 'tools/call'
 
 /** POST in the versions with sessions: one message of the client, or a batch. */
 export async function postInSession(exchange: Exchange, { messages, batch }: Body): Promise<Response> {
-  const { request, services } = exchange
+  const { services } = exchange
   const requests = messages.filter(isRequest)
   const initialize = requests.find(({ method }) => method === 'initialize')
   if (initialize) return beginSession(exchange, initialize, messages.length)
-  const sessionId = sessionOf(request)
-  guardProtocolVersion(request)
+  const sessionId = sessionOf(exchange)
+  guardProtocolVersion(exchange)
   if (batch) await guardBatch(exchange, sessionId, requests)
   if (requests.length < messages.length) await takeOneWay(exchange, sessionId, messages)
   if (requests.length === 0) return new Response(null, { status: 202 })
@@ -47,9 +47,9 @@ async function beginSession(
   initialize: JsonRpcRequest,
   messages: number,
 ): Promise<Response> {
-  const { services, request, principal } = exchange
+  const { services, principal } = exchange
   if (messages > 1) throw refuse.invalidRequest('initialize must be sent alone')
-  if (request.headers.has('mcp-session-id'))
+  if (exchange.mcpSessionId !== null)
     throw refuse.invalidRequest('initialize begins a session; send it without Mcp-Session-Id')
   if (JSON.stringify(initialize).length > MAX_STATE_CHARS) throw refuse.tooLarge(MAX_STATE_CHARS)
   const outcome = await services.sessions.initialize(initialize, principal, extraOf(exchange))
@@ -157,7 +157,7 @@ async function runDeferred(
   const outcome = await deferred.outcome
   if (outcome.status !== 'answered') return goOn(exchange, sessionId, outcome)
   const [first, ...more] = outcome.responses
-  const headers = sessionHeader(exchange.request)
+  const headers = sessionHeader(exchange)
   if (first && more.length === 0 && !batch) return answered(first, headers)
   return jsonText(`[${outcome.responses.map((response) => response.json).join(',')}]`, 200, headers)
 }
@@ -188,7 +188,7 @@ async function goOn(
       return attach(exchange, sessionId, outcome.callId, outcome.admission)
     case 'cancelled':
       return new Response('', {
-        headers: { 'content-type': 'text/event-stream', ...sessionHeader(exchange.request) },
+        headers: { 'content-type': 'text/event-stream', ...sessionHeader(exchange) },
       })
     case 'abandoned':
       throw refuse.unavailable('the session left this node. Try again.')

@@ -3,15 +3,16 @@ import type { JsonRpcMessage, JsonRpcRequest } from '../../json-rpc.js'
 import { isSessionless, META, metaOf, namesSessionless, SESSIONLESS } from '../../protocol.js'
 import { MAX_STATE_CHARS } from '../../session/state.js'
 import type { Body } from '../body.js'
+import type { Exchange } from '../exchange.js'
 import { refuse } from '../replies.js'
 
 /**
  * Whether a POST is one of the version without sessions: its body says so, else its header. Throws a `Refusal` where they
  * differ, and where the body lacks what it must say (2026-07-28, "Streamable HTTP: Protocol Version Header").
  */
-export function isSessionlessPost(request: Request, { messages, batch }: Body): boolean {
-  const header = request.headers.get('mcp-protocol-version')?.trim()
-  const isNamed = namesSessionless(request)
+export function isSessionlessPost({ protocolVersion }: Exchange, { messages, batch }: Body): boolean {
+  const header = protocolVersion?.trim()
+  const isNamed = namesSessionless(protocolVersion)
   const [message] = messages
   const claims = messages.map(claimOf).filter((claim) => claim !== undefined)
   if (batch) {
