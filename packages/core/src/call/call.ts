@@ -321,9 +321,9 @@ export class Call implements DispatchTarget {
     this.#stop(reason)
   }
 
-  /** As `abandon`, where this node lacks the key of something that the call needs: another one goes on with it. */
+  /** As `abandon`, where this node lacks the key of something that the call needs: another one goes on with it, unless its end is on its way. */
   handBack() {
-    if (!this.#abandoned.aborted) this.#onSealed()
+    if (this.open && !this.#abandoned.aborted) this.#onSealed()
   }
 
   /** As `abandon`, where the code here does not fit the journal: the call is parked. */

@@ -315,6 +315,8 @@ export class Calls {
     const { scope, id, endsScope } = start
     const place = { scope, callId: id }
     const onSealed = () => {
+      // It is to end here, whatever its inbox holds.
+      if (call.attempt > this.#limits.maxAttempts) return
       call.abandon(SEALED)
       this.#takeovers.giveBack(place).catch(() => undefined)
     }

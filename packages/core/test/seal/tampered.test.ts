@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { memoryStore, sealedStore, sessionState, sortedMap } from '../../src/index.js'
 import { reseal } from '../../src/inspect/index.js'
 import { BEGINNING } from '../../src/store/index.js'
+import type { Store } from '../../src/store/index.js'
 import { newCall, newSession, NO_LIMIT, once } from '../../src/testing/stores.js'
 import { startNodes } from '../support/nodes.js'
 import { Session, textOf } from '../support/session.js'
@@ -109,4 +110,49 @@ test.each(['inbox', 'journal'])('a call whose %s was altered ends, and nothing i
   const messages = await call.messages()
   expect(messages.map(textOf)).toEqual(what === 'inbox' ? unknown : [])
   await expect.poll(() => raw!.listOpenCalls(session.id), { timeout: 10_000 }).toEqual([])
+})
+
+test('a result that is on its way is not given up for an inbox that was altered', async () => {
+  let isEnding = () => {}
+  let goOn = () => {}
+  let isRead = () => {}
+  const ending = new Promise<void>((resolve) => (isEnding = resolve))
+  const released = new Promise<void>((resolve) => (goOn = resolve))
+  const read = new Promise<void>((resolve) => (isRead = resolve))
+  const wrap = (own: Store): Store => {
+    const appendCall: Store['appendCall'] = async (scope, callId, entries, close, effect) => {
+      if (close) {
+        isEnding()
+        await released
+      }
+      return own.appendCall(scope, callId, entries, close, effect)
+    }
+    const reading: Store['read'] = async (scope, log, ...rest) => {
+      const entries = await own.read(scope, log, ...rest)
+      if (log.endsWith(':in') && entries?.length) isRead()
+      return entries
+    }
+    return new Proxy(own, {
+      get(target, name) {
+        if (name === 'appendCall') return appendCall
+        if (name === 'read') return reading
+        const member = Reflect.get(target, name, target) as unknown
+        return typeof member === 'function' ? member.bind(target) : member
+      },
+    })
+  }
+  await using nodes = await startNodes({ wrap, settings: { seal: { keys, plain: 'refuse' as const } } })
+  const session = await Session.begin(nodes)
+  await using call = await session.call('look', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  nodes.world.gates.open('g')
+  await ending
+  const [raw] = nodes.stores
+  const [open] = await raw!.listOpenCalls(session.id)
+  await raw!.append(session.id, `call:${open!.callId}:in`, 'cancelled {"reason":"planted"}', once())
+  await read
+  // Whoever would give the call back has done so by then.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  goOn()
+  expect((await call.messages()).map(textOf).at(-1)).toMatch(/node-0/)
 })
