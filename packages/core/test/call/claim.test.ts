@@ -8,6 +8,7 @@ import type { StoreKind } from '../support/stores.js'
 import type { HostKind } from '../support/wrapped.js'
 import { Weather } from '../support/weather.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 /** So many that seconds have passed. */
 const MANY = 8
@@ -71,13 +72,7 @@ function without(store: Store, lost: ReadonlySet<string>): Store {
     if (lost.has(scope)) throw new StoreError('store-timeout', 'The store did not answer.')
     return store.listOpenCalls(scope)
   }
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === 'listOpenCalls') return listOpenCalls
-      const member = Reflect.get(target, name, target) as unknown
-      return typeof member === 'function' ? member.bind(target) : member
-    },
-  })
+  return overriding(store, { listOpenCalls })
 }
 
 test.each(STORES)('calls are taken over although those of other sessions can’t be, %s', async (store) => {

@@ -11,6 +11,7 @@ import { RunningCall } from '../support/running-call.js'
 import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
+import { overriding } from '../support/overriding.js'
 
 type Code = Pick<CommonOptions, 'version'> & {
   charge: string
@@ -67,14 +68,7 @@ async function parked(
     const publish: Store['publish'] = async (scope, topic, value) => {
       if (topic !== 'diverged' || losesOffers-- <= 0) await own.publish(scope, topic, value)
     }
-    return new Proxy(own, {
-      get(target, name) {
-        if (name === 'claimCall') return claimCall
-        if (name === 'publish') return publish
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(own, { claimCall, publish })
   }
   const factories = codes.map((code, node) => server(node, code, () => nodes))
   const nodes: Nodes = await startNodes({

@@ -10,6 +10,7 @@ import type { Session } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 /** What a node is of; `broken`: its factory throws as often. `reads`: the names of its prompts and resources. */
 type Version = { tools?: readonly string[]; broken?: number; reads?: readonly string[] }
@@ -85,13 +86,7 @@ async function deployed(versions: Version[], options: NodesOptions, { hears = tr
       if (node === 1 && claim.counts === -1) giveBack()
       return outcome
     }
-    return new Proxy(own, {
-      get(target, name) {
-        if (name === 'claimCall') return claimCall
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(own, { claimCall })
   }
   const factories = versions.map((version, node) => server(node, version, () => nodes))
   const nodes: Nodes = await startNodes({

@@ -7,6 +7,7 @@ import { RunningCall } from '../support/running-call.js'
 import { Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 test.each(STORES)(
   'a node that leaves while another one looks at the nodes is looked at again, %s',
@@ -27,14 +28,7 @@ test.each(STORES)(
           listener(topic, ...rest)
           if (scope === 'nodes' && topic === 'left') release()
         })
-      return new Proxy(own, {
-        get(target, name) {
-          if (name === 'listNodes') return listNodes
-          if (name === 'watch') return watch
-          const member = Reflect.get(target, name, target) as unknown
-          return typeof member === 'function' ? member.bind(target) : member
-        },
-      })
+      return overriding(own, { listNodes, watch })
     }
     await using nodes = await startNodes({ store, wrap, settings: { sweepMs: 60_000 } })
     const session = await Session.begin(nodes)
@@ -59,13 +53,7 @@ test.each(STORES)(
         if (looks++ % 2 === 0) throw new StoreError('store-unavailable', 'away for this look')
         return own.listNodes()
       }
-      return new Proxy(own, {
-        get(target, name) {
-          if (name === 'listNodes') return listNodes
-          const member = Reflect.get(target, name, target) as unknown
-          return typeof member === 'function' ? member.bind(target) : member
-        },
-      })
+      return overriding(own, { listNodes })
     }
     await using nodes = await startNodes({ store, wrap, settings: { sweepMs: 50 } })
     await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })

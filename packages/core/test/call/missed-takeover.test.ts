@@ -3,6 +3,7 @@ import type { Store } from '../../src/index.js'
 import { SDKS, startNodes, SYSTEMS } from '../support/nodes.js'
 import { dataOf, Session, textOf } from '../support/session.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 // A node is taken for dead while its handler runs, and does not hear who has the call now: its subscription was broken too.
 
@@ -12,13 +13,7 @@ function deafToCalls(store: Store, hears: { calls: boolean }): Store {
     store.watch(scope, (topic, ...news) => {
       if (hears.calls || !topic.startsWith('call:')) listener(topic, ...news)
     })
-  return new Proxy(store, {
-    get(target, name) {
-      if (name === 'watch') return watch
-      const member = Reflect.get(target, name, target) as unknown
-      return typeof member === 'function' ? member.bind(target) : member
-    },
-  })
+  return overriding(store, { watch })
 }
 
 const CASES = SYSTEMS.flatMap((system) => SDKS.map((sdk) => ({ ...system, sdk })))

@@ -8,6 +8,7 @@ import { startNodes } from '../support/nodes.js'
 import { LATEST, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 // A node that stands still while it opens a call is taken for dead, and what it holds is released. If it dies then, no list
 // leads to the call.
@@ -27,14 +28,7 @@ test.each(STORES)('a call is not run before its node holds the session again, %s
       await control.opening
       return own.openCall(call)
     }
-    return new Proxy(own, {
-      get(target, name) {
-        if (name === 'beat') return beat
-        if (name === 'openCall') return openCall
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(own, { beat, openCall })
   }
   await using nodes = await startNodes({ store, count: 1, settings: SETTINGS, wrap: still })
   const session = await Session.begin(nodes)

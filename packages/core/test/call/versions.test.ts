@@ -8,6 +8,7 @@ import { RunningCall } from '../support/running-call.js'
 import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
+import { overriding } from '../support/overriding.js'
 
 type Code = Pick<CommonOptions, 'version' | 'whenVersionsDiffer' | 'maxUnservedMs'>
 
@@ -33,13 +34,7 @@ async function takenOver(store: (typeof STORES)[number], codes: Code[]) {
       if (node === 1) offered()
       return outcome
     }
-    return new Proxy(own, {
-      get(target, name) {
-        if (name === 'claimCall') return claimCall
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(own, { claimCall })
   }
   const factories = codes.map((_, node) => server(node, () => nodes))
   await using nodes: Nodes = await startNodes({

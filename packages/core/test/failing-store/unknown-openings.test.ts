@@ -11,6 +11,7 @@ import { expectRefused, Session } from '../support/session.js'
 import type { StoreKind } from '../support/stores.js'
 import type { HostKind } from '../support/wrapped.js'
 import { waitFor } from '../../../../test-support/index.js'
+import { overriding } from '../support/overriding.js'
 
 // A store that applies the opening of a call, and can't say so: the client is told that nothing was done. That stays true
 // unless the same request comes again and joins the call.
@@ -32,13 +33,7 @@ class Deaf {
       await store.openCall(call)
       throw new StoreError('store-timeout', 'The store did not answer.')
     }
-    return new Proxy(store, {
-      get(target, name) {
-        if (name === 'openCall') return openCall
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(store, { openCall })
   }
 }
 
@@ -166,13 +161,7 @@ class Unlisted {
       await store.openCall(call)
       throw new StoreError('store-timeout', 'The call was opened, and could not be listed.')
     }
-    return new Proxy(store, {
-      get(target, name) {
-        if (name === 'openCall') return openCall
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(store, { openCall })
   }
 }
 

@@ -8,8 +8,10 @@ import { reseal } from '../../src/inspect/index.js'
 import { BEGINNING } from '../../src/store/index.js'
 import type { Store } from '../../src/store/index.js'
 import { newCall, newSession, NO_LIMIT, once } from '../../src/testing/stores.js'
+
 import { startNodes } from '../support/nodes.js'
-import { Session, textOf } from '../support/session.js'
+import { expectStream, Session, textOf } from '../support/session.js'
+import { overriding } from '../support/overriding.js'
 
 const keys = [randomBytes(32)]
 const tampered = { name: 'SealError', code: 'store-tampered' }
@@ -132,14 +134,7 @@ test('a result that is on its way is not given up for an inbox that was altered'
       if (log.endsWith(':in') && entries?.length) isRead()
       return entries
     }
-    return new Proxy(own, {
-      get(target, name) {
-        if (name === 'appendCall') return appendCall
-        if (name === 'read') return reading
-        const member = Reflect.get(target, name, target) as unknown
-        return typeof member === 'function' ? member.bind(target) : member
-      },
-    })
+    return overriding(own, { appendCall, read: reading })
   }
   await using nodes = await startNodes({ wrap, settings: { seal: { keys, plain: 'refuse' as const } } })
   const session = await Session.begin(nodes)
@@ -155,4 +150,24 @@ test('a result that is on its way is not given up for an inbox that was altered'
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
   goOn()
   expect((await call.messages()).map(textOf).at(-1)).toMatch(/node-0/)
+})
+
+test('a batch that was tried too often ends, whatever its inbox holds', async () => {
+  const settings = { seal: { keys, plain: 'refuse' as const }, maxAttempts: 1 }
+  await using nodes = await startNodes({ settings })
+  const session = await Session.begin(nodes, { version: '2025-03-26' })
+  const waiting = [1, 2].map((id) => ({
+    jsonrpc: '2.0',
+    id,
+    method: 'tools/call',
+    params: { name: 'wait', arguments: { gate: `g${id}` } },
+  }))
+  await using batch = await expectStream(await session.post(waiting))
+  await nodes.world.happened.until('started g2')
+  const [raw] = nodes.stores
+  const [open] = await raw!.listOpenCalls(session.id)
+  await raw!.append(session.id, `call:${open!.callId}:in`, 'cancelled {"reason":"planted"}', once())
+
+  const unknown: unknown = expect.stringContaining('outcome is unknown')
+  expect((await batch.messages()).map(textOf)).toEqual([unknown, unknown])
 })
