@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { Redis } from 'ioredis'
 import { Stopwatch } from '../measure.js'
 import type { Latencies } from '../measure.js'
+import { sessionIdOf } from '@mcp-durable/core'
 import { Client } from './client.js'
 
 /** Until all have come that were sent. */
@@ -28,7 +29,7 @@ export async function listen({
   redis?.on('message', (_channel, message: string) => hear(message, published))
   await redis?.subscribe(channel!)
   open = { client, redis }
-  return client.sessionId
+  return sessionIdOf(client.sessionId)
 }
 
 /** How long those took that came since the last look, of each kind; waits until there are as many. */

@@ -56,9 +56,9 @@ export interface Durable {
   fetch(request: Request, options?: FetchOptions): Promise<Response>
   /**
    * Sends a notification on a session's standalone stream, or keeps it for the next one: the newest `maxStandaloneEvents` of up
-   * to `maxStandaloneBytes`. Resolves when it is stored. `sessionId`:
-   * as handlers and hooks are told it, or the client's `Mcp-Session-Id`. `false`: no such session. Rejects with an
-   * `UnrecordableError`, or with a `StoreError` if the store is away for 10 s.
+   * to `maxStandaloneBytes`. Resolves when it is stored. `sessionId`: as handlers and hooks are told it; or the client's
+   * `Mcp-Session-Id`, which is asked for under that name first, and costs a round trip more than `sessionIdOf` it. `false`: no such
+   * session. Rejects with an `UnrecordableError`, or with a `StoreError` if the store is away for 10 s.
    */
   notify(sessionId: string, notification: Notification): Promise<boolean>
   /**

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { anything, isHeader, message, usually } from './support/arbitrary.js'
 import { EventReader, messagesOf } from './support/event-reader.js'
+import { untilRemembered } from './support/expect-stream.js'
 import { startNodes } from './support/nodes.js'
 import type { Nodes } from './support/nodes.js'
 import { BOTH, headersOf, LATEST, Session } from './support/session.js'
@@ -67,6 +68,7 @@ async function eventIds(of: Session, text: string) {
   await using call = await of.call('echo', { text })
   await using standalone = await of.stream()
   await standalone.nextMessage()
+  await untilRemembered(nodes.stores[0], of, standalone)
   return [...(await call.rest()), ...standalone.seen].map(({ id = '' }) => id)
 }
 

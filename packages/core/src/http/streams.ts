@@ -6,6 +6,7 @@ import type { Stream } from '../signals/events.js'
 import type { Signals } from '../signals/signals.js'
 import type { Entry, Store } from '../store/store.js'
 import type { Watcher } from '../store/watcher.js'
+import { endOfTurn } from '../turn.js'
 import { EventStream } from './event-stream.js'
 import type { EventStreamEvents, EventStreamStart } from './event-stream.js'
 import { refuse } from './replies.js'
@@ -132,6 +133,8 @@ export class Streams {
       saving = true
       try {
         while (saved !== written) {
+          // What was written in this turn has gone out by then.
+          await endOfTurn()
           const id = written
           await this.#store.saveDelivered(scope, id)
           saved = id

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { untilRemembered } from '../support/expect-stream.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectRefused, initialize, LATEST, Session } from '../support/session.js'
@@ -102,6 +103,7 @@ describe.concurrent.each(SYSTEMS)('which session a request is for, $store, $host
     await using stream = await session.stream()
     await session.result('tell', { count: 1 })
     await stream.nextMessage()
+    await untilRemembered(nodes.stores[0], session, stream)
     const before = await contentOf(nodes.stores[0]!, [session.id])
     for (const who of ['bob/1', undefined, 'alic/e1']) {
       for (const node of [0, 1]) await expectAllRefused(uses(session, { node, who }), 404, -32001)

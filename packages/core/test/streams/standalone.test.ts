@@ -4,7 +4,8 @@ import { StandaloneMessages } from '../../src/session/standalone.js'
 import { parseSettings } from '../../src/settings.js'
 import { memoryStore } from '../../src/store/memory.js'
 import { Watcher } from '../../src/store/watcher.js'
-import { expectGone } from '../support/expect-stream.js'
+import { expectGone, untilRemembered } from '../support/expect-stream.js'
+import { overriding } from '../support/overriding.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { dataOf, LATEST, Session } from '../support/session.js'
 import type { EventReader } from '../support/event-reader.js'
@@ -53,9 +54,7 @@ describe.each(SYSTEMS)('the standalone stream, $store, $host', ({ store, host })
     await using first = await session.stream()
     await session.result('tell', { count: 2 })
     expect([await nextData(first), await nextData(first)]).toEqual(['tell 1', 'tell 2'])
-    const last = first.seen.at(-1)?.id?.slice('out.'.length)
-    const admitted = () => nodes.stores[0]?.admit(session.id, undefined, 60_000)
-    await waitFor(async () => (await admitted())?.delivered === last)
+    await untilRemembered(nodes.stores[0], session, first)
     await using next = await session.stream(undefined, { node: 1 })
     await nodes.mcp(1).notify(session.id, log('new'))
     expect(await nextData(next)).toBe('new')
@@ -146,6 +145,32 @@ describe.each(SYSTEMS)('the standalone stream, $store, $host', ({ store, host })
     for (const stream of streams.slice(0, 2)) expect(await nextData(stream)).toBe('rest')
     for (const stream of streams) await stream[Symbol.asyncDispose]()
   })
+})
+
+test('what was sent is remembered as delivered only after it went out', async () => {
+  const order: string[] = []
+  await using nodes = await startNodes({
+    wrap: (store) =>
+      overriding(store, {
+        saveDelivered: async () => void order.push('remembered'),
+      }),
+  })
+  const session = await Session.begin(nodes)
+  const headers = { accept: 'text/event-stream', 'mcp-session-id': session.mcpSessionId }
+  const response = await nodes.mcp(0).fetch(new Request('http://127.0.0.1/mcp', { headers }))
+  const reader = response.body!.getReader()
+  for (const data of ['first', 'second']) {
+    const taken = (async () => {
+      for (let text = ''; !text.includes(data);) text += new TextDecoder().decode((await reader.read()).value)
+      order.push(data)
+    })()
+    await nodes.mcp(1).notify(session.id, log(data))
+    await taken
+    const remembered = order.indexOf('second') === -1 ? 1 : 2
+    await waitFor(() => order.filter((what) => what === 'remembered').length === remembered)
+  }
+  await reader.cancel()
+  expect(order).toEqual(['first', 'remembered', 'second', 'remembered'])
 })
 
 test('a question outside any call fails when its session is gone', async () => {
