@@ -66,14 +66,11 @@ export class EventStream {
         this.#release()
       },
     })
-    if (start.preamble !== '') {
-      this.#gather()
-      this.#write(start.preamble)
-    }
+    if (start.preamble !== '') this.#write(start.preamble)
     this.#tail = new Tail(store, watcher, start, {
       write: (entry) => {
         const { event, last } = (start.encode ?? encodeEvent)(start.log, entry)
-        if (last) this.#gather()
+        if (last) gather(start.outgoing)
         if (event !== undefined) {
           this.resumable ||= hasId(event)
           this.#write(event)
@@ -104,7 +101,7 @@ export class EventStream {
   /** Ends the connection with one more event. */
   finish(event: string) {
     if (this.#closed) return
-    this.#gather()
+    gather(this.#start.outgoing)
     this.#write(event)
     this.close()
   }
@@ -150,17 +147,6 @@ export class EventStream {
     else this.body.fail(new Error('The client took no data for too long.'))
   }
 
-  /**
-   * Head and first event go out in one write, and so do the last event and the end. The socket is corked, not the
-   * response: Node.js 22 and 24 send what a corked response holds after its end.
-   */
-  #gather() {
-    const socket = this.#start.outgoing?.socket
-    if (!socket?.cork) return
-    socket.cork()
-    setImmediate(() => socket.uncork?.())
-  }
-
   #write(text: string) {
     this.#quietSince = performance.now()
     this.body.write(text)
@@ -172,6 +158,17 @@ export class EventStream {
     this.#tail.end()
     this.#onClosed()
   }
+}
+
+/**
+ * What is sent in this turn goes out in one write: the head and the first event, the last event and the end. The socket is corked,
+ * not the response: Node.js 22 and 24 send what a corked response holds after its end.
+ */
+export function gather(outgoing: Outgoing | undefined) {
+  const socket = outgoing?.socket
+  if (!socket?.cork) return
+  socket.cork()
+  setImmediate(() => socket.uncork?.())
 }
 
 const hasId = (event: string) => event.startsWith('id: ') || event.startsWith('event: message\nid: ')

@@ -1,4 +1,5 @@
 import { Exchange } from './exchange.js'
+import { gather } from './event-stream.js'
 import type { FetchOptions, HttpServices } from './exchange.js'
 import { openStream } from './session/get.js'
 import { resumeCall } from './sessionless/get.js'
@@ -23,7 +24,9 @@ export async function handle(
     if (settling) await settling
     const guarding = guardCaller(exchange)
     if (guarding) await guarding
-    return await route(exchange)
+    const response = await route(exchange)
+    gather(exchange.outgoing)
+    return response
   } catch (error) {
     const refusal = refusalFor(error, services.logger)
     if (refusal.status === 429) services.limitLog.refused(refusal.message)
