@@ -161,6 +161,8 @@ export class Streams {
     const open = [...this.#open.values()].flatMap((streams) => [...streams])
     const caughtUp = Promise.all(open.map((stream) => stream.caughtUp()))
     await Promise.race([caughtUp, sleep(CATCH_UP_MS, undefined, { ref: false })])
+    // What they have delivered is remembered then.
+    await endOfTurn()
     for (const streams of this.#open.values()) for (const stream of streams) stream.leave()
   }
 

@@ -147,30 +147,42 @@ describe.each(SYSTEMS)('the standalone stream, $store, $host', ({ store, host })
   })
 })
 
-test('what was sent is remembered as delivered only after it went out', async () => {
+/** What becomes of notifications on a stream at node 0: taken by the client, remembered as delivered. */
+async function watched() {
   const order: string[] = []
-  await using nodes = await startNodes({
-    wrap: (store) =>
+  const nodes = await startNodes({
+    wrap: (store, node) =>
       overriding(store, {
         saveDelivered: async () => void order.push('remembered'),
+        leave: async () => void (node === 0 && order.push('left')),
       }),
   })
   const session = await Session.begin(nodes)
   const headers = { accept: 'text/event-stream', 'mcp-session-id': session.mcpSessionId }
   const response = await nodes.mcp(0).fetch(new Request('http://127.0.0.1/mcp', { headers }))
   const reader = response.body!.getReader()
-  for (const data of ['first', 'second']) {
-    const taken = (async () => {
-      for (let text = ''; !text.includes(data);) text += new TextDecoder().decode((await reader.read()).value)
-      order.push(data)
-    })()
-    await nodes.mcp(1).notify(session.id, log(data))
-    await taken
-    const remembered = order.indexOf('second') === -1 ? 1 : 2
-    await waitFor(() => order.filter((what) => what === 'remembered').length === remembered)
+  const take = async (data: string) => {
+    for (let text = ''; !text.includes(data);) text += new TextDecoder().decode((await reader.read()).value)
+    order.push(data)
   }
-  await reader.cancel()
-  expect(order).toEqual(['first', 'remembered', 'second', 'remembered'])
+  const send = (data: string) => Promise.all([take(data), nodes.mcp(1).notify(session.id, log(data))])
+  return { order, send, nodes, [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() }
+}
+
+test('what was sent is remembered as delivered only after it went out', async () => {
+  await using stream = await watched()
+  for (const [n, data] of ['first', 'second'].entries()) {
+    await stream.send(data)
+    await waitFor(() => stream.order.filter((what) => what === 'remembered').length > n)
+  }
+  expect(stream.order).toEqual(['first', 'remembered', 'second', 'remembered'])
+})
+
+test('what went out when a node leaves is remembered before it has left', async () => {
+  await using stream = await watched()
+  await stream.send('last')
+  await stream.nodes.mcp(0).close({ graceMs: 0 })
+  expect(stream.order).toEqual(['last', 'remembered', 'left'])
 })
 
 test('a question outside any call fails when its session is gone', async () => {
