@@ -140,7 +140,10 @@ function checkClients({ calls, cancelled }: Versioned, journals: readonly Journa
     const { outcome } = call
     const isTold =
       outcome && 'text' in outcome && outcome.text === own[0]!.response?.result?.content?.[0]?.text
-    return isTold ? [] : [`the client of ${call.id} was told something else: ${JSON.stringify(outcome)}`]
+    if (isTold) return []
+    const seen = call.connections.map((connection) => `    ${JSON.stringify(connection)}`)
+    const what = `the client of ${call.id} was told something else: ${JSON.stringify(outcome)}`
+    return [[what, '  connections', ...seen, own[0]!.print()].join('\n')]
   })
 }
 

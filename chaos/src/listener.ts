@@ -103,7 +103,11 @@ export class Listener {
       this.#check(connection, changes).map((what) => `connection ${index}: ${what}`),
     )
     if (this.failure !== undefined) found.push(this.failure)
-    else if (!this.#hasLast) found.push('it did not hear the last change')
+    else if (!this.#hasLast) {
+      const { after, gone, events } = this.#connections.at(-1) ?? {}
+      const where = `after ${after ?? 'nothing'}, refused ${gone ?? 'nothing'}, ${events?.length ?? 0} events`
+      found.push(`it did not hear the last change; its last connection: ${where}`)
+    }
     if (this.heard.length > 0) {
       const first = this.#connections.find(({ events }) => events.length > 0)?.events[0]?.id ?? ''
       const told = changes.heardBy(this, entryOf(first)).map(({ uri }) => uri)

@@ -61,7 +61,9 @@ export class Versioned {
       if (!takesTasks && this.#streams.size >= MOST_STREAMS) continue
       const call = new ObservedCall(args.id, VERSIONED as Tool, args, { official: false, alone: true })
       this.calls.push(call)
-      const fetch = observedFetch(new ObservedCalls(), as('ann'))
+      const observed = new ObservedCalls()
+      observed.add(call)
+      const fetch = observedFetch(observed, as('ann'))
       const client = new AloneClient({ fetch, url, takesTasks, answer: () => '', drops: () => undefined })
       const stream = client.call(call).finally(() => this.#streams.delete(stream))
       this.#streams.add(stream)

@@ -45,6 +45,7 @@ const STAYS_MS = [50, 1000] as const
 /** and how long its call would last. */
 export const LINGER_MS = 8_000
 const LISTENS_AFTER_MS = 30_000
+const TOLD_EVERY_MS = 2_000
 /** Some come with their wake-up, some fill what a connection may hold. */
 const MESSAGE_CHARS = [100, 5_000, 100_000] as const
 
@@ -61,8 +62,7 @@ export async function work(options: Work): Promise<void> {
     ...clients(RAW_CLIENTS, 'at', takingTasks),
     intrude({ ...options, random: new Random(options.seed, 'intruder') }),
   ])
-  await tellLast(options)
-  await Promise.race([listening, sleep(LISTENS_AFTER_MS, undefined, { ref: false })])
+  await tellLast(options, listening)
 }
 
 type Session = (options: Work, name: string, random: Random) => Promise<void>
@@ -174,12 +174,20 @@ async function listen({ url, seed, listeners }: Work) {
     if (outcome.status === 'rejected') listeners[place]!.failure ??= String(outcome.reason)
 }
 
-/** Until then, nobody knows whether who listens has heard everything. */
-async function tellLast({ url, calls, ended, prefix = '' }: Work) {
-  const id = `${prefix}last`
-  const call = calls.add(new ObservedCall(id, 'tell', { id, uri: LAST }, { official: false, alone: true }))
-  await new AloneClient({ fetch: observedFetch(calls), url, answer: () => '' }).call(call)
-  ended(call)
+/**
+ * Until then, nobody knows whether who listens has heard everything. More than once: who goes on from what is not kept any more has to
+ * begin anew, and hears only what is told after that.
+ */
+async function tellLast({ url, calls, ended, prefix = '' }: Work, listening: Promise<void>) {
+  const until = Date.now() + LISTENS_AFTER_MS
+  for (let n = 1, isHeard = false; !isHeard && Date.now() < until; n++) {
+    const id = `${prefix}last.${n}`
+    const call = calls.add(new ObservedCall(id, 'tell', { id, uri: LAST }, { official: false, alone: true }))
+    await new AloneClient({ fetch: observedFetch(calls), url, answer: () => '' }).call(call)
+    ended(call)
+    const heard = listening.then(() => true)
+    isHeard = await Promise.race([heard, sleep(TOLD_EVERY_MS, false, { ref: false })])
+  }
 }
 
 type Caller = {
