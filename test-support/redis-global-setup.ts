@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 
+import { ensureRedis } from './redis-launcher.js'
 import { startRedis } from './redis-server.js'
 
 /**
@@ -13,6 +14,7 @@ export default async function setup(): Promise<(() => Promise<void>) | undefined
     return undefined
   }
 
+  await ensureRedis()
   const server = await startRedis()
   process.env['REDIS_URL'] = server.url
   return async () => {

@@ -23,27 +23,24 @@ Do one of these and run again:
   - start Docker
 The tests of this project need it; they don't run without.`
 
-/**
- * The way to start a server here: the one that is installed, else it is installed where that needs nobody's consent, else one in Docker.
- * Throws a text that says how to get one.
- */
-export async function ensureRedis(): Promise<RedisLauncher> {
-  const found = await installedRedis()
-  if (found) return found
-  const failure = await installPackage({ debian: 'redis-server', brew: 'redis' }).catch(
-    (error: ExecFileException) => error,
-  )
-  const launcher =
-    (await installedRedis()) ?? ((await works('docker', 'version')) ? dockerLauncher : undefined)
-  if (launcher) return launcher
-  throw new Error(HOW_TO_GET_ONE, { cause: failure })
-}
-
-async function installedRedis(): Promise<RedisLauncher | undefined> {
+/** The way to start a server here: an installed one, else one in Docker; undefined if there is neither. */
+export async function findRedis(): Promise<RedisLauncher | undefined> {
   for (const command of ['redis-server', 'valkey-server']) {
     if ((await majorVersion(command)) >= OLDEST_MAJOR) return { command, prefix: () => [] }
   }
-  return undefined
+  return (await works('docker', 'version')) ? dockerLauncher : undefined
+}
+
+/** Like `findRedis`, but installs a server where there is none. Throws a text that says how to get one. */
+export async function ensureRedis(): Promise<RedisLauncher> {
+  const found = await findRedis()
+  if (found && found !== dockerLauncher) return found
+  const failure = await installPackage({ debian: 'redis-server', brew: 'redis' }).catch(
+    (error: ExecFileException) => error,
+  )
+  const launcher = (await findRedis()) ?? found
+  if (launcher) return launcher
+  throw new Error(HOW_TO_GET_ONE, { cause: failure })
 }
 
 // On Linux and current Docker Desktop the host's network lets Cluster nodes see each other on 127.0.0.1.

@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 
 import { Child } from './child.js'
 import { freePort } from './ports.js'
-import { ensureRedis } from './redis-launcher.js'
+import { findRedis } from './redis-launcher.js'
 import { waitFor } from './wait-for.js'
 
 export interface Sentinel extends AsyncDisposable {
@@ -17,7 +17,8 @@ export interface Sentinel extends AsyncDisposable {
 
 /** A sentinel that watches the master under the name `main`, and fails over within a second or so. */
 export async function startSentinel(masterPort: number): Promise<Sentinel> {
-  const launcher = await ensureRedis()
+  const launcher = await findRedis()
+  if (!launcher) throw new Error('no Redis server to start')
   const port = await freePort()
   const dir = await mkdtemp(join(tmpdir(), 'mcp-durable-sentinel-'))
   const config = join(dir, 'sentinel.conf')

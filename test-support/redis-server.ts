@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import { Child, type StopSignal } from './child.js'
 import { freePort } from './ports.js'
-import { ensureRedis, type RedisLauncher } from './redis-launcher.js'
+import { ensureRedis, findRedis, type RedisLauncher } from './redis-launcher.js'
 
 export interface RedisOptions {
   /** The program; default: the one that all tests use. */
@@ -42,7 +42,10 @@ const READY_MS = 20_000
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const { command } = options
-  const launcher = command === undefined ? await ensureRedis() : { command, prefix: () => [] }
+  const launcher =
+    command === undefined
+      ? ((await findRedis()) ?? (await ensureRedis()))
+      : { command, prefix: (): string[] => [] }
   const port = options.port ?? (await freePort())
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'mcp-durable-redis-')))
   const server = new OwnRedis(launcher, port, dir, serverArgs(port, dir, options), options.dir === undefined)

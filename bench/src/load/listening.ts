@@ -1,8 +1,8 @@
 import { EventEmitter, once } from 'node:events'
+import { sessionIdOf } from '@mcp-durable/core'
 import { Redis } from 'ioredis'
 import { Stopwatch } from '../measure.js'
 import type { Latencies } from '../measure.js'
-import { sessionIdOf } from '@mcp-durable/core'
 import { Client } from './client.js'
 
 /** Until all have come that were sent. */
