@@ -44,7 +44,6 @@ export class CodeMix implements AsyncDisposable {
     const contents = this.#contents
     await pool.complete()
     const until = Date.now() + ENDS_WITHIN_MS
-    const ended = this.#versioned.streamsEnded()
     let open = await openCalls({ contents })
     while (open.length > 0 && Date.now() < until) {
       await sleep(200)
@@ -52,7 +51,7 @@ export class CodeMix implements AsyncDisposable {
     }
     for (const { callId } of open)
       violation(`the call ${callId} is still open, and there are nodes of every version`)
-    if (open.length === 0) await ended
+    await this.#versioned.streamsEnded()
     const journals = await this.#journals()
     const evidence = { ledgerFile, fates: pool.fates.values() }
     for (const what of await checkVersioned(this.#versioned, journals, evidence)) violation(what)

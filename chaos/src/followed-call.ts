@@ -41,7 +41,7 @@ const REST_MS = 50
 
 /**
  * Sends the request of a call and follows its stream, over however many connections, until the response is there, or `gone`
- * fires: then its client has gone away.
+ * fires: then its client has gone away. Where nothing is to fire, its client gives up after a while.
  */
 export async function followCall(
   call: ObservedCall,
@@ -51,7 +51,7 @@ export async function followCall(
   const stopped = new AbortController()
   const stop = () => stopped.abort()
   gone?.addEventListener('abort', stop)
-  const timer = setTimeout(stop, GIVE_UP_MS)
+  const timer = gone ? undefined : setTimeout(stop, GIVE_UP_MS)
   const eventIds: string[] = []
   let cursor: string | undefined
   try {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RunRefusedError, StoreError } from '@mcp-durable/core/errors'
 import type { Store } from '@mcp-durable/core'
@@ -20,6 +21,8 @@ const DELAYS_MS = [0, 600] as const
 const BEGINS_AFTER_MS = [100, 900] as const
 const ACTS_AFTER_MS = [200, 1200] as const
 const CANCEL_CHANCE = 0.1
+/** Who waits for a call has its result so soon after it has ended. */
+const HEARS_WITHIN_MS = 30_000
 
 type VersionedWork = { url: URL; seed: number; signal: AbortSignal; open: () => Promise<CallPlace[]> }
 
@@ -33,10 +36,12 @@ export class Versioned {
   readonly #store: Store
   readonly #runs: Runs
   readonly #streams = new Set<Promise<void>>()
+  readonly #gone = new AbortController()
 
   constructor(store: Store) {
     this.#store = store
     this.#runs = runsOf(store, { by: 'chaos' })
+    setMaxListeners(0, this.#gone.signal)
   }
 
   /** Until `signal` fires. Streams may go on. */
@@ -48,9 +53,14 @@ export class Versioned {
     ])
   }
 
-  /** Until every client has a result, or has given up. */
+  /**
+   * All calls have ended: until every client has its result, or should have. Before that nobody gives up: a call ends only once a
+   * node whose code fits has lived for as long as it takes.
+   */
   async streamsEnded() {
+    const timer = setTimeout(() => this.#gone.abort(), HEARS_WITHIN_MS)
     await Promise.all(this.#streams)
+    clearTimeout(timer)
   }
 
   async #begin({ url, signal }: VersionedWork, random: Random) {
@@ -65,7 +75,9 @@ export class Versioned {
       observed.add(call)
       const fetch = observedFetch(observed, as('ann'))
       const client = new AloneClient({ fetch, url, takesTasks, answer: () => '', drops: () => undefined })
-      const stream = client.call(call).finally(() => this.#streams.delete(stream))
+      const stream = client
+        .call(call, { gone: this.#gone.signal })
+        .finally(() => this.#streams.delete(stream))
       this.#streams.add(stream)
     }
   }

@@ -40,7 +40,7 @@ export class DivergedCalls {
   readonly #store: TakeoverStore & Pick<Store, 'publish'>
   readonly #membership: Membership
   readonly #claims: Claims
-  readonly #giveBack: (place: Place) => Promise<void>
+  readonly #handOn: (place: Place) => Promise<void>
   readonly #parked = new Map<string, Parked>()
   /** Since this node takes part no more: what becomes of them. */
   #letGo: ((call: Call) => void) | undefined
@@ -55,12 +55,12 @@ export class DivergedCalls {
     store: TakeoverStore & Pick<Store, 'publish'>,
     membership: Membership,
     claims: Claims,
-    giveBack: (place: Place) => Promise<void>,
+    handOn: (place: Place) => Promise<void>,
   ) {
     this.#store = store
     this.#membership = membership
     this.#claims = claims
-    this.#giveBack = giveBack
+    this.#handOn = handOn
   }
 
   /** Scopes in which this node owns such a call. */
@@ -102,7 +102,7 @@ export class DivergedCalls {
     const retry = () => {
       this.#parked.delete(callId)
       call.abandon('An operator has it tried again.')
-      this.#giveBack({ scope, callId }).catch(() => undefined)
+      this.#handOn({ scope, callId }).catch(() => undefined)
     }
     this.#parked.set(callId, { call, divergences })
     if (isRetried && !this.#retriedInVain.has(callId)) retry()
@@ -118,7 +118,7 @@ export class DivergedCalls {
   letGo({ atOnce = false } = {}) {
     this.#letGo = (call) => {
       call.abandon('Its node leaves.')
-      if (atOnce) this.#giveBack({ scope: call.scope, callId: call.id }).catch(() => undefined)
+      if (atOnce) this.#handOn({ scope: call.scope, callId: call.id }).catch(() => undefined)
     }
     for (const { call } of this.#parked.values()) this.#letGo(call)
     this.#parked.clear()

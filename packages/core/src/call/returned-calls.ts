@@ -7,8 +7,12 @@ import type { Membership } from './membership.js'
 import { ALL_NODES } from './node-channels.js'
 import { encodeRecord } from './record.js'
 
+type Place = Pick<Claimed, 'scope' | 'callId'>
 /** A call that its owner gives back: others may claim it until something stands behind `last` in its journal. */
 type Offer = { scope: string; callId: string; owner: string; last: EntryId }
+
+/** `notBefore`: when this node may claim it again, by `performance.now()`. */
+type Returned = { scope: string; tries: number; notBefore: number; offer?: Offer }
 
 /** After a call was given back, this node looks again so much later, twice as long each time. Others may be quicker. */
 const FIRST_RETRY_MS = 1_000
@@ -23,8 +27,8 @@ export class ReturnedCalls {
   readonly #store: TakeoverStore & Pick<Store, 'publish'>
   readonly #membership: Membership
   readonly #claims: Claims
-  /** Those that this node has given back: when it may claim them again, by `performance.now()`. */
-  readonly #returned = new Map<string, { scope: string; tries: number; notBefore: number }>()
+  /** Those that this node has given back, by their ids. */
+  readonly #returned = new Map<string, Returned>()
   #unfitUntil = Number.NEGATIVE_INFINITY
 
   constructor(store: TakeoverStore & Pick<Store, 'publish'>, membership: Membership, claims: Claims) {
@@ -45,24 +49,49 @@ export class ReturnedCalls {
   }
 
   /**
-   * Others may claim the call, and so may this node after a while. It stays this node's until then, so whoever looks for
-   * the calls of a dead node finds it. `wasTried`: the claim counts as a run.
+   * Others may claim a call that can't be run here, and so may this node after a while. It stays this node's until then, so whoever
+   * looks for the calls of a dead node finds it. `wasTried`: the claim counts as a run.
    */
-  async giveBack({ scope, callId }: Pick<Claimed, 'scope' | 'callId'>, { wasTried = false } = {}) {
-    const { node, background } = this.#membership
+  async giveBack({ scope, callId }: Place, { wasTried = false } = {}) {
     const tries = (this.#returned.get(callId)?.tries ?? 0) + 1
     const wait = Math.min(FIRST_RETRY_MS * 2 ** (tries - 1), MOST_RETRY_MS) * (0.75 + Math.random() / 2)
     this.#forgetOld()
     this.#returned.set(callId, { scope, tries, notBefore: performance.now() + wait })
     this.#unfitUntil = performance.now() + UNFIT_MS
+    await this.#offer({ scope, callId }, wasTried)
+  }
+
+  /** As `giveBack`, for a parked call that any node may try at once, this one as well; its claim went out of the count as it was parked. */
+  async handOn({ scope, callId }: Place) {
+    const { tries = 0 } = this.#returned.get(callId) ?? {}
+    this.#forgetOld()
+    this.#returned.set(callId, { scope, tries, notBefore: performance.now() })
+    await this.#offer({ scope, callId }, true)
+  }
+
+  async #offer({ scope, callId }: Place, wasTried: boolean) {
+    const { node, background } = this.#membership
     const data = encodeRecord({ kind: 'returned', returned: { node, nonce: randomId() } })
     const claim = { from: node, to: node, data, counts: wasTried ? 0 : -1 } as const
     const returned = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), background)
     if (!returned) return
     const offer: Offer = { scope, callId, owner: node, last: returned.id }
+    const noted = this.#returned.get(callId)
+    if (noted) noted.offer = offer
     // Who misses it hears of it when this node has tried again.
-    this.#store.publish(ALL_NODES, 'returned', encodeOffer(offer)).catch(() => undefined)
+    this.#publish(offer)
     void this.#claimLater(offer)
+  }
+
+  /** A node has just begun to listen, which may have what others lack. */
+  offerAgain() {
+    const now = performance.now()
+    for (const { offer, notBefore } of this.#returned.values())
+      if (offer && notBefore > now) this.#publish(offer)
+  }
+
+  #publish(offer: Offer) {
+    this.#store.publish(ALL_NODES, 'returned', encodeOffer(offer)).catch(() => undefined)
   }
 
   /** Another node has given a call back. */

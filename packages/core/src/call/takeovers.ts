@@ -34,9 +34,9 @@ export class Takeovers {
   readonly diverged: DivergedCalls
   readonly dueCalls: DueCalls
   readonly queuedCalls: QueuedCalls
-  /** A node has left since the last sweep has begun. */
-  #hasLeft = false
-  #onLeft: () => void = () => undefined
+  /** A node has left or started since the last sweep has begun. */
+  #isNews = false
+  #onNews: () => void = () => undefined
 
   /** `onClaimed`: a call is this node's, and is to be run. */
   constructor(
@@ -51,10 +51,9 @@ export class Takeovers {
     this.#claims = new Claims(store, membership, onClaimed)
     this.#awaited = new AwaitedCalls(store, membership, this.#claims)
     this.#returned = new ReturnedCalls(store, membership, this.#claims)
-    // Where it was parked its claim was taken out of the count.
-    const giveBack = (place: Pick<Claimed, 'scope' | 'callId'>) =>
-      this.#returned.giveBack(place, { wasTried: true })
-    this.diverged = new DivergedCalls(store, membership, this.#claims, giveBack)
+    this.diverged = new DivergedCalls(store, membership, this.#claims, (place) =>
+      this.#returned.handOn(place),
+    )
     this.dueCalls = new DueCalls(store, membership, this.#claims)
     this.queuedCalls = new QueuedCalls(store, membership, this.#claims)
   }
@@ -65,13 +64,13 @@ export class Takeovers {
     const listener = (topic: string, value: string) => {
       if (topic === 'returned') this.#heardOfReturned(value)
       else if (topic === 'diverged') this.#heardOfDiverged(value)
-      else this.#noteLeft()
+      else this.#heardOfNode(topic)
     }
     background.signal.addEventListener('abort', () => this.endWaking())
-    void background.watch(this.#store, ALL_NODES, listener, lease.sweepMs)
+    void background.watch(this.#store, ALL_NODES, listener, lease.sweepMs).then(() => this.#sayStarted())
     void background.repeat(
       () => this.#sweep(),
-      () => this.#pauseOrLeaving(lease.sweepMs * (0.8 + 0.4 * Math.random())),
+      () => this.#pauseOrNews(lease.sweepMs * (0.8 + 0.4 * Math.random())),
       (error) => this.#membership.storeIsAway(error),
     )
   }
@@ -132,13 +131,21 @@ export class Takeovers {
     if (!this.#membership.leavesCalls) this.diverged.heard(value)
   }
 
-  #noteLeft() {
-    this.#hasLeft = true
-    this.#onLeft()
+  /** What was offered before this node has listened it has missed. */
+  #sayStarted() {
+    const { node, background } = this.#membership
+    if (!background.isOver) this.#store.publish(ALL_NODES, 'started', node).catch(() => undefined)
+  }
+
+  /** One has left, or has started: the next sweep finds what is to be claimed, or offered. */
+  #heardOfNode(topic: string) {
+    if (topic === 'started') this.#returned.offerAgain()
+    this.#isNews = true
+    this.#onNews()
   }
 
   async #sweep() {
-    this.#hasLeft = false
+    this.#isNews = false
     void this.dueCalls.look()
     void this.queuedCalls.lookIfUsed()
     const { node: own, lease, background } = this.#membership
@@ -187,11 +194,11 @@ export class Takeovers {
     if (removed) this.#logger.info({ node: shortId(dead) }, 'a node is gone; its calls were taken over')
   }
 
-  /** A node that leaves says so, and is looked at without delay. */
-  async #pauseOrLeaving(ms: number) {
-    if (this.#hasLeft) return
-    const left = new Promise<void>((resolve) => (this.#onLeft = resolve))
-    await Promise.race([this.#membership.background.pause(ms), left])
+  /** What becomes of a node is looked at without delay. */
+  async #pauseOrNews(ms: number) {
+    if (this.#isNews) return
+    const news = new Promise<void>((resolve) => (this.#onNews = resolve))
+    await Promise.race([this.#membership.background.pause(ms), news])
   }
 }
 

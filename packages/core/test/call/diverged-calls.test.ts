@@ -170,6 +170,15 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     expect(of.effects()).toEqual(['charge on 0', 'ship on 0'])
   })
 
+  test('is tried at once each time that an operator says so', async () => {
+    await using of = await parked(store, [V1, V2])
+    for (const tries of [2, 3, 4, 5, 6]) {
+      await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 5000)
+      await of.runs.retry(of.place)
+      await vi.waitFor(() => expect(of.errors()).toHaveLength(tries), 5000)
+    }
+  })
+
   test('is claimed again before it is run again, if an operator says so while it is being parked', async () => {
     await using of = await parked(store, [V1, V2], { retriedMeanwhile: true })
     await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)

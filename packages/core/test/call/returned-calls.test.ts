@@ -4,8 +4,11 @@ import type { Call } from '../../src/call/call.js'
 import { Claims } from '../../src/call/claims.js'
 import { DivergedCalls } from '../../src/call/diverged-calls.js'
 import { Membership } from '../../src/call/membership.js'
+import type { Claimed } from '../../src/call/claims.js'
+import { Takeovers } from '../../src/call/takeovers.js'
 import { ReturnedCalls } from '../../src/call/returned-calls.js'
 import { memoryStore } from '../../src/index.js'
+import { endOfTurn } from '../../src/turn.js'
 import { overriding } from '../support/overriding.js'
 
 const silent = {
@@ -65,6 +68,38 @@ test('a call that was given back is claimed again although the store was away wh
   expect(away).toBeLessThan(0)
   membership.background.end()
   await own.close()
+})
+
+test('a node that has just started is offered what others have given back before', async () => {
+  const store = memoryStore()
+  const lease = { heartbeatMs: 50, leaseMs: 10_000, sweepMs: 10_000 }
+  const started = (onClaimed: (claimed: Claimed) => void) => {
+    const membership = new Membership(store, lease, silent, () => undefined)
+    const takeovers = new Takeovers(store, membership, silent, async (claimed) => onClaimed(claimed))
+    membership.start()
+    takeovers.start()
+    return { membership, takeovers }
+  }
+  const first = started(() => expect.unreachable('it does not try again for long'))
+  const place = { scope: 'scope', callId: 'call' }
+  await store.openCall({
+    ...place,
+    owner: first.membership.node,
+    principal: undefined,
+    requestKeys: ['key'],
+    data: 'request {}',
+    ttlMs: 60_000,
+    maxOpenCalls: 1,
+    begins: { protocolVersion: '2026-07-28' },
+  })
+  for (let tries = 0; tries < 6; tries++) await first.takeovers.giveBack(place)
+  await endOfTurn()
+  const second = await new Promise<Membership>((resolve) => {
+    const { membership } = started(() => resolve(membership))
+  })
+  await expect(store.listOpenCalls('scope')).resolves.toMatchObject([{ owner: second.node }])
+  for (const { background } of [first.membership, second]) background.end()
+  await store.close()
 })
 
 test('what diverges on a node that lets go of its calls is not kept by it', () => {
