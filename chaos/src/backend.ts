@@ -17,10 +17,12 @@ export interface Backend extends AsyncDisposable {
   /** For the flag `--store` of a node. */
   readonly url: string
   readonly contents: Contents
-  /** When a server was away. */
+  /** When a server was away, or nobody could write. */
   readonly away: Fate[]
   /** SIGKILL to a server, which is started again after that time. Of a file: another program holds its lock for so long. */
   takeAwayFor(ms: number, random: Random): Promise<void>
+  /** A node stands still until then. If that is within a transaction of a file, nobody else can write to it meanwhile. */
+  nodeStandsStill?(until: Promise<void>): Promise<void>
 }
 
 export const PREFIX = 'chaos'
@@ -89,15 +91,28 @@ async function openFile(): Promise<Backend> {
   const contents = openContents(`sqlite:${path}`, PREFIX)
   const other = new Database(path)
   other.exec('PRAGMA busy_timeout = 0')
+  const away: Fate[] = []
   return {
     kind: 'sqlite',
     url: `sqlite:${path}`,
     contents,
-    away: [],
+    away,
     async takeAwayFor(ms) {
+      const from = Date.now()
       // A node may have been stopped with it.
       while (!isBegun(other)) await pause(5)
       await pause(ms)
+      other.exec('COMMIT')
+      away.push({ what: 'paused', from, to: Date.now() })
+    },
+    async nodeStandsStill(until) {
+      const from = Date.now()
+      let goesOn = false
+      void until.finally(() => (goesOn = true))
+      while (!isBegun(other)) {
+        if (goesOn) return void away.push({ what: 'paused', from, to: Date.now() })
+        await pause(5)
+      }
       other.exec('COMMIT')
     },
     async [Symbol.asyncDispose]() {

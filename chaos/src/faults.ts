@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend } from './backend.js'
-import type { NodePool } from './node-pool.js'
+import type { NodePool, PoolNode } from './node-pool.js'
 import type { Random } from './random.js'
 import type { TcpRouter } from './tcp-router.js'
 
@@ -44,7 +44,8 @@ export async function strike(
   return struck
 }
 
-async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Targets, random: Random) {
+async function apply(kind: FaultKind, targets: Targets, random: Random) {
+  const { pool, backend, router, leaseMs } = targets
   const { running } = pool
   switch (kind) {
     case 'kill':
@@ -53,10 +54,10 @@ async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Target
       for (const node of random.chance(0.1) ? running : [random.pick(running)]) await pool.kill(node)
       return
     case 'pause':
-      if (running.length > 0) await pool.pause(random.pick(running), leaseMs + random.between(...LATE_MS))
+      if (running.length > 0) await stop(targets, random.pick(running), leaseMs + random.between(...LATE_MS))
       return
     case 'successor':
-      return killSuccessor(pool, leaseMs, random)
+      return killSuccessor(targets, random)
     case 'store':
       return backend.takeAwayFor(random.between(...AWAY_MS), random)
     case 'proxy':
@@ -64,12 +65,18 @@ async function apply(kind: FaultKind, { pool, backend, router, leaseMs }: Target
   }
 }
 
+async function stop({ pool, backend }: Targets, node: PoolNode, ms: number) {
+  const paused = pool.pause(node, ms)
+  await Promise.all([paused, backend.nodeStandsStill?.(paused)])
+}
+
 /** A node stands still, its clients' connections with it, and another one dies that may have taken over from it; in either order it ends. */
-async function killSuccessor(pool: NodePool, leaseMs: number, random: Random) {
+async function killSuccessor(targets: Targets, random: Random) {
+  const { pool, leaseMs } = targets
   const pausedMs = leaseMs + random.between(...SUCCEEDED_MS)
   const killedAfterMs = leaseMs + random.between(...SUCCEEDED_MS)
   if (pool.running.length < 2) return
-  const paused = pool.pause(random.pick(pool.running), pausedMs)
+  const paused = stop(targets, random.pick(pool.running), pausedMs)
   await sleep(killedAfterMs)
   if (pool.running.length > 0) await pool.kill(random.pick(pool.running))
   await paused
