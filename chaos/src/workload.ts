@@ -163,8 +163,9 @@ async function listen({ url, seed, listeners }: Work) {
   const random = new Random(seed, 'listeners')
   const [ann, bob] = PRINCIPALS.map((principal) => new Listener(principal, [...URIS.slice(0, 3), LAST]))
   listeners.push(ann!, bob!)
+  // Mostly a few events back, or it would hear the same ones for ever; now and then from what is not kept any more.
   const drops = (eventIds: readonly string[]) =>
-    random.chance(DROP_CHANCE) ? random.pick(eventIds) : undefined
+    random.chance(DROP_CHANCE) ? random.pick(random.chance(0.1) ? eventIds : eventIds.slice(-5)) : undefined
   const listening = [
     ann!.listenOfficially(url, as(ann!.principal)),
     bob!.listenByHand(url, as(bob!.principal), drops),
