@@ -36,7 +36,9 @@ export async function checkOperated(
     ...begun.flatMap((journal) => checkMade(journal, byId, effects).map(about(journal))),
     ...checkRetries(begun),
     ...operated.actions.flatMap((action) => checkAction(action, byId)),
-    ...[...operated.cancelledAt].flatMap(([name, at]) => checkCancelled(byId.get(placeOf(name).callId), at)),
+    ...[...operated.cancelled].flatMap(([name, { at, told }]) =>
+      checkCancelled(byId.get(placeOf(name).callId), at, told),
+    ),
     ...checkQuotas(operated, begun, effects, pauses),
   ]
 }
@@ -115,19 +117,19 @@ function checkRetries(begun: readonly Journal[]): string[] {
 
 function checkAction({ kind, on, doneAt, made }: Action, byId: ReadonlyMap<string, Journal>): string[] {
   const journal = byId.get(on.callId)
-  if (kind === 'cancel' && doneAt !== undefined) return checkCancelled(journal, doneAt)
+  if (kind === 'cancel' && doneAt !== undefined) return checkCancelled(journal, doneAt, 'done by an operator')
   const own = made && byId.get(made.callId)
   if (!made || (own && descentOf(own)?.callId === on.callId)) return []
   return [`what ${kind} of ${on.callId} has made is not there: ${made.callId}`]
 }
 
-function checkCancelled(journal: Journal | undefined, at: number): string[] {
+function checkCancelled(journal: Journal | undefined, at: number, told: string): string[] {
   if (!journal) return ['a call that was cancelled has no journal']
   const isCancelled = journal.records.at(-1)?.kind === 'cancelled'
   const last = journal.owners.at(-1)?.epoch ?? 0
   return isCancelled || last <= at
     ? []
-    : [about(journal)('a node went on with it that has claimed it after it was cancelled')]
+    : [about(journal)(`a node went on with it that has claimed it after it was cancelled at ${at} (${told})`)]
 }
 
 /** At no time more calls run, or are open, than may. What is run again is the same call, and has its place. */

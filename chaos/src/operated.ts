@@ -47,8 +47,8 @@ export class Operated {
   readonly actions: Action[] = []
   /** Calls that were begun, by the names of their tasks, and whose they are. */
   readonly begun = new Map<string, string>()
-  /** Those whose cancellation was acknowledged to their client, and when. */
-  readonly cancelledAt = new Map<string, number>()
+  /** Those whose cancellation was acknowledged to their client: when, and what it was told. */
+  readonly cancelled = new Map<string, { at: number; told: string }>()
   /** Requests that were over a quota. */
   over = 0
   readonly #runs: Runs
@@ -95,8 +95,10 @@ export class Operated {
 
   async #cancelByTool(url: URL, name: string, principal: string) {
     const call = await this.#call(url, 'task_cancel', { id: `cancel ${name}`, taskId: name }, principal)
-    if (call.outcome && 'text' in call.outcome && !call.outcome.text.includes('interrupted'))
-      this.cancelledAt.set(name, Date.now())
+    const { outcome } = call
+    // An error says that it may not have been: the store was away, or the node died.
+    if (outcome && 'text' in outcome && !outcome.isError)
+      this.cancelled.set(name, { at: Date.now(), told: outcome.text })
   }
 
   async #call(url: URL, tool: string, args: ObservedCall['args'], principal: string, takesTasks = false) {
