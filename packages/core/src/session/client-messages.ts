@@ -83,7 +83,8 @@ export class ClientMessages {
     if (asker === undefined) return 'accepted'
     const question = String(message.id)
     const item: InboxItem = { kind: 'answer', question, json: encodeJson(message) }
-    const left = await this.#leave(sessionId, asker, item, { answers: question })
+    const { maxInboxBytes: maxBytes } = this.#services.settings
+    const left = await this.#leave(sessionId, asker, item, { answers: question, maxBytes })
     return left === false ? 'full' : 'accepted'
   }
 
@@ -150,10 +151,13 @@ export class ClientMessages {
   }
 
   /** `which`: an inbox takes only what somebody waits for. */
-  #leave(sessionId: string, inbox: string, item: InboxItem, which: { answers?: string; ifOpen?: string }) {
-    const { maxInboxBytes: maxBytes } = this.#services.settings
-    const limits = { maxLength: MAX_INBOX, maxBytes, whenFull: 'refuse' } as const
-    const options = { nonce: randomId(), ...limits, ...which }
+  #leave(
+    sessionId: string,
+    inbox: string,
+    item: InboxItem,
+    which: { answers: string; maxBytes: number } | { ifOpen: string },
+  ) {
+    const options = { nonce: randomId(), maxLength: MAX_INBOX, whenFull: 'refuse', ...which } as const
     return this.#services.store.append(sessionId, `call:${inbox}:in`, encodeInboxItem(item), options)
   }
 }

@@ -53,6 +53,15 @@ describe.each(STORES)('answers that nobody waits for, %s', (store) => {
     expect((await stream.messages()).map(textOf)).toEqual([JSON.stringify(roots('small'))])
   })
 
+  test('a call can be cancelled however many bytes its answers have', async () => {
+    await using nodes = await startNodes({ store, settings: { maxInboxBytes: 10 } })
+    const session = await Session.begin(nodes)
+    const stream = await session.call('ask', { question: 'roots', related: true }, { id: 'asks' })
+    await stream.nextMessage()
+    await session.notify('notifications/cancelled', { requestId: 'asks' }, { node: 1 })
+    expect(await stream.messages()).toEqual([])
+  })
+
   test('a cancellation leaves nothing behind, however late it comes', async () => {
     await using nodes = await startNodes({ store })
     const session = await Session.begin(nodes)
