@@ -1,11 +1,14 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
+import { StoreError } from '../src/error-classes.js'
 import { taskTools } from '../src/index.js'
+import type { Store } from '../src/index.js'
 import { Alone } from './support/alone.js'
 import { ask, Caller, resultOf as askedBy } from './support/caller.js'
 import { clientOf, ERAS, resultOf, startJobs, textIn } from './support/jobs.js'
 import type { Work } from './support/jobs.js'
 import type { Nodes } from './support/nodes.js'
+import { overriding } from './support/overriding.js'
 import { Session } from './support/session.js'
 import { STORES } from './support/stores.js'
 import { TAKES_TASKS } from './support/taker.js'
@@ -60,6 +63,41 @@ describe.each(CASES)('tools for tasks, %s, asked by a client of %s', (store, era
     const over = await call('task_result', { taskId })
     expect(over.isError).toBe(true)
     expect(textIn(over)).toContain('was cancelled')
+  })
+
+  test('wait for a store that is away', async () => {
+    const failures: string[] = []
+    const isAway = (operation: string, scope: string) => {
+      if (failures[0] !== `${operation} ${scope}`) return
+      failures.shift()
+      throw new StoreError('store-unavailable', 'The store is away.')
+    }
+    const wrap = (own: Store) =>
+      overriding(own, {
+        readSession: async (...of) => {
+          isAway('read', of[0])
+          return own.readSession(...of)
+        },
+        append: async (...of) => {
+          isAway('append', of[0])
+          return own.append(...of)
+        },
+      })
+    const happened = new Happenings()
+    await using nodes = await startJobs({ work: () => happened.until('never').then(() => ''), store, wrap })
+    const taskId = await begin(nodes)
+    const [scope = ''] = taskId.split(':')
+    const call = await clientOf(nodes, era)
+    for (const [tool, status] of [
+      ['task_status', 'working'],
+      ['task_cancel', 'cancelled'],
+      ['task_status', 'cancelled'],
+    ] as const) {
+      failures.push(`read ${scope}`, `read ${scope}`)
+      if (tool === 'task_cancel') failures.push(`append ${scope}`)
+      expect((await call(tool, { taskId }, 1)).structuredContent?.status).toBe(status)
+      expect(failures).toEqual([])
+    }
   })
 
   test('belong to their principal; a foreign task is like none', async () => {

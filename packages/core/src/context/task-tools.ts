@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { JsonRpcResponse } from '../json-rpc.js'
 import { checkNames, shown } from '../known-options.js'
 import { isAlone } from '../protocol.js'
+import { whileStoreFails } from '../store/retry.js'
 import type { CallLog } from './call-log.js'
 import type { CallerTasks, OpenQuestion, TaskSeen } from './caller-tasks.js'
 import { capabilityFor, hasCapability } from './questions.js'
@@ -98,14 +99,27 @@ const register =
     server.registerTool(name, config as never, handler as never)
   }
 
-async function statusOf(taskId: string, names: TaskToolNames) {
+/** While the store is away the tool waits for it, as all that runs in a call does. Whatever is done twice is done once. */
+function patientTasks(): { tasks: CallerTasks; log: CallLog } {
   const { tasks, log } = currentTasks()
+  const patiently = <T>(act: () => Promise<T>) => whileStoreFails(act, log.stop)
+  const patient: CallerTasks = {
+    read: (...of) => patiently(() => tasks.read(...of)),
+    wait: (...of) => patiently(() => tasks.wait(...of)),
+    answer: (...of) => patiently(() => tasks.answer(...of)),
+    cancel: (...of) => patiently(() => tasks.cancel(...of)),
+  }
+  return { tasks: patient, log }
+}
+
+async function statusOf(taskId: string, names: TaskToolNames) {
+  const { tasks, log } = patientTasks()
   const task = await tasks.read(taskId, log.caller.principal)
   return task ? told(task, describe(task, names)) : NOT_FOUND
 }
 
 async function cancelTask(taskId: string, names: TaskToolNames) {
-  const { tasks, log } = currentTasks()
+  const { tasks, log } = patientTasks()
   const { principal } = log.caller
   if (!(await tasks.cancel(taskId, principal))) return NOT_FOUND
   const task = await tasks.wait(taskId, principal, { ms: STOPS_WITHIN_MS, signal: log.stop.signal })
@@ -118,7 +132,7 @@ async function cancelTask(taskId: string, names: TaskToolNames) {
 }
 
 async function resultOf(taskId: string, waitMs: number, names: TaskToolNames): Promise<ToolResult> {
-  const { tasks, log } = currentTasks()
+  const { tasks, log } = patientTasks()
   const { principal } = log.caller
   const asked = new Set<string>()
   const until = performance.now() + waitMs
