@@ -18,7 +18,7 @@ const edits = {
   /** The last answer counts. */
   'last-answer': [
     ['http/sessionless/retry.js', '|| closed.has(String(id))', ''],
-    ['session/client-messages.js', '{ answers: question }', '{ ifOpen: asker }'],
+    ['session/client-messages.js', '{ answers: question, maxBytes }', '{ ifOpen: asker }'],
     ['call/questions.js', 'if (this.#answers.has(question))', 'if (false)'],
   ],
   /** Whoever takes a call over asks again. */
