@@ -2,12 +2,13 @@ import { expect, test, vi } from 'vitest'
 import { StoreError } from '../../src/error-classes.js'
 import type { Call } from '../../src/call/call.js'
 import { Claims } from '../../src/call/claims.js'
+import type { Claimed } from '../../src/call/claims.js'
 import { DivergedCalls } from '../../src/call/diverged-calls.js'
 import { Membership } from '../../src/call/membership.js'
-import type { Claimed } from '../../src/call/claims.js'
-import { Takeovers } from '../../src/call/takeovers.js'
 import { ReturnedCalls } from '../../src/call/returned-calls.js'
+import { Takeovers } from '../../src/call/takeovers.js'
 import { memoryStore } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
 import { endOfTurn } from '../../src/turn.js'
 import { overriding } from '../support/overriding.js'
 
@@ -18,12 +19,25 @@ const silent = {
   debug: () => undefined,
 }
 
+const place = { scope: 'scope', callId: 'call' }
+const open = (store: Store, { node }: Membership) =>
+  store.openCall({
+    ...place,
+    owner: node,
+    principal: undefined,
+    requestKeys: ['key'],
+    data: 'request {}',
+    ttlMs: 60_000,
+    maxOpenCalls: 1,
+    begins: { protocolVersion: '2026-07-28' },
+  })
+
 test('a scope is let go when a call that was given back there is not heard of any more', async () => {
   const store = memoryStore()
   const lease = { heartbeatMs: 500, leaseMs: 10_000, sweepMs: 1000 }
   const membership = new Membership(store, lease, silent, () => undefined)
   const returned = new ReturnedCalls(store, membership, new Claims(store, membership, async () => undefined))
-  await returned.giveBack({ scope: 'scope', callId: 'call' })
+  await returned.giveBack(place)
   expect(returned.scopes).toEqual(new Set(['scope']))
   const later = performance.now() + 10 * 60_000
   const now = vi.spyOn(performance, 'now').mockReturnValue(later)
@@ -51,17 +65,7 @@ test('a call that was given back is claimed again although the store was away wh
   const isClaimed = new Promise<string>((resolve) => (claimed = resolve))
   const claims = new Claims(store, membership, async ({ callId }) => claimed(callId))
   const returned = new ReturnedCalls(store, membership, claims)
-  const place = { scope: 'scope', callId: 'call' }
-  await own.openCall({
-    ...place,
-    owner: membership.node,
-    principal: undefined,
-    requestKeys: ['key'],
-    data: 'request {}',
-    ttlMs: 60_000,
-    maxOpenCalls: 1,
-    begins: { protocolVersion: '2026-07-28' },
-  })
+  await open(own, membership)
   away = 3
   await returned.giveBack(place)
   await expect(isClaimed).resolves.toBe('call')
@@ -81,17 +85,7 @@ test('a node that has just started is offered what others have given back before
     return { membership, takeovers }
   }
   const first = started(() => expect.unreachable('it does not try again for long'))
-  const place = { scope: 'scope', callId: 'call' }
-  await store.openCall({
-    ...place,
-    owner: first.membership.node,
-    principal: undefined,
-    requestKeys: ['key'],
-    data: 'request {}',
-    ttlMs: 60_000,
-    maxOpenCalls: 1,
-    begins: { protocolVersion: '2026-07-28' },
-  })
+  await open(store, first.membership)
   for (let tries = 0; tries < 6; tries++) await first.takeovers.giveBack(place)
   await endOfTurn()
   const second = await new Promise<Membership>((resolve) => {
@@ -106,10 +100,10 @@ test('what diverges on a node that lets go of its calls is not kept by it', () =
   const store = memoryStore()
   const lease = { heartbeatMs: 500, leaseMs: 10_000, sweepMs: 1000 }
   const membership = new Membership(store, lease, silent, () => undefined)
-  const givenBack: string[] = []
-  const giveBack = async ({ callId }: { callId: string }) => void givenBack.push(callId)
+  const handedOn: string[] = []
+  const handOn = async ({ callId }: { callId: string }) => void handedOn.push(callId)
   const claims = new Claims(store, membership, async () => undefined)
-  const diverged = new DivergedCalls(store, membership, claims, giveBack)
+  const diverged = new DivergedCalls(store, membership, claims, handOn)
   const abandoned: string[] = []
   const call = (id: string) =>
     ({ id, scope: id, whenRetried: () => undefined, abandon: () => abandoned.push(id) }) as unknown as Call
@@ -118,7 +112,7 @@ test('what diverges on a node that lets go of its calls is not kept by it', () =
   diverged.letGo({ atOnce: true })
   diverged.park(call('after'), [], false)
   expect(abandoned).toEqual(['before', 'after'])
-  expect(givenBack).toEqual(['before', 'after'])
+  expect(handedOn).toEqual(['before', 'after'])
   membership.background.end()
   void store.close()
 })
