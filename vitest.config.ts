@@ -55,10 +55,13 @@ export default defineConfig({
     isolate: false,
     // Most of them wait for processes and timers most of the time.
     maxWorkers: availableParallelism() * 2,
-    // Real servers and processes on a small machine.
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    teardownTimeout: 10_000,
+    // A machine may be slow: this ends only what hangs.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
+    teardownTimeout: 60_000,
+    // What a program printed is in it whole.
+    chaiConfig: { truncateThreshold: 10_000 },
     projects: Object.entries(projects).map(([name, files]) => ({ extends: true, test: { name, ...files } })),
   },
 })

@@ -58,7 +58,7 @@ export class Child implements AsyncDisposable {
   }
 
   /** Waits for a line on stdout; a line that came before this call is not seen. */
-  waitForLine(pattern: RegExp, timeoutMs: number): Promise<RegExpMatchArray> {
+  waitForLine(pattern: RegExp, timeoutMs = 60_000): Promise<RegExpMatchArray> {
     return new Promise((resolve, reject) => {
       const fail = (why: string) => {
         stop()

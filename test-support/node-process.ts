@@ -21,8 +21,6 @@ export interface SpawnNodeOptions {
   cwd?: string
   /** The line on stdout that says it is ready; default `listening on <url>`. */
   ready?: RegExp
-  /** Milliseconds until it must be ready; default 20 s. */
-  timeoutMs?: number
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -36,13 +34,13 @@ export async function spawnNode(
   args: string[] = [],
   options: SpawnNodeOptions = {},
 ): Promise<NodeProcess> {
-  const { env, cwd = ROOT, ready = /listening on (http:\/\/\S+)/, timeoutMs = 20_000 } = options
+  const { env, cwd = ROOT, ready = /listening on (http:\/\/\S+)/ } = options
   const child = await Child.spawn(process.execPath, [resolve(ROOT, file), ...args], {
     cwd,
     env: { ...process.env, ...env },
   })
   try {
-    const match = await child.waitForLine(ready, timeoutMs)
+    const match = await child.waitForLine(ready)
     return Object.assign(child, { url: match[1] ?? '' })
   } catch (error) {
     await child.kill('SIGKILL')

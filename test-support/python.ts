@@ -4,7 +4,6 @@ import { Child } from './child.js'
 import { installPackage, works } from './install.js'
 import type { NodeProcess } from './node-process.js'
 
-const READY_MS = 20_000
 const HOW_TO_GET_IT = `No python3 found, and none could be installed. Install it so that it is on the PATH and run again
 (Debian, Ubuntu: sudo apt-get install python3; macOS: brew install python3).
 The tests of a server in another language need it; they don't run without.`
@@ -22,7 +21,7 @@ export async function ensurePython(): Promise<void> {
 export async function spawnPython(file: string, args: string[] = []): Promise<NodeProcess> {
   const child = await Child.spawn('python3', [file, ...args])
   try {
-    const match = await child.waitForLine(/listening on (http:\/\/\S+)/, READY_MS)
+    const match = await child.waitForLine(/listening on (http:\/\/\S+)/)
     return Object.assign(child, { url: match[1] ?? '' })
   } catch (error) {
     await child.kill('SIGKILL')

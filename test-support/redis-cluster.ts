@@ -97,7 +97,6 @@ class OwnCluster implements RedisCluster {
       this.#members.map(({ admin, server }) =>
         waitFor(async () => !server.running || (await clusterInfo(admin)).includes('cluster_state:ok'), {
           what: `cluster_state:ok on port ${server.port}`,
-          timeoutMs: 20_000,
         }),
       ),
     )

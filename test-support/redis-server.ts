@@ -38,7 +38,6 @@ export interface RedisServer extends AsyncDisposable {
 }
 
 const READY = /ready to accept connections/i
-const READY_MS = 20_000
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const { command } = options
@@ -100,7 +99,7 @@ class OwnRedis implements RedisServer {
     if (this.#child?.running) await this.kill()
     const prefix = this.launcher.prefix(this.dir, this.#name)
     this.#child = await Child.spawn(this.launcher.command, [...prefix, ...this.args])
-    await this.#child.waitForLine(READY, READY_MS)
+    await this.#child.waitForLine(READY)
   }
 
   async kill(signal: StopSignal = 'SIGKILL'): Promise<void> {

@@ -88,7 +88,7 @@ export class Terminal implements AsyncDisposable {
   }
 
   /** Waits until the screen shows something, and resolves to the screen. */
-  async shows(wanted: string | RegExp, timeoutMs = 20_000): Promise<string> {
+  async shows(wanted: string | RegExp, timeoutMs = 60_000): Promise<string> {
     const matches = (screen: string) =>
       typeof wanted === 'string' ? screen.includes(wanted) : wanted.test(screen)
     let last = ''

@@ -68,7 +68,7 @@ describe('startRedisCluster', () => {
     await Promise.all(client.nodes('master').map((master) => master.wait(1, 1_000)))
 
     const killed = await cluster.killMaster('key')
-    const value = await waitFor(() => client.get('key'), { timeoutMs: 20_000, what: 'the fail-over' })
+    const value = await waitFor(() => client.get('key'), { what: 'the fail-over' })
     expect(value).toBe('before')
 
     await killed.restart()

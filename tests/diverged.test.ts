@@ -22,7 +22,7 @@ test('SIGKILL, a deploy whose step has another name, and one that has it back: p
     await first.kill('SIGKILL')
 
     await using second = await deploy('charge-card')
-    await waitFor(() => second.output.includes('DivergenceError'), { timeoutMs: 20_000 })
+    await waitFor(() => second.output.includes('DivergenceError'))
     expect(second.output).toMatch(/DivergenceError: .*"charge" as number 1.*"charge-card"/)
     const listed = await waitFor(async () => {
       const { calls } = await json<{ calls: object[] }>('', 'calls', '--status', 'diverged', ...on)
@@ -34,7 +34,6 @@ test('SIGKILL, a deploy whose step has another name, and one that has it back: p
 
     await using third = await deploy('charge')
     await waitFor(async () => (await effects()).filter((what) => what === 'ship').length === 2, {
-      timeoutMs: 20_000,
       what: 'the third deploy going on',
     })
     await writeFile(`${ledger}.gate`, '')
@@ -46,4 +45,4 @@ test('SIGKILL, a deploy whose step has another name, and one that has it back: p
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}, 90_000)
+})

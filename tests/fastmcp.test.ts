@@ -16,7 +16,6 @@ import { Router } from './support/router.js'
 const PYTHON = process.env['FASTMCP_PYTHON'] ?? 'python3'
 const HOW_TO_RUN = `${PYTHON} has no fastmcp-tasks: pip install fastmcp==4.1.4 fastmcp-tasks==4.1.4, FASTMCP_PYTHON=<that python>`
 const SCRIPT = fileURLToPath(new URL('../examples/python/fastmcp_client.py', import.meta.url))
-const CALL_MS = 60_000
 
 const hasFastmcp = () => {
   try {
@@ -80,7 +79,7 @@ describe.skipIf(!isThere)(`FastMCP${title}`, () => {
     async call(tool: string, args: object) {
       const url = this.router.url.href
       const child = await Child.spawn(PYTHON, [SCRIPT, url, tool, JSON.stringify(args), this.gate])
-      const told = child.waitForLine(/^(\{"text".*)$/, CALL_MS).then(([line]) => JSON.parse(line) as Told)
+      const told = child.waitForLine(/^(\{"text".*)$/).then(([line]) => JSON.parse(line) as Told)
       told.catch(() => undefined)
       const asked = () => [...child.output.matchAll(/^\{"asked": "(.*)"\}$/gm)].map(([, what]) => what)
       return { told, asked, [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() }
@@ -92,11 +91,11 @@ describe.skipIf(!isThere)(`FastMCP${title}`, () => {
     }
   }
 
-  test('has its result when the node is killed that runs its task', { timeout: CALL_MS }, async () => {
+  test('has its result when the node is killed that runs its task', async () => {
     await using pair = await Pair.start()
     const steps = 8
     await using call = await pair.call('ledger_steps', { id: 'x', steps, delayMs: 400 })
-    const owner = await waitFor(async () => (await pair.steps())[2]?.pid, { timeoutMs: CALL_MS })
+    const owner = await waitFor(async () => (await pair.steps())[2]?.pid)
     const [a, b] = pair.nodes
     const [victim, survivor] = a.pid === owner ? [a, b] : [b, a]
     await victim.kill('SIGKILL')
@@ -114,13 +113,12 @@ describe.skipIf(!isThere)(`FastMCP${title}`, () => {
     ['multi_input', {}, ['The first?', 'The second?'], 'accept and accept'],
   ])(
     'is asked once by %s, and its answers get there when the node is dead',
-    { timeout: CALL_MS },
     async (tool, args, asked, text) => {
       await using pair = await Pair.start()
       const [a, b] = pair.nodes
       pair.router.others(b).route(a, 'tools/call')
       await using call = await pair.call(tool, args)
-      await waitFor(() => call.asked().length > 0, { timeoutMs: CALL_MS })
+      await waitFor(() => call.asked().length > 0)
       await a.kill('SIGKILL')
       await writeFile(pair.gate, '')
       expect(await call.told).toMatchObject({ text, isError: false })
@@ -129,7 +127,7 @@ describe.skipIf(!isThere)(`FastMCP${title}`, () => {
     },
   )
 
-  test('is told of an error of a tool', { timeout: CALL_MS }, async () => {
+  test('is told of an error of a tool', async () => {
     await using pair = await Pair.start()
     await using call = await pair.call('failing_job', {})
     expect(await call.told).toEqual(expect.objectContaining({ text: 'The job has failed', isError: true }))

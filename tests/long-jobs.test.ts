@@ -18,7 +18,6 @@ type Result = {
 }
 type Agent = AsyncDisposable & { call(name: string, args: object): Promise<Result> }
 
-const SECONDS = { timeoutMs: 20_000 }
 const requestInit = { headers: { 'x-user': 'ann' } }
 const about = { name: 'agent', version: '1' }
 const endpoint = ({ url }: NodeProcess) => new URL(`${url}/mcp`)
@@ -102,7 +101,7 @@ async function reached(node: NodeProcess, taskId: string) {
     const { structuredContent } = await client.call('task_status', { taskId })
     return structuredContent?.statusMessage === 'made'
   }
-  await waitFor(isThere, { ...SECONDS, what: 'the first step' })
+  await waitFor(isThere, { what: 'the first step' })
 }
 
 const ALL_STEPS = ['job make', 'job pay', 'job tell']

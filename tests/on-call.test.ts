@@ -36,7 +36,6 @@ afterAll(async () => {
 })
 
 /** Every command is a process. */
-const LONG = { timeout: 120_000 }
 
 afterEach(async () => {
   for await (const calls of inspectRedis(client).calls.all())
@@ -116,63 +115,59 @@ async function runAs(user: string | undefined) {
 type Listed = { calls: { call: string; session?: string; status: string; principal?: string }[] }
 const listed = (...args: string[]) => json<Listed>(redis.url, 'calls', '--full-ids', ...args)
 
-test(
-  'open calls are listed with whose they are and what they wait for, and each is found by its id',
-  LONG,
-  async () => {
-    const { callId: asking } = await askAs('ann')
-    const { callId: running } = await runAs('bob')
-    const { callId: nobodys } = await askAs(undefined)
+test('open calls are listed with whose they are and what they wait for, and each is found by its id', async () => {
+  const { callId: asking } = await askAs('ann')
+  const { callId: running } = await runAs('bob')
+  const { callId: nobodys } = await askAs(undefined)
 
-    const { calls } = await listed()
-    const of = (id: string) => calls.find(({ call }) => call === id)
-    expect(of(asking)).toMatchObject({
-      status: 'waiting',
-      principal: 'ann',
-      protocolVersion: VERSION,
-      title: 'tools/call ask',
-      attempt: 1,
-    })
-    expect(of(asking)?.session).toBeUndefined()
-    expect(of(running)).toMatchObject({ status: 'running', principal: 'bob' })
-    expect(of(nobodys)?.principal).toBeUndefined()
-    expect((await listed('--status', 'waiting')).calls.map(({ call }) => call).toSorted()).toEqual(
-      [asking, nobodys].toSorted(),
-    )
-    expect((await listed('--principal', 'ann')).calls.map(({ call }) => call)).toEqual([asking])
+  const { calls } = await listed()
+  const of = (id: string) => calls.find(({ call }) => call === id)
+  expect(of(asking)).toMatchObject({
+    status: 'waiting',
+    principal: 'ann',
+    protocolVersion: VERSION,
+    title: 'tools/call ask',
+    attempt: 1,
+  })
+  expect(of(asking)?.session).toBeUndefined()
+  expect(of(running)).toMatchObject({ status: 'running', principal: 'bob' })
+  expect(of(nobodys)?.principal).toBeUndefined()
+  expect((await listed('--status', 'waiting')).calls.map(({ call }) => call).toSorted()).toEqual(
+    [asking, nobodys].toSorted(),
+  )
+  expect((await listed('--principal', 'ann')).calls.map(({ call }) => call)).toEqual([asking])
 
-    const lines = (await out(redis.url, 'calls', '--principal', 'bob')).split('\n')
-    expect(lines[0]).toMatch(/^CALL +WHAT +STATUS +SESSION +PROTOCOL +PRINCIPAL +RUN +OWNER +AGE +LAST$/)
-    expect(lines[1]).toMatch(
-      new RegExp(`^${short(running)} +tools/call run +running +- +${VERSION} +bob +1 +\\S+:\\d+ `),
-    )
-    const shown = await out(redis.url, 'call', short(running))
-    expect(shown).toContain(`no session, protocol ${VERSION}, principal bob`)
-    expect(shown).toContain('tools/call run opened on')
-    expect(shown).toContain(', without a session')
-    expect(await json(redis.url, 'call', running, '--full-ids')).toMatchObject({
-      call: running,
-      protocol: VERSION,
-      principal: 'bob',
-      status: 'open',
-    })
-    // There may be risks: it is a Redis for tests.
-    const { stdout } = await cli(redis.url, 'doctor')
-    expect(stdout).toContain('open calls: 0 open calls in 0 sessions, 3 without a session')
-    const monitor = await json<{ calls: { call: string; session?: string; waits: boolean }[] }>(
-      redis.url,
-      'monitor',
-      '--count',
-      '1',
-      '--full-ids',
-    )
-    const row = monitor.calls.find(({ call }) => call === asking)
-    expect(row).toMatchObject({ waits: true, title: 'tools/call ask' })
-    expect(row?.session).toBeUndefined()
-  },
-)
+  const lines = (await out(redis.url, 'calls', '--principal', 'bob')).split('\n')
+  expect(lines[0]).toMatch(/^CALL +WHAT +STATUS +SESSION +PROTOCOL +PRINCIPAL +RUN +OWNER +AGE +LAST$/)
+  expect(lines[1]).toMatch(
+    new RegExp(`^${short(running)} +tools/call run +running +- +${VERSION} +bob +1 +\\S+:\\d+ `),
+  )
+  const shown = await out(redis.url, 'call', short(running))
+  expect(shown).toContain(`no session, protocol ${VERSION}, principal bob`)
+  expect(shown).toContain('tools/call run opened on')
+  expect(shown).toContain(', without a session')
+  expect(await json(redis.url, 'call', running, '--full-ids')).toMatchObject({
+    call: running,
+    protocol: VERSION,
+    principal: 'bob',
+    status: 'open',
+  })
+  // There may be risks: it is a Redis for tests.
+  const { stdout } = await cli(redis.url, 'doctor')
+  expect(stdout).toContain('open calls: 0 open calls in 0 sessions, 3 without a session')
+  const monitor = await json<{ calls: { call: string; session?: string; waits: boolean }[] }>(
+    redis.url,
+    'monitor',
+    '--count',
+    '1',
+    '--full-ids',
+  )
+  const row = monitor.calls.find(({ call }) => call === asking)
+  expect(row).toMatchObject({ waits: true, title: 'tools/call ask' })
+  expect(row?.session).toBeUndefined()
+})
 
-test('its timeline tells of the question, the answer that another node took, and the end', LONG, async () => {
+test('its timeline tells of the question, the answer that another node took, and the end', async () => {
   const { callId, message } = await askAs('ann')
   const before = await out(redis.url, 'call', callId)
   expect(before).toContain('asks elicitation/create')
@@ -202,7 +197,7 @@ test('its timeline tells of the question, the answer that another node took, and
   expect(await out(redis.url, 'tail', callId)).toContain('ends with a result')
 })
 
-test('a call is deleted by its id: its stream ends, and its handler is aborted', LONG, async () => {
+test('a call is deleted by its id: its stream ends, and its handler is aborted', async () => {
   const { callId, reader } = await runAs('bob')
   const { code, stderr } = await cli(redis.url, 'clear', short(callId))
   expect(code).toBe(1)
@@ -214,48 +209,40 @@ test('a call is deleted by its id: its stream ends, and its handler is aborted',
   expect(gone.stderr).toContain('there is no call')
 })
 
-test(
-  'forgetting a principal leaves nothing of their calls, open or ended, and nobody else loses any',
-  LONG,
-  async () => {
-    const { callId: asking } = await askAs('ann')
-    const { callId: ended, message } = await askAs('ann')
-    const { requestState } = message.result
-    await last(await post('ask', 'ann', { requestState, inputResponses: { colour: { action: 'decline' } } }))
-    const { callId: others } = await askAs('bob')
-    expect(await out(redis.url, 'clear', '--principal', 'ann', '--yes')).toMatch(/^deleted \d calls\n$/)
-    const left = (await client.keys('mcp:*')).filter((key) => !key.includes(':once:'))
-    for (const callId of [asking, ended]) expect(left.join()).not.toContain(callId)
-    expect((await listed('--principal', 'bob')).calls).toMatchObject([{ call: others }])
-    expect(await out(redis.url, 'clear', '--all', '--yes')).toBe('deleted 1 call\n')
-    expect((await listed('--ended')).calls).toEqual([])
-  },
-)
+test('forgetting a principal leaves nothing of their calls, open or ended, and nobody else loses any', async () => {
+  const { callId: asking } = await askAs('ann')
+  const { callId: ended, message } = await askAs('ann')
+  const { requestState } = message.result
+  await last(await post('ask', 'ann', { requestState, inputResponses: { colour: { action: 'decline' } } }))
+  const { callId: others } = await askAs('bob')
+  expect(await out(redis.url, 'clear', '--principal', 'ann', '--yes')).toMatch(/^deleted \d calls\n$/)
+  const left = (await client.keys('mcp:*')).filter((key) => !key.includes(':once:'))
+  for (const callId of [asking, ended]) expect(left.join()).not.toContain(callId)
+  expect((await listed('--principal', 'bob')).calls).toMatchObject([{ call: others }])
+  expect(await out(redis.url, 'clear', '--all', '--yes')).toBe('deleted 1 call\n')
+  expect((await listed('--ended')).calls).toEqual([])
+})
 
-test(
-  'what nobody runs shows: a call that its node left behind, and one that waits without a node',
-  LONG,
-  async () => {
-    const begin = (callId: string, owner: string) =>
-      store.openCall({
-        scope: callId,
-        callId,
-        owner,
-        principal: 'ann',
-        requestKeys: ['1'],
-        data: `request ${JSON.stringify({ messages: [{ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'ask' } }], batch: false, protocol: VERSION, node: owner || 'x' })}`,
-        ttlMs: 60_000,
-        maxOpenCalls: 9,
-        begins: { protocolVersion: VERSION },
-      })
-    await begin('left-behind-0000000000', 'a-node-that-is-gone')
-    await begin('parked-000000000000000', '')
-    const { calls } = await listed()
-    expect(calls.map(({ call, status }) => `${call} ${status}`).toSorted()).toEqual([
-      'left-behind-0000000000 orphaned',
-      'parked-000000000000000 waiting',
-    ])
-    const { stdout } = await cli(redis.url, 'doctor')
-    expect(stdout).toMatch(/RISK {2}orphaned calls: 1 call of nodes that are gone: left-b…/)
-  },
-)
+test('what nobody runs shows: a call that its node left behind, and one that waits without a node', async () => {
+  const begin = (callId: string, owner: string) =>
+    store.openCall({
+      scope: callId,
+      callId,
+      owner,
+      principal: 'ann',
+      requestKeys: ['1'],
+      data: `request ${JSON.stringify({ messages: [{ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'ask' } }], batch: false, protocol: VERSION, node: owner || 'x' })}`,
+      ttlMs: 60_000,
+      maxOpenCalls: 9,
+      begins: { protocolVersion: VERSION },
+    })
+  await begin('left-behind-0000000000', 'a-node-that-is-gone')
+  await begin('parked-000000000000000', '')
+  const { calls } = await listed()
+  expect(calls.map(({ call, status }) => `${call} ${status}`).toSorted()).toEqual([
+    'left-behind-0000000000 orphaned',
+    'parked-000000000000000 waiting',
+  ])
+  const { stdout } = await cli(redis.url, 'doctor')
+  expect(stdout).toMatch(/RISK {2}orphaned calls: 1 call of nodes that are gone: left-b…/)
+})

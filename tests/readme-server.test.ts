@@ -27,38 +27,34 @@ beforeAll(async () => {
   if (!isBuiltin('node:sqlite')) others.push(only(readme.matchAll(/`npm install (libsql)`/g)))
   await npmInstall(folder, ...packed.map(({ tarball }) => tarball), ...others)
   await writeFile(join(folder, 'server.mjs'), server)
-}, 180_000)
+})
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-test.each(majors)(
-  'the server of the README goes on where it was killed, client of SDK %i',
-  { timeout: 60_000 },
-  async (major) => {
-    const port = await freePort()
-    await using first = await start(port)
-    await using router = await Router.start({ name: 'the server', url: first.url })
-    await using client = await TestClient.connect(major, router)
-    // How long a process takes to start is not what is tested.
-    const release = router.hold('resume')
-    let killed: Promise<unknown> | undefined
-    const onprogress = () => {
-      killed = first.kill('SIGKILL')
-    }
-    const called = client.api.callTool('order', { item: 'tea' }, { onprogress })
-    await first.exited
-    await killed
-    await using second = await start(port)
-    release()
-    const [content] = await called
-    expect(content?.text).toBe(`tea, ordered by process ${first.pid}, charged by process ${second.pid}`)
-    expect(await client.api.listTools()).toEqual(['order'])
-    // What clients and tools have said is for nobody else.
-    expect((await stat(join(folder, 'mcp.db'))).mode & 0o777).toBe(0o600)
-    expect(await second.kill('SIGTERM')).toEqual({ code: 0, signal: null })
-  },
-)
+test.each(majors)('the server of the README goes on where it was killed, client of SDK %i', async (major) => {
+  const port = await freePort()
+  await using first = await start(port)
+  await using router = await Router.start({ name: 'the server', url: first.url })
+  await using client = await TestClient.connect(major, router)
+  // How long a process takes to start is not what is tested.
+  const release = router.hold('resume')
+  let killed: Promise<unknown> | undefined
+  const onprogress = () => {
+    killed = first.kill('SIGKILL')
+  }
+  const called = client.api.callTool('order', { item: 'tea' }, { onprogress })
+  await first.exited
+  await killed
+  await using second = await start(port)
+  release()
+  const [content] = await called
+  expect(content?.text).toBe(`tea, ordered by process ${first.pid}, charged by process ${second.pid}`)
+  expect(await client.api.listTools()).toEqual(['order'])
+  // What clients and tools have said is for nobody else.
+  expect((await stat(join(folder, 'mcp.db'))).mode & 0o777).toBe(0o600)
+  expect(await second.kill('SIGTERM')).toEqual({ code: 0, signal: null })
+})
 
 test('the command of @mcp-durable/cli looks into its file', async () => {
   const command = join(folder, 'node_modules/.bin/mcp-durable')

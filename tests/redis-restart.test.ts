@@ -12,7 +12,7 @@ import { System, type Node } from './support/system.js'
 const CLIENTS = 4
 const ping = { id: 'ping', method: 'ping' }
 
-test('[R-1] [R-2] [G-15] [G-16] under load nothing acknowledged is lost', { timeout: 60_000 }, async () => {
+test('[R-1] [R-2] [G-15] [G-16] under load nothing acknowledged is lost', async () => {
   await using server = await startRedis({ aof: 'always' })
   await using system = await System.start({ redis: server.url, nodes: 2 })
   const [a, b] = system.abc

@@ -50,7 +50,6 @@ async function recordsOf(store: Store, { scope, callId }: CallPlace): Promise<st
 const lastOf = async (store: Store, call: CallPlace) => (await recordsOf(store, call)).at(-1) ?? ''
 const ends = (store: Store, call: CallPlace, as: 'response' | 'cancelled') =>
   waitFor(async () => (await lastOf(store, call)).startsWith(`${as} `), {
-    timeoutMs: 20_000,
     what: `a ${as}`,
   })
 
@@ -173,7 +172,7 @@ describe('on a Cluster', () => {
   let cluster: RedisCluster
   beforeAll(async () => {
     cluster = await startRedisCluster()
-  }, 60_000)
+  })
   afterAll(() => cluster[Symbol.asyncDispose]())
 
   test('a call is cancelled, and done again by the nodes', async () => {

@@ -11,7 +11,6 @@ import {
   did,
   ended,
   endOf,
-  LONG,
   node,
   recordsOf,
   redis,
@@ -173,13 +172,13 @@ describe('a call is done again', () => {
     await waitFor(async () => (await kinds()).includes('returned'))
     expect(did).toEqual(['gone'])
     const second = node({ name: 'mixed' })
-    await waitFor(async () => (await kinds()).includes('response'), { timeoutMs: 20_000 })
+    await waitFor(async () => (await kinds()).includes('response'))
     expect(did).toEqual(['gone', 'gone'])
     await Promise.all([without, second].map((mcp) => mcp.close({ graceMs: 0 })))
     await mixed.close()
   })
 
-  test('by the command, which asks before it repeats what runs at most once', LONG, async () => {
+  test('by the command, which asks before it repeats what runs at most once', async () => {
     const old = await begin('book')
     await old.ended
     const asked = await cli(redis.url, 'retry', old.callId)

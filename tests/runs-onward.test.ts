@@ -14,7 +14,6 @@ import {
   endOf,
   isParked,
   kindsOf,
-  LONG,
   recordsOf,
   redis,
   refusal,
@@ -54,7 +53,7 @@ describe('a call goes on from a step, in another call', () => {
     expect(did).toEqual(['charge 1', 'confirm'])
   })
 
-  test('a step that is none is refused, and which are near; and a tool that has no steps', LONG, async () => {
+  test('a step that is none is refused, and which are near; and a tool that has no steps', async () => {
     const old = await begin('book')
     await old.ended
     const none = await refusal(runs().fork(old, { from: { name: 'confrim' } }))
@@ -116,7 +115,7 @@ describe('a call that sleeps is resumed', () => {
     await waitFor(async () => (await endedSteps(call)).length === 1)
     expect(await endedSteps(call)).toEqual(['a while'])
     // It sleeps again, and can be resumed again.
-    await waitFor(() => isParked(call), { timeoutMs: 20_000 })
+    await waitFor(() => isParked(call))
     expect(did).toEqual(['woke'])
     await runs().resume(call)
     expect(await endOf(call)).toMatch(/^response /)
@@ -146,7 +145,7 @@ describe('a call that sleeps is resumed', () => {
     }
   })
 
-  test('by the command', LONG, async () => {
+  test('by the command', async () => {
     const call = await begin('nap')
     await waitFor(() => isParked(call))
     expect(await out(redis.url, 'resume', call.callId, '--by', 'ann')).toContain('goes on')

@@ -12,7 +12,6 @@ import {
   did,
   isParked,
   kindsOf,
-  LONG,
   node,
   recordsOf,
   redis,
@@ -101,7 +100,7 @@ test('who has cancelled is in the history, where one is kept', async () => {
   await kept.close()
 })
 
-test('calls are listed by tool, status, principal and age', LONG, async () => {
+test('calls are listed by tool, status, principal and age', async () => {
   const inspect = inspectRedis(client)
   const of = async (wanted: Parameters<typeof listCalls>[1]) =>
     (await listCalls(inspect, { principal: 'lea', ...wanted })).calls.map(({ title, status }) => [
@@ -141,7 +140,7 @@ test('calls are listed by tool, status, principal and age', LONG, async () => {
     expect(await cli(redis.url, 'calls', ...wrong)).toMatchObject({ code: 2 })
 })
 
-test('the command cancels, says who does it, and says why it does not', LONG, async () => {
+test('the command cancels, says who does it, and says why it does not', async () => {
   const call = await begin('ask')
   const done = await out(redis.url, 'cancel', call.callId, '--by', 'ann', '--reason', 'enough')
   expect(done).toContain('is asked to end')

@@ -126,7 +126,7 @@ async function heard<T>(url: string, name: string): Promise<T> {
 test('the page shows a session, opened with the key file, and masks what the terminal masks', async () => {
   const look = async (...more: string[]) => {
     await using web = await startCli('', 'monitor', '--web', '--port', '0', ...where, ...more)
-    const { input = '' } = await web.waitForLine(/listening on/, 20_000)
+    const { input = '' } = await web.waitForLine(/listening on/)
     const url = /http:[^\s,]+/.exec(input)![0]
     const [row] = await heard<{ session: string }[]>(`${url}/events`, 'sessions')
     const head = await heard<{ head: object }>(`${url}/events?session=${row!.session}`, 'session')

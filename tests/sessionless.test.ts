@@ -90,7 +90,7 @@ describe.each(MODES)('the official client, %s', (name, mode) => {
         for (const place of calls) if ((await inspect.calls.read(place))?.owner !== undefined) return false
       return true
     }
-    await waitFor(ended, { timeoutMs: 30_000, what: 'the call has ended' })
+    await waitFor(ended, { what: 'the call has ended' })
     const done = await pair.done()
     expect(done.length).toBeLessThan(100)
     const other = await client.callTool({

@@ -130,7 +130,6 @@ test('every column of a table has a head', async () => {
 
 test.skipIf(browser === undefined)(
   'in a browser every page is reached by its link, and shows without an error',
-  { timeout: 120_000 },
   async () => {
     await using page = await Page.open(browser!)
     await page.load(url)
@@ -154,18 +153,14 @@ test.skipIf(browser === undefined)(
 test.skipIf(browser === undefined).each([
   ['a screen', 1400],
   ['a phone', 390],
-])(
-  'on %s no line of code is cut, and no page is wider than it',
-  { timeout: 120_000 },
-  async (_what, width) => {
-    await using page = await Page.open(browser!)
-    await page.resize(width, 900)
-    for (const name of (await readdir(dir, { recursive: true })).filter((file) => file.endsWith('.html'))) {
-      await page.load(`${url}/${name.replace(/(index)?\.html$/, '')}`)
-      expect(await page.evaluate<string[]>(CUT), name).toEqual([])
-    }
-  },
-)
+])('on %s no line of code is cut, and no page is wider than it', async (_what, width) => {
+  await using page = await Page.open(browser!)
+  await page.resize(width, 900)
+  for (const name of (await readdir(dir, { recursive: true })).filter((file) => file.endsWith('.html'))) {
+    await page.load(`${url}/${name.replace(/(index)?\.html$/, '')}`)
+    expect(await page.evaluate<string[]>(CUT), name).toEqual([])
+  }
+})
 
 /** What is wider than its place: code, and the page itself. Tables may be scrolled. */
 const CUT = `[document.documentElement, ...document.querySelectorAll('.vp-doc pre')]

@@ -55,7 +55,7 @@ const filesOf = (file: string) => readdirSync(`${file}-peers`)
 async function eachWrites(writers: readonly NodeProcess[], times: number) {
   const before = writers.map(lastWrite)
   const haveWritten = () => writers.every((one, index) => lastWrite(one) >= before[index]! + times)
-  await waitFor(haveWritten, { timeoutMs: 25_000 })
+  await waitFor(haveWritten)
   return writers.map((one, index) =>
     writesOf(one)
       .filter(({ number }) => number > before[index]!)

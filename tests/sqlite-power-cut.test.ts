@@ -66,28 +66,24 @@ function numbersFrom(seed: number) {
 }
 
 describe.runIf(strace)('the power fails', () => {
-  test(
-    'nothing that was acknowledged is lost, whatever else the disk has written',
-    { timeout: 60_000 },
-    async () => {
-      const { cuts, losses, events } = await lossesOf([])
-      expect(losses).toEqual([])
-      expect(cuts.filter(({ told }) => told.length > 0).length).toBeGreaterThan(100)
-      // What is written moves from the log into the file.
-      const synced = new Set(events.flatMap((event) => (event.kind === 'sync' ? [event.file] : [])))
-      expect(synced).toContain('mcp.db')
-    },
-  )
+  test('nothing that was acknowledged is lost, whatever else the disk has written', async () => {
+    const { cuts, losses, events } = await lossesOf([])
+    expect(losses).toEqual([])
+    expect(cuts.filter(({ told }) => told.length > 0).length).toBeGreaterThan(100)
+    // What is written moves from the log into the file.
+    const synced = new Set(events.flatMap((event) => (event.kind === 'sync' ? [event.file] : [])))
+    expect(synced).toContain('mcp.db')
+  })
 
   // The test of the test.
-  test('without a sync before the acknowledgement something is', { timeout: 60_000 }, async () => {
+  test('without a sync before the acknowledgement something is', async () => {
     const { losses } = await lossesOf(['--synchronous', 'normal'], 'none')
     expect(losses.join('\n')).toMatch(/\(none of the rest\): round .* is lost/)
     // But what is there is whole.
     expect(losses.filter((loss) => !loss.endsWith(' is lost'))).toEqual([])
   })
 
-  test('nor with an acknowledgement before the commit', { timeout: 60_000 }, async () => {
+  test('nor with an acknowledgement before the commit', async () => {
     const { losses } = await lossesOf(['--early'], 'none')
     expect(losses.join('\n')).toMatch(/round .* is lost/)
   })

@@ -26,7 +26,6 @@ test('a node that is killed is found at once although another one stands still; 
     await using heir = await start()
     await killed.kill('SIGKILL')
     await waitFor(() => ran('ship', heir), {
-      timeoutMs: 20_000,
       what: 'the call of the killed node going on',
     })
 
@@ -41,4 +40,4 @@ test('a node that is killed is found at once although another one stands still; 
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}, 60_000)
+})

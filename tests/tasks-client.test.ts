@@ -185,7 +185,7 @@ describe('the official client with tasks', () => {
       } as never)) as { status: string }
       return task.status
     }
-    await waitFor(async () => (await status()) === 'cancelled', { timeoutMs: 20_000 })
+    await waitFor(async () => (await status()) === 'cancelled')
     const done = (await pair.done()).length
     const other = { name: 'ledger_steps', arguments: { id: 'y', steps: 3, delayMs: 300 } }
     expect((await client.callTool(other)).isError).toBeFalsy()

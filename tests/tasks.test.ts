@@ -11,7 +11,6 @@ import type { Task } from './support/task-client.js'
 // Tasks (2026-07-28, extension `io.modelcontextprotocol/tasks`) whose nodes die, leave, or are all gone for a while.
 
 /** The time within which a client has the rest of its task when a node of it has died. */
-const SECONDS = { timeoutMs: 20_000 }
 const DAY_MS = 24 * 60 * 60_000
 
 let redis: RedisServer
@@ -73,7 +72,7 @@ class Nodes implements AsyncDisposable {
   /** Waits until its tool waits for `letGo`, and the journal says what it has done before. */
   async reached(node: NodeProcess, task: Pick<Task, 'taskId'>) {
     const isThere = async () => (await this.client.get(node, task)).statusMessage === 'made'
-    await waitFor(isThere, { ...SECONDS, what: 'the first step' })
+    await waitFor(isThere, { what: 'the first step' })
   }
 
   letGo(id: string) {
@@ -87,7 +86,7 @@ class Nodes implements AsyncDisposable {
         const told = await this.client.get(node, task)
         return told.status === status && told
       },
-      { ...SECONDS, what: `a task that is ${status}` },
+      { what: `a task that is ${status}` },
     )
   }
 
@@ -293,7 +292,7 @@ describe('its time', () => {
       return error && { ...error, at: Date.now() }
     }
     for (const node of [a, b]) {
-      const gone = await waitFor(() => goneAt(node), { ...SECONDS, what: 'a task that is gone' })
+      const gone = await waitFor(() => goneAt(node), { what: 'a task that is gone' })
       expect(gone.code).toBe(-32602)
       expect(gone.at).toBeGreaterThanOrEqual(endsAt)
     }

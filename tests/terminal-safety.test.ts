@@ -158,24 +158,20 @@ describe('every command', () => {
     expect(Object.keys(cases).toSorted()).toEqual(commands.map(({ name }) => name).toSorted())
   })
 
-  test.each(Object.keys(cases))(
-    '%s shows what is poisoned, and nothing of it acts',
-    { timeout: 60_000 },
-    async (name) => {
-      for (const args of cases[name]!()) {
-        const written = await run([name, ...args])
-        expectSafe(written.stdout)
-        expectSafe(written.stderr)
-        const all = written.stdout + written.stderr
-        expect(all, `${name} ${JSON.stringify(args)} shows nothing poisoned`).toContain('INJECTED')
-        if (isJson([name, ...args]) && written.stdout !== '') {
-          const poisoned = stringsOf(written.stdout).filter((text) => text.includes('INJECTED'))
-          const whole = poisoned.filter((text) => text.includes(POISON) || text.includes(POISONED_NAME))
-          expect(whole.length, `whole strings of ${name}`).toBeGreaterThan(0)
-        }
+  test.each(Object.keys(cases))('%s shows what is poisoned, and nothing of it acts', async (name) => {
+    for (const args of cases[name]!()) {
+      const written = await run([name, ...args])
+      expectSafe(written.stdout)
+      expectSafe(written.stderr)
+      const all = written.stdout + written.stderr
+      expect(all, `${name} ${JSON.stringify(args)} shows nothing poisoned`).toContain('INJECTED')
+      if (isJson([name, ...args]) && written.stdout !== '') {
+        const poisoned = stringsOf(written.stdout).filter((text) => text.includes('INJECTED'))
+        const whole = poisoned.filter((text) => text.includes(POISON) || text.includes(POISONED_NAME))
+        expect(whole.length, `whole strings of ${name}`).toBeGreaterThan(0)
       }
-    },
-  )
+    }
+  })
 
   test.each(commands.map(({ name }) => name))(
     '%s says what is wrong, and nothing of it acts',
@@ -254,7 +250,7 @@ describe('on a terminal', () => {
     }
   }
 
-  test('the monitor draws its own sequences only', { timeout: 60_000 }, async () => {
+  test('the monitor draws its own sequences only', async () => {
     const written = await record(['monitor', ...SHOW], async (terminal) => {
       await terminal.shows(String.raw`\u001b[5m`)
       for (let table = 0; table < 3; table++) {

@@ -45,7 +45,7 @@ class Worker<Commands extends Record<keyof Commands, Command>> implements AsyncD
 
 export class Load extends Worker<LoadCommands> {
   static async start(): Promise<Load> {
-    const started = await spawnNode(`${PROGRAMS}load.js`, [], { env, timeoutMs: 60_000 })
+    const started = await spawnNode(`${PROGRAMS}load.js`, [], { env })
     return new Load(started, started.url)
   }
 }
@@ -62,7 +62,6 @@ export class Contestant extends Worker<ContestantCommands> {
     const started = await spawnNode(`${PROGRAMS}contestant.js`, [kind, place, JSON.stringify(settings)], {
       env,
       ready: /listening on (http:\/\/\S+), commands/,
-      timeoutMs: 60_000,
     })
     const [, commands = ''] = /commands on (\S+)/.exec(started.output) ?? []
     return new Contestant(started, commands, kind)

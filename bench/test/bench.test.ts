@@ -8,7 +8,7 @@ import { rowOf, rowSpecs } from '../src/rows.js'
 import type { RowSpec } from '../src/rows.js'
 import { run } from '../src/run.js'
 
-test('a call and its steps wait for the store as often as they may', { timeout: 60_000 }, async () => {
+test('a call and its steps wait for the store as often as they may', async () => {
   const counted = rowSpecs.map(({ name }) => name).filter((name) => name.startsWith('round-trips'))
   const options: Options = { effort: 'quick', only: new Set(counted), json: undefined, profile: undefined }
   const { rows, failures } = await run(options)

@@ -13,7 +13,7 @@ test('the table of the README is the one that was generated', async () => {
   expect(shown).toBe(generated)
 })
 
-test('a kill is survived by a durable call, and by none of the SDK’s own', { timeout: 120_000 }, async () => {
+test('a kill is survived by a durable call, and by none of the SDK’s own', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'mcp-durable-comparison-test-'))
   const named = new Map(entries({ python: 'none', mcpDb: undefined }).map((entry) => [entry.name, entry]))
   const killedIn = async (name: string, place: string) => {

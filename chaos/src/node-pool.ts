@@ -59,8 +59,8 @@ export async function startNode({
   // A hook takes its time, so only where code is to be changed.
   const hook = mutation && !isMutation(mutation) ? { NODE_OPTIONS: `--import ${HOOK}` } : {}
   const env = mutation ? { MCP_CHAOS_MUTATION: mutation, ...hook } : {}
-  const process = await spawnNode(PROGRAM, args, { env, timeoutMs: 60_000 })
-  const [, id = ''] = await waitFor(() => /^node (\S+)/m.exec(process.output), { timeoutMs: 60_000 })
+  const process = await spawnNode(PROGRAM, args, { env })
+  const [, id = ''] = await waitFor(() => /^node (\S+)/m.exec(process.output))
   return { process, id, port: Number(new URL(process.url).port), paused: false, code }
 }
 

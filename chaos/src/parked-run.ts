@@ -23,7 +23,7 @@ type Asked = { inputRequests: Record<string, unknown>; requestState: string; res
 type Message = { id?: unknown; result?: Asked & { isError?: boolean }; error?: unknown }
 
 const QUESTIONS = 2
-const GIVE_UP_MS = 45_000
+const GIVE_UP_MS = 120_000
 const REST_MS = 30
 const SETTINGS = { ...CRASH_SETTINGS, eras: ['2026-07-28'], serverIdleMs: 50 }
 

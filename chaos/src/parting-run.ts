@@ -23,7 +23,7 @@ export type PartingOutcome = { violations: string[]; operations: string[][]; det
 
 /** Between the steps. */
 const REST_MS = 250
-const GIVE_UP_MS = 30_000
+const GIVE_UP_MS = 120_000
 const SETTINGS = { ...CRASH_SETTINGS, eras: ['2026-07-28'], divergesAfterMs: 800, taskAfterMs: 0 }
 /** Only one that may take over looks for the dead. */
 const NEVER_MS = 24 * 60 * 60_000

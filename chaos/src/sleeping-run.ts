@@ -23,7 +23,7 @@ type Message = { id?: unknown; result?: { isError?: boolean }; error?: unknown }
 /** A little longer than what is not worth to be parked. */
 const SLEEP_MS = 2_400
 const STEPS = ['linger-1', 'linger-2']
-const GIVE_UP_MS = 45_000
+const GIVE_UP_MS = 120_000
 const SETTINGS = { ...CRASH_SETTINGS, eras: ['2026-07-28'], serverIdleMs: 50 }
 
 /**
@@ -123,7 +123,7 @@ class World implements AsyncDisposable {
     if (await this.#isOpen()) violations.push('the call is still open')
     // What is left of entries is found not to be open any more.
     const nothingDue = async () => (await this.#contents.dueEntries()) === 0
-    await waitFor(nothingDue, { timeoutMs: 10_000 }).catch(() => violations.push('entries are left'))
+    await waitFor(nothingDue, { timeoutMs: GIVE_UP_MS }).catch(() => violations.push('entries are left'))
     const outputs = this.nodes.map(({ process }) => process.output)
     const details = [...journals.map((each) => each.print()), ...outputs].join('\n')
     return { violations, details }

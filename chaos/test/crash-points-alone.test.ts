@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { CrashPoint } from '../src/crash-points.js'
-import { expectNothingBroken, fewestOperations, NEVER, numbered, PATIENCE } from './crash-support.js'
+import { expectNothingBroken, fewestOperations, NEVER, numbered } from './crash-support.js'
 
 // As `crash-points.test.ts`, without a session (2026-07-28). Where a node dies when an operation is behind it, and where it dies
 // before the next one, is the same place; and what only reads has one place.
@@ -37,48 +37,40 @@ test('the scenarios have enough operations for the points to mean something', ()
 })
 
 describe('the owner is killed', () => {
-  test.concurrent.each(placesOf(plain))(
-    'of a plain call: $moment $operation, $name',
-    PATIENCE,
-    async (at) => {
-      await expectNothingBroken({ points: [at], tool: 'plain', client })
-    },
-  )
+  test.concurrent.each(placesOf(plain))('of a plain call: $moment $operation, $name', async (at) => {
+    await expectNothingBroken({ points: [at], tool: 'plain', client })
+  })
 
-  test.concurrent.each(placesOf(first))('$moment $operation, $name', PATIENCE, async (at) => {
+  test.concurrent.each(placesOf(first))('$moment $operation, $name', async (at) => {
     await expectNothingBroken({ points: [at], client })
   })
 
-  test.concurrent('while its client has a question, and another node gets the answer', PATIENCE, async () => {
+  test.concurrent('while its client has a question, and another node gets the answer', async () => {
     await expectNothingBroken({ points: [{ operation: 0, moment: 'asked' }], client })
   })
 
-  test.concurrent('so, and the other node runs the call before the answer comes', PATIENCE, async () => {
+  test.concurrent('so, and the other node runs the call before the answer comes', async () => {
     await expectNothingBroken({ points: [{ operation: 0, moment: 'asked' }], client: 'late' })
   })
 
-  test.concurrent('so, and then another answer, which does not count', PATIENCE, async () => {
+  test.concurrent('so, and then another answer, which does not count', async () => {
     await expectNothingBroken({ points: [{ operation: 0, moment: 'asked' }], client: 'twice' })
   })
 })
 
 describe('the one that takes over is killed', () => {
-  test.concurrent.each(placesOf(second))('$moment $operation, $name', PATIENCE, async (at) => {
+  test.concurrent.each(placesOf(second))('$moment $operation, $name', async (at) => {
     await expectNothingBroken({ points: [halfway, at], client })
   })
 })
 
 describe('another node is killed that gets', () => {
-  test.concurrent.each(placesOf(retried))('the answer: $moment $operation, $name', PATIENCE, async (at) => {
+  test.concurrent.each(placesOf(retried))('the answer: $moment $operation, $name', async (at) => {
     await expectNothingBroken({ points: [NEVER, { ...retry, ...at }], client: 'moving' })
   })
 
   const joining = again.slice(0, JOINING)
-  test.concurrent.each(placesOf(joining))(
-    'the same request: $moment $operation, $name',
-    PATIENCE,
-    async (at) => {
-      await expectNothingBroken({ points: [NEVER, at], client: 'again' })
-    },
-  )
+  test.concurrent.each(placesOf(joining))('the same request: $moment $operation, $name', async (at) => {
+    await expectNothingBroken({ points: [NEVER, at], client: 'again' })
+  })
 })

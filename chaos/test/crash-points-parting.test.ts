@@ -26,10 +26,8 @@ test('without a crash, it is parked, tried again, parked again, and ended where 
   expect(claims(fitting)).toHaveLength(1)
 })
 
-const PATIENCE = { timeout: 120_000 }
-
 describe.each(MOMENTS)('the node that parks the call is killed: %s', (moment) => {
-  test.concurrent.each(writes(parking))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(writes(parking))('operation $operation, $name', async ({ operation }) => {
     const run = () => partingRun({ store, points: [point(operation, moment), never] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])
@@ -37,7 +35,7 @@ describe.each(MOMENTS)('the node that parks the call is killed: %s', (moment) =>
 })
 
 describe.each(MOMENTS)('the node whose code fits is killed: %s', (moment) => {
-  test.concurrent.each(writes(fitting))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(writes(fitting))('operation $operation, $name', async ({ operation }) => {
     const run = () => partingRun({ store, points: [never, point(operation, moment)] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])

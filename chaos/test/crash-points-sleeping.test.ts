@@ -26,10 +26,8 @@ test('without a crash, each node parks the call behind an entry of its own, and 
   expect(second.filter(isOfParking)).toEqual(['claimCall', 'removeDue', 'setDue', 'claimCall'])
 })
 
-const PATIENCE = { timeout: 120_000 }
-
 describe.each(moments)('the node that parks the call is killed: %s', (moment) => {
-  test.concurrent.each(writes(first))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(writes(first))('operation $operation, $name', async ({ operation }) => {
     const run = () => sleepingRun({ store, points: [parker(operation, moment), never[1]] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])
@@ -37,7 +35,7 @@ describe.each(moments)('the node that parks the call is killed: %s', (moment) =>
 })
 
 describe.each(moments)('the node that wakes the call is killed: %s', (moment) => {
-  test.concurrent.each(writes(second))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(writes(second))('operation $operation, $name', async ({ operation }) => {
     const run = () => sleepingRun({ store, points: [never[0], waker(operation, moment)] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])

@@ -7,7 +7,6 @@ import { store, twoAtATime } from './support.js'
 export const NEVER: CrashPoint = { operation: 0, moment: 'never' }
 
 /** Many run at once, on a machine that may have other work. */
-export const PATIENCE = { timeout: 120_000 }
 
 type Scenario = Omit<CrashScenario, 'store'>
 

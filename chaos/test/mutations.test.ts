@@ -28,5 +28,5 @@ describe.each(cases)('without the $mutation', ({ mutation, moment, finds }) => {
       found.push(...violations)
     }
     expect(found.join('\n')).toMatch(finds)
-  }, 120_000)
+  })
 })

@@ -20,10 +20,8 @@ test('without a death, each node parks the call, and the next one claims it', ()
   expect(second.filter(changesOwner)).toEqual(['claimCall', 'claimCall'])
 })
 
-const PATIENCE = { timeout: 120_000 }
-
 describe.each(moments)('the node that asks is killed: %s', (moment) => {
-  test.concurrent.each(numbered(first))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(numbered(first))('operation $operation, $name', async ({ operation }) => {
     const run = () => parkedRun({ store, points: [{ operation, moment }, never] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])
@@ -31,7 +29,7 @@ describe.each(moments)('the node that asks is killed: %s', (moment) => {
 })
 
 describe.each(moments)('the node to which the client comes back is killed: %s', (moment) => {
-  test.concurrent.each(numbered(second))('operation $operation, $name', PATIENCE, async ({ operation }) => {
+  test.concurrent.each(numbered(second))('operation $operation, $name', async ({ operation }) => {
     const run = () => parkedRun({ store, points: [never, { operation, moment }] })
     const { violations, details } = await twoAtATime(run)
     expect(violations, details).toEqual([])

@@ -53,4 +53,4 @@ test('a node that comes back while it is taken over from can still be taken over
 
   await waitFor(async () => (await owned()) === 0, { what: 'the calls of the dead node are taken over' })
   expect(await owned()).toBe(0)
-}, 60_000)
+})

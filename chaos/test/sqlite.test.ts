@@ -15,7 +15,7 @@ const SECONDS = 20
 /** Every so many operations. */
 const STEP = 5
 
-test(`chaos, seed ${seed}`, { timeout: 180_000 }, async () => {
+test(`chaos, seed ${seed}`, async () => {
   const lines: string[] = []
   const client = 'ts1' as const
   const options = {
@@ -34,7 +34,7 @@ test(`chaos, seed ${seed}`, { timeout: 180_000 }, async () => {
 })
 
 describe.each(moments)('the owner is killed: %s', (moment) => {
-  test('an operation now and then', { timeout: 180_000 }, async () => {
+  test('an operation now and then', async () => {
     const { operations } = await crashRun({ store, points: [NEVER] })
     const last = operations[0]?.length ?? 0
     expect(last).toBeGreaterThan(15)

@@ -31,7 +31,7 @@ try {
   await using cluster = await startCluster(host)
   console.log(`${cluster.description}\n`)
   const client = new ObservedClient(cluster.endpoint)
-  const story = new Story(45_000)
+  const story = new Story()
   try {
     const { done, questions } = await play(story, cluster, client)
     if (cluster.toolsRunOnNodes) console.log(`\n${bookingTable(done, questions)}`)

@@ -52,4 +52,4 @@ test('no call fails, and no step is done twice, while nodes are killed and conne
   await connection.end()
   // After a failure they end with this process.
   await Promise.all(nodes.map((node) => node.kill()))
-}, 60_000)
+})

@@ -12,18 +12,14 @@ const redisUrl = await ownRedis()
 const all = examples.map(({ name }) => name)
 
 describe('npm run examples', () => {
-  test.each(all)(
-    '%s holds, with nodes that are killed on the way',
-    async (name) => {
-      const { code, stdout, stderr } = await runProgram('examples', [name, '--port', '0'])
-      expect(stderr).toBe('')
-      expect(stdout).toMatch(/✓ .* a node dies/)
-      expect(stdout).toMatch(/all of it held/)
-      expect(stdout).toContain(`held: ${name}`)
-      expect(code).toBe(0)
-    },
-    60_000,
-  )
+  test.each(all)('%s holds, with nodes that are killed on the way', async (name) => {
+    const { code, stdout, stderr } = await runProgram('examples', [name, '--port', '0'])
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/✓ .* a node dies/)
+    expect(stdout).toMatch(/all of it held/)
+    expect(stdout).toContain(`held: ${name}`)
+    expect(code).toBe(0)
+  })
 
   test('share a file without Redis', async () => {
     const { code, stdout, stderr } = await runProgram('examples', ['steps', '--port', '0'], { REDIS_URL: '' })
@@ -31,7 +27,7 @@ describe('npm run examples', () => {
     expect(stdout).toMatch(/^kept in one file/)
     expect(stdout).toContain('held: steps')
     expect(code).toBe(0)
-  }, 60_000)
+  })
 
   test('asks which, until q', async () => {
     const input = 'no such\n1\nq\n'
@@ -42,7 +38,7 @@ describe('npm run examples', () => {
     expect(stdout.match(/all of it held/g)).toHaveLength(1)
     expect(stdout.match(/^example: /gm)).toHaveLength(3)
     expect(code).toBe(0)
-  }, 60_000)
+  })
 
   test('says that the port is taken, or the example unknown', async () => {
     const server = createServer().listen(0, '127.0.0.1')

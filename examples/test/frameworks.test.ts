@@ -11,13 +11,12 @@ import { Recipes, runtimeBinary } from './recipes.js'
 
 // docs/frameworks.md: each recipe runs as two processes, of which the first is killed in the middle of a call.
 
-const START_MS = 60_000
 let recipes: Recipes
 let redis: RedisServer
 
 beforeAll(async () => {
   ;[recipes, redis] = await Promise.all([Recipes.prepare(), startRedis({ aof: 'everysec' })])
-}, 300_000)
+})
 afterAll(async () => {
   await redis[Symbol.asyncDispose]()
   await recipes[Symbol.asyncDispose]()
@@ -76,7 +75,7 @@ async function start(name: string) {
   const [command, ...args] = commands[name]!(port)
   const child = await Child.spawn(command, args, options({ PORT: String(port) }))
   try {
-    const [, url = ''] = await child.waitForLine(/(?:listening on|Local:) +(http:\/\/\S+)/, START_MS)
+    const [, url = ''] = await child.waitForLine(/(?:listening on|Local:) +(http:\/\/\S+)/)
     return Object.assign(child, { url })
   } catch (error) {
     await child.kill('SIGKILL')

@@ -12,7 +12,7 @@ const DOC = fileURLToPath(new URL('../../docs/quick-start.md', import.meta.url))
 const HERE = fileURLToPath(new URL('..', import.meta.url))
 const READY = /^listening on http:\S+\/mcp, process \d+$/
 
-test('the call of the quick start survives the kill of its process', { timeout: 90_000 }, async () => {
+test('the call of the quick start survives the kill of its process', async () => {
   const text = await readFile(DOC, 'utf8')
   const [server = '', client = ''] = [...text.matchAll(/```js\n(.*?)```/gs)].map(([, code = '']) => code)
   // Within examples, where the packages are installed.
@@ -22,7 +22,7 @@ test('the call of the quick start survives the kill of its process', { timeout: 
     Child.spawn(process.execPath, [file], { cwd: dir, env: { ...process.env, ...env } })
   const startServer = async () => {
     const child = await run('server.mjs', { PORT: port })
-    await child.waitForLine(READY, 30_000)
+    await child.waitForLine(READY)
     return child
   }
   try {
@@ -33,7 +33,7 @@ test('the call of the quick start survives the kill of its process', { timeout: 
     // How long a process takes to start is not what is tested.
     const release = router.hold('resume')
     await using caller = await run('client.mjs', { MCP_URL: router.url.href })
-    await caller.waitForLine(/^ordered$/, 30_000)
+    await caller.waitForLine(/^ordered$/)
     await killed.kill('SIGKILL')
     await using next = await startServer()
     release()

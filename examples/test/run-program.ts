@@ -15,7 +15,7 @@ export function runProgram(
   input = '',
 ): Promise<Outcome> {
   const file = fileURLToPath(new URL(`../dist/${name}.js`, import.meta.url))
-  const options = { env: { ...process.env, ...env }, timeout: 60_000 }
+  const options = { env: { ...process.env, ...env }, timeout: 240_000 }
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [file, ...args], options, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode ?? -1, stdout, stderr }),

@@ -96,7 +96,7 @@ describe('[E-4] resumability', () => {
   })
 })
 
-describe('[E-6] demo', { timeout: 60_000 }, () => {
+describe('[E-6] demo', () => {
   test('holds with node processes on Redis', async () => {
     const { code, stdout } = await runProgram('demo')
     expect(stdout).toMatch(/^two processes over Redis \(REDIS_URL\)/)

@@ -10,7 +10,7 @@ import type { Command, Project } from './project.js'
 const STDIO = fileURLToPath(new URL('stranger/stdio.mjs', import.meta.url))
 const MAIN = 'node_modules/@mcp-durable/cli/dist/main.js'
 /** What was killed counts for its lease. */
-const LEASE = { timeoutMs: 30_000, intervalMs: 1000 }
+const LEASE = { intervalMs: 1000 }
 
 /** The command `mcp-durable`, as a runtime that is not Node.js runs it. */
 export class CommandOn {

@@ -73,7 +73,6 @@ afterAll(() => cluster[Symbol.asyncDispose]())
 
 test.concurrent.each(Object.keys(managers))(
   'installed with %s, every import is there, and a call outlives its process',
-  { timeout: 180_000 },
   async (name) => {
     const { add, run, named = (id) => id, prepare } = managers[name]!()
     await using project = await Project.create()

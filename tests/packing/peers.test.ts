@@ -126,7 +126,7 @@ describe.each(['lowest', 'newest'] as const)('with the %s versions of peers', (p
       '.',
       'server.ts',
     ])
-  }, 180_000)
+  })
   afterAll(async () => {
     await redis[Symbol.asyncDispose]()
     await project[Symbol.asyncDispose]()
@@ -134,7 +134,6 @@ describe.each(['lowest', 'newest'] as const)('with the %s versions of peers', (p
 
   test.each(resolutions[peers])(
     'TypeScript %s finds no fault, resolving as %s',
-    { timeout: 180_000 },
     async (version, name, settings) => {
       const compiler = version === '5.9' ? tsc : TSC_OF_THIS
       const files = name === 'nodenext' ? [...FILES, 'common.cts'] : FILES
@@ -145,7 +144,6 @@ describe.each(['lowest', 'newest'] as const)('with the %s versions of peers', (p
 
   test.concurrent.each(runtimes[peers])(
     '%s: a call outlives its process, over Redis and %s',
-    { timeout: 120_000 },
     async (runtime, adapter, find) => {
       const binary = await find()
       const command: Command =
@@ -157,7 +155,7 @@ describe.each(['lowest', 'newest'] as const)('with the %s versions of peers', (p
     },
   )
 
-  test('CommonJS gets every import with require()', { timeout: 180_000 }, async () => {
+  test('CommonJS gets every import with require()', async () => {
     const ids = imports.filter((id) => !id.endsWith('/testing/store'))
     await project.write(
       'imports.cjs',

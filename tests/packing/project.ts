@@ -9,8 +9,6 @@ import { Child, freePort } from '../../test-support/index.js'
 
 export type Command = readonly [string, ...string[]]
 
-const START_MS = 60_000
-
 /** A new project of somebody who has only what the registry serves: an empty folder, outside of this repository. */
 export class Project implements AsyncDisposable {
   private constructor(readonly folder: string) {}
@@ -50,7 +48,7 @@ export class Project implements AsyncDisposable {
       env: environment({ PORT: String(port), ...env }),
     })
     try {
-      const [, url = ''] = await child.waitForLine(/listening on (http:\/\/[^/,]+)/, START_MS)
+      const [, url = ''] = await child.waitForLine(/listening on (http:\/\/[^/,]+)/)
       return Object.assign(child, { url })
     } catch (error) {
       await child.kill('SIGKILL')

@@ -26,17 +26,13 @@ function release(args: string[], env: NodeJS.ProcessEnv = {}) {
   )
 }
 
-test(
-  'without an argument nothing is published, and it says what would be',
-  { timeout: 120_000 },
-  async () => {
-    const { code, output } = await release(['--skip-check'])
-    expect(output).toMatch(/nothing was published\n$/)
-    for (const name of NAMES) expect(output).toContain(`would publish ${name}@`)
-    expect(output).toContain('before --publish: provenance needs a token of the CI')
-    expect(code).toBe(0)
-  },
-)
+test('without an argument nothing is published, and it says what would be', async () => {
+  const { code, output } = await release(['--skip-check'])
+  expect(output).toMatch(/nothing was published\n$/)
+  for (const name of NAMES) expect(output).toContain(`would publish ${name}@`)
+  expect(output).toContain('before --publish: provenance needs a token of the CI')
+  expect(code).toBe(0)
+})
 
 test('what can have no provenance is not published', async () => {
   const { code, output } = await release(['--publish'])
@@ -45,7 +41,7 @@ test('what can have no provenance is not published', async () => {
   expect(code).toBe(1)
 })
 
-test('after one that was interrupted, the next one publishes the rest', { timeout: 120_000 }, async () => {
+test('after one that was interrupted, the next one publishes the rest', async () => {
   await using registry = await Registry.start()
   const manifest = await readFile(join(ROOT, 'packages/core/package.json'), 'utf8')
   const { version } = JSON.parse(manifest) as { version: string }

@@ -18,7 +18,6 @@ export const QUESTION = {
   requestedSchema: { type: 'object', properties: {} },
 } as const
 /** Every command is a process. */
-export const LONG = { timeout: 120_000 }
 
 export let redis: RedisServer
 export let client: Redis

@@ -1,3 +1,4 @@
+import { freePort } from '../free-port.js'
 import { startProgram, type Program } from '../processes.js'
 
 /** A node: a process of its own. */
@@ -13,7 +14,8 @@ export class DemoNode implements AsyncDisposable {
   }
 
   static async start(flags: readonly string[]): Promise<DemoNode> {
-    return new DemoNode(flags, await startProgram('demo/node', flags))
+    const onePort = ['--port', String(await freePort()), ...flags]
+    return new DemoNode(onePort, await startProgram('demo/node', onePort))
   }
 
   /** What its `which_node` answers, if tools run on it. */
@@ -28,7 +30,7 @@ export class DemoNode implements AsyncDisposable {
 
   /** Starts a new node in its place, at the same address. */
   async restart(): Promise<void> {
-    this.#program = await startProgram('demo/node', ['--port', new URL(this.url).port, ...this.#flags])
+    this.#program = await startProgram('demo/node', this.#flags)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -8,8 +8,6 @@ import { Story } from '../demo/story.js'
 import { formatTable } from '../table.js'
 import type { LedgerEntry, Trouble } from './outside-service.js'
 
-const deadlineMs = 90_000
-
 /** The client of an example: calls its tools, and compares what they say with what the outside service really did. */
 export async function runClient(name: string, play: (stage: Stage) => Promise<void>): Promise<void> {
   const usage = `usage: node dist/${name}/client.js [--url URL] [--service URL]
@@ -49,7 +47,7 @@ export interface CallOptions {
 
 /** What the scenes of an example work with. */
 export class Stage {
-  readonly story = new Story(deadlineMs)
+  readonly story = new Story()
   /** Tells what this run does from what others did. */
   readonly run = randomUUID().slice(0, 8)
   readonly #connection: Connection<Client>

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../free-port.js'
 import type { Place } from '../place.js'
 import { disposeAll, end, firstLine, own, startProgram } from '../processes.js'
 
@@ -24,7 +25,7 @@ export async function startSystem(
     const flags = [...place.flags, '--service', service.url]
     const keepers = Array.from({ length: nodes }, () => new Keeper(`${name}/server`, flags))
     started.push(...keepers)
-    const urls = await Promise.all(keepers.map((keeper) => keeper.start()))
+    const urls = await Promise.all(keepers.map(async (keeper) => keeper.start(await freePort())))
     const backends = urls.flatMap((url) => ['--backend', url])
     const balancer = await startProgram('round-robin-lb', ['--listen-port', String(port), ...backends])
     started.push(balancer)
@@ -53,8 +54,8 @@ class Keeper implements AsyncDisposable {
     this.#flags = flags
   }
 
-  async start(port = '0'): Promise<string> {
-    const args = [this.#file, '--port', port, ...this.#flags]
+  async start(port: number): Promise<string> {
+    const args = [this.#file, '--port', String(port), ...this.#flags]
     const child = own(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }))
     this.#child = child
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.complaints += text))
@@ -63,7 +64,7 @@ class Keeper implements AsyncDisposable {
     })
     child.once('exit', () => {
       if (this.#stopped) return
-      this.start(new URL(url).port).catch((error: unknown) => (this.complaints += String(error)))
+      this.start(port).catch((error: unknown) => (this.complaints += String(error)))
     })
     return url
   }

@@ -224,7 +224,7 @@ describe('what is shown of the users', () => {
     ]
   }
 
-  test('no payload and no whole id without being asked', { timeout: 120_000 }, async () => {
+  test('no payload and no whole id without being asked', async () => {
     for (const command of commands()) {
       for (const args of [command, [...command, '--json']]) {
         const { stdout, stderr } = await cli(demo.url, ...args)

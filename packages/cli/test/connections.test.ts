@@ -57,40 +57,34 @@ test('a database that is not there, a password that is asked for, and a port wit
   expect(tls?.stderr).toContain('\n  If that port speaks without TLS: redis://HOST:PORT')
 })
 
-test(
-  'a Cluster, by any of its nodes, also when the first one named is away',
-  { timeout: 90_000 },
-  async () => {
-    await using cluster = await startRedisCluster({ masters: 3 })
-    const store = redisStore(cluster.client(), { prefix: 'app' })
-    const state = { key: 'initialize', data: '{}' }
-    for (const id of ['alpha-1', 'beta-2', 'gamma-3']) {
-      const session = { id, principal: undefined, protocolVersion: '2025-11-25', state, ttlMs: 60_000 }
-      await store.createSession(session, { maxPerPrincipal: 9 })
-      const call = {
-        scope: id,
-        callId: `call-of-${id}`,
-        owner: 'node',
-        principal: undefined,
-        requestKeys: ['1'],
-      }
-      const messages = [{ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'echo' } }]
-      const data = `request ${JSON.stringify({ messages, batch: false, protocol: '', node: 'node' })}`
-      await store.openCall({ ...call, data, ttlMs: 60_000, maxOpenCalls: 9 })
+test('a Cluster, by any of its nodes, also when the first one named is away', async () => {
+  await using cluster = await startRedisCluster({ masters: 3 })
+  const store = redisStore(cluster.client(), { prefix: 'app' })
+  const state = { key: 'initialize', data: '{}' }
+  for (const id of ['alpha-1', 'beta-2', 'gamma-3']) {
+    const session = { id, principal: undefined, protocolVersion: '2025-11-25', state, ttlMs: 60_000 }
+    await store.createSession(session, { maxPerPrincipal: 9 })
+    const call = {
+      scope: id,
+      callId: `call-of-${id}`,
+      owner: 'node',
+      principal: undefined,
+      requestKeys: ['1'],
     }
-    const ports = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`)
-    const url = `redis://127.0.0.1:1,${ports.join(',')}`
-    const options = ['--prefix', 'app']
-    expect((await out(url, 'sessions', ...options)).trim().split('\n')).toHaveLength(4)
-    // Calls are found among the keys of all masters.
-    expect(await out(url, 'call', 'call-of-b', ...options)).toContain('tools/call echo')
-    expect(await out(url, 'session', 'gamma', ...options)).toContain('tools/call echo opened on node')
-    expect(await out(url, 'clear', '--all', '--yes', ...options)).toBe(
-      'deleted 3 sessions with 3 open calls\n',
-    )
-    await store.close()
-  },
-)
+    const messages = [{ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'echo' } }]
+    const data = `request ${JSON.stringify({ messages, batch: false, protocol: '', node: 'node' })}`
+    await store.openCall({ ...call, data, ttlMs: 60_000, maxOpenCalls: 9 })
+  }
+  const ports = cluster.nodes.map(({ port }) => `127.0.0.1:${port}`)
+  const url = `redis://127.0.0.1:1,${ports.join(',')}`
+  const options = ['--prefix', 'app']
+  expect((await out(url, 'sessions', ...options)).trim().split('\n')).toHaveLength(4)
+  // Calls are found among the keys of all masters.
+  expect(await out(url, 'call', 'call-of-b', ...options)).toContain('tools/call echo')
+  expect(await out(url, 'session', 'gamma', ...options)).toContain('tools/call echo opened on node')
+  expect(await out(url, 'clear', '--all', '--yes', ...options)).toBe('deleted 3 sessions with 3 open calls\n')
+  await store.close()
+})
 
 /** Every command that looks, each with something to find. */
 function lookingCommands(session: string, call: string): string[][] {
@@ -118,7 +112,7 @@ async function commandsBy(name: string, monitor: RedisMonitor, client: Redis) {
   )
 }
 
-test('no command but clear writes, or asks for much at once', { timeout: 120_000 }, async () => {
+test('no command but clear writes, or asks for much at once', async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const booking = await demo.book(demo.nodes[0]!)
   const admin = new Redis(demo.url)
@@ -137,7 +131,7 @@ test('no command but clear writes, or asks for much at once', { timeout: 120_000
   admin.disconnect()
 })
 
-test('a user of Redis that may only read is enough', { timeout: 120_000 }, async () => {
+test('a user of Redis that may only read is enough', async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const booking = await demo.book(demo.nodes[0]!)
   const page = await readFile('docs/security.md', 'utf8')

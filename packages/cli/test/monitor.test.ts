@@ -4,7 +4,6 @@ import { MAIN, startCli } from './support/cli.js'
 import { Demo, named, short } from './support/demo.js'
 import { keepScreen } from './support/screens.js'
 
-const LONG = { timeout: 120_000 }
 const WIDE = { columns: 120, rows: 32 }
 const SMALL = { columns: 60, rows: 16 }
 /** With a space, so that no id holds it by chance. */
@@ -15,7 +14,7 @@ function monitor(url: string, size: { columns: number; rows: number }, ...args: 
   return Terminal.start([process.execPath, MAIN, 'monitor', '--interval', '200', ...args], { ...size, env })
 }
 
-test('a takeover on the screen, then the call to its end, then quit', LONG, async () => {
+test('a takeover on the screen, then the call to its end, then quit', async () => {
   await using demo = await Demo.start()
   const [a, b] = demo.nodes
   const booking = await demo.book(a!)
@@ -49,7 +48,7 @@ test('a takeover on the screen, then the call to its end, then quit', LONG, asyn
   await terminal.shows('ended with 0')
 })
 
-test('keys: tables, filter, order, help, clear one, clear all', LONG, async () => {
+test('keys: tables, filter, order, help, clear one, clear all', async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const [a] = demo.nodes
   const bookings = [await demo.book(a!), await demo.book(a!), await demo.book(a!)]
@@ -98,7 +97,7 @@ test('keys: tables, filter, order, help, clear one, clear all', LONG, async () =
   await terminal.shows('ended with 0')
 })
 
-test('a small terminal has the same with fewer columns, and a resize draws anew', LONG, async () => {
+test('a small terminal has the same with fewer columns, and a resize draws anew', async () => {
   await using demo = await Demo.start()
   const [a] = demo.nodes
   for (let i = 0; i < 8; i++) await demo.begin(a!)
@@ -124,7 +123,7 @@ test('a small terminal has the same with fewer columns, and a resize draws anew'
   await terminal.shows('ended with 0')
 })
 
-test('while Redis is away the screen says so, and goes on when it is back', LONG, async () => {
+test('while Redis is away the screen says so, and goes on when it is back', async () => {
   await using demo = await Demo.start({ nodes: 1, aof: 'always' })
   await demo.begin(demo.nodes[0]!)
   await using terminal = await monitor(demo.url, WIDE)
@@ -138,7 +137,7 @@ test('while Redis is away the screen says so, and goes on when it is back', LONG
   await terminal.shows('ended with 0')
 })
 
-test('without a terminal: a line for each change', LONG, async () => {
+test('without a terminal: a line for each change', async () => {
   await using demo = await Demo.start()
   const [a, b] = demo.nodes
   await using lines = await startCli(demo.url, 'monitor', '--interval', '100')
@@ -149,7 +148,6 @@ test('without a terminal: a line for each change', LONG, async () => {
   await a!.kill('SIGKILL')
   await waitFor(() => lines.output.includes('tools/call book_table was taken over by'), {
     what: 'the takeover',
-    timeoutMs: 30_000,
   })
   await booking.answer(b!, 'Ada')
   await waitFor(() => lines.output.includes('tools/call book_table has ended after'), { what: 'the end' })
@@ -158,7 +156,7 @@ test('without a terminal: a line for each change', LONG, async () => {
   expect((await lines.kill('SIGTERM')).code).toBe(0)
 })
 
-test('as JSON Lines', LONG, async () => {
+test('as JSON Lines', async () => {
   await using demo = await Demo.start({ nodes: 1 })
   const booking = await demo.book(demo.nodes[0]!)
   await using lines = await startCli(demo.url, 'monitor', '--json', '--count', '3', '--interval', '100')
@@ -178,7 +176,7 @@ test('as JSON Lines', LONG, async () => {
   })
 })
 
-test('other commands on a screen', LONG, async () => {
+test('other commands on a screen', async () => {
   await using demo = await Demo.start({ config: { 'maxmemory-policy': 'allkeys-lru' } })
   const [a, b] = demo.nodes
   const booking = await demo.book(a!)
@@ -187,9 +185,7 @@ test('other commands on a screen', LONG, async () => {
     (await demo.store.listOpenCalls(booking.session.storedId)).every(({ owner }) => owner !== ''),
   )
   await booking.answer(b!, 'Ada')
-  await waitFor(async () => (await demo.store.listOpenCalls(booking.session.storedId)).length === 0, {
-    timeoutMs: 30_000,
-  })
+  await waitFor(async () => (await demo.store.listOpenCalls(booking.session.storedId)).length === 0)
   for (const [name, args, rows, shown] of [
     ['call', ['call', short(booking.callId)], 17, 'taken over'],
     ['doctor', ['doctor'], 30, 'noeviction'],

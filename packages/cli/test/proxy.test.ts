@@ -24,9 +24,9 @@ test('two proxies before one server: a session of either is a session of both, a
   const prefix = `test-${randomUUID()}`
   const flags = ['--upstream', `${server.url}/mcp`, '--port', '0', '--prefix', prefix]
   await using first = await startCli(redis, 'proxy', ...flags)
-  const [, a = ''] = await first.waitForLine(/listening on (http:\/\/\S+),/, 20_000)
+  const [, a = ''] = await first.waitForLine(/listening on (http:\/\/\S+),/)
   await using second = await startCli(redis, 'proxy', ...flags)
-  const [, b = ''] = await second.waitForLine(/listening on (http:\/\/\S+),/, 20_000)
+  const [, b = ''] = await second.waitForLine(/listening on (http:\/\/\S+),/)
 
   const healthy = await waitFor(async () => {
     const response = await fetch(new URL('/healthz', a))
@@ -60,7 +60,7 @@ test('without a Redis it keeps all in a file, and a session goes on after a SIGK
     const flags = ['proxy', '--upstream', `${server.url}/mcp`, '--port', '0']
     const proxy = await startCliIn(folder, '', ...flags)
     const listening = /listening on (http:\/\/\S+), .*; what it keeps is in .*mcp\.db$/
-    const [, url = ''] = await proxy.waitForLine(listening, 20_000)
+    const [, url = ''] = await proxy.waitForLine(listening)
     return { proxy, url }
   }
   const { proxy: first, url: before } = await start()
@@ -169,7 +169,7 @@ test.each(CALLERS)('whose a session is, with %j', async (flags, own, others) => 
     prefix,
     ...flags,
   )
-  const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+),/, 20_000)
+  const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+),/)
   const params = {
     protocolVersion: '2025-11-25',
     capabilities: {},
@@ -241,10 +241,7 @@ test('before a server that speaks stdio: one process for a session, none that st
   const server = ['/usr/bin/env', 'WHO=me', process.execPath, '-e', script]
   const flags = ['--stdio', '--port', '0', '--prefix', prefix]
   await using proxy = await startCli(redis, 'proxy', ...flags, '--', ...server)
-  const [, url = ''] = await proxy.waitForLine(
-    /listening on (http:\/\/\S+), before \/usr\/bin\/env WHO=me/,
-    20_000,
-  )
+  const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+), before \/usr\/bin\/env WHO=me/)
   const clientInfo = { name: 'test', version: '1' }
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
   const begun = await post(url, { id: 1, method: 'initialize', params })
@@ -275,7 +272,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
     })`
     const flags = ['--stdio', '--port', '0', '--prefix', prefix]
     await using proxy = await startCli(redis, 'proxy', ...flags, '--', process.execPath, '-e', script)
-    const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+), before/, 20_000)
+    const [, url = ''] = await proxy.waitForLine(/listening on (http:\/\/\S+), before/)
     const clientInfo = { name: 'test', version: '1' }
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
     const begun = await (await post(url, { id: 1, method: 'initialize', params })).text()

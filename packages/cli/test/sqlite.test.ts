@@ -132,14 +132,14 @@ describe('acting on what is in a file', () => {
 
   test('a session is followed, and deleted under the eyes of who follows', async () => {
     const tail = await startCli(NOWHERE, 'tail', 'talks', '--sqlite', path, '--lines', '1')
-    await tail.waitForLine(/./, 20_000)
+    await tail.waitForLine(/./)
 
     const store = file(path)
     await store.append('talks', 'out', '{"jsonrpc":"2.0","method":"notifications/x"}', {
       nonce: 'n',
       maxLength: 1000,
     })
-    await tail.waitForLine(/notifications\/x/, 20_000)
+    await tail.waitForLine(/notifications\/x/)
     expect(await out('clear', 'talks', '--yes')).toContain('deleted 1 session')
     await tail.exited
     expect(await out('clear', '--principal', 'ann', '--yes')).toContain('deleted 0 sessions')
@@ -209,7 +209,7 @@ describe('what is no file of a store', () => {
     held.close()
   })
 
-  test('whatever is typed wrong is one line, and what to do next', { timeout: 60_000 }, async () => {
+  test('whatever is typed wrong is one line, and what to do next', async () => {
     const text = join(folder, 'typed.db')
     const syntax = join(folder, 'syntax.mjs')
     await writeFile(text, 'not a database, but long enough to be one '.repeat(100))

@@ -41,7 +41,7 @@ afterAll(async () => {
 })
 
 async function urlOf(child: Child): Promise<string> {
-  const { input } = await child.waitForLine(/listening on (http:[^\s,]+)/, 20_000)
+  const { input } = await child.waitForLine(/listening on (http:[^\s,]+)/)
   return /http:[^\s,]+/.exec(input!)![0]
 }
 

@@ -162,7 +162,7 @@ describe.each(STORES)('servers without a name on one %s store', (kind) => {
     const admin = shared.node('admin', storage.forNode(), { maxUnservedMs: 0 })
     await shop.close({ graceMs: 0 })
     const givenBack = () => admin.logs.some((line) => line.includes('one of another server'))
-    await waitFor(givenBack, { what: 'the other server gives it back', timeoutMs: 20_000 })
+    await waitFor(givenBack, { what: 'the other server gives it back' })
     expect(shared.happened.all, 'and ran nothing').toEqual(['shop works'])
     const [content] = await contentOf(store, [storedId(session)])
     expect(JSON.stringify(content?.calls), 'nor ended it').not.toContain('response')

@@ -137,9 +137,7 @@ describe.each(SYSTEMS)('a node that is shut down, $store, $host', ({ store, host
     await within(closed, 'closing')
     // An upstream goes on with what it had begun.
     nodes.world.gates.open('never')
-    await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0, {
-      timeoutMs: 20_000,
-    })
+    await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0)
   })
 
   test('can be told twice', async () => {
@@ -183,9 +181,7 @@ test.each(['admit', 'openCall', 'readSession', 'publish'] as const)(
     }
     // What was recorded and not begun is run by the other node.
     nodes.world.gates.open('g')
-    await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0, {
-      timeoutMs: 20_000,
-    })
+    await waitFor(async () => (await nodes.stores[1]!.findCalls(session.id, '')).length === 0)
   },
 )
 

@@ -107,66 +107,62 @@ test('a resent append of a fenced owner stays fenced', async () => {
   expect(await twice(() => store.appendCall(scope, call.callId, late))).toBe('fenced')
 })
 
-test(
-  'connections that are killed again and again under load duplicate and lose nothing',
-  { timeout: 120_000 },
-  async () => {
-    await using server = await startRedis()
-    await using opened = openStore(server.url, { retryStrategy: () => 5 })
-    const { store } = opened
-    const killer = new Redis(server.url)
-    const { id: scope } = newSession()
-    await store.createSession(newSession({ id: scope }), LIMITS)
-    const call = newCall(scope)
-    const start = await store.openCall(call)
-    if (start.status !== 'opened') throw new Error(start.status)
-    const epoch = start.id.split('-')[0]
+test('connections that are killed again and again under load duplicate and lose nothing', async () => {
+  await using server = await startRedis()
+  await using opened = openStore(server.url, { retryStrategy: () => 5 })
+  const { store } = opened
+  const killer = new Redis(server.url)
+  const { id: scope } = newSession()
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const call = newCall(scope)
+  const start = await store.openCall(call)
+  if (start.status !== 'opened') throw new Error(start.status)
+  const epoch = start.id.split('-')[0]
 
-    const work = new AbortController()
-    const kill = async () => {
-      while (!work.signal.aborted) {
-        await sleep(10)
-        await killer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  const work = new AbortController()
+  const kill = async () => {
+    while (!work.signal.aborted) {
+      await sleep(10)
+      await killer.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    }
+  }
+  const killing = kill()
+  const again = async <T>(operation: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await operation()
+      } catch (error) {
+        expect((error as { code?: string }).code).toMatch(/^store-(unavailable|timeout)$/)
+        await sleep(2)
       }
     }
-    const killing = kill()
-    const again = async <T>(operation: () => Promise<T>): Promise<T> => {
-      for (;;) {
-        try {
-          return await operation()
-        } catch (error) {
-          expect((error as { code?: string }).code).toMatch(/^store-(unavailable|timeout)$/)
-          await sleep(2)
-        }
-      }
+  }
+  const numbers = Array.from({ length: 400 }, (_, i) => i)
+  const workers = Array.from({ length: 8 }, async (_, worker) => {
+    for (const n of numbers.filter((number) => number % 8 === worker)) {
+      const options = once()
+      expect(await again(() => store.append(scope, 'out', String(n), options))).toBeDefined()
+      const nonce = `state ${n}`
+      await again(() => store.putState(scope, { key: `k${n}`, data: '', nonce }, { maxKeys: 1000 }))
     }
-    const numbers = Array.from({ length: 400 }, (_, i) => i)
-    const workers = Array.from({ length: 8 }, async (_, worker) => {
-      for (const n of numbers.filter((number) => number % 8 === worker)) {
-        const options = once()
-        expect(await again(() => store.append(scope, 'out', String(n), options))).toBeDefined()
-        const nonce = `state ${n}`
-        await again(() => store.putState(scope, { key: `k${n}`, data: '', nonce }, { maxKeys: 1000 }))
-      }
-    })
-    const owner = async () => {
-      for (const n of numbers) {
-        const entry = { id: `${epoch}-${n + 2}`, data: String(n) }
-        expect(await again(() => store.appendCall(scope, call.callId, [entry]))).toBe('appended')
-      }
+  })
+  const owner = async () => {
+    for (const n of numbers) {
+      const entry = { id: `${epoch}-${n + 2}`, data: String(n) }
+      expect(await again(() => store.appendCall(scope, call.callId, [entry]))).toBe('appended')
     }
-    await Promise.all([...workers, owner()])
-    work.abort()
-    await killing
-    killer.disconnect()
+  }
+  await Promise.all([...workers, owner()])
+  work.abort()
+  await killing
+  killer.disconnect()
 
-    const out = await again(() => store.read(scope, 'out', BEGINNING, 1000))
-    expect(out?.map(({ data }) => Number(data)).toSorted((a, b) => a - b)).toEqual(numbers)
-    const journal = await again(() => store.read(scope, `call:${call.callId}`, start.id, 1000))
-    expect(journal?.map(({ data }) => Number(data))).toEqual(numbers)
-    expect((await again(() => store.readSession(scope)))?.version).toBe(401)
-  },
-)
+  const out = await again(() => store.read(scope, 'out', BEGINNING, 1000))
+  expect(out?.map(({ data }) => Number(data)).toSorted((a, b) => a - b)).toEqual(numbers)
+  const journal = await again(() => store.read(scope, `call:${call.callId}`, start.id, 1000))
+  expect(journal?.map(({ data }) => Number(data))).toEqual(numbers)
+  expect((await again(() => store.readSession(scope)))?.version).toBe(401)
+})
 
 test('nothing of a test is left without an expiry after a resend', async () => {
   await using lossy = await lossyStore()

@@ -47,7 +47,6 @@ test('also when Redis comes later', async () => {
   await redis.restart()
   await waitFor(() => warnings.some((text) => text.includes('volatile-ttl')), {
     what: 'the warning',
-    timeoutMs: 20_000,
   })
   await mcp.close()
 })

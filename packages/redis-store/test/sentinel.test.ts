@@ -13,7 +13,6 @@ test('a store on Sentinel follows the new master, and so do its wake-ups', async
     async () => /num-slaves,1,/.test(String(await sentinel.admin.call('SENTINEL', 'MASTER', 'main'))),
     {
       what: 'the replica known to Sentinel',
-      timeoutMs: 20_000,
     },
   )
 
@@ -30,7 +29,7 @@ test('a store on Sentinel follows the new master, and so do its wake-ups', async
 
   await master.kill()
   const options = once()
-  const second = await waitFor(() => store.append(id, 'out', 'after', options), { timeoutMs: 25_000 })
+  const second = await waitFor(() => store.append(id, 'out', 'after', options))
   expect(await store.read(id, 'out', '0-0', 10)).toEqual([
     { id: first, data: 'before' },
     { id: second, data: 'after' },
@@ -41,4 +40,4 @@ test('a store on Sentinel follows the new master, and so do its wake-ups', async
   await waitFor(() => heard.includes('topic'))
   await store.close()
   client.disconnect()
-}, 60_000)
+})

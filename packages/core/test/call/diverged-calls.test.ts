@@ -1,5 +1,6 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { waitFor } from '../../../../test-support/index.js'
 import { mayTry } from '../../src/call/diverged-calls.js'
 import { durableTool } from '../../src/index.js'
 import type { CommonOptions, Store } from '../../src/index.js'
@@ -150,39 +151,33 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     expect(before.filter((kind) => kind === 'diverged')).toHaveLength(1)
     // The node that has parked it leaves: the next one keeps it, and runs nothing.
     await of.nodes.mcp(1).close({ graceMs: 10_000 })
-    await vi.waitFor(
-      () =>
-        expect(of.nodes.logs.map(({ message }) => message)).toContainEqual(
-          expect.stringContaining('stays parked'),
-        ),
-      10_000,
-    )
+    await waitFor(() => of.nodes.logs.some(({ message }) => message.includes('stays parked')))
     expect(of.errors()).toHaveLength(1)
-    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('returned'))
+    await waitFor(async () => (await of.journal()).at(-1) === 'returned')
     const retried = await of.runs.retry(of.place)
     expect(retried.call).toEqual(of.place)
-    await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
+    await waitFor(() => of.errors().length === 2)
     // What was parked counts as no run, however often.
     for (const { fields } of of.errors()) expect(fields).toMatchObject({ attempt: 2 })
-    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
+    await waitFor(async () => (await of.journal()).at(-1) === 'diverged')
     await of.runs.cancel(of.place)
-    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)
+    await waitFor(async () => (await of.journal()).at(-1) === 'cancelled')
     expect(of.effects()).toEqual(['charge on 0', 'ship on 0'])
   })
 
   test('is tried at once each time that an operator says so', async () => {
     await using of = await parked(store, [V1, V2])
     for (const tries of [2, 3, 4, 5, 6]) {
-      await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 5000)
+      await waitFor(async () => (await of.journal()).at(-1) === 'diverged')
       await of.runs.retry(of.place)
-      await vi.waitFor(() => expect(of.errors()).toHaveLength(tries), 5000)
+      await waitFor(() => of.errors().length === tries)
     }
   })
 
   test('is claimed again before it is run again, if an operator says so while it is being parked', async () => {
     await using of = await parked(store, [V1, V2], { retriedMeanwhile: true })
-    await vi.waitFor(() => expect(of.errors()).toHaveLength(2), 10_000)
-    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('diverged'), 10_000)
+    await waitFor(() => of.errors().length === 2)
+    await waitFor(async () => (await of.journal()).at(-1) === 'diverged')
     expect((await of.journal()).slice(-5)).toEqual(['claim', 'diverged', 'returned', 'claim', 'diverged'])
     for (const { fields } of of.errors()) expect(fields).toMatchObject({ attempt: 2 })
   })
@@ -192,10 +187,10 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
     await of.nodes.world.happened.until('closed on 1')
     await of.runs.retry(of.place)
     const looks = () => of.nodes.logs.filter(({ message }) => message.startsWith('a call stays parked'))
-    await vi.waitFor(() => expect(looks()).toHaveLength(1), 10_000)
+    await waitFor(() => looks().length === 1)
     // Whatever comes for it is heard by whoever goes on looking.
     await of.runs.cancel(of.place)
-    await vi.waitFor(async () => expect((await of.journal()).at(-1)).toBe('cancelled'), 10_000)
+    await waitFor(async () => (await of.journal()).at(-1) === 'cancelled')
     expect((await of.journal()).slice(-5)).toEqual(['diverged', 'returned', 'claim', 'returned', 'cancelled'])
   })
 

@@ -72,7 +72,7 @@ describe('a step that is of another kind after a deploy', () => {
     const call = new TestCall()
     const node = call.node()
     void STEPS[was]!(node.context)
-    await vi.waitFor(() => expect(call.questions).toHaveLength(1))
+    await expect.poll(() => call.questions).toHaveLength(1)
     node.cancel()
     for (const is of ['body', 'now', ...Object.keys(ANSWERS)].filter((kind) => kind !== was)) {
       expect(await thrown(STEPS[is]!(call.node().context))).toBeInstanceOf(DivergenceError)
@@ -112,7 +112,7 @@ test('a step that was at most once, and may have begun, is not run by code that 
   const call = new TestCall()
   const node = call.node()
   void node.context.atMostOnce('charge', () => new Promise(() => undefined))
-  await vi.waitFor(() => expect(call.phases('charge')).toEqual(['started']))
+  await expect.poll(() => call.phases('charge')).toEqual(['started'])
   void node.crash()
   body.mockClear()
   const error = await thrown(call.node().context.atLeastOnce('charge', body))

@@ -33,7 +33,7 @@ describe('ctx.patched()', () => {
     const call = new TestCall()
     const old = call.node()
     void old.run(async (ctx) => [await ctx.now('before'), await later(ctx)]).catch(() => undefined)
-    await vi.waitFor(() => expect(call.records.length + call.questions.length).toBeGreaterThan(1))
+    await expect.poll(() => call.records.length + call.questions.length).toBeGreaterThan(1)
     old.crash().catch(() => undefined)
     const asked: boolean[] = []
     for (let run = 1; run <= 2; run++) {

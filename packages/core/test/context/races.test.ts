@@ -160,38 +160,32 @@ const anyCrash: fc.Arbitrary<Crash> = fc.record({
 })
 
 describe('any program of races, crashing anywhere and any number of times', () => {
-  test.each([false, true])(
-    'decides the same in every run; acknowledged in batches: %s',
-    async (batches) => {
-      const property = fc.asyncProperty(
-        anyProgram,
-        fc.array(anyCrash, { minLength: 1, maxLength: 4 }),
-        fc.nat({ max: 5 }),
-        async (program, crashes, turns) => {
-          const call = new TestCall()
-          const stop = answering(call, turns)
-          const seen: Seen = new Map()
-          const diverged: Diverged[] = []
-          const handler = handlerOf(program, seen, diverged)
-          let ended: unknown = 'crashed'
-          for (const crash of [...crashes, undefined]) {
-            if (ended === 'crashed') ended = await call.node({ crash, batches }).run(handler)
-            expect(diverged).toEqual([])
-          }
-          const last = call.node({ batches: !batches })
-          expect(await last.run(handler)).toEqual(ended)
+  test.each([false, true])('decides the same in every run; acknowledged in batches: %s', async (batches) => {
+    const property = fc.asyncProperty(
+      anyProgram,
+      fc.array(anyCrash, { minLength: 1, maxLength: 4 }),
+      fc.nat({ max: 5 }),
+      async (program, crashes, turns) => {
+        const call = new TestCall()
+        const stop = answering(call, turns)
+        const seen: Seen = new Map()
+        const diverged: Diverged[] = []
+        const handler = handlerOf(program, seen, diverged)
+        let ended: unknown = 'crashed'
+        for (const crash of [...crashes, undefined]) {
+          if (ended === 'crashed') ended = await call.node({ crash, batches }).run(handler)
           expect(diverged).toEqual([])
-          stop()
-          if (!last.handled) throw new Error('The handler did not end.')
-          expect(await validateEffects(call.finished(last.handled), call.store, last.handled.rerun)).toEqual(
-            [],
-          )
-        },
-      )
-      await fc.assert(property, { numRuns: 400 })
-    },
-    120_000,
-  )
+        }
+        const last = call.node({ batches: !batches })
+        expect(await last.run(handler)).toEqual(ended)
+        expect(diverged).toEqual([])
+        stop()
+        if (!last.handled) throw new Error('The handler did not end.')
+        expect(await validateEffects(call.finished(last.handled), call.store, last.handled.rerun)).toEqual([])
+      },
+    )
+    await fc.assert(property, { numRuns: 400 })
+  })
 })
 
 /** Lets a handler run until it waits for nothing but `ms` of time. */

@@ -1,4 +1,4 @@
-import { describe, expect, expectTypeOf, test, vi } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import type { DurableContext } from '../../src/context/context.js'
 import {
@@ -157,7 +157,7 @@ describe.each(WAYS)('a change of the state of $name', ({ run }) => {
       return write(...args)
     }
     const late = zombie.run(change)
-    await vi.waitFor(() => expect(goOn).toBeDefined())
+    await expect.poll(() => goOn).toBeDefined()
     expect(call.records).toHaveLength(1)
     expect(await call.node().run(change)).toBe(1)
     await other()

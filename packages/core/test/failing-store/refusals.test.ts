@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
 import { expectRefused, initialize, Session } from '../support/session.js'
@@ -78,7 +78,7 @@ describe.each(SYSTEMS)('while the store fails, $store, $host', (system) => {
             id: id ?? (name === 'initialize' ? 1 : null),
           })
           // What was under way when it was given up is taken back.
-          await vi.waitFor(async () => expect(await contentOf(plain)).toEqual(before), { timeout: 10_000 })
+          await expect.poll(() => contentOf(plain)).toEqual(before)
         }
       }
       const after = await send(session, 0)

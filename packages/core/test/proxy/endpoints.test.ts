@@ -138,7 +138,7 @@ describe.each(SYSTEMS)('a proxy with a $host, $kind', ({ kind, host }) => {
       const [content] = await contentOf(store, [storedId(session)])
       return JSON.stringify(content?.calls).includes('returned ')
     }
-    await waitFor(returned, { what: 'the other server gives it back', timeoutMs: 20_000 })
+    await waitFor(returned, { what: 'the other server gives it back' })
     shop.gates.open('work')
     const next = proxy(shop, host, storage.forNode())
     expect(await resume(next, session, id)).toContain('done by shop')

@@ -79,7 +79,7 @@ const MOST = 24
 const APPLIED = [true, false]
 
 describe.each(STORES)('who acts dies at any operation, %s', (kind) => {
-  test('of a retry: it is done once, or not at all, and then it can be', { timeout: 120_000 }, async () => {
+  test('of a retry: it is done once, or not at all, and then it can be', async () => {
     const happened = new Happenings()
     const work: Work = async (ctx) => {
       await ctx.atLeastOnce('try', () => happened.add('try'))
@@ -109,14 +109,14 @@ describe.each(STORES)('who acts dies at any operation, %s', (kind) => {
           const resumed = await refused(runsOf(store!, { by: 'bob' }).resume(made[0]!))
           expect([undefined, 'run-awake', 'run-ended']).toContain(resumed)
         }
-        await waitFor(() => hasEnded(store!, made[0]!), { timeoutMs: 20_000, what: `the end, at ${at}` })
+        await waitFor(() => hasEnded(store!, made[0]!), { what: `the end, at ${at}` })
         expect(happened.count('try'), `at ${at}`).toBe(before + 1)
       }
     }
     expect(died).toBeGreaterThan(10)
   })
 
-  test('of a fork: what stands before its step is never done again', { timeout: 120_000 }, async () => {
+  test('of a fork: what stands before its step is never done again', async () => {
     const happened = new Happenings()
     const work: Work = async (ctx) => {
       await ctx.atLeastOnce('before', () => happened.add('before'))
@@ -145,7 +145,7 @@ describe.each(STORES)('who acts dies at any operation, %s', (kind) => {
         if (opened === '') expect(code).toBe('run-gone')
         else if (opened.startsWith('request ')) expect(code).toBe('run-awake')
         else {
-          await waitFor(() => hasEnded(store!, made), { timeoutMs: 20_000, what: `the end, at ${at}` })
+          await waitFor(() => hasEnded(store!, made), { what: `the end, at ${at}` })
           expect(happened.count('after'), `at ${at}`).toBe(after + 1)
         }
       }
@@ -154,7 +154,7 @@ describe.each(STORES)('who acts dies at any operation, %s', (kind) => {
     expect(died).toBeGreaterThan(8)
   })
 
-  test('of a cancellation and of a resumption: they can be had again', { timeout: 120_000 }, async () => {
+  test('of a cancellation and of a resumption: they can be had again', async () => {
     const happened = new Happenings()
     const work: Work = async (ctx) => {
       await ctx.sleep('nap', 3_600_000)

@@ -51,7 +51,7 @@ test('while the secrets are away nothing is lost: who begins is refused, and a c
   const asked = state.asked
   await nodes.mcp(0).close({ graceMs: 0 })
   nodes.world.gates.open('gate 1')
-  await expect.poll(() => state.asked, { timeout: 10_000 }).toBeGreaterThan(asked)
+  await expect.poll(() => state.asked).toBeGreaterThan(asked)
   state.isAway = false
   await using resumed = await session.stream(priming?.id, { node: 1 })
   expect((await resumed.messages()).map(textOf)).toEqual(['run by 1'])

@@ -111,7 +111,7 @@ test.each(['inbox', 'journal'])('a call whose %s was altered ends, and nothing i
   const unknown = [expect.stringContaining('outcome is unknown')]
   const messages = await call.messages()
   expect(messages.map(textOf)).toEqual(what === 'inbox' ? unknown : [])
-  await expect.poll(() => raw!.listOpenCalls(session.id), { timeout: 10_000 }).toEqual([])
+  await expect.poll(() => raw!.listOpenCalls(session.id)).toEqual([])
 })
 
 test('a result that is on its way is not given up for an inbox that was altered', async () => {

@@ -142,7 +142,6 @@ describe.each(SPEAKS)('an upstream that speaks %s', (speaks) => {
     behind.answer([], () => undefined)
     await waitFor(async () => (await behind.client.request('tools/list')).ok, {
       what: 'it is asked again',
-      timeoutMs: 15_000,
     })
   })
 })

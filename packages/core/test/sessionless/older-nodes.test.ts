@@ -96,7 +96,7 @@ describe.each(STORES)('beside a node of an earlier version, %s', (store) => {
     const { nodes, older } = beside
     expect(await discover(nodes)).toMatchObject(REFUSED)
     older.die()
-    await expect.poll(() => discover(nodes), { timeout: 20_000 }).toHaveProperty('result')
+    await expect.poll(() => discover(nodes)).toHaveProperty('result')
   })
 })
 
@@ -114,7 +114,7 @@ test('one that joins later is warned of, and nothing stops', async () => {
   expect(await discover(nodes)).toHaveProperty('result')
   await new OlderNode(nodes).beat()
   const warned = () => nodes.logs.filter(({ message }) => message.includes('has joined the same store'))
-  await expect.poll(() => warned().length, { timeout: 10_000 }).toBe(2)
+  await expect.poll(() => warned().length).toBe(2)
   expect(await discover(nodes)).toHaveProperty('result')
 })
 

@@ -365,7 +365,7 @@ test('calls that are due at once are woken soon, and by all nodes', async () => 
     await stream[Symbol.asyncDispose]()
     scopes.push(scope)
   }
-  await waitFor(() => woken.count('woken') === CALLS, { timeoutMs: 20_000 })
+  await waitFor(() => woken.count('woken') === CALLS)
   const records = (await Promise.all(scopes.map((scope) => recordsOf(nodes, scope)))).flat()
   const claims = records.flatMap((record) => (record.kind === 'claim' ? [record.claim.node] : []))
   // Those that began late sleep for too short a time to be parked.

@@ -69,7 +69,7 @@ describe.concurrent.each(SYSTEMS)('which session a request is for, $store, $host
   })
 
   test('every use of a session keeps it alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 2000 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 5000 } })
     const session = await Session.begin(nodes)
     const idle = await Session.begin(nodes)
     // The session that is not used sets the pace.
@@ -82,7 +82,7 @@ describe.concurrent.each(SYSTEMS)('which session a request is for, $store, $host
   })
 
   test('an open stream and a running call keep a session alive', async () => {
-    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 2000 } })
+    await using nodes = await startNodes({ store, host, settings: { sessionTtlMs: 5000 } })
     const streaming = await Session.begin(nodes)
     const calling = await Session.begin(nodes)
     await using stream = await streaming.stream(undefined, { node: 1 })
