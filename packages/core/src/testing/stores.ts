@@ -133,10 +133,10 @@ export async function keepDoing(ttlMs: number, action: () => Promise<unknown>) {
   }
 }
 
-/** Watches a scope and keeps what it hears. */
+/** Watches a scope and keeps what it hears, but for `resync`: a connection may break at any time. */
 export async function listen(store: Store, scope: string) {
   const heard: [topic: string, value: string][] = []
-  const unwatch = await store.watch(scope, (topic, value) => heard.push([topic, value]))
+  const unwatch = await store.watch(scope, (topic, value) => topic !== 'resync' && heard.push([topic, value]))
   const count = (topic: string, value: string) => heard.filter(([t, v]) => t === topic && v === value).length
   return {
     heard,
