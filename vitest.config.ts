@@ -58,7 +58,7 @@ export default defineConfig({
     // A machine may be slow: this ends only what hangs.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { timeout: 20_000 } },
     teardownTimeout: 60_000,
     // What a program printed is in it whole.
     chaiConfig: { truncateThreshold: 10_000 },

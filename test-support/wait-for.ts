@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface WaitForOptions {
-  /** Milliseconds until it gives up; default 60 s. */
+  /** Milliseconds until it gives up; default 20 s: less than after what a node looks again at what it was not told. */
   timeoutMs?: number
   /** Milliseconds between two looks; default 20 ms. */
   intervalMs?: number
@@ -14,7 +14,7 @@ export interface WaitForOptions {
  * "not yet"; the last one becomes the cause of the timeout error. Use it only where no event tells.
  */
 export async function waitFor<T>(condition: () => T | Promise<T>, options: WaitForOptions = {}) {
-  const { timeoutMs = 60_000, intervalMs = 20, what = 'the condition' } = options
+  const { timeoutMs = 20_000, intervalMs = 20, what = 'the condition' } = options
   const deadline = Date.now() + timeoutMs
   let cause: unknown
   do {

@@ -14,6 +14,9 @@ import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 import { overriding } from '../support/overriding.js'
 
+/** Else the node waits 1, 2, 4, 8 and 16 s before it looks again. */
+const AT_ONCE = { timeoutMs: 5000 }
+
 type Code = Pick<CommonOptions, 'version'> & {
   charge: string
   swallows?: boolean
@@ -168,9 +171,9 @@ describe.concurrent.each(STORES)('a call whose journal does not fit the code, %s
   test('is tried at once each time that an operator says so', async () => {
     await using of = await parked(store, [V1, V2])
     for (const tries of [2, 3, 4, 5, 6]) {
-      await waitFor(async () => (await of.journal()).at(-1) === 'diverged')
+      await waitFor(async () => (await of.journal()).at(-1) === 'diverged', AT_ONCE)
       await of.runs.retry(of.place)
-      await waitFor(() => of.errors().length === tries)
+      await waitFor(() => of.errors().length === tries, AT_ONCE)
     }
   })
 
