@@ -22,15 +22,19 @@ export function checkDeparture(call: ObservedCall, journals: readonly Journal[],
       const last = journal.records.at(-1)
       if (last?.kind !== 'cancelled')
         return !journal.isTask && isLeftBehind(call, fates) ? ['it went on without its client'] : []
-      const reason = JSON.parse(last.json) as string
-      if (journal.isTask) return checkCancelledTask(call, reason)
-      if (reason !== GONE) return [`it was cancelled: ${reason}`]
-      if (call.abortedAt !== undefined) return []
-      const awayMs = longestAbsence(call.connections, epochOf(journal.records[0]?.id ?? ''))
-      return awayMs < CANCEL_AFTER_MS
-        ? [`it was cancelled, and its client was away for ${awayMs} ms only`]
-        : []
+      return journal.isTask
+        ? checkCancelledTask(call, JSON.parse(last.json) as string)
+        : checkCancelled(call, journal)
     })
+}
+
+/** A call that is no task, and was cancelled by nobody. */
+export function checkCancelled({ connections, abortedAt }: ObservedCall, { records }: Journal): string[] {
+  const reason = JSON.parse(records.at(-1)?.json ?? '""') as string
+  if (reason !== GONE) return [`it was cancelled: ${reason}`]
+  if (abortedAt !== undefined) return []
+  const awayMs = longestAbsence(connections, epochOf(records[0]?.id ?? ''))
+  return awayMs < CANCEL_AFTER_MS ? [`it was cancelled, and its client was away for ${awayMs} ms only`] : []
 }
 
 /**

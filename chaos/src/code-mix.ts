@@ -53,7 +53,7 @@ export class CodeMix implements AsyncDisposable {
       violation(`the call ${callId} is still open, and there are nodes of every version`)
     await this.#versioned.streamsEnded()
     const journals = await this.#journals()
-    const evidence = { ledgerFile, fates: pool.fates.values() }
+    const evidence = { ledgerFile, fates: pool.fates }
     for (const what of await checkVersioned(this.#versioned, journals, evidence)) violation(what)
     const records = journals.flatMap((journal) => journal.records)
     const parked = records.filter(({ kind }) => kind === 'diverged').length

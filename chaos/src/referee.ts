@@ -5,6 +5,7 @@ import type { Fates } from './check-departure.js'
 import { checkCall, checkJournal } from './checks.js'
 import { checkKept } from './check-task.js'
 import { callIdOf, entryOf, epochOf } from './event-ids.js'
+import { evidence } from './evidence.js'
 import { Journal } from './journal.js'
 import { Ledger } from './ledger.js'
 import type { Listener } from './listener.js'
@@ -104,7 +105,7 @@ export class Referee {
       if (call.task) tasks++
       const isKept = await checkKept(this.#backend.contents, call, own)
       for (const what of [...checkCall(call, own, ledger), ...checkDeparture(call, own, fates), ...isKept])
-        this.violation(`${call.tool} ${call.id}: ${what}`, this.#tell(call, own))
+        this.violation(`${call.tool} ${call.id}: ${what}`, evidence(call, own, fates.nodes))
       for (const { owners, records, wasTakenBack } of own) {
         takeovers += Math.max(0, owners.length - 1)
         if (!wasTakenBack && records.at(-1)?.kind === 'cancelled') cancelled++
@@ -144,26 +145,6 @@ export class Referee {
       journals.set(id, [...(journals.get(id) ?? []), journal])
     }
     return journals
-  }
-
-  #tell(call: ObservedCall, journals: readonly Journal[]): string {
-    const connections = call.connections.map(
-      ({ after, events, node, openedAt, closedAt }) =>
-        `    after ${after ?? 'nothing'}: ${events.map(({ id }) => entryOf(id)).join(' ')} (${node}, ${openedAt} to ${closedAt})`,
-    )
-    const owners = new Set(journals.flatMap((journal) => journal.owners.map(({ node }) => node)))
-    for (const { node } of call.connections) if (node !== undefined) owners.add(node)
-    const fates = [...owners].map(
-      (node) => `    ${node}: ${JSON.stringify(this.#pool.fates.get(node) ?? 'nothing')}`,
-    )
-    return [
-      `  arguments ${JSON.stringify(call.args)}, outcome ${JSON.stringify(call.outcome)}, gone ${call.abortedAt}`,
-      '  connections',
-      ...connections,
-      '  what happened to its nodes',
-      ...fates,
-      ...journals.map((journal) => journal.print()),
-    ].join('\n')
   }
 
   /** For every owner that was killed: the time from then to the first that the client heard of the next one. */
