@@ -12,6 +12,7 @@ const CLOCK = [
   'client/task-{leaving,progress}',
   'context/{questions,races,retrying,time}',
   'guard/principal',
+  'sessionless/departing',
   'sessions/fresh-servers',
 ].map((name) => `packages/core/test/${name}.test.ts`)
 const POINTS = 'chaos/test/crash-points*.test.ts'

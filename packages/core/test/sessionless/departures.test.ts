@@ -8,7 +8,7 @@ import { overriding } from '../support/overriding.js'
 import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
-import { Happenings } from '../support/world.js'
+import { Gates, Happenings } from '../support/world.js'
 
 const start = (onDisconnect: CommonOptions['onDisconnect'], store: StoreKind = 'memory') =>
   startNodes({
@@ -77,6 +77,88 @@ test('a client that is back on a node which stands still keeps its call', async 
   await looked.until('shown by')
   // Whatever it did then is done.
   await (await client.request('tools/list')).text()
+  expect(nodes.world.happened.all).not.toContain('aborted g')
+  nodes.world.gates.open('g')
+  expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
+})
+
+/** Who was the last to show a call to a client that had come back. */
+const LAST = 'shown by'
+
+test('a client hears that it is back only once the store knows', async () => {
+  const happened = new Happenings()
+  const slow = (store: Store) =>
+    overriding(store, {
+      writeValue: async (...of) => {
+        const written = await store.writeValue(...of)
+        // So long as a head that waits for nothing takes to be sent.
+        if (of[1] === LAST) await sleep(100)
+        happened.add(of[1])
+        return written
+      },
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 1 ? slow(store) : store),
+    adapter: 'node',
+    settings: { eras: ['2026-07-28'], onDisconnect: { cancelAfterMs: 60_000 } },
+  })
+  const client = new Alone(nodes)
+  const id = await leave(client)
+  await using _ = await client.stream(id, { node: 1 })
+  expect(happened.all).toEqual([LAST])
+})
+
+test('a node that hears late that it had a client again does not take it from the one that has it', async () => {
+  const happened = new Happenings()
+  const gates = new Gates()
+  const late = (store: Store) =>
+    overriding(store, {
+      readValue: async (scope, key) => {
+        const value = await store.readValue(scope, key)
+        happened.add(`read ${key}`)
+        return value
+      },
+      writeValue: async (...of) => {
+        happened.add(`writes ${of[1]}`)
+        if (of[1] === LAST) await gates.pass('write', new AbortController().signal)
+        return store.writeValue(...of)
+      },
+    })
+  /** Stands still once it has noted that it has the client. */
+  const still = (store: Store) => {
+    let looked = 0
+    return overriding(store, {
+      readValue: async (scope, key) => {
+        if (key === LAST && looked++ > 0) await new Promise(() => undefined)
+        return store.readValue(scope, key)
+      },
+      publish: async (scope, topic, value) => {
+        if (topic !== 'shown') await store.publish(scope, topic, value)
+      },
+    })
+  }
+  const wraps = [(store: Store) => store, late, still] as const
+  await using nodes = await startNodes({
+    count: 3,
+    wrap: (store, node) => wraps[node]!(store),
+    adapter: 'node',
+    settings: { eras: ['2026-07-28'] },
+    settingsOf: (node) => ({ onDisconnect: { cancelAfterMs: node === 1 ? 50 : 60_000 } }),
+  })
+  const client = new Alone(nodes)
+  const id = await leave(client)
+  const gone = new AbortController()
+  const lost = client.get(id, { node: 1, signal: gone.signal }).catch(() => undefined)
+  await happened.until(`writes ${LAST}`)
+  gone.abort()
+  await lost
+  await using resumed = await client.stream(id, { node: 2 })
+  await resumed.next()
+  gates.open('write')
+  // When it came back, when that had failed, and when it decides what becomes of the call.
+  await happened.until(`read ${LAST}`, 3)
+  // Whatever it did then is done.
+  await (await client.request('tools/list', {}, { node: 1 })).text()
   expect(nodes.world.happened.all).not.toContain('aborted g')
   nodes.world.gates.open('g')
   expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')

@@ -37,6 +37,8 @@ export class Departures {
   readonly #cancelAfterMs: number | undefined
   /** How many streams of a call there are here. */
   readonly #shown = new Map<string, number>()
+  /** By its scope, what a call that is not shown any more waits for: each time that its client goes, anew. */
+  readonly #departed = new Map<string, symbol>()
   readonly #closed = new AbortController()
   readonly #node = randomId()
 
@@ -45,16 +47,24 @@ export class Departures {
     this.#cancelAfterMs = policy === 'finish' ? undefined : policy === 'cancel' ? 0 : policy.cancelAfterMs
   }
 
-  /** A stream shows the call to its client, who may have come from another node. `end`: not any more; `left`: the client has closed it. */
-  show(place: CallPlace, requestId: RequestId, isBack: boolean): { end: () => void; left: () => void } {
+  /**
+   * Its client has come back to this node, and may hear so once this resolves: whoever had the client before finds it noted, even if this
+   * node stands still from then on. Rejects with a `StoreError` while the store is away.
+   */
+  async back({ scope }: CallPlace, { signal }: Request): Promise<void> {
+    if (this.#cancelAfterMs !== undefined) await this.#note(scope, () => !signal.aborted)
+  }
+
+  /** A stream shows the call to its client. `end`: not any more; `left`: the client has closed it. */
+  show(place: CallPlace, requestId: RequestId): { end: () => void; left: () => void } {
     if (this.#cancelAfterMs === undefined) return { end: () => undefined, left: () => undefined }
     const { watcher } = this.#services
     const { scope } = place
     this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
+    this.#departed.delete(scope)
     const watch = watcher.watch(scope, WANTED, ({ topic }) => {
       if (topic === WANTED) this.#sayShown(scope)
     })
-    if (isBack) this.#sayShown(scope)
     let hasLeft = false
     return {
       left: () => {
@@ -72,40 +82,29 @@ export class Departures {
 
   close() {
     this.#closed.abort()
+    this.#departed.clear()
   }
 
   async #wait(place: CallPlace, requestId: RequestId) {
     const { scope } = place
-    const { store, watcher, logger, mayStay, cancel } = this.#services
+    const departure = Symbol()
+    this.#departed.set(scope, departure)
+    const { logger, mayStay, cancel } = this.#services
     const afterMs = this.#cancelAfterMs ?? 0
-    let isShown = false
-    const hearBack = () => watcher.watch(scope, SHOWN, ({ topic }) => (isShown ||= topic === SHOWN))
-    const watch = hearBack()
-    const isBack = () => isShown || this.#shown.has(scope) || this.#closed.signal.aborted
-    const askOthers = async () => {
-      const { active, end } = hearBack()
-      try {
-        await active
-        await store.publish(scope, WANTED, '')
-        await this.#pause(ANSWER_MS)
-      } finally {
-        end()
-      }
-    }
+    const isBack = async () => this.#departed.get(scope) !== departure || this.#isElsewhere(scope)
     const cancelUnlessBack = async () => {
-      if (afterMs > 0 && !isBack()) await askOthers()
-      if (isBack() || (await this.#isShownElsewhere(scope)) || (await mayStay(place))) return
+      if (afterMs > 0 && ((await isBack()) || (await this.#isSeenElsewhere(scope)))) return
+      if ((await isBack()) || (await mayStay(place))) return
       await cancel(place, requestId)
     }
     try {
       if (afterMs > 0) await this.#pause(afterMs)
-      // While the store is away, the client may come back unheard: the others are asked anew.
       await whileStoreFails(cancelUnlessBack, this.#closed)
     } catch (error) {
       // This node is leaving. The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')
     } finally {
-      watch.end()
+      if (this.#departed.get(scope) === departure) this.#departed.delete(scope)
     }
   }
 
@@ -113,21 +112,40 @@ export class Departures {
     return sleepFor(ms, { signal: this.#closed.signal, ref: false })
   }
 
-  /** Said, and noted: a node that stands still does not answer when it is asked. */
+  /** Whoever asks does not cancel the call. That is up to this node now. */
   #sayShown(scope: string) {
-    const { store } = this.#services
-    store.publish(scope, SHOWN, '').catch(() => undefined)
-    const note = async (): Promise<void> => {
-      const last = await store.readValue(scope, LAST)
-      if (last?.data === this.#node) return
-      if ((await store.writeValue(scope, LAST, last?.version ?? 0, this.#node)) === 'conflict') await note()
-    }
+    this.#services.store.publish(scope, SHOWN, '').catch(() => undefined)
+    const note = () => this.#note(scope, () => this.#shown.has(scope))
     whileStoreFails(note, this.#closed).catch(() => undefined)
   }
 
-  /** Then that node sees the client go, or dies, and a death is no departure. */
-  async #isShownElsewhere(scope: string) {
+  /** That this node was the last to show it. If it stood still meanwhile, the client may have gone on to another one. */
+  async #note(scope: string, isShown: () => boolean): Promise<void> {
+    const { store } = this.#services
+    const last = await store.readValue(scope, LAST)
+    if (last?.data === this.#node || !isShown()) return
+    if ((await store.writeValue(scope, LAST, last?.version ?? 0, this.#node)) === 'conflict')
+      await this.#note(scope, isShown)
+  }
+
+  /** Then the node that has it sees the client go, or dies, and a death is no departure. */
+  async #isElsewhere(scope: string) {
     const last = await this.#services.store.readValue(scope, LAST)
     return last !== undefined && last.data !== this.#node
+  }
+
+  /** Another node may have a second stream of it, which was there before. */
+  async #isSeenElsewhere(scope: string) {
+    const { store, watcher } = this.#services
+    let isSeen = false
+    const { active, end } = watcher.watch(scope, SHOWN, ({ topic }) => (isSeen ||= topic === SHOWN))
+    try {
+      await active
+      await store.publish(scope, WANTED, '')
+      await this.#pause(ANSWER_MS)
+      return isSeen
+    } finally {
+      end()
+    }
   }
 }

@@ -21,7 +21,7 @@ export function showRound(exchange: Exchange, shown: Shown): Response {
   const { serverInfo } = services.sessions.shared
   const stateAt = (entry: string) => services.requestStates.encode(place, entry, principal)
   const round = new Round(shown, { serverInfo, stateAt })
-  const { left, end } = services.departures.show(place, requestId, !caughtUp)
+  const { left, end } = services.departures.show(place, requestId)
   const stream = services.streams.open({
     scope,
     log: `call:${callId}`,
