@@ -91,10 +91,10 @@ export class Departures {
     this.#departed.set(scope, departure)
     const { logger, mayStay, cancel } = this.#services
     const afterMs = this.#cancelAfterMs ?? 0
-    const isBack = async () => this.#departed.get(scope) !== departure || this.#isElsewhere(scope)
+    const isBack = async () => (await this.#isElsewhere(scope)) || this.#departed.get(scope) !== departure
     const cancelUnlessBack = async () => {
       if (afterMs > 0 && ((await isBack()) || (await this.#isSeenElsewhere(scope)))) return
-      if ((await isBack()) || (await mayStay(place))) return
+      if ((await mayStay(place)) || (await isBack())) return
       await cancel(place, requestId)
     }
     try {
