@@ -108,6 +108,33 @@ test('a client hears that it is back only once the store knows', async () => {
   expect(happened.all).toEqual([LAST])
 })
 
+test('a client comes back to a node whose store takes no writes', async () => {
+  const happened = new Happenings()
+  const full = (store: Store) =>
+    overriding(store, {
+      writeValue: async (...of) => {
+        happened.add(of[1])
+        if (happened.count(LAST) < 3) throw new StoreError('store-unavailable', 'full')
+        return store.writeValue(...of)
+      },
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 1 ? full(store) : store),
+    adapter: 'node',
+    settings: { eras: ['2026-07-28'], onDisconnect: { cancelAfterMs: 60_000 } },
+  })
+  const client = new Alone(nodes)
+  const id = await leave(client)
+  await using resumed = await client.stream(id, { node: 1 })
+  await happened.until(LAST, 3)
+  nodes.world.gates.open('g')
+  expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
+  await using again = await client.stream(id, { node: 1 })
+  expect(textOf((await again.messages()).at(-1))).toBe('g on node-0')
+  // Of a call that has ended nobody need know who has its client.
+  expect(happened.count(LAST)).toBe(3)
+})
+
 test('a node that hears late that it had a client again does not take it from the one that has it', async () => {
   const happened = new Happenings()
   const gates = new Gates()

@@ -1,3 +1,4 @@
+import { StoreError } from '../../errors.js'
 import { randomId } from '../../ids.js'
 import type { RequestId } from '../../json-rpc.js'
 import type { Logger } from '../../logger.js'
@@ -49,10 +50,15 @@ export class Departures {
 
   /**
    * Its client has come back to this node, and may hear so once this resolves: whoever had the client before finds it noted, even if this
-   * node stands still from then on. Rejects with a `StoreError` while the store is away.
+   * node stands still from then on. A store that takes no writes may still be read, so that is not waited for.
    */
   async back({ scope }: CallPlace, { signal }: Request): Promise<void> {
-    if (this.#cancelAfterMs !== undefined) await this.#note(scope, () => !signal.aborted)
+    if (this.#cancelAfterMs === undefined) return
+    const note = () => this.#note(scope, () => !signal.aborted)
+    await note().catch((error: unknown) => {
+      if (!(error instanceof StoreError)) throw error
+      whileStoreFails(note, this.#closed).catch(() => undefined)
+    })
   }
 
   /** A stream shows the call to its client. `end`: not any more; `left`: the client has closed it. */

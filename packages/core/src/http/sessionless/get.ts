@@ -41,7 +41,7 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   if (!(await services.store.read(scope, log, after, 1))) throw refuse.eventsGone(ANEW)
   if (cursor.end) return new Response(null, { status: 204 })
   const asked = await readAsked(services.store, place)
-  await services.departures.back(place, request)
+  if (!asked.end) await services.departures.back(place, request)
   services.streams.guardLimit(scope)
   const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)
   const requestId = asked.first?.id ?? 0

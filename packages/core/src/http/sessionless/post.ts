@@ -253,7 +253,7 @@ async function joinCall(exchange: Exchange, { request, scope }: Asked, callId: s
   const asked = await readAsked(services.store, place)
   if (!begun || !asked.first) throw refuse.unavailable('the call has just ended. Send it again.')
   if (!isSame(asked.first, request)) throw refuse.otherRequest()
-  await services.departures.back(place, exchange.request)
+  if (!asked.end) await services.departures.back(place, exchange.request)
   services.streams.guardLimit(scope)
   return showRound(exchange, {
     place,

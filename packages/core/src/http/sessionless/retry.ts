@@ -33,7 +33,7 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
   if (!asked.first || !isSame(asked.first, request)) throw refuse.invalidState()
   if (asked.inner) return nextLeg(request, place, asked.inner)
   await takeAnswers(services, place, request.params?.['inputResponses'], asked)
-  await services.departures.back(place, exchange.request)
+  if (!asked.end) await services.departures.back(place, exchange.request)
   services.streams.guardLimit(scope)
   return showRound(exchange, {
     place,
