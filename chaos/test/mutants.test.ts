@@ -35,8 +35,13 @@ const crashes: { mutant: Mutant; scenario: Omit<CrashScenario, 'store'>; finds: 
 ]
 
 test.concurrent.each(crashes)('$mutant, $scenario.client', async ({ mutant, scenario, finds }) => {
-  const { violations } = await twoAtATime(() => crashRun({ store, ...scenario, mutation: mutant }))
-  expect(violations.join('\n')).toMatch(finds)
+  const found: string[] = []
+  // On a busy machine its client may be too late to meet the fault.
+  for (let run = 1; run <= RUNS && !finds.test(found.join('\n')); run++) {
+    const { violations } = await twoAtATime(() => crashRun({ store, ...scenario, mutation: mutant }))
+    found.push(...violations)
+  }
+  expect(found.join('\n')).toMatch(finds)
 })
 
 const runs: (Pick<ChaosOptions, 'faults' | 'seconds'> & { mutants: Mutant[]; finds: RegExp[] })[] = [
