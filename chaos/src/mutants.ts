@@ -37,7 +37,6 @@ const edits = {
   'return-is-unseen': [
     ['http/sessionless/departures.js', 'this.#departed.get(scope) !== departure', 'false'],
     ['http/sessionless/departures.js', 'last !== undefined && last.data !== this.#node', 'false'],
-    ['http/sessionless/departures.js', 'return isSeen;', 'return false;'],
   ],
   /** Who asks for a task is not compared with whose it is. */
   'tasks-of-anybody': [['http/sessionless/find-task.js', 'session.principal !== principal', 'false']],

@@ -17,6 +17,20 @@ const start = (onDisconnect: CommonOptions['onDisconnect'], store: StoreKind = '
     settings: { eras: ['2025-11-25', '2026-07-28'], ...(onDisconnect && { onDisconnect }) },
   })
 
+/** Who was the last to show a call to a client that had come back. */
+const LAST = 'shown by'
+
+/** Stands still once it has noted that it has the client. */
+function still(store: Store) {
+  let looked = 0
+  return overriding(store, {
+    readValue: async (scope, key) => {
+      if (key === LAST && looked++ > 0) await new Promise(() => undefined)
+      return store.readValue(scope, key)
+    },
+  })
+}
+
 /** Begins a call that waits at a gate, and closes its stream; resolves to the id of its first event. */
 async function leave(client: Alone, gate = 'g') {
   const gone = new AbortController()
@@ -59,14 +73,8 @@ test('a client that is back on a node which stands still keeps its call', async 
         return value
       },
     })
-  const silent = (store: Store) =>
-    overriding(store, {
-      publish: async (scope, topic, value) => {
-        if (topic !== 'shown') await store.publish(scope, topic, value)
-      },
-    })
   await using nodes = await startNodes({
-    wrap: (store, node) => (node === 0 ? looking(store) : silent(store)),
+    wrap: (store, node) => (node === 0 ? looking(store) : still(store)),
     adapter: 'node',
     settings: { eras: ['2026-07-28'], onDisconnect: { cancelAfterMs: 500 } },
   })
@@ -74,16 +82,13 @@ test('a client that is back on a node which stands still keeps its call', async 
   const id = await leave(client)
   await using resumed = await client.stream(id, { node: 1 })
   await resumed.next()
-  await looked.until('shown by')
+  await looked.until(LAST)
   // Whatever it did then is done.
   await (await client.request('tools/list')).text()
   expect(nodes.world.happened.all).not.toContain('aborted g')
   nodes.world.gates.open('g')
   expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
 })
-
-/** Who was the last to show a call to a client that had come back. */
-const LAST = 'shown by'
 
 test('a client hears that it is back only once the store knows', async () => {
   const happened = new Happenings()
@@ -151,19 +156,6 @@ test('a node that hears late that it had a client again does not take it from th
         return store.writeValue(...of)
       },
     })
-  /** Stands still once it has noted that it has the client. */
-  const still = (store: Store) => {
-    let looked = 0
-    return overriding(store, {
-      readValue: async (scope, key) => {
-        if (key === LAST && looked++ > 0) await new Promise(() => undefined)
-        return store.readValue(scope, key)
-      },
-      publish: async (scope, topic, value) => {
-        if (topic !== 'shown') await store.publish(scope, topic, value)
-      },
-    })
-  }
   const wraps = [(store: Store) => store, late, still] as const
   await using nodes = await startNodes({
     count: 3,

@@ -8,9 +8,8 @@ import type { Watcher } from '../../store/watcher.js'
 import { sleepFor } from '../../timers.js'
 import type { CallPlace } from '../../session/place.js'
 
-/** Topics by which nodes find out whether any of them shows a call to its client. */
+/** By this topic a node asks which one shows a call to its client. */
 const WANTED = 'wanted'
-const SHOWN = 'shown'
 /** The value of a call's scope that says which node was the last to show it to a client that had come back. */
 const LAST = 'shown by'
 /** So long the other nodes have to answer. */
@@ -68,8 +67,9 @@ export class Departures {
     const { scope } = place
     this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
     this.#departed.delete(scope)
+    const noteAgain = () => this.#note(scope, () => this.#shown.has(scope))
     const watch = watcher.watch(scope, WANTED, ({ topic }) => {
-      if (topic === WANTED) this.#sayShown(scope)
+      if (topic === WANTED) whileStoreFails(noteAgain, this.#closed).catch(() => undefined)
     })
     let hasLeft = false
     return {
@@ -99,7 +99,7 @@ export class Departures {
     const afterMs = this.#cancelAfterMs ?? 0
     const isBack = async () => (await this.#isElsewhere(scope)) || this.#departed.get(scope) !== departure
     const cancelUnlessBack = async () => {
-      if (afterMs > 0 && ((await isBack()) || (await this.#isSeenElsewhere(scope)))) return
+      if (afterMs > 0 && !(await isBack())) await this.#askOthers(scope)
       if ((await mayStay(place)) || (await isBack())) return
       await cancel(place, requestId)
     }
@@ -118,13 +118,6 @@ export class Departures {
     return sleepFor(ms, { signal: this.#closed.signal, ref: false })
   }
 
-  /** Whoever asks does not cancel the call. That is up to this node now. */
-  #sayShown(scope: string) {
-    this.#services.store.publish(scope, SHOWN, '').catch(() => undefined)
-    const note = () => this.#note(scope, () => this.#shown.has(scope))
-    whileStoreFails(note, this.#closed).catch(() => undefined)
-  }
-
   /** That this node was the last to show it. If it stood still meanwhile, the client may have gone on to another one. */
   async #note(scope: string, isShown: () => boolean): Promise<void> {
     const { store } = this.#services
@@ -140,18 +133,9 @@ export class Departures {
     return last !== undefined && last.data !== this.#node
   }
 
-  /** Another node may have a second stream of it, which was there before. */
-  async #isSeenElsewhere(scope: string) {
-    const { store, watcher } = this.#services
-    let isSeen = false
-    const { active, end } = watcher.watch(scope, SHOWN, ({ topic }) => (isSeen ||= topic === SHOWN))
-    try {
-      await active
-      await store.publish(scope, WANTED, '')
-      await this.#pause(ANSWER_MS)
-      return isSeen
-    } finally {
-      end()
-    }
+  /** Another node may have an older stream of it, and notes that now. */
+  async #askOthers(scope: string) {
+    await this.#services.store.publish(scope, WANTED, '')
+    await this.#pause(ANSWER_MS)
   }
 }
