@@ -82,7 +82,8 @@ test('a client that is back on a node which stands still keeps its call', async 
   const id = await leave(client)
   await using resumed = await client.stream(id, { node: 1 })
   await resumed.next()
-  await looked.until(LAST)
+  // Before it asks the others, and before it decides.
+  await looked.until(LAST, 2)
   // Whatever it did then is done.
   await (await client.request('tools/list')).text()
   expect(nodes.world.happened.all).not.toContain('aborted g')
@@ -174,8 +175,8 @@ test('a node that hears late that it had a client again does not take it from th
   await using resumed = await client.stream(id, { node: 2 })
   await resumed.next()
   gates.open('write')
-  // When it came back, when that had failed, and when it decides what becomes of the call.
-  await happened.until(`read ${LAST}`, 3)
+  // When it came back, when that had failed, before it asks the others, and before it decides.
+  await happened.until(`read ${LAST}`, 4)
   // Whatever it did then is done.
   await (await client.request('tools/list', {}, { node: 1 })).text()
   expect(nodes.world.happened.all).not.toContain('aborted g')
