@@ -135,7 +135,11 @@ export async function chaos(options: ChaosOptions, say: (line: string) => void):
   const acts = await operation?.judge({ ledgerFile: ledger, fates: pool.fates.values() }, (what) =>
     referee.violation(what),
   )
-  const parkings = await mix?.judge({ pool, ledgerFile: ledger }, (what) => referee.violation(what))
+  const parkings = await mix?.judge(
+    pool,
+    { ledgerFile: ledger, fates: { nodes: pool.fates, store: backend.away } },
+    (what) => referee.violation(what),
+  )
   const verdict = await referee.verdict(open, listeners, changes)
   return {
     seed,

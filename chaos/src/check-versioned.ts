@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { ledgerDigest } from '@mcp-durable/examples/dist/fixtures/ledger-tools.js'
 import { checkCancelled } from './check-departure.js'
+import type { Fates } from './check-departure.js'
 import { checkJournal } from './checks.js'
 import { fits, isCode, PATCH, PATHS, VERSIONED } from './code-versions.js'
 import { evidence } from './evidence.js'
@@ -23,10 +24,10 @@ const CHARGES = ['charge', 'charge-card']
 export async function checkVersioned(
   versioned: Versioned,
   journals: readonly Journal[],
-  { ledgerFile, fates }: { ledgerFile: string; fates: ReadonlyMap<string, readonly Fate[]> },
+  { ledgerFile, fates }: { ledgerFile: string; fates: Fates },
 ): Promise<string[]> {
   const ledger = await readFile(ledgerFile, 'utf8').catch(() => '')
-  const pauses = [...fates.values()].flat().filter(({ what }) => what === 'paused')
+  const pauses = [...fates.nodes.values()].flat().filter(({ what }) => what === 'paused')
   const begun = journals.filter(({ wasTakenBack }) => !wasTakenBack)
   const calls = new Map(versioned.calls.map((call) => [call.id, call]))
   const cancelled = new Set(versioned.cancelled)

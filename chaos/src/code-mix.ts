@@ -3,6 +3,7 @@ import { sealedStore } from '@mcp-durable/core'
 import type { SealOptions } from '@mcp-durable/core'
 import { PREFIX } from './backend.js'
 import type { Backend } from './backend.js'
+import type { Fates } from './check-departure.js'
 import { checkVersioned } from './check-versioned.js'
 import { VERSIONED } from './code-versions.js'
 import { openContents } from './contents.js'
@@ -38,7 +39,8 @@ export class CodeMix implements AsyncDisposable {
 
   /** When nothing strikes any more. */
   async judge(
-    { pool, ledgerFile }: { pool: NodePool; ledgerFile: string },
+    pool: NodePool,
+    evidence: { ledgerFile: string; fates: Fates },
     violation: (what: string) => void,
   ): Promise<Parkings> {
     const contents = this.#contents
@@ -53,7 +55,6 @@ export class CodeMix implements AsyncDisposable {
       violation(`the call ${callId} is still open, and there are nodes of every version`)
     await this.#versioned.streamsEnded()
     const journals = await this.#journals()
-    const evidence = { ledgerFile, fates: pool.fates }
     for (const what of await checkVersioned(this.#versioned, journals, evidence)) violation(what)
     const records = journals.flatMap((journal) => journal.records)
     const parked = records.filter(({ kind }) => kind === 'diverged').length

@@ -1,13 +1,13 @@
+import type { Fates } from './check-departure.js'
 import { entryOf } from './event-ids.js'
 import type { Journal } from './journal.js'
-import type { Fate } from './node-pool.js'
 import type { ObservedCall } from './observed-call.js'
 
-/** All that is known of a call: what its client saw on which node, what happened to its nodes, and its journals. */
+/** All that is known of a call: what its client saw on which node, what happened to its nodes and to the store, and its journals. */
 export function evidence(
   { args, outcome, abortedAt, connections }: ObservedCall,
   journals: readonly Journal[],
-  fates: ReadonlyMap<string, readonly Fate[]>,
+  fates: Fates,
 ): string {
   const seen = connections.map(
     ({ after, events, node, openedAt, closedAt }) =>
@@ -20,7 +20,8 @@ export function evidence(
     '  connections',
     ...seen,
     '  what happened to its nodes',
-    ...[...nodes].map((node) => `    ${node}: ${JSON.stringify(fates.get(node) ?? 'nothing')}`),
+    ...[...nodes].map((node) => `    ${node}: ${JSON.stringify(fates.nodes.get(node) ?? 'nothing')}`),
+    `  when the store was away: ${JSON.stringify(fates.store)}`,
     ...journals.map((journal) => journal.print()),
   ].join('\n')
 }

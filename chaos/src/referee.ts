@@ -105,7 +105,7 @@ export class Referee {
       if (call.task) tasks++
       const isKept = await checkKept(this.#backend.contents, call, own)
       for (const what of [...checkCall(call, own, ledger), ...checkDeparture(call, own, fates), ...isKept])
-        this.violation(`${call.tool} ${call.id}: ${what}`, evidence(call, own, fates.nodes))
+        this.violation(`${call.tool} ${call.id}: ${what}`, evidence(call, own, fates))
       for (const { owners, records, wasTakenBack } of own) {
         takeovers += Math.max(0, owners.length - 1)
         if (!wasTakenBack && records.at(-1)?.kind === 'cancelled') cancelled++

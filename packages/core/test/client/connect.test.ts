@@ -35,7 +35,7 @@ function messages(client: TestClient, count: number): Promise<unknown[]> {
   const got: unknown[] = []
   return new Promise((resolve) => {
     client.fallbackNotificationHandler = async ({ params }: { params: { data: unknown } }) => {
-      if (got.push(params.data) === count) resolve(got)
+      if (got.push(params.data) === count) resolve([...got])
     }
   })
 }

@@ -3,12 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { StoreError } from '../../src/errors.js'
 import type { CommonOptions, Store } from '../../src/index.js'
 import { Alone } from '../support/alone.js'
+import { ask, Caller, resultOf } from '../support/caller.js'
+import { durableServer } from '../support/durable-server.js'
 import { startNodes } from '../support/nodes.js'
 import { overriding } from '../support/overriding.js'
 import { textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
-import { Gates, Happenings } from '../support/world.js'
+import { Happenings } from '../support/world.js'
 
 const start = (onDisconnect: CommonOptions['onDisconnect'], store: StoreKind = 'memory') =>
   startNodes({
@@ -19,17 +21,6 @@ const start = (onDisconnect: CommonOptions['onDisconnect'], store: StoreKind = '
 
 /** Who was the last to show a call to a client that had come back. */
 const LAST = 'shown by'
-
-/** Stands still once it has noted that it has the client. */
-function still(store: Store) {
-  let looked = 0
-  return overriding(store, {
-    readValue: async (scope, key) => {
-      if (key === LAST && looked++ > 0) await new Promise(() => undefined)
-      return store.readValue(scope, key)
-    },
-  })
-}
 
 /** Begins a call that waits at a gate, and closes its stream; resolves to the id of its first event. */
 async function leave(client: Alone, gate = 'g') {
@@ -62,35 +53,6 @@ describe.each(STORES)('a client that closes its stream, %s', (store) => {
   })
 })
 
-test('a client that is back on a node which stands still keeps its call', async () => {
-  const looked = new Happenings()
-  /** Sees when the node that the client has left finds out who was the last to show the call. */
-  const looking = (store: Store) =>
-    overriding(store, {
-      readValue: async (scope, key) => {
-        const value = await store.readValue(scope, key)
-        looked.add(key)
-        return value
-      },
-    })
-  await using nodes = await startNodes({
-    wrap: (store, node) => (node === 0 ? looking(store) : still(store)),
-    adapter: 'node',
-    settings: { eras: ['2026-07-28'], onDisconnect: { cancelAfterMs: 500 } },
-  })
-  const client = new Alone(nodes)
-  const id = await leave(client)
-  await using resumed = await client.stream(id, { node: 1 })
-  await resumed.next()
-  // Before it asks the others, and before it decides.
-  await looked.until(LAST, 2)
-  // Whatever it did then is done.
-  await (await client.request('tools/list')).text()
-  expect(nodes.world.happened.all).not.toContain('aborted g')
-  nodes.world.gates.open('g')
-  expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
-})
-
 test('a client hears that it is back only once the store knows', async () => {
   const happened = new Happenings()
   const slow = (store: Store) =>
@@ -114,18 +76,45 @@ test('a client hears that it is back only once the store knows', async () => {
   expect(happened.all).toEqual([LAST])
 })
 
+test('a client that was asked something is back before its answer is taken', async () => {
+  const happened: string[] = []
+  const looking = (store: Store) =>
+    overriding(store, {
+      writeValue: async (...of) => {
+        const written = await store.writeValue(...of)
+        happened.push(of[1])
+        return written
+      },
+      append: async (...of) => {
+        if (of[1].endsWith(':in')) happened.push('answer')
+        return store.append(...of)
+      },
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 1 ? looking(store) : store),
+    settings: {
+      eras: ['2026-07-28'],
+      server: () => durableServer(async (ctx) => `hello ${await ask(ctx, 'name')}`),
+    },
+  })
+  const caller = new Caller(new Alone(nodes))
+  const asked = resultOf(await caller.last())
+  expect(textOf(await caller.retry(asked, ['Ann'], { node: 1 }))).toBe('hello Ann')
+  expect(happened.slice(0, 2)).toEqual([LAST, 'answer'])
+})
+
 test('a client comes back to a node whose store takes no writes', async () => {
   const happened = new Happenings()
-  const full = (store: Store) =>
+  const full = (store: Store, node: number) =>
     overriding(store, {
       writeValue: async (...of) => {
         happened.add(of[1])
-        if (happened.count(LAST) < 3) throw new StoreError('store-unavailable', 'full')
+        if (node === 1 && happened.count(LAST) < 3) throw new StoreError('store-unavailable', 'full')
         return store.writeValue(...of)
       },
     })
   await using nodes = await startNodes({
-    wrap: (store, node) => (node === 1 ? full(store) : store),
+    wrap: full,
     adapter: 'node',
     settings: { eras: ['2026-07-28'], onDisconnect: { cancelAfterMs: 60_000 } },
   })
@@ -135,53 +124,10 @@ test('a client comes back to a node whose store takes no writes', async () => {
   await happened.until(LAST, 3)
   nodes.world.gates.open('g')
   expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
-  await using again = await client.stream(id, { node: 1 })
+  await using again = await client.stream(id, { node: 0 })
   expect(textOf((await again.messages()).at(-1))).toBe('g on node-0')
   // Of a call that has ended nobody need know who has its client.
   expect(happened.count(LAST)).toBe(3)
-})
-
-test('a node that hears late that it had a client again does not take it from the one that has it', async () => {
-  const happened = new Happenings()
-  const gates = new Gates()
-  const late = (store: Store) =>
-    overriding(store, {
-      readValue: async (scope, key) => {
-        const value = await store.readValue(scope, key)
-        happened.add(`read ${key}`)
-        return value
-      },
-      writeValue: async (...of) => {
-        happened.add(`writes ${of[1]}`)
-        if (of[1] === LAST) await gates.pass('write', new AbortController().signal)
-        return store.writeValue(...of)
-      },
-    })
-  const wraps = [(store: Store) => store, late, still] as const
-  await using nodes = await startNodes({
-    count: 3,
-    wrap: (store, node) => wraps[node]!(store),
-    adapter: 'node',
-    settings: { eras: ['2026-07-28'] },
-    settingsOf: (node) => ({ onDisconnect: { cancelAfterMs: node === 1 ? 50 : 60_000 } }),
-  })
-  const client = new Alone(nodes)
-  const id = await leave(client)
-  const gone = new AbortController()
-  const lost = client.get(id, { node: 1, signal: gone.signal }).catch(() => undefined)
-  await happened.until(`writes ${LAST}`)
-  gone.abort()
-  await lost
-  await using resumed = await client.stream(id, { node: 2 })
-  await resumed.next()
-  gates.open('write')
-  // When it came back, when that had failed, before it asks the others, and before it decides.
-  await happened.until(`read ${LAST}`, 4)
-  // Whatever it did then is done.
-  await (await client.request('tools/list', {}, { node: 1 })).text()
-  expect(nodes.world.happened.all).not.toContain('aborted g')
-  nodes.world.gates.open('g')
-  expect(textOf((await resumed.messages()).at(-1))).toBe('g on node-0')
 })
 
 test.each(['hono', 'express4', 'express5', 'node'] as const)('is noticed with %s', async (adapter) => {

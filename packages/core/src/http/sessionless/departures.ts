@@ -2,7 +2,7 @@ import { StoreError } from '../../errors.js'
 import { randomId } from '../../ids.js'
 import type { RequestId } from '../../json-rpc.js'
 import type { Logger } from '../../logger.js'
-import { whileStoreFails } from '../../store/retry.js'
+import { whileStoreFails, within } from '../../store/retry.js'
 import type { Store } from '../../store/store.js'
 import type { Watcher } from '../../store/watcher.js'
 import { sleepFor } from '../../timers.js'
@@ -12,8 +12,10 @@ import type { CallPlace } from '../../session/place.js'
 const WANTED = 'wanted'
 /** The value of a call's scope that says which node was the last to show it to a client that had come back. */
 const LAST = 'shown by'
-/** So long the other nodes have to answer. */
+/** So long the other nodes have to answer: longer than they wait before they try again to note something. */
 const ANSWER_MS = 2000
+/** So long a client that comes back waits for a store that takes no writes. */
+const NOTED_WITHIN_MS = 2000
 
 /** What becomes of a call whose client has closed its stream: it is cancelled after so long, or goes on to its end. */
 export type OnDisconnect = 'cancel' | 'finish' | { cancelAfterMs: number }
@@ -48,16 +50,30 @@ export class Departures {
   }
 
   /**
-   * Its client has come back to this node, and may hear so once this resolves: whoever had the client before finds it noted, even if this
-   * node stands still from then on. A store that takes no writes may still be read, so that is not waited for.
+   * Its client has come back to this node, which shows it the call once that is noted: whoever had the client before finds it, even if
+   * this node stands still from then on. A store that takes no writes may still be read, so that is not waited for without end.
    */
-  async back({ scope }: CallPlace, { signal }: Request): Promise<void> {
-    if (this.#cancelAfterMs === undefined) return
-    const note = () => this.#note(scope, () => !signal.aborted)
-    await note().catch((error: unknown) => {
-      if (!(error instanceof StoreError)) throw error
-      whileStoreFails(note, this.#closed).catch(() => undefined)
-    })
+  async back(
+    place: CallPlace,
+    requestId: RequestId,
+    { signal }: Request,
+    show: () => Promise<Response>,
+  ): Promise<Response> {
+    if (this.#cancelAfterMs === undefined) return show()
+    const coming = this.show(place, requestId)
+    const note = () => this.#note(place.scope, () => !signal.aborted)
+    try {
+      await whileStoreFails(note, within(NOTED_WITHIN_MS)).catch((error: unknown) => {
+        if (!(error instanceof StoreError)) throw error
+        whileStoreFails(note, this.#closed).catch(() => undefined)
+      })
+      return await show()
+    } catch (error) {
+      coming.left()
+      throw error
+    } finally {
+      coming.end()
+    }
   }
 
   /** A stream shows the call to its client. `end`: not any more; `left`: the client has closed it. */
@@ -97,10 +113,13 @@ export class Departures {
     this.#departed.set(scope, departure)
     const { logger, mayStay, cancel } = this.#services
     const afterMs = this.#cancelAfterMs ?? 0
-    const isBack = async () => (await this.#isElsewhere(scope)) || this.#departed.get(scope) !== departure
+    const isAway = () => this.#departed.get(scope) === departure
     const cancelUnlessBack = async () => {
-      if (afterMs > 0 && !(await isBack())) await this.#askOthers(scope)
-      if ((await mayStay(place)) || (await isBack())) return
+      if (!isAway()) return
+      const noted = await this.#noteAway(scope)
+      if (noted === undefined) return
+      if (afterMs > 0) await this.#askOthers(scope)
+      if ((await mayStay(place)) || !(await this.#isStillAway(scope, noted)) || !isAway()) return
       await cancel(place, requestId)
     }
     try {
@@ -110,7 +129,7 @@ export class Departures {
       // This node is leaving. The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')
     } finally {
-      if (this.#departed.get(scope) === departure) this.#departed.delete(scope)
+      if (isAway()) this.#departed.delete(scope)
     }
   }
 
@@ -127,10 +146,20 @@ export class Departures {
       await this.#note(scope, isShown)
   }
 
-  /** Then the node that has it sees the client go, or dies, and a death is no departure. */
-  async #isElsewhere(scope: string) {
-    const last = await this.#services.store.readValue(scope, LAST)
-    return last !== undefined && last.data !== this.#node
+  /**
+   * That the client has gone from here; `undefined`: another node has it, which sees it go, or dies, and a death is no departure.
+   * From this on the store takes writes, so that whoever had it refused can note that the client is back.
+   */
+  async #noteAway(scope: string): Promise<number | undefined> {
+    const { store } = this.#services
+    const last = await store.readValue(scope, LAST)
+    if (last !== undefined && last.data !== this.#node) return undefined
+    return versionIn(await store.writeValue(scope, LAST, last?.version ?? 0, this.#node))
+  }
+
+  /** Looked at by writing: a client that comes back later than this is late, however long it takes until the call is cancelled. */
+  async #isStillAway(scope: string, noted: number) {
+    return versionIn(await this.#services.store.writeValue(scope, LAST, noted, this.#node)) !== undefined
   }
 
   /** Another node may have an older stream of it, and notes that now. */
@@ -139,3 +168,7 @@ export class Departures {
     await this.#pause(ANSWER_MS)
   }
 }
+
+/** `undefined`: it was not written. */
+const versionIn = (written: Awaited<ReturnType<Store['writeValue']>>) =>
+  typeof written === 'number' ? written : undefined

@@ -8,7 +8,7 @@ import { CHANGES } from '../../session/changes.js'
 import { decodeAlias } from './alias.js'
 import { listenOn } from './listen.js'
 import { openOf, readAsked } from './asked.js'
-import { showRound } from './show-round.js'
+import { showAgain } from './show-round.js'
 
 /** What there is in this version in place of a stream that begins with a GET. */
 const ANEW = 'Send the request again.'
@@ -41,17 +41,14 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
   if (!(await services.store.read(scope, log, after, 1))) throw refuse.eventsGone(ANEW)
   if (cursor.end) return new Response(null, { status: 204 })
   const asked = await readAsked(services.store, place)
-  if (!asked.end) await services.departures.back(place, request)
-  services.streams.guardLimit(scope)
   const alias = cursor.alias === undefined ? undefined : decodeAlias(cursor.alias)
   const requestId = asked.first?.id ?? 0
-  return showRound(exchange, {
+  return showAgain(exchange, asked, {
     place,
     after,
     id: requestId,
     alias,
     open: openOf(asked, after),
-    closed: asked.closed,
     requestId,
     task: asked.task,
     resumed: true,

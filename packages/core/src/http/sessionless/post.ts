@@ -25,7 +25,7 @@ import { guardHeaders, guardParams } from './headers.js'
 import { listen } from './listen.js'
 import { answerRound, isRetry, isSame } from './retry.js'
 import type { NextLeg } from './retry.js'
-import { showRound } from './show-round.js'
+import { showAgain, showRound } from './show-round.js'
 import { answerAboutTask, isAboutTask } from './tasks.js'
 
 /** What only versions with sessions have. */
@@ -253,14 +253,11 @@ async function joinCall(exchange: Exchange, { request, scope }: Asked, callId: s
   const asked = await readAsked(services.store, place)
   if (!begun || !asked.first) throw refuse.unavailable('the call has just ended. Send it again.')
   if (!isSame(asked.first, request)) throw refuse.otherRequest()
-  if (!asked.end) await services.departures.back(place, exchange.request)
-  services.streams.guardLimit(scope)
-  return showRound(exchange, {
+  return showAgain(exchange, asked, {
     place,
     after: begun.id,
     id: request.id,
     alias: aliasFor(request, asked.first),
-    closed: asked.closed,
     requestId: asked.first.id,
     task: takesTasks(request) ? asked.task : undefined,
   })

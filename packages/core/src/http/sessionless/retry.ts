@@ -10,7 +10,7 @@ import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
 import { openOf, readAsked } from './asked.js'
 import type { AskedSoFar } from './asked.js'
-import { showRound } from './show-round.js'
+import { showAgain } from './show-round.js'
 
 /** A request that goes on with a call of an earlier one, as a call of its own. */
 export type NextLeg = { request: JsonRpcRequest; scope: string; key: string }
@@ -32,20 +32,19 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
   const asked = await readAsked(services.store, place)
   if (!asked.first || !isSame(asked.first, request)) throw refuse.invalidState()
   if (asked.inner) return nextLeg(request, place, asked.inner)
-  await takeAnswers(services, place, request.params?.['inputResponses'], asked)
-  if (!asked.end) await services.departures.back(place, exchange.request)
-  services.streams.guardLimit(scope)
-  return showRound(exchange, {
+  const round = {
     place,
     after,
     id: request.id,
     alias: aliasFor(request, asked.first),
     open: openOf(asked, after),
-    closed: asked.closed,
     requestId: asked.first.id,
     task: takesTasks(request) ? asked.task : undefined,
     rescued: true,
-  })
+  }
+  // As long as it is asked something it may be away: it is back before that is answered.
+  const answer = () => takeAnswers(services, place, request.params?.['inputResponses'], asked)
+  return showAgain(exchange, asked, round, answer)
 }
 
 /** Where the request is that comes with answers to what a server behind this one has asked by itself. */

@@ -1,6 +1,7 @@
 import type { RequestId } from '../../json-rpc.js'
 import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
+import type { AskedSoFar } from './asked.js'
 import { Round } from './round.js'
 import type { RoundStart } from './round.js'
 
@@ -11,6 +12,26 @@ type Shown = RoundStart & {
   caughtUp?: boolean
   isOwn?: boolean
   rescued?: boolean
+}
+
+/**
+ * The stream of a request whose client was here before. `asked`: what there is of the call so far; `first`: what is done once it is
+ * noted that the client is back.
+ */
+export async function showAgain(
+  exchange: Exchange,
+  asked: AskedSoFar,
+  shown: Omit<Shown, 'closed'>,
+  first?: () => Promise<unknown>,
+): Promise<Response> {
+  const { services, request } = exchange
+  const { place, requestId } = shown
+  const show = async () => {
+    await first?.()
+    services.streams.guardLimit(place.scope)
+    return showRound(exchange, { ...shown, closed: asked.closed })
+  }
+  return asked.end ? show() : services.departures.back(place, requestId, request, show)
 }
 
 /** The stream of one request. */
