@@ -7,7 +7,7 @@ import { isSessionless } from '../../protocol.js'
 import { CHANGES } from '../../session/changes.js'
 import { decodeAlias } from './alias.js'
 import { listenOn } from './listen.js'
-import { openOf, readAsked } from './asked.js'
+import { readAsked } from './asked.js'
 import { showAgain } from './show-round.js'
 
 /** What there is in this version in place of a stream that begins with a GET. */
@@ -48,7 +48,6 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
     after,
     id: requestId,
     alias,
-    open: openOf(asked, after),
     requestId,
     task: asked.task,
     resumed: true,

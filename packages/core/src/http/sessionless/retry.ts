@@ -8,7 +8,7 @@ import type { CallPlace } from '../../session/place.js'
 import type { Exchange, HttpServices } from '../exchange.js'
 import { refuse } from '../replies.js'
 import { aliasFor } from './alias.js'
-import { openOf, readAsked } from './asked.js'
+import { readAsked } from './asked.js'
 import type { AskedSoFar } from './asked.js'
 import { showAgain } from './show-round.js'
 
@@ -37,7 +37,6 @@ export async function answerRound(exchange: Exchange, request: JsonRpcRequest): 
     after,
     id: request.id,
     alias: aliasFor(request, asked.first),
-    open: openOf(asked, after),
     requestId: asked.first.id,
     task: takesTasks(request) ? asked.task : undefined,
     rescued: true,

@@ -1,6 +1,7 @@
 import type { RequestId } from '../../json-rpc.js'
 import { eventStreamResponse } from '../event-stream.js'
 import type { Exchange } from '../exchange.js'
+import { openOf } from './asked.js'
 import type { AskedSoFar } from './asked.js'
 import { Round } from './round.js'
 import type { RoundStart } from './round.js'
@@ -21,7 +22,7 @@ type Shown = RoundStart & {
 export async function showAgain(
   exchange: Exchange,
   asked: AskedSoFar,
-  shown: Omit<Shown, 'closed'>,
+  shown: Omit<Shown, 'open' | 'closed'>,
   first?: () => Promise<unknown>,
 ): Promise<Response> {
   const { services, request } = exchange
@@ -29,7 +30,7 @@ export async function showAgain(
   const show = async () => {
     await first?.()
     services.streams.guardLimit(place.scope)
-    return showRound(exchange, { ...shown, closed: asked.closed })
+    return showRound(exchange, { ...shown, open: openOf(asked, shown.after), closed: asked.closed })
   }
   return asked.end ? show() : services.departures.back(place, requestId, request, show)
 }
