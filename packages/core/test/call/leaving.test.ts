@@ -1,11 +1,15 @@
 import { expect, test } from 'vitest'
 import { StoreError } from '../../src/errors.js'
+import { runsOf } from '../../src/runs/index.js'
 import type { NodeBeat } from '../../src/store/membership.js'
 import type { Store } from '../../src/store/store.js'
+import { Alone } from '../support/alone.js'
+import { durableServer } from '../support/durable-server.js'
 import { startNodes } from '../support/nodes.js'
 import { RunningCall } from '../support/running-call.js'
 import { Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
+import { Happenings } from '../support/world.js'
 import { waitFor } from '../../../../test-support/index.js'
 import { overriding } from '../support/overriding.js'
 
@@ -64,3 +68,34 @@ test.each(STORES)(
     expect((await call.resumed()).map(textOf).at(-1)).toMatch(/node-1/)
   },
 )
+
+test.each(STORES)('a run that an operator makes is begun at once, %s', async (store) => {
+  const happened = new Happenings()
+  const wrap = (own: Store) => {
+    const listNodes = async () => {
+      happened.add('looked')
+      return own.listNodes()
+    }
+    return overriding(own, { listNodes })
+  }
+  const server = () =>
+    durableServer(async () => {
+      happened.add('ran')
+      throw new Error('no')
+    })
+  await using nodes = await startNodes({
+    store,
+    wrap,
+    count: 1,
+    settings: { server, eras: ['2026-07-28'], sweepMs: 60_000 },
+  })
+  await happened.until('looked')
+  await using stream = await new Alone(nodes).call('work', { text: '' })
+  const [callId = ''] = String((await stream.next())?.id).split('.')
+  await stream.messages()
+  const before = happened.count('ran')
+  const { call } = await runsOf(nodes.stores[0]!, { by: 'ann' }).retry({ scope: callId, callId })
+  // Long before the node would look by itself.
+  await happened.until('ran', before + 1)
+  expect(call.callId).not.toBe(callId)
+})
