@@ -35,8 +35,8 @@ const edits = {
   ],
   /** A client that comes back is taken for one that is gone. */
   'return-is-unseen': [
-    ['http/sessionless/departures.js', 'this.#departed.get(scope) === departure', 'true'],
-    ['http/sessionless/departures.js', 'last !== undefined && last.data !== this.#node', 'false'],
+    ['http/sessionless/departures.js', 'presence.departure === departure', 'true'],
+    ['http/sessionless/departures.js', 'last?.data !== this.#node', 'false'],
   ],
   /** Who asks for a task is not compared with whose it is. */
   'tasks-of-anybody': [['http/sessionless/find-task.js', 'session.principal !== principal', 'false']],

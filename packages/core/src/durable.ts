@@ -237,14 +237,13 @@ class Node implements Durable {
           store,
           watcher,
           logger,
+          retryMs: settings.retryMs,
           mayStay: async (place) => {
             const asked = await readAsked(store, place)
             return isAsking(asked) || asked.task?.isTask === true
           },
-          cancel: async (place, requestId) => {
-            const { clientMessages } = sessions
-            await calls.leaveFor(place, 'all', () => clientMessages.cancelRequest(place, requestId, GONE))
-          },
+          cancel: (place, requestId) =>
+            calls.leaveFor(place, 'all', () => sessions.clientMessages.cancelRequest(place, requestId, GONE)),
         },
         options.onDisconnect ?? { cancelAfterMs: CANCEL_AFTER_MS },
       ),

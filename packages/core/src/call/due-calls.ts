@@ -1,4 +1,5 @@
 import { whileStoreFails } from '../store/retry.js'
+import type { Ending } from '../store/retry.js'
 import type { DueCall, DueCallsStore } from '../store/due-calls.js'
 import { isParked } from '../store/takeover.js'
 import type { TakeoverStore } from '../store/takeover.js'
@@ -33,9 +34,9 @@ export class DueCalls {
     this.#claims = claims
   }
 
-  /** Before a call is parked. */
-  async enter(entry: DueCall, at: number) {
-    await whileStoreFails(() => this.#store.setDue(entry, at), this.#membership.background)
+  /** Before a call is parked, or is left something that it waits for. */
+  async enter(entry: DueCall, at: number, ending: Ending = this.#membership.background) {
+    await whileStoreFails(() => this.#store.setDue(entry, at), ending)
     if (at < this.#nextAt) this.#lookAt(at)
   }
 

@@ -4,6 +4,7 @@ import type { Logger } from '../logger.js'
 import type { DueCallsStore } from '../store/due-calls.js'
 import type { MembershipStore, NodeBeat } from '../store/membership.js'
 import type { QuotaStore } from '../store/quotas.js'
+import { within } from '../store/retry.js'
 import type { Store } from '../store/store.js'
 import type { TakeoverStore } from '../store/takeover.js'
 import { AwaitedCalls } from './awaited-calls.js'
@@ -22,6 +23,8 @@ import { ReturnedCalls } from './returned-calls.js'
 type Stores = MembershipStore & TakeoverStore & DueCallsStore & QuotaStore & Pick<Store, 'watch' | 'publish'>
 
 const PAGE = 100
+/** Somebody waits until it is left. */
+const LEFT_WITHIN_MS = 10_000
 
 /** Finds the open calls of nodes that are gone, or that can't run them, or whose time has come, and claims them for this node. */
 export class Takeovers {
@@ -90,7 +93,7 @@ export class Takeovers {
     leave: () => Promise<T>,
   ): Promise<T> {
     const entry = { ...place, nonce: randomId() }
-    await this.dueCalls.enter(entry, Date.now() + this.#membership.lease.leaseMs)
+    await this.dueCalls.enter(entry, Date.now() + this.#membership.lease.leaseMs, within(LEFT_WITHIN_MS))
     const left = await leave()
     this.rescue(place.scope, claims).then(
       () => this.dueCalls.remove(entry),

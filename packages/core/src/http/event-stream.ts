@@ -18,8 +18,8 @@ export type EventStreamStart = TailStart & {
   encode?: typeof encodeEvent
   /** What its client hears when this node leaves, where no other node can go on. */
   farewell?: string | undefined
-  /** Told before, if it is the client that has closed it. */
-  onLeft?: () => void
+  /** Told before, if its client has not heard all: it has closed it, or this node ends it, as it is old, or is not taken. */
+  onLeft?: (by: 'client' | 'node') => void
   /** Broken under a client that takes nothing; a stream that has ended can't be, while its last chunk waits. */
   outgoing: Outgoing | undefined
 }
@@ -62,7 +62,7 @@ export class EventStream {
         this.#tail.resume()
       },
       onCancelled: () => {
-        if (!this.#closed) start.onLeft?.()
+        if (!this.#closed) start.onLeft?.('client')
         this.#release()
       },
     })
@@ -130,7 +130,7 @@ export class EventStream {
     }: { keepAliveMs: number; stallTimeoutMs: number; maxStreamAgeMs: number },
   ) {
     if (this.body.hasRoom) {
-      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.close()
+      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.#retire()
       else if (now - this.#quietSince >= keepAliveMs) {
         this.#write(KEEP_ALIVE)
         this.body.flush()
@@ -141,7 +141,13 @@ export class EventStream {
     }
   }
 
+  #retire() {
+    if (!this.#closed) this.#start.onLeft?.('node')
+    this.close()
+  }
+
   #disconnect() {
+    if (!this.#closed) this.#start.onLeft?.('node')
     this.#release()
     if (this.#start.outgoing) this.#start.outgoing.destroy()
     else this.body.fail(new Error('The client took no data for too long.'))

@@ -1,12 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { encodeInboxItem } from '../../src/call/inbox.js'
 import { requestKeyPrefix } from '../../src/ids.js'
 import { durableTool } from '../../src/index.js'
 import type { DurableContext, TaskMode } from '../../src/index.js'
 import { META, TASKS } from '../../src/protocol.js'
+import { BEGINNING } from '../../src/store/index.js'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { Alone } from '../support/alone.js'
 import { ask, resultOf } from '../support/caller.js'
+import { ASKABLE, startJobs } from '../support/jobs.js'
 import { startNodes } from '../support/nodes.js'
 import { expectJson } from '../support/session.js'
 import { STORES } from '../support/stores.js'
@@ -76,4 +79,29 @@ describe.each(STORES)('what a client without a stream leaves behind, %s', (store
     await happened.until('stopped')
     expect((await stream.messages()).at(-1)).toHaveProperty('error')
   })
+})
+
+test('a client that knows no tasks, and comes back once its call has become one, gets the answer of its tool', async () => {
+  await using nodes = await startJobs({
+    task: 'auto',
+    work: async (ctx) => {
+      await sleep(60_000, undefined, { signal: ctx.signal })
+      return ''
+    },
+    settings: { eras: ['2026-07-28'], taskAfterMs: 100 },
+  })
+  const client = new Alone(nodes)
+  const gone = new AbortController()
+  const stream = await client.call('work', {}, { meta: ASKABLE, signal: gone.signal })
+  const first = await stream.next()
+  gone.abort()
+  const [callId = ''] = String(first?.id).split('.')
+  await waitFor(async () => {
+    const journal = await nodes.stores[1]!.read(callId, `call:${callId}`, BEGINNING, 100)
+    return journal?.some(({ data }) => data.startsWith('task'))
+  })
+  await using resumed = await client.stream(first?.id, { node: 1 })
+  const result = resultOf((await resumed.messages()).at(-1))
+  expect(result).toMatchObject({ content: [{ type: 'text' }] })
+  expect(result.resultType).not.toBe('task')
 })

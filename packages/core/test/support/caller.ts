@@ -25,6 +25,14 @@ export async function ask(ctx: DurableContext, name: string, options: { timeoutM
 export const resultOf = (message: JsonRpcMessage | undefined) =>
   (message as { result?: unknown } | undefined)?.result as InputRequired
 
+/** To the first questions. */
+export const answersTo = ({ inputRequests }: InputRequired, ...values: string[]) =>
+  Object.fromEntries(
+    Object.keys(inputRequests)
+      .slice(0, values.length)
+      .map((key, place) => [key, { action: 'accept', content: { value: values[place] } }]),
+  )
+
 /** A client without a session that calls the tool `work`, and answers what it is asked. */
 export class Caller {
   readonly client: Alone
@@ -46,12 +54,8 @@ export class Caller {
     return (await stream.messages()).at(-1)
   }
 
-  retry({ inputRequests, requestState }: InputRequired, values: readonly string[], where: AloneWhere = {}) {
-    const inputResponses = Object.fromEntries(
-      Object.keys(inputRequests)
-        .slice(0, values.length)
-        .map((key, place) => [key, { action: 'accept', content: { value: values[place] } }]),
-    )
-    return this.last({ inputResponses, requestState }, where)
+  retry(asked: InputRequired, values: readonly string[], where: AloneWhere = {}) {
+    const { requestState } = asked
+    return this.last({ inputResponses: answersTo(asked, ...values), requestState }, where)
   }
 }

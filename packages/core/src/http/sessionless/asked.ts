@@ -28,6 +28,8 @@ export type AskedSoFar = {
   end: JsonRpcResponse | 'cancelled' | undefined
   /** What it is, or will be, as a task. */
   task: TaskOf | undefined
+  /** Its client was told at first that it may become a task. */
+  isOffered: boolean
   /** What it has said last of how far it is. */
   progress: Record<string, unknown> | undefined
   /** It was parked, and the time for its answers is over: it is cancelled by the node that claims it. */
@@ -98,6 +100,7 @@ class Seen {
   #end: AskedSoFar['end']
   #terms: TaskTerms | undefined
   #isTask = false
+  #isOffered = false
   #isQueued = false
   #begunAt = 0
   #progress: AskedSoFar['progress']
@@ -119,6 +122,7 @@ class Seen {
     if (record.kind === 'request') {
       ;[this.#first] = record.request.messages
       this.#terms = record.request.task
+      this.#isOffered = this.#terms !== undefined
       this.#isTask = this.#terms?.afterMs === 0
       this.#begunAt = splitId(id)[0]
       this.#isQueued = record.request.isQueued === true
@@ -173,6 +177,7 @@ class Seen {
         isTask: this.#isTask,
         isQueued: this.#isQueued,
       },
+      isOffered: this.#isOffered,
       progress: this.#progress,
       isLate: answerBy !== undefined && Date.now() >= answerBy,
       isCancelled: this.#isCancelled && !end,

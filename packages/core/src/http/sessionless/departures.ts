@@ -1,4 +1,4 @@
-import { StoreError } from '../../errors.js'
+import { setMaxListeners } from 'node:events'
 import { randomId } from '../../ids.js'
 import type { RequestId } from '../../json-rpc.js'
 import type { Logger } from '../../logger.js'
@@ -6,53 +6,74 @@ import { whileStoreFails, within } from '../../store/retry.js'
 import type { Store } from '../../store/store.js'
 import type { Watcher } from '../../store/watcher.js'
 import { sleepFor } from '../../timers.js'
+import { nameOf } from '../../session/place.js'
 import type { CallPlace } from '../../session/place.js'
+import { refuse } from '../replies.js'
 
-/** By this topic a node asks which one shows a call to its client. */
+/** By this topic a node asks which one has the client of a call. */
 const WANTED = 'wanted'
-/** The value of a call's scope that says which node was the last to show it to a client that had come back. */
-const LAST = 'shown by'
-/** So long the other nodes have to answer: longer than they wait before they try again to note something. */
+/** So long the other nodes have to answer. */
 const ANSWER_MS = 2000
 /** So long a client that comes back waits for a store that takes no writes. */
-const NOTED_WITHIN_MS = 2000
+const NOTED_WITHIN_MS = 10_000
+/** A client whose stream this node has ended comes back so much later, at the latest, than it is told to. */
+const RETURNS_WITHIN_MS = 5000
 
 /** What becomes of a call whose client has closed its stream: it is cancelled after so long, or goes on to its end. */
 export type OnDisconnect = 'cancel' | 'finish' | { cancelAfterMs: number }
+
+/** Who has ended a stream before its client had heard all: a client that is gone without a word is found by what it does not take. */
+export type EndedBy = 'client' | 'node'
 
 export type DepartureServices = {
   store: Store
   watcher: Watcher
   logger: Logger
+  /** After so long clients are told to come back. */
+  retryMs: number
   /** Whether its client may be away for any time: it is asked something, or the call is a task. */
   mayStay: (place: CallPlace) => Promise<boolean>
   cancel: (place: CallPlace, requestId: RequestId) => Promise<unknown>
+}
+
+/** `isAsking`: it was away for so long that the other nodes are asked. */
+type Departure = { isAsking: boolean }
+
+/** The client of a call, on this node. */
+type Presence = {
+  place: CallPlace
+  /** How many streams of the call it has here. */
+  streams: number
+  /** The version of what this node has noted last; 0: nobody has, since the call began. `undefined`: it never was here. */
+  noted: number | undefined
+  /** That its last stream here has ended. */
+  departure: Departure | undefined
+  watch: { end(): void }
 }
 
 /**
  * Clients that are gone. To close the stream is to cancel the request (2026-07-28, "Streamable HTTP: Cancellation"); but nobody
  * can tell that from a connection that broke, whose client comes back, to any node. If the node dies on which the client
  * was, the call is not cancelled: that client has closed nothing.
+ *
+ * Invariant: each return of a client is noted in the store before the client hears of it, and a call is cancelled only by the node
+ * that has noted last, after it has asked the others and if none of them has noted anything since. So whoever has a client keeps its
+ * call, even if it stands still.
  */
 export class Departures {
   readonly #services: DepartureServices
   readonly #cancelAfterMs: number | undefined
-  /** How many streams of a call there are here. */
-  readonly #shown = new Map<string, number>()
-  /** By its scope, what a call that is not shown any more waits for: each time that its client goes, anew. */
-  readonly #departed = new Map<string, symbol>()
+  readonly #presences = new Map<string, Presence>()
   readonly #closed = new AbortController()
   readonly #node = randomId()
 
   constructor(services: DepartureServices, policy: OnDisconnect) {
     this.#services = services
     this.#cancelAfterMs = policy === 'finish' ? undefined : policy === 'cancel' ? 0 : policy.cancelAfterMs
+    setMaxListeners(0, this.#closed.signal)
   }
 
-  /**
-   * Its client has come back to this node, which shows it the call once that is noted: whoever had the client before finds it, even if
-   * this node stands still from then on. A store that takes no writes may still be read, so that is not waited for without end.
-   */
+  /** Its client has come back to this node: it is noted, and then shown. Rejects if the store takes no writes, or the client has gone again. */
   async back(
     place: CallPlace,
     requestId: RequestId,
@@ -60,66 +81,84 @@ export class Departures {
     show: () => Promise<Response>,
   ): Promise<Response> {
     if (this.#cancelAfterMs === undefined) return show()
-    const coming = this.show(place, requestId)
-    const note = () => this.#note(place.scope, () => !signal.aborted)
+    const presence = this.#presenceAt(place)
+    const coming = this.#show(presence, requestId)
     try {
-      await whileStoreFails(note, within(NOTED_WITHIN_MS)).catch((error: unknown) => {
-        if (!(error instanceof StoreError)) throw error
-        whileStoreFails(note, this.#closed).catch(() => undefined)
-      })
+      const note = () => this.#note(presence, () => !signal.aborted)
+      await whileStoreFails(note, within(NOTED_WITHIN_MS))
+      if (signal.aborted) throw refuse.unavailable('the client has gone.')
       return await show()
     } catch (error) {
-      coming.left()
+      coming.left(signal.aborted ? 'client' : 'node')
       throw error
     } finally {
       coming.end()
     }
   }
 
-  /** A stream shows the call to its client. `end`: not any more; `left`: the client has closed it. */
-  show(place: CallPlace, requestId: RequestId): { end: () => void; left: () => void } {
+  /** A stream shows the call to its client. `end`: not any more; `left`: before that its client has heard all. */
+  show(place: CallPlace, requestId: RequestId): { end: () => void; left: (by: EndedBy) => void } {
     if (this.#cancelAfterMs === undefined) return { end: () => undefined, left: () => undefined }
-    const { watcher } = this.#services
-    const { scope } = place
-    this.#shown.set(scope, (this.#shown.get(scope) ?? 0) + 1)
-    this.#departed.delete(scope)
-    const noteAgain = () => this.#note(scope, () => this.#shown.has(scope))
-    const watch = watcher.watch(scope, WANTED, ({ topic }) => {
-      if (topic === WANTED) whileStoreFails(noteAgain, this.#closed).catch(() => undefined)
-    })
-    let hasLeft = false
-    return {
-      left: () => {
-        hasLeft = true
-      },
-      end: () => {
-        watch.end()
-        const others = (this.#shown.get(scope) ?? 1) - 1
-        if (others > 0) this.#shown.set(scope, others)
-        else this.#shown.delete(scope)
-        if (hasLeft && others === 0) void this.#wait(place, requestId)
-      },
-    }
+    const presence = this.#presenceAt(place)
+    presence.noted ??= 0
+    return this.#show(presence, requestId)
   }
 
   close() {
     this.#closed.abort()
-    this.#departed.clear()
+    for (const presence of this.#presences.values()) presence.departure = undefined
   }
 
-  async #wait(place: CallPlace, requestId: RequestId) {
-    const { scope } = place
-    const departure = Symbol()
-    this.#departed.set(scope, departure)
-    const { logger, mayStay, cancel } = this.#services
-    const afterMs = this.#cancelAfterMs ?? 0
-    const isAway = () => this.#departed.get(scope) === departure
+  #show(presence: Presence, requestId: RequestId) {
+    let endedBy: EndedBy | undefined
+    presence.streams++
+    presence.departure = undefined
+    return {
+      left: (by: EndedBy) => {
+        endedBy = by
+      },
+      end: () => {
+        if (--presence.streams > 0) return
+        if (endedBy) void this.#wait(presence, requestId, endedBy)
+        else this.#forget(presence)
+      },
+    }
+  }
+
+  #presenceAt(place: CallPlace): Presence {
+    const name = nameOf(place)
+    const here = this.#presences.get(name)
+    if (here) return here
+    const has = () => presence.streams > 0 || presence.departure?.isAsking === false
+    const watch = this.#services.watcher.watch(place.scope, WANTED, ({ topic, value }) => {
+      if (topic !== WANTED || value !== place.callId || !has()) return
+      whileStoreFails(() => this.#note(presence, has), this.#closed).catch(() => undefined)
+    })
+    const presence: Presence = { place, streams: 0, noted: undefined, departure: undefined, watch }
+    this.#presences.set(name, presence)
+    return presence
+  }
+
+  #forget({ place, watch }: Presence) {
+    watch.end()
+    this.#presences.delete(nameOf(place))
+  }
+
+  async #wait(presence: Presence, requestId: RequestId, endedBy: EndedBy) {
+    const { place } = presence
+    const { logger, retryMs, mayStay, cancel } = this.#services
+    const departure = { isAsking: false }
+    presence.departure = departure
+    const isAway = () => presence.departure === departure
+    const ownMs = this.#cancelAfterMs ?? 0
+    const afterMs = endedBy === 'client' ? ownMs : Math.max(ownMs, retryMs + RETURNS_WITHIN_MS)
     const cancelUnlessBack = async () => {
-      if (!isAway()) return
-      const noted = await this.#noteAway(scope)
-      if (noted === undefined) return
-      if (afterMs > 0) await this.#askOthers(scope)
-      if ((await mayStay(place)) || !(await this.#isStillAway(scope, noted)) || !isAway()) return
+      // What is written, and not only read, shows that the others can write, too.
+      if (!isAway() || !(await this.#isLast(presence))) return
+      departure.isAsking = true
+      if (afterMs > 0) await this.#askOthers(place)
+      if (!isAway() || (await mayStay(place))) return
+      if (!(await this.#isLast(presence)) || !isAway()) return
       await cancel(place, requestId)
     }
     try {
@@ -129,7 +168,7 @@ export class Departures {
       // This node is leaving. The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')
     } finally {
-      if (isAway()) this.#departed.delete(scope)
+      if (presence.streams === 0 && (isAway() || this.#closed.signal.aborted)) this.#forget(presence)
     }
   }
 
@@ -137,38 +176,40 @@ export class Departures {
     return sleepFor(ms, { signal: this.#closed.signal, ref: false })
   }
 
-  /** That this node was the last to show it. If it stood still meanwhile, the client may have gone on to another one. */
-  async #note(scope: string, isShown: () => boolean): Promise<void> {
+  /** That this node has the client, if it still does. */
+  async #note(presence: Presence, has: () => boolean): Promise<void> {
+    const { scope, callId } = presence.place
     const { store } = this.#services
-    const last = await store.readValue(scope, LAST)
-    if (last?.data === this.#node || !isShown()) return
-    if ((await store.writeValue(scope, LAST, last?.version ?? 0, this.#node)) === 'conflict')
-      await this.#note(scope, isShown)
+    const last = await store.readValue(scope, lastOf(callId))
+    if (!has()) return
+    const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
+    if (typeof noted === 'number') presence.noted = noted
+    else if (noted === 'conflict') await this.#note(presence, has)
   }
 
-  /**
-   * That the client has gone from here; `undefined`: another node has it, which sees it go, or dies, and a death is no departure.
-   * From this on the store takes writes, so that whoever had it refused can note that the client is back.
-   */
-  async #noteAway(scope: string): Promise<number | undefined> {
+  /** Notes that the client is gone from here; false: another node has noted since that it has it. */
+  async #isLast(presence: Presence): Promise<boolean> {
+    const { scope, callId } = presence.place
     const { store } = this.#services
-    const last = await store.readValue(scope, LAST)
-    if (last !== undefined && last.data !== this.#node) return undefined
-    return versionIn(await store.writeValue(scope, LAST, last?.version ?? 0, this.#node))
-  }
-
-  /** Looked at by writing: a client that comes back later than this is late, however long it takes until the call is cancelled. */
-  async #isStillAway(scope: string, noted: number) {
-    return versionIn(await this.#services.store.writeValue(scope, LAST, noted, this.#node)) !== undefined
+    if (presence.noted === undefined) return false
+    const noted = await store.writeValue(scope, lastOf(callId), presence.noted, this.#node)
+    if (typeof noted === 'number') {
+      presence.noted = noted
+      return true
+    }
+    const last = noted === 'conflict' ? await store.readValue(scope, lastOf(callId)) : undefined
+    if (last?.data !== this.#node) return false
+    // Of an earlier note of its own, this node has not heard.
+    presence.noted = last.version
+    return this.#isLast(presence)
   }
 
   /** Another node may have an older stream of it, and notes that now. */
-  async #askOthers(scope: string) {
-    await this.#services.store.publish(scope, WANTED, '')
+  async #askOthers({ scope, callId }: CallPlace) {
+    await this.#services.store.publish(scope, WANTED, callId)
     await this.#pause(ANSWER_MS)
   }
 }
 
-/** `undefined`: it was not written. */
-const versionIn = (written: Awaited<ReturnType<Store['writeValue']>>) =>
-  typeof written === 'number' ? written : undefined
+/** The value of a call's scope that says which node has noted last that it has the client. */
+const lastOf = (callId: string) => `shown by ${callId}`

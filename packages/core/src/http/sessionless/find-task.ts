@@ -54,9 +54,11 @@ async function nextOf(store: Store, place: CallPlace): Promise<CallPlace | undef
   return open && { scope, callId: open.callId }
 }
 
-/** Notes it, so that it is found when it has ended. The first one counts. */
-export async function noteNext(store: Store, { scope }: CallPlace, callId: string) {
-  await store.writeValue(scope, NEXT, 0, callId)
+/** Notes it, so that it is found when it has ended. The first one counts, to which it resolves. */
+export async function noteNext(store: Store, place: CallPlace, callId: string): Promise<CallPlace> {
+  const written = await store.writeValue(place.scope, NEXT, 0, callId)
+  const noted = written === 'conflict' ? await store.readValue(place.scope, NEXT) : undefined
+  return { scope: nextScope(place), callId: noted?.data ?? callId }
 }
 
 /** No two questions in the life of a task have the same key; a server behind this one may use one each time that it asks. */

@@ -49,7 +49,7 @@ export async function resumeCall(exchange: Exchange): Promise<Response> {
     id: requestId,
     alias,
     requestId,
-    task: asked.task,
+    task: asked.isOffered ? asked.task : undefined,
     resumed: true,
   })
 }

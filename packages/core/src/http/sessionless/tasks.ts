@@ -2,9 +2,10 @@ import type { TaskTerms } from '../../call/record.js'
 import { isObject } from '../../json-rpc.js'
 import type { JsonRpcRequest } from '../../json-rpc.js'
 import { META, takesTasks, TASKS } from '../../protocol.js'
+import type { CallPlace } from '../../session/place.js'
 import type { Exchange, HttpServices } from '../exchange.js'
 import { json, refuse } from '../replies.js'
-import { parkedFor } from './asked.js'
+import { parkedFor, readAsked } from './asked.js'
 import { answersOf, detailedTask, findTask, inputRequestsOf, noteNext, NOTHING } from './find-task.js'
 import type { Task } from './find-task.js'
 import { nextLeg, takeAnswers } from './retry.js'
@@ -12,6 +13,7 @@ import type { NextLeg } from './retry.js'
 
 type GoOn = (leg: NextLeg & { task: TaskTerms }) => Promise<{ callId: string }>
 type Method = (exchange: Exchange, task: Task, request: JsonRpcRequest, goOn: GoOn) => Promise<object>
+type Cancelling = Pick<HttpServices, 'store' | 'sessions' | 'calls'>
 
 const CANCELLED = 'The client has cancelled the task.'
 
@@ -47,6 +49,7 @@ async function get({ services }: Exchange, task: Task) {
 }
 
 async function update(exchange: Exchange, found: Task, request: JsonRpcRequest, goOn: GoOn) {
+  const { services } = exchange
   const { task, now, asked } = found
   const { first, inner } = asked
   const inputResponses = request.params?.['inputResponses']
@@ -59,10 +62,13 @@ async function update(exchange: Exchange, found: Task, request: JsonRpcRequest, 
     const again = { ...first, params: { ...first.params, inputResponses: answers } }
     const leftMs = Math.max(1, task.begunAt + task.ttlMs - Date.now())
     const { callId } = await goOn({ ...nextLeg(again, now, inner), task: { afterMs: 0, ttlMs: leftMs } })
-    await noteNext(exchange.services.store, now, callId)
+    const next = await noteNext(services.store, now, callId)
+    // It was cancelled meanwhile, when there was nothing yet to cancel.
+    if (next.callId === NOTHING)
+      await cancelTask(services, await lookAt(services, { ...next, callId }), CANCELLED)
     return {}
   }
-  await takeAnswers(exchange.services, now, inputResponses, asked)
+  await takeAnswers(services, now, inputResponses, asked)
   return {}
 }
 
@@ -73,13 +79,19 @@ async function cancel({ services }: Exchange, task: Task) {
 
 /** One that has ended stays as it is. */
 export async function cancelTask(
-  services: Pick<HttpServices, 'store' | 'sessions' | 'calls'>,
-  { now, asked }: Task,
+  services: Cancelling,
+  { now, asked }: Pick<Task, 'now' | 'asked'>,
   why: string,
-) {
-  if (asked.inner) await noteNext(services.store, now, NOTHING)
-  const { end, first } = asked
+): Promise<void> {
+  const { end, first, inner } = asked
+  if (inner) {
+    const next = await noteNext(services.store, now, NOTHING)
+    // It may have been answered meanwhile.
+    return next.callId === NOTHING ? undefined : cancelTask(services, await lookAt(services, next), why)
+  }
   if (end || !first) return
   const { clientMessages } = services.sessions
   await services.calls.leaveFor(now, 'all', () => clientMessages.cancelCall(now, first.id, why))
 }
+
+const lookAt = async ({ store }: Cancelling, now: CallPlace) => ({ now, asked: await readAsked(store, now) })
