@@ -44,8 +44,8 @@ type Presence = {
   place: CallPlace
   /** How many streams of the call it has here. */
   streams: number
-  /** The version of what this node has noted last; 0: nobody has, since the call began. `undefined`: it never was here. */
-  noted: number | undefined
+  /** It was shown the call here, which need not be noted of the first node. */
+  wasShown: boolean
   /** That its last stream here has ended. */
   departure: Departure | undefined
   watch: { end(): void }
@@ -100,7 +100,7 @@ export class Departures {
   show(place: CallPlace, requestId: RequestId): { end: () => void; left: (by: EndedBy) => void } {
     if (this.#cancelAfterMs === undefined) return { end: () => undefined, left: () => undefined }
     const presence = this.#presenceAt(place)
-    presence.noted ??= 0
+    presence.wasShown = true
     return this.#show(presence, requestId)
   }
 
@@ -130,11 +130,11 @@ export class Departures {
     const here = this.#presences.get(name)
     if (here) return here
     const has = () => presence.streams > 0 || presence.departure?.isAsking === false
-    const watch = this.#services.watcher.watch(place.scope, WANTED, ({ topic, value }) => {
-      if (topic !== WANTED || value !== place.callId || !has()) return
+    const watch = this.#services.watcher.watch(place.scope, WANTED, ({ topic }) => {
+      if (topic !== WANTED || !has()) return
       whileStoreFails(() => this.#note(presence, has), this.#closed).catch(() => undefined)
     })
-    const presence: Presence = { place, streams: 0, noted: undefined, departure: undefined, watch }
+    const presence: Presence = { place, streams: 0, wasShown: false, departure: undefined, watch }
     this.#presences.set(name, presence)
     return presence
   }
@@ -177,36 +177,30 @@ export class Departures {
   }
 
   /** That this node has the client, if it still does. */
-  async #note(presence: Presence, has: () => boolean): Promise<void> {
-    const { scope, callId } = presence.place
+  async #note({ place: { scope, callId } }: Presence, has: () => boolean): Promise<void> {
     const { store } = this.#services
-    const last = await store.readValue(scope, lastOf(callId))
-    if (!has()) return
-    const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
-    if (typeof noted === 'number') presence.noted = noted
-    else if (noted === 'conflict') await this.#note(presence, has)
+    for (;;) {
+      const last = await store.readValue(scope, lastOf(callId))
+      if (!has()) return
+      const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
+      if (noted !== 'conflict') return
+    }
   }
 
-  /** Notes that the client is gone from here; false: another node has noted since that it has it. */
-  async #isLast(presence: Presence): Promise<boolean> {
-    const { scope, callId } = presence.place
+  /** Whether no other node has noted since that it has the client: looked at by noting it once more. */
+  async #isLast({ place: { scope, callId }, wasShown }: Presence): Promise<boolean> {
     const { store } = this.#services
-    if (presence.noted === undefined) return false
-    const noted = await store.writeValue(scope, lastOf(callId), presence.noted, this.#node)
-    if (typeof noted === 'number') {
-      presence.noted = noted
-      return true
+    for (;;) {
+      const last = await store.readValue(scope, lastOf(callId))
+      if (last ? last.data !== this.#node : !wasShown) return false
+      const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
+      if (noted !== 'conflict') return typeof noted === 'number'
     }
-    const last = noted === 'conflict' ? await store.readValue(scope, lastOf(callId)) : undefined
-    if (last?.data !== this.#node) return false
-    // Of an earlier note of its own, this node has not heard.
-    presence.noted = last.version
-    return this.#isLast(presence)
   }
 
   /** Another node may have an older stream of it, and notes that now. */
-  async #askOthers({ scope, callId }: CallPlace) {
-    await this.#services.store.publish(scope, WANTED, callId)
+  async #askOthers({ scope }: CallPlace) {
+    await this.#services.store.publish(scope, WANTED, '')
     await this.#pause(ANSWER_MS)
   }
 }
