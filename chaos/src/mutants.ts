@@ -36,7 +36,7 @@ const edits = {
   /** A client that comes back is taken for one that is gone. */
   'return-is-unseen': [
     ['http/sessionless/departures.js', 'presence.departure === departure', 'true'],
-    ['http/sessionless/departures.js', 'last?.data !== this.#node', 'false'],
+    ['http/sessionless/departures.js', 'last.data !== this.#node', 'false'],
   ],
   /** Who asks for a task is not compared with whose it is. */
   'tasks-of-anybody': [['http/sessionless/find-task.js', 'session.principal !== principal', 'false']],
