@@ -63,11 +63,11 @@ const runs: (Pick<ChaosOptions, 'faults' | 'seconds'> & { mutants: Mutant[]; fin
     seconds: 10,
     finds: [/the task was cancelled: The client has closed the stream/],
   },
-  { mutants: ['departure-is-death'], faults: [], seconds: 10, finds: [/it went on without its client/] },
+  { mutants: ['departure-is-death'], faults: [], seconds: 15, finds: [/it went on without its client/] },
   {
     mutants: ['return-is-unseen'],
     faults: ['proxy'],
-    seconds: 8,
+    seconds: 15,
     finds: [/its client was away for \d+ ms only/],
   },
 ]
