@@ -324,6 +324,42 @@ test('a client whose return the store refuses is not shown its call, and another
   expect([refused.cancelledAt, has.cancelledAt]).toEqual([[], [expect.any(Number)]])
 })
 
+test('a node that was refused a return does not take the client from the first one, which has noted nothing', async () => {
+  let takesWrites = false
+  const full = overriding(store, {
+    writeValue: async (...of) => {
+      if (!takesWrites) throw new StoreError('store-refused', 'full')
+      return store.writeValue(...of)
+    },
+  })
+  using first = start({ hears: memoryStore() })
+  using refused = start({ store: full, hears: store })
+  first.show()
+  await expect(refused.back()).rejects.toThrow('full')
+  takesWrites = true
+  await tooLong()
+  expect([first.cancelledAt, refused.cancelledAt]).toEqual([[], []])
+})
+
+test('a node that is asked just as it looks whether it was the last one looks again', async () => {
+  const gates = new Gates()
+  let writes = 0
+  const slow = overriding(store, {
+    writeValue: async (...of) => {
+      if (++writes === 1) await gates.pass('first', new AbortController().signal)
+      return store.writeValue(...of)
+    },
+  })
+  using node = start({ store: slow, hears: store })
+  node.leave()
+  await vi.advanceTimersByTimeAsync(AWAY_MS)
+  await store.publish(place.scope, 'wanted', '')
+  await vi.waitUntil(() => writes === 2)
+  gates.open('first')
+  await tooLong()
+  expect(node.cancelledAt).toHaveLength(1)
+})
+
 test('many clients that are gone at once are no leak', async () => {
   const warned = vi.spyOn(process, 'emitWarning')
   using node = start()
