@@ -44,7 +44,7 @@ const edits = {
   'kept-as-any-call': [['call/call.js', 'keptMs > 0 ? keptMs + resumeWindowMs : 0', '0']],
   /** A task is cancelled as any call whose client has closed its stream. */
   'task-needs-its-client': [
-    ['durable.js', 'asked.task?.isTask === true', 'false'],
+    ['http/sessionless/asked.js', 'asked.task?.isTask !== true', 'true'],
     ['call/call.js', 'item.ofRequest && this.isTask', 'false'],
   ],
 } as const satisfies Record<string, readonly Edit[]>

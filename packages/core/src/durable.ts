@@ -15,7 +15,7 @@ import { parseHistory } from './history-options.js'
 import { healthOf } from './health.js'
 import type { Health, HealthOptions } from './health.js'
 import { AskedViews } from './http/sessionless/asked-views.js'
-import { isAsking, readAsked } from './http/sessionless/asked.js'
+import { needsItsClient, readAsked } from './http/sessionless/asked.js'
 import { callerTasks } from './http/sessionless/caller-tasks.js'
 import { Departures } from './http/sessionless/departures.js'
 import { RequestStates } from './session/request-states.js'
@@ -87,7 +87,7 @@ export interface Durable {
 }
 
 const MIN_TICK_MS = 50
-/** Longer than clients wait before they come back, and try once more. */
+/** Longer than clients wait before they come back, and try once more, unless `retryMs` is longer than it is by default. */
 const CANCEL_AFTER_MS = 5000
 const GONE = 'The client has closed the stream.'
 /** Intervals of Node.js have no longer time. */
@@ -238,14 +238,13 @@ class Node implements Durable {
           watcher,
           logger,
           retryMs: settings.retryMs,
-          mayStay: async (place) => {
-            const asked = await readAsked(store, place)
-            return isAsking(asked) || asked.task?.isTask === true
-          },
-          cancel: (place, requestId) =>
-            calls.leaveFor(place, 'all', () => sessions.clientMessages.cancelRequest(place, requestId, GONE)),
+          mayStay: async (place) => !needsItsClient(await readAsked(store, place)),
+          cancel: (place, requestId, isGone) =>
+            calls.leaveFor(place, 'all', async () => {
+              if (await isGone()) await sessions.clientMessages.cancelRequest(place, requestId, GONE)
+            }),
         },
-        options.onDisconnect ?? { cancelAfterMs: CANCEL_AFTER_MS },
+        options.onDisconnect ?? { cancelAfterMs: Math.max(CANCEL_AFTER_MS, 2 * settings.retryMs + 1000) },
       ),
       ...identifying(options, { store, proxy, logger }),
       keepToken: options.keepToken ?? false,

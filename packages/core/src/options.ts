@@ -92,7 +92,7 @@ export type CommonOptions = {
   /**
    * What becomes of a call without a session when its client closes the stream, which in 2026-07-28 cancels the request: nobody
    * can tell that from a broken connection, whose client comes back. `'cancel'`: it is cancelled at once; `'finish'`: it goes on
-   * to its end. Default: `{ cancelAfterMs: 5000 }`, unless the client has come back by then, or is asked something.
+   * to its end. Default: `{ cancelAfterMs: 5000 }`, or more if `retryMs` is long, unless the client has come back by then, or is asked something.
    */
   onDisconnect?: OnDisconnect
   /**

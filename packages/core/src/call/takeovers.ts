@@ -96,7 +96,8 @@ export class Takeovers {
     await this.dueCalls.enter(entry, Date.now() + this.#membership.lease.leaseMs, within(LEFT_WITHIN_MS))
     const left = await leave()
     this.rescue(place.scope, claims).then(
-      () => this.dueCalls.remove(entry),
+      // A node that leaves has claimed nothing: the others find it when it is due.
+      () => this.#membership.background.isOver || this.dueCalls.remove(entry),
       () => undefined,
     )
     return left

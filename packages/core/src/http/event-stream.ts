@@ -82,7 +82,7 @@ export class EventStream {
       flush: () => this.body.flush(),
       over: () => this.close(),
       // Its client comes back, to another node perhaps; here it is told why not.
-      sealed: () => this.close(),
+      sealed: () => this.retire(),
     })
   }
 
@@ -130,7 +130,7 @@ export class EventStream {
     }: { keepAliveMs: number; stallTimeoutMs: number; maxStreamAgeMs: number },
   ) {
     if (this.body.hasRoom) {
-      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.#retire()
+      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.retire()
       else if (now - this.#quietSince >= keepAliveMs) {
         this.#write(KEEP_ALIVE)
         this.body.flush()
@@ -141,7 +141,8 @@ export class EventStream {
     }
   }
 
-  #retire() {
+  /** Ends the connection of a client that is to come back. */
+  retire() {
     if (!this.#closed) this.#start.onLeft?.('node')
     this.close()
   }

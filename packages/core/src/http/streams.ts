@@ -152,7 +152,7 @@ export class Streams {
 
   /** Ends the streams of one log here; their clients come back. */
   close(sessionId: string, log: string) {
-    for (const stream of this.#open.get(sessionId) ?? []) if (stream.log === log) stream.close()
+    for (const stream of this.#open.get(sessionId) ?? []) if (stream.log === log) stream.retire()
   }
 
   /** Ends all streams, once each has what is there for it: some clients could not come back for it. */

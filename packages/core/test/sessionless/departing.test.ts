@@ -41,6 +41,7 @@ function start({
   hears = own,
   mayStay = async () => false,
   cancelAfterMs = AWAY_MS,
+  leaving = async () => undefined,
 }: Partial<Sees> = {}) {
   const asked: string[] = []
   const asking = overriding(own, {
@@ -57,7 +58,10 @@ function start({
       logger: console,
       retryMs: 1000,
       mayStay,
-      cancel: async () => cancelledAt.push(Date.now()),
+      cancel: async (_place, _requestId, isGone) => {
+        await leaving()
+        if (await isGone()) cancelledAt.push(Date.now())
+      },
     },
     { cancelAfterMs },
   )
@@ -78,7 +82,13 @@ function start({
   return { show, leave, back, asked, cancelledAt, [Symbol.dispose]: () => departures.close() }
 }
 
-type Sees = { store: Store; hears: Store; mayStay: () => Promise<boolean>; cancelAfterMs: number }
+type Sees = {
+  store: Store
+  hears: Store
+  mayStay: () => Promise<boolean>
+  cancelAfterMs: number
+  leaving: () => Promise<void>
+}
 
 /** Longer than a client that is not back may be away. */
 const tooLong = () => vi.advanceTimersByTimeAsync(2 * (AWAY_MS + ASKED_MS))
@@ -341,23 +351,60 @@ test('a node that was refused a return does not take the client from the first o
   expect([first.cancelledAt, refused.cancelledAt]).toEqual([[], []])
 })
 
-test('a node that is asked just as it looks whether it was the last one looks again', async () => {
-  const gates = new Gates()
-  let writes = 0
+test.each(['the same node', 'another one'])(
+  'a client that comes back to %s while its cancellation is left keeps its call',
+  async (where) => {
+    const gates = new Gates()
+    using left = start({ leaving: () => gates.pass('leave', new AbortController().signal) })
+    using other = start({ hears: memoryStore() })
+    left.leave()
+    await tooLong()
+    await (where === 'another one' ? other : left).back()
+    gates.open('leave')
+    await tooLong()
+    expect([left.cancelledAt, other.cancelledAt]).toEqual([[], []])
+  },
+)
+
+test('a client that breaks off while its node leaves keeps its call', async () => {
+  const node = start({ cancelAfterMs: 0 })
+  const stream = node.show()
+  node[Symbol.dispose]()
+  node.leave(stream)
+  await tooLong()
+  expect(node).toMatchObject({ cancelledAt: [], asked: [] })
+})
+
+test.each([
+  ['at nearly the same time', 5, 10],
+  ['one after the other, and the first note is late', 1000, 1500],
+])('of streams on two nodes that break %s, one node cancels the call', async (_when, afterMs, takesMs) => {
   const slow = overriding(store, {
     writeValue: async (...of) => {
-      if (++writes === 1) await gates.pass('first', new AbortController().signal)
+      await new Promise((resolve) => setTimeout(resolve, takesMs))
       return store.writeValue(...of)
     },
   })
-  using node = start({ store: slow, hears: store })
-  node.leave()
-  await vi.advanceTimersByTimeAsync(AWAY_MS)
-  await store.publish(place.scope, 'wanted', '')
-  await vi.waitUntil(() => writes === 2)
-  gates.open('first')
+  using older = start({ store: slow, hears: store })
+  using newer = start()
+  const stream = older.show()
+  newer.leave(await newer.back())
+  await vi.advanceTimersByTimeAsync(afterMs)
+  older.leave(stream)
   await tooLong()
-  expect(node.cancelledAt).toHaveLength(1)
+  await tooLong()
+  expect([...older.cancelledAt, ...newer.cancelledAt]).toHaveLength(1)
+})
+
+test('a client whose stream the node has ended has its time, though it closes another one there', async () => {
+  using node = start({ cancelAfterMs: 0 })
+  const ended = node.show()
+  const other = await node.back()
+  node.leave(ended, 'node')
+  const leftAt = Date.now()
+  node.leave(other)
+  await tooLong()
+  expect(node.cancelledAt).toEqual([leftAt + RETURNS_MS + ASKED_MS])
 })
 
 test('many clients that are gone at once are no leak', async () => {

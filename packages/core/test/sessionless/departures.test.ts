@@ -216,6 +216,16 @@ test('a client that is gone without a word has its call cancelled once its strea
   expect(nodes.world.happened.all).not.toContain('passed g')
 })
 
+test('a client that does not come back to a stream which its tool has ended has its call cancelled', async () => {
+  await using nodes = await startNodes({
+    adapter: 'node',
+    settings: { eras: ['2026-07-28'], onDisconnect: 'cancel', retryMs: 0 },
+  })
+  await using stream = await new Alone(nodes).call('hang_up', { gate: 'g' })
+  expect(await stream.messages()).toEqual([])
+  await nodes.world.happened.until('aborted g')
+})
+
 test('a client that takes nothing any more has its call cancelled once it is disconnected', async () => {
   const happened = new Happenings()
   const data = 'x'.repeat(64 * 1024)

@@ -206,6 +206,10 @@ export function openOf({ questions, closed, end, isLate }: AskedSoFar, upTo: Ent
 export const isAsking = ({ questions, closed, end }: AskedSoFar) =>
   !end && [...questions.values()].some(({ question }) => !closed.has(String(question.id)))
 
+/** Whether it is cancelled if its client is gone: else that may come for it at any time. */
+export const needsItsClient = (asked: AskedSoFar) =>
+  !asked.end && !isAsking(asked) && asked.task?.isTask !== true
+
 /**
  * What of it, if it is parked, is to be claimed for who only looks: one that waits need not be run to be looked at. Whoever has
  * left something for it may have died before claiming it.

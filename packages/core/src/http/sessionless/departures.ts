@@ -33,7 +33,8 @@ export type DepartureServices = {
   retryMs: number
   /** Whether its client may be away for any time: it is asked something, or the call is a task. */
   mayStay: (place: CallPlace) => Promise<boolean>
-  cancel: (place: CallPlace, requestId: RequestId) => Promise<unknown>
+  /** If the client is gone: looked at right before the cancellation is left. */
+  cancel: (place: CallPlace, requestId: RequestId, isGone: () => Promise<boolean>) => Promise<unknown>
 }
 
 /** `isAsking`: it was away for so long that the other nodes are asked. */
@@ -46,8 +47,12 @@ type Presence = {
   streams: number
   /** It was shown the call here, which need not be noted of the first node. */
   wasShown: boolean
+  /** By when it is to be back, by `performance.now()`, if it has not heard all of some stream. */
+  backBy: number
   /** That its last stream here has ended. */
   departure: Departure | undefined
+  /** A note that another node has asked for. */
+  noting: Promise<void>
   watch: { end(): void }
 }
 
@@ -118,8 +123,9 @@ export class Departures {
         endedBy = by
       },
       end: () => {
+        if (endedBy) presence.backBy = Math.max(presence.backBy, performance.now() + this.#awayMs(endedBy))
         if (--presence.streams > 0) return
-        if (endedBy) void this.#wait(presence, requestId, endedBy)
+        if (endedBy) void this.#wait(presence, requestId)
         else this.#forget(presence)
       },
     }
@@ -132,34 +138,49 @@ export class Departures {
     const has = () => presence.streams > 0 || presence.departure?.isAsking === false
     const watch = this.#services.watcher.watch(place.scope, WANTED, ({ topic }) => {
       if (topic !== WANTED || !has()) return
-      whileStoreFails(() => this.#note(presence, has), this.#closed).catch(() => undefined)
+      const noting = whileStoreFails(() => this.#note(presence, has), this.#closed)
+      presence.noting = noting.catch(() => undefined)
     })
-    const presence: Presence = { place, streams: 0, wasShown: false, departure: undefined, watch }
+    const presence: Presence = {
+      place,
+      streams: 0,
+      wasShown: false,
+      backBy: 0,
+      departure: undefined,
+      noting: Promise.resolve(),
+      watch,
+    }
     this.#presences.set(name, presence)
     return presence
   }
 
-  #forget({ place, watch }: Presence) {
-    watch.end()
-    this.#presences.delete(nameOf(place))
+  #forget(presence: Presence) {
+    presence.departure = undefined
+    presence.watch.end()
+    this.#presences.delete(nameOf(presence.place))
   }
 
-  async #wait(presence: Presence, requestId: RequestId, endedBy: EndedBy) {
+  #awayMs(endedBy: EndedBy) {
+    const ownMs = this.#cancelAfterMs ?? 0
+    return endedBy === 'client' ? ownMs : Math.max(ownMs, this.#services.retryMs + RETURNS_WITHIN_MS)
+  }
+
+  async #wait(presence: Presence, requestId: RequestId) {
     const { place } = presence
-    const { logger, retryMs, mayStay, cancel } = this.#services
+    const { logger, mayStay, cancel } = this.#services
     const departure = { isAsking: false }
     presence.departure = departure
-    const isAway = () => presence.departure === departure
-    const ownMs = this.#cancelAfterMs ?? 0
-    const afterMs = endedBy === 'client' ? ownMs : Math.max(ownMs, retryMs + RETURNS_WITHIN_MS)
+    // A node that is leaving decides nothing: its clients are on their way to others.
+    const isAway = () => presence.departure === departure && !this.#closed.signal.aborted
+    const isGone = async () => (await this.#isLast(presence)) && isAway()
+    const afterMs = Math.max(0, presence.backBy - performance.now())
     const cancelUnlessBack = async () => {
-      // What is written, and not only read, shows that the others can write, too.
-      if (!isAway() || !(await this.#isLast(presence))) return
       departure.isAsking = true
+      await presence.noting
+      // What is written, and not only read, shows that the others can write, too.
+      if (!isAway() || !(await isGone())) return
       if (afterMs > 0) await this.#askOthers(place)
-      if (!isAway() || (await mayStay(place))) return
-      if (!(await this.#isLast(presence)) || !isAway()) return
-      await cancel(place, requestId)
+      if (isAway() && !(await mayStay(place))) await cancel(place, requestId, isGone)
     }
     try {
       if (afterMs > 0) await this.#pause(afterMs)
@@ -168,7 +189,8 @@ export class Departures {
       // This node is leaving. The call goes on to its end, and nobody hears of it.
       logger.debug({ error }, 'a call whose client is gone could not be cancelled')
     } finally {
-      if (presence.streams === 0 && (isAway() || this.#closed.signal.aborted)) this.#forget(presence)
+      if (presence.streams === 0 && (presence.departure === departure || this.#closed.signal.aborted))
+        this.#forget(presence)
     }
   }
 
@@ -190,12 +212,10 @@ export class Departures {
   /** Whether no other node has noted since that it has the client: looked at by noting it once more. */
   async #isLast({ place: { scope, callId }, wasShown }: Presence): Promise<boolean> {
     const { store } = this.#services
-    for (;;) {
-      const last = await store.readValue(scope, lastOf(callId))
-      if (last ? last.data !== this.#node : !wasShown) return false
-      const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
-      if (noted !== 'conflict') return typeof noted === 'number'
-    }
+    const last = await store.readValue(scope, lastOf(callId))
+    if (last ? last.data !== this.#node : !wasShown) return false
+    const noted = await store.writeValue(scope, lastOf(callId), last?.version ?? 0, this.#node)
+    return typeof noted === 'number'
   }
 
   /** Another node may have an older stream of it, and notes that now. */

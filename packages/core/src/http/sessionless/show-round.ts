@@ -28,8 +28,8 @@ export async function showAgain(
   const { services, request } = exchange
   const { place, requestId } = shown
   const show = async () => {
-    await first?.()
     services.streams.guardLimit(place.scope)
+    await first?.()
     return showRound(exchange, { ...shown, open: openOf(asked, shown.after), closed: asked.closed })
   }
   return asked.end ? show() : services.departures.back(place, requestId, request, show)
