@@ -1,13 +1,20 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import { StoreError } from '../src/errors.js'
+import { durable } from '../src/index.js'
 import type { Store } from '../src/index.js'
-import { startNodes, SYSTEMS } from './support/nodes.js'
+import { capture, startNodes, SYSTEMS } from './support/nodes.js'
+import { overriding } from './support/overriding.js'
+import { RunningCall } from './support/running-call.js'
+import { serverV1 } from './support/server-v1.js'
 import { expectJson, expectRefused, initialize, Session, textOf } from './support/session.js'
 import { EventReader } from './support/event-reader.js'
 import { slowStore } from './support/slow-store.js'
 import { within } from './support/within.js'
+import { Happenings } from './support/world.js'
 import { waitFor } from '../../../test-support/index.js'
 
 const LONG = 60_000
@@ -221,4 +228,67 @@ test.each(['heartbeatMs', 'sweepMs'])('a %s longer than a timer of Node.js is no
   const before = operations
   await new Promise((resolve) => setTimeout(resolve, 100))
   expect(operations - before).toBeLessThan(5)
+})
+
+test('drain() resolves although close() comes meanwhile', async () => {
+  await using nodes = await startNodes()
+  await using _ = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  const drained = nodes.mcp(0).drain()
+  await nodes.mcp(0).close({ graceMs: 100 })
+  await within(drained, 'draining')
+  expect(nodes.world.happened.all).not.toContain('passed g')
+})
+
+test('a request that is being recorded as its node leaves is answered', async () => {
+  const happened = new Happenings()
+  let isAway = false
+  const wrap = (store: Store) =>
+    overriding(store, {
+      openCall: async (call) => {
+        if (!isAway) return store.openCall(call)
+        happened.add('opening')
+        await happened.until('leaves')
+        throw new StoreError('store-unavailable', 'away')
+      },
+      leave: (node) => {
+        happened.add('leaves')
+        return store.leave(node)
+      },
+    })
+  await using nodes = await startNodes({ count: 1, wrap })
+  const session = await Session.begin(nodes)
+  isAway = true
+  const answer = session.request('prompts/get', { name: 'wait', arguments: { gate: 'g' } })
+  await happened.until('opening')
+  const closed = nodes.mcp(0).close({ graceMs: 0 })
+  expect((await within(answer, 'an answer')).status).toBe(503)
+  await closed
+})
+
+test('a request that says something first is refused by a node that is drained, for another one', async () => {
+  await using nodes = await startNodes()
+  const session = await Session.begin(nodes)
+  await nodes.mcp(0).drain()
+  nodes.world.gates.open('g')
+  const noisy = { name: 'noisy', arguments: { gate: 'g' } }
+  expect((await session.request('prompts/get', noisy)).status).toBe(503)
+  expect((await session.request('prompts/get', noisy, { node: 1 })).status).toBe(200)
+})
+
+test('what a drained node has given back is begun by a node that starts later', async () => {
+  await using nodes = await startNodes({ count: 1 })
+  await using _ = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  await nodes.mcp(0).drain({ graceMs: 0 })
+  // It might have begun it again itself by then.
+  await sleep(1500)
+  const later = durable({
+    store: nodes.stores[0]!,
+    server: () => serverV1('later', nodes.world) as never,
+    logger: capture(nodes.logs),
+  })
+  await nodes.world.happened.until('started g', 2)
+  await later.close({ graceMs: 0 })
+  expect(nodes.world.happened.count('started g')).toBe(2)
 })

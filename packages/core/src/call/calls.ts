@@ -70,7 +70,7 @@ export class Calls {
   readonly #parking: Parking
   #parkingSoon: NodeJS.Timeout | undefined
   readonly #closed = new AbortController()
-  #onEnded: () => void = () => undefined
+  readonly #onAllEnded = new Set<() => void>()
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
@@ -232,7 +232,12 @@ export class Calls {
 
   /** Resolves when this node owns no call. */
   async allEnded() {
-    while (this.#owned.size > 0) await new Promise<void>((resolve) => (this.#onEnded = resolve))
+    while (this.#owned.size > 0) await new Promise<void>((resolve) => this.#onAllEnded.add(resolve))
+  }
+
+  #tellAllEnded() {
+    for (const tell of this.#onAllEnded) tell()
+    this.#onAllEnded.clear()
   }
 
   /**
@@ -331,7 +336,7 @@ export class Calls {
       if (isRecorded) this.#quotas.release(place, quotas)
       // Nothing else is ever opened in a scope that has the name of its call.
       if (isRecorded && endsScope && scope === id) this.#membership.releaseSoon(scope)
-      if (this.#owned.size === 0) this.#onEnded()
+      if (this.#owned.size === 0) this.#tellAllEnded()
     }
     const onAsked = () => {
       if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)

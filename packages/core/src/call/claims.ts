@@ -13,6 +13,8 @@ export class Claims {
   readonly #store: TakeoverStore
   readonly #membership: Membership
   readonly #onClaimed: (claimed: Claimed) => Promise<void>
+  /** Calls of which it is not known whether they are this node's, by their ids, and why not. */
+  readonly #unsure = new Map<string, unknown>()
 
   /** `onClaimed`: begins to run it; never rejects. */
   constructor(store: TakeoverStore, membership: Membership, onClaimed: (claimed: Claimed) => Promise<void>) {
@@ -32,6 +34,7 @@ export class Claims {
   ): Promise<{ running: Promise<void> } | undefined> {
     const { node, version, background } = this.#membership
     if (background.isOver) return undefined
+    if (this.#unsure.has(callId)) throw this.#unsure.get(callId)
     await this.#membership.hold(scope)
     const data = encodeRecord({
       kind: 'claim',
@@ -48,7 +51,9 @@ export class Claims {
       return await attempt()
     } catch (error) {
       // It may have been applied, and then nobody else would run the call. The sweep need not wait for that to be known.
-      whileStoreFails(attempt, background).catch(() => undefined)
+      this.#unsure.set(callId, error)
+      const known = () => this.#unsure.delete(callId)
+      whileStoreFails(attempt, background).then(known, known)
       throw error
     }
   }

@@ -1,4 +1,5 @@
 import { CallStoppedError } from '../context/errors.js'
+import { NodeLeavingError } from '../errors.js'
 import { requestKeyPrefix } from '../ids.js'
 import { encodeMessage } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
@@ -50,6 +51,7 @@ export class DeferredCall implements DispatchTarget {
   #timer: NodeJS.Timeout | undefined
   #journaled: Promise<Call> | undefined
   #settled = false
+  #isAbandoned = false
   /** It was tried to journal the request, and nobody knows whether it is. */
   #mayBeOpen = false
 
@@ -126,7 +128,12 @@ export class DeferredCall implements DispatchTarget {
   }
 
   abandon() {
-    if (!this.#journaled && !this.#settled) this.#settle({ status: 'abandoned' })
+    this.#isAbandoned = true
+    this.#settleIfAbandoned()
+  }
+
+  #settleIfAbandoned() {
+    if (this.#isAbandoned && !this.#journaled && !this.#settled) this.#settle({ status: 'abandoned' })
   }
 
   #journalLater() {
@@ -145,6 +152,9 @@ export class DeferredCall implements DispatchTarget {
     journaled.catch((error: unknown) => {
       if (this.#journaled === journaled) this.#journaled = undefined
       this.#mayBeOpen ||= isUnknown(error)
+      // A node that leaves opens nothing any more.
+      if (error instanceof NodeLeavingError) this.#isAbandoned = true
+      this.#settleIfAbandoned()
     })
     return journaled
   }

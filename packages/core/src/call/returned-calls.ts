@@ -83,11 +83,11 @@ export class ReturnedCalls {
     void this.#claimLater(offer)
   }
 
-  /** A node has just begun to listen, which may have what others lack. */
+  /** A node has just begun to listen, which may have what others lack. What a drained node has given back is not its own again. */
   offerAgain() {
     const now = performance.now()
     for (const { offer, notBefore } of this.#returned.values())
-      if (offer && notBefore > now) this.#publish(offer)
+      if (offer && (notBefore > now || this.#membership.isDraining)) this.#publish(offer)
   }
 
   #publish(offer: Offer) {
@@ -113,6 +113,7 @@ export class ReturnedCalls {
   }
 
   #forgetOld() {
+    if (this.#membership.isDraining) return
     const before = performance.now() - 4 * MOST_RETRY_MS
     for (const [callId, { notBefore }] of this.#returned)
       if (notBefore < before) this.#returned.delete(callId)

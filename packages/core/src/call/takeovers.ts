@@ -188,6 +188,8 @@ export class Takeovers {
       if (scopes.length > 0) await this.#returned.letOthersGoFirst()
       if (scopes.length === 0 || background.isOver) break
       const claimed = await Promise.allSettled(scopes.map((scope) => this.#claims.claimAllOf(dead, scope)))
+      // What it has not claimed before it leaves is left to the others.
+      if (background.isOver) return
       for (const [index, { status }] of claimed.entries()) {
         if (status === 'rejected') failed.add(scopes[index]!)
       }

@@ -73,7 +73,10 @@ export class OutgoingMessages {
       if (isRequest(message)) throw new JournalClosedError()
       return
     }
-    if (isRequest(message)) return this.#sendQuestion(message, target ?? currentTarget(), options?.origin)
+    if (isRequest(message)) {
+      const asker = target ? running.logOf(id) : log
+      return this.#sendQuestion(message, target ?? currentTarget(), asker, options?.origin)
+    }
     if (message.method === 'notifications/cancelled')
       return this.#sendWithdrawal(message, target ?? currentTarget())
     if (target) return this.#sendInCall(id, target, message, options?.origin)
@@ -109,10 +112,16 @@ export class OutgoingMessages {
     }
   }
 
-  async #sendQuestion(request: JsonRpcRequest, target: DispatchTarget | undefined, origin?: Origin) {
+  async #sendQuestion(
+    request: JsonRpcRequest,
+    target: DispatchTarget | undefined,
+    asker: object | undefined,
+    origin?: Origin,
+  ) {
     const { questions } = this.#parts
     try {
-      if (target) await target.ask(request, (...id) => questions.outgoing(request, ...id), origin)
+      const outgoing = (wireId: string, asked?: boolean) => questions.outgoing(request, wireId, asked, asker)
+      if (target) await target.ask(request, outgoing, origin)
       else await this.#askOutsideOfCalls(request)
     } catch (error) {
       questions.forget(request)

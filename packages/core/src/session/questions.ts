@@ -20,6 +20,8 @@ const MOST_UNANSWERED = 1000
 export class Questions {
   readonly #toSdk = new Map<string, RequestId>()
   readonly #toWire = new Map<RequestId, string>()
+  /** The run that has asked, by the id on the wire. */
+  readonly #askers = new Map<string, object>()
 
   get pending() {
     return this.#toSdk.size
@@ -31,10 +33,12 @@ export class Questions {
   }
 
   /** Throws a `DurableError` `too-many-questions`. What was `asked` in an earlier run is no new question. */
-  outgoing(request: JsonRpcRequest, wireId: string, asked = false): JsonRpcRequest {
+  outgoing(request: JsonRpcRequest, wireId: string, asked = false, asker?: object): JsonRpcRequest {
     if (!asked && this.pending >= MOST_UNANSWERED) throw new DurableError('too-many-questions', TOO_MANY)
+    this.#forget(wireId)
     this.#toSdk.set(wireId, request.id)
     this.#toWire.set(request.id, wireId)
+    if (asker) this.#askers.set(wireId, asker)
     const { params } = request
     const token = params?._meta?.['progressToken']
     if (params === undefined || token === undefined) return { ...request, id: wireId }
@@ -65,6 +69,11 @@ export class Questions {
     if (wireId !== undefined) this.#forget(wireId)
   }
 
+  /** A run is over, and hears no answers any more. */
+  over(asker: object) {
+    for (const [wireId, each] of this.#askers) if (each === asker) this.#forget(wireId)
+  }
+
   /** An answer or progress from the client, with the server object's own id; `undefined` if nobody waits for it. */
   incoming(message: JsonRpcMessage): JsonRpcMessage | undefined {
     if (isResponse(message)) {
@@ -83,6 +92,7 @@ export class Questions {
   #forget(wireId: string) {
     this.#toWire.delete(this.#toSdk.get(wireId) as RequestId)
     this.#toSdk.delete(wireId)
+    this.#askers.delete(wireId)
   }
 }
 

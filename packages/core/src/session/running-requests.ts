@@ -55,6 +55,8 @@ class Running {
 /** `moved`: the request goes on at another node. */
 type Told = {
   onStopped: (dispatchId: string, reason: string, moved: boolean) => void
+  /** Of each run, when it is over. */
+  onOver: (log: RequestLog) => void
   /** Nothing runs any more. */
   onIdle: (() => void) | undefined
 }
@@ -122,7 +124,7 @@ export class RunningRequests {
       const answer = await this.#record(id, running, response)
       running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {
-      this.#remove(id)
+      this.#remove(id, running)
       running.observed?.end(endOf(running.log, 'moved'))
     }
   }
@@ -169,6 +171,7 @@ export class RunningRequests {
     const running = this.#running.get(id)
     if (!running) return
     this.#running.delete(id)
+    this.#told.onOver(running.log)
     running.log.stopFor(reason)
     running.unfollow()
     running.observed?.end(endOf(running.log, moved ? 'moved' : 'cancelled'))
@@ -176,8 +179,9 @@ export class RunningRequests {
     this.#tellIfIdle()
   }
 
-  #remove(id: string) {
+  #remove(id: string, { log }: Running) {
     this.#running.delete(id)
+    this.#told.onOver(log)
     this.#tellIfIdle()
   }
 

@@ -111,6 +111,7 @@ export class SessionServer implements CallServer {
     this.#services = services
     this.#running = new RunningRequests(services.logger, {
       onStopped: (...stopped) => this.#tellStopped(...stopped),
+      onOver: (log) => this.#questions.over(log),
       onIdle: services.onIdle,
     })
     const parts = {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { StoreError } from '../../src/errors.js'
 import { runsOf } from '../../src/runs/index.js'
@@ -98,4 +99,73 @@ test.each(STORES)('a run that an operator makes is begun at once, %s', async (st
   // Long before the node would look by itself.
   await happened.until('ran', before + 1)
   expect(call.callId).not.toBe(callId)
+})
+
+test('a node that leaves while it takes over leaves to the others what it has not claimed', async () => {
+  const happened = new Happenings()
+  const dies = (store: Store) =>
+    overriding(store, {
+      beat: async (...of) => {
+        if (happened.count('dead') > 0) throw new StoreError('store-unavailable', 'away')
+        return store.beat(...of)
+      },
+    })
+  const leaves = (store: Store) =>
+    overriding(store, {
+      listOpenCalls: async (scope) => {
+        const open = await store.listOpenCalls(scope)
+        if (happened.count('dead') === 0 || open.length === 0) return open
+        happened.add('takes over')
+        await happened.until('leaves')
+        return open
+      },
+      leave: async (node) => {
+        happened.add('leaves')
+        return store.leave(node)
+      },
+    })
+  const wraps = [dies, leaves, (store: Store) => store]
+  await using nodes = await startNodes({
+    count: 3,
+    wrap: (store, node) => wraps[node]!(store),
+    settings: { heartbeatMs: 100, sweepMs: 100 },
+    // Node 1 is the first to see that node 0 is dead.
+    settingsOf: (node) => ({ leaseMs: node === 1 ? 600 : 4000 }),
+  })
+  await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  happened.add('dead')
+  await happened.until('takes over')
+  await nodes.mcp(1).close({ graceMs: 0 })
+  await nodes.world.happened.until('started g', 2)
+  expect(await nodes.stores[2]!.listOpenCalls(call.session.id)).toHaveLength(1)
+})
+
+test('a call that can not be claimed is asked for by one attempt at a time', async () => {
+  let isFull = false
+  let under = 0
+  const most: number[] = []
+  const full = (store: Store) =>
+    overriding(store, {
+      claimCall: async (...of) => {
+        if (!isFull) return store.claimCall(...of)
+        most.push(++under)
+        // As long as sweeps go on meanwhile.
+        await sleep(300)
+        under--
+        throw new StoreError('store-unavailable', 'full')
+      },
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 0 ? store : full(store)),
+    settings: { heartbeatMs: 100, sweepMs: 100 },
+  })
+  await using call = await RunningCall.ofTool(nodes, 'look', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  isFull = true
+  await call.leave()
+  await waitFor(() => most.length >= 8)
+  isFull = false
+  expect(Math.max(...most)).toBe(1)
+  await nodes.world.happened.until('started g', 2)
 })

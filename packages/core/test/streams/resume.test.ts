@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { durableServer } from '../support/durable-server.js'
 import { expectGone, expectNothingMore } from '../support/expect-stream.js'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
 import { dataOf, LATEST, Session, textOf } from '../support/session.js'
+import { Happenings } from '../support/world.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 describe.each(SYSTEMS)('resuming the stream of a call, $store, $host', ({ store, host }) => {
@@ -129,4 +131,25 @@ describe.each(SYSTEMS)('resuming the stream of a call, $store, $host', ({ store,
       for (const node of [0, 1]) await expectGone(session, cursor, node)
     }
   })
+})
+
+test('a call that has ended behind more steps than one page of its journal is over for who comes back', async () => {
+  const happened = new Happenings()
+  const server = () =>
+    durableServer(async (ctx) => {
+      for (let n = 0; n < 70; n++) await ctx.atLeastOnce(`step ${n}`, () => n)
+      happened.add('asleep')
+      await ctx.sleep('nap', 60_000)
+      return ''
+    })
+  await using nodes = await startNodes({ count: 1, settings: { server } })
+  const session = await Session.begin(nodes)
+  await using stream = await session.call('work', { text: '' }, { id: 'long' })
+  const priming = await stream.next()
+  await happened.until('asleep')
+  await session.notify('notifications/cancelled', { requestId: 'long' })
+  expect(await stream.messages()).toEqual([])
+  const resumed = await session.get(priming?.id)
+  await resumed.body?.cancel()
+  expect(resumed.status).toBe(204)
 })
