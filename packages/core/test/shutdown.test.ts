@@ -285,7 +285,7 @@ test('what a drained node has given back is begun by a node that starts later', 
   await sleep(1500)
   const later = durable({
     store: nodes.stores[0]!,
-    server: () => serverV1('later', nodes.world) as never,
+    server: () => serverV1('later', nodes.world),
     logger: capture(nodes.logs),
   })
   await nodes.world.happened.until('started g', 2)

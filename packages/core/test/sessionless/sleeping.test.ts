@@ -263,7 +263,7 @@ describe('a call is parked late', () => {
       const { stream, scope } = await begin(nodes)
       await using _ = stream
       const messages = await stream.messages()
-      return parking.count('begun') > 0 ? { scope, messages } : tries()
+      return parking.count('begun') > 0 ? { scope, messages } : await tries()
     }
     const { scope, messages } = await tries()
     // The handler goes on at its own node, whose claim has not come through.

@@ -38,7 +38,7 @@ test('what an earlier run on the same node gives up is not taken from the run th
     })
     return made
   }
-  await using nodes = await startNodes({ count: 1, settings: { server: server as never } })
+  await using nodes = await startNodes({ count: 1, settings: { server } })
   const session = await Session.begin(nodes)
   await using stream = await session.call('ask', {})
   const priming = await stream.next()
