@@ -8,7 +8,7 @@ import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rp
 import { LazyAbort } from '../lazy-abort.js'
 import { requireDurability } from '../store/durability.js'
 import type { Durability } from '../store/durability.js'
-import { readPages, whileStoreFails } from '../store/retry.js'
+import { REFUSED_FOR_MS, readPages, whileStoreFails } from '../store/retry.js'
 import { splitId } from '../store/store.js'
 import type { CloseCall, Entry } from '../store/store.js'
 import { EarlierRuns, SentMessages } from './earlier-runs.js'
@@ -23,9 +23,6 @@ import type { CallServer } from './call-server.js'
 import type { CallEvents, CallServices, CallStart, Standing, Wait } from './call-start.js'
 import { Sleeps } from './sleeps.js'
 import type { BegunHandler, HandlerKind, ProxyRecord, Origin, TaskTerms } from './record.js'
-
-/** How long a call that can't begin repeats what the store refuses before it ends with an error. */
-const REFUSED_FOR_MS = 2500
 
 /** Where the messages of a dispatched request go. */
 export interface DispatchTarget {

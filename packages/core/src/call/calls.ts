@@ -1,4 +1,4 @@
-import { NodeLeavingError } from '../errors.js'
+import { NodeLeavingError, StoreError } from '../errors.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
@@ -50,6 +50,9 @@ const SEALED = 'What it needs is sealed with a key that this node has not; anoth
 const DIVERGED = 'The code here does not fit its journal; it is parked.'
 /** How long a call has only slept that a node does not wait for when it leaves. */
 const SLEPT_MS = 2000
+/** So long it is tried to hold the scope of a call that was opened, before its request is refused. */
+const HELD_WITHIN_MS = 10_000
+const UNHELD = 'The store has opened the call, and does not let this node hold it.'
 
 type CallsOf = {
   membership: Membership
@@ -107,6 +110,16 @@ export class Calls {
     return (await this.#open(request, false)) as CallOutcome
   }
 
+  /** Nobody waits for longer. */
+  async #isHeld(scope: string) {
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(HELD_WITHIN_MS)])
+    const holding = whileStoreFails(() => this.#membership.hold(scope), { signal })
+    return holding.then(
+      () => true,
+      () => this.#isClosed,
+    )
+  }
+
   /** As `open`, but a task for which no place is left waits for its turn. */
   openOrQueue(request: CallRequest): Promise<CallOutcome | QueuedCall> {
     return this.#open(request, request.task !== undefined)
@@ -141,8 +154,10 @@ export class Calls {
       return opened
     }
     // If this node stood still meanwhile, what it held may have been taken from it: nobody would find the call.
-    if (!this.#membership.holds(scope))
-      await whileStoreFails(() => this.#membership.hold(scope), this.#closed)
+    if (!this.#membership.holds(scope) && !(await this.#isHeld(scope))) {
+      if (request.id === undefined) void this.#unrun.takeBack(newCall, quotas)
+      throw new StoreError('store-timeout', UNHELD)
+    }
     if (this.#isClosed) {
       if (await this.#unrun.discard(newCall, opened.id)) this.#quotas.notOpened(newCall, quotas)
       throw new NodeLeavingError()

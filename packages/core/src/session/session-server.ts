@@ -19,7 +19,7 @@ import type { TaskMode } from '../context/durable-handlers.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
 import type { Signals } from '../signals/signals.js'
-import { whileStoreFails } from '../store/retry.js'
+import { REFUSED_FOR_MS, whileStoreFails } from '../store/retry.js'
 import { isAlone } from '../protocol.js'
 import { clientOf, ClientView } from './client-view.js'
 import { OutgoingMessages } from './outgoing.js'
@@ -338,7 +338,7 @@ export class SessionServer implements CallServer {
     const { putState, logger } = this.#services
     const entry = stateChange(`registered:${digest(`${change.list} ${change.name}`)}`, changeMessage(change))
     try {
-      const version = await whileStoreFails(() => putState(entry), this.#closed)
+      const version = await whileStoreFails(() => putState(entry), this.#closed, REFUSED_FOR_MS)
       if (typeof version === 'number') this.saw(version)
       else if (version === 'limit') logger.warn({ changed: change.name }, NOT_KEPT)
     } catch (error) {

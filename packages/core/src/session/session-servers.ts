@@ -191,7 +191,9 @@ export class SessionServers {
     const existing = this.#held.get(sessionId)
     const held = await (existing ?? this.#rebuild(sessionId, version, extra))
     await held.listens
-    if (held.server.reads.mayDiffer(values) && (await held.server.reads.differ(values))) {
+    const { server } = held
+    // It is not to make room meanwhile.
+    if (server.reads.mayDiffer(values) && (await server.isWanted(server.reads.differ(values)))) {
       this.#retire(held)
       return this.get(sessionId, progress, extra)
     }

@@ -9,6 +9,9 @@ const MOST_MS = 1000
 const PAGE = 256
 const PAGE_BYTES = 1 << 20
 
+/** So long it is repeated what the store, being there, refuses, where somebody waits for it. */
+export const REFUSED_FOR_MS = 2500
+
 /** What ends a wait; its signal is asked for only when there is something to wait for. */
 export type Ending = { readonly signal: AbortSignal }
 
