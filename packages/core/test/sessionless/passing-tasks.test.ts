@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { acceptedContent, inputRequired, McpServer } from '@modelcontextprotocol/server'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { StoreError } from '../../src/errors.js'
 import { nextScope } from '../../src/http/sessionless/retry.js'
 import type { Store } from '../../src/index.js'
 import { parsePlace } from '../../src/session/place.js'
@@ -77,6 +78,36 @@ test('before the answer is sent on: nothing runs on', async () => {
   expect(await task.get()).toMatchObject({ status: 'cancelled' })
   gates.open('open')
   expect((await answering).status).toBe(200)
+  await waitFor(async () => (await task.open()).length === 0)
+  expect(await task.get()).toMatchObject({ status: 'cancelled' })
+})
+
+test('before the answer is sent on, and its node can not find that out: nothing runs on once it is answered again', async () => {
+  const happened = new Happenings()
+  const gates = new Gates()
+  let isSlow = false
+  const wrap = (store: Store, node: number) =>
+    overriding(store, {
+      openCall: async (call) => {
+        if (node === 0 && isSlow) happened.add('opens')
+        if (node === 0 && isSlow) await gates.pass('open', never)
+        return store.openCall(call)
+      },
+      writeValue: async (...of) => {
+        if (node === 0 && isSlow && of[1] === 'next') throw new StoreError('store-timeout', 'away')
+        return store.writeValue(...of)
+      },
+    })
+  const task = await start(1, wrap)
+  await using _ = task.nodes
+  isSlow = true
+  const answering = task.answer()
+  await happened.until('opens')
+  expect((await task.cancel()).status).toBe(200)
+  gates.open('open')
+  expect((await answering).status).toBe(503)
+  isSlow = false
+  expect((await task.answer()).status).toBe(200)
   await waitFor(async () => (await task.open()).length === 0)
   expect(await task.get()).toMatchObject({ status: 'cancelled' })
 })

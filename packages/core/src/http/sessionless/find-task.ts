@@ -12,9 +12,16 @@ import { bare } from './round.js'
 
 /**
  * `now`: where it goes on, if a server behind this one has asked by itself: each answer is a request of its own there, of which
- * this is number `round`, from 0.
+ * this is number `round`, from 0. `isVoid`: it was cancelled while it waited there, and nothing is to go on with it.
  */
-export type Task = { place: CallPlace; task: TaskOf; now: CallPlace; round: number; asked: AskedSoFar }
+export type Task = {
+  place: CallPlace
+  task: TaskOf
+  now: CallPlace
+  round: number
+  asked: AskedSoFar
+  isVoid: boolean
+}
 
 const NEWEST = `${Number.MAX_SAFE_INTEGER}-0`
 
@@ -31,12 +38,15 @@ export async function findTask(
   if (!session || session.principal !== principal) return undefined
   const asked = await services.askedViews.look(place)
   if (!asked.first || !asked.task?.isTask) return undefined
-  let last = { now: place, round: 0, asked }
+  let last = { now: place, round: 0, asked, isVoid: false }
   while (last.asked.inner) {
     const now = await nextOf(services.store, last.now)
-    if (now?.callId === NOTHING) last.asked = { ...last.asked, inner: undefined, end: 'cancelled' }
-    if (!now || now.callId === NOTHING) break
-    last = { now, round: last.round + 1, asked: await services.askedViews.look(now) }
+    if (!now) break
+    if (now.callId === NOTHING) {
+      last = { ...last, asked: { ...last.asked, inner: undefined, end: 'cancelled' }, isVoid: true }
+      break
+    }
+    last = { now, round: last.round + 1, asked: await services.askedViews.look(now), isVoid: false }
   }
   return { place, task: { ...asked.task, changedAt: (last.asked.task ?? asked.task).changedAt }, ...last }
 }

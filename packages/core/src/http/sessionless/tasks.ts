@@ -8,7 +8,7 @@ import { json, refuse } from '../replies.js'
 import { parkedFor, readAsked } from './asked.js'
 import { answersOf, detailedTask, findTask, inputRequestsOf, noteNext, NOTHING } from './find-task.js'
 import type { Task } from './find-task.js'
-import { nextLeg, takeAnswers } from './retry.js'
+import { nextLeg, nextScope, takeAnswers } from './retry.js'
 import type { NextLeg } from './retry.js'
 
 type GoOn = (leg: NextLeg & { task: TaskTerms }) => Promise<{ callId: string }>
@@ -52,6 +52,7 @@ async function update(exchange: Exchange, found: Task, request: JsonRpcRequest, 
   const { services } = exchange
   const { task, now, asked } = found
   const { first, inner } = asked
+  if (found.isVoid) await cancelTask(services, found, CANCELLED)
   const inputResponses = request.params?.['inputResponses']
   if (!isObject(inputResponses)) throw refuse.invalidParams('`inputResponses` is missing, or not of its type')
   if (first && inner) {
@@ -80,9 +81,10 @@ async function cancel({ services }: Exchange, task: Task) {
 /** One that has ended stays as it is. */
 export async function cancelTask(
   services: Cancelling,
-  { now, asked }: Pick<Task, 'now' | 'asked'>,
+  { now, asked, isVoid }: Pick<Task, 'now' | 'asked' | 'isVoid'>,
   why: string,
 ): Promise<void> {
+  if (isVoid) return cancelBegun(services, now, why)
   const { end, first, inner } = asked
   if (inner) {
     const next = await noteNext(services.store, now, NOTHING)
@@ -94,4 +96,15 @@ export async function cancelTask(
   await services.calls.leaveFor(now, 'all', () => clientMessages.cancelCall(now, first.id, why))
 }
 
-const lookAt = async ({ store }: Cancelling, now: CallPlace) => ({ now, asked: await readAsked(store, now) })
+const lookAt = async ({ store }: Cancelling, now: CallPlace) => ({
+  now,
+  asked: await readAsked(store, now),
+  isVoid: false,
+})
+
+/** Whoever was about to go on with it may have begun, and not have come to find that there is nothing to go on with. */
+async function cancelBegun(services: Cancelling, now: CallPlace, why: string) {
+  const scope = nextScope(now)
+  for (const { callId } of await services.store.listOpenCalls(scope))
+    await cancelTask(services, await lookAt(services, { scope, callId }), why)
+}
