@@ -257,6 +257,7 @@ class Node implements Durable {
       every(settings.keepAliveMs / 4, () => this.#services.streams.tick()),
       every(settings.serverIdleMs / 4, () => this.#letGo()),
       every(settings.reconcileEveryMs, () => watcher.reconcile()),
+      every(settings.reconcileEveryMs, () => this.#services.calls.reconcile()),
       every(settings.sessionTtlMs / 4, () => this.#keepAlive()),
     ]
     membership.start()

@@ -74,6 +74,8 @@ export class Calls {
   #parkingSoon: NodeJS.Timeout | undefined
   readonly #closed = new AbortController()
   readonly #onAllEnded = new Set<() => void>()
+  readonly #unlisted = new WeakSet<Call>()
+  #reconciling: Promise<void> | undefined
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
@@ -256,13 +258,18 @@ export class Calls {
   }
 
   /**
-   * Abandons the calls of this node that another one has taken over. The wake-up of its claim may have been lost, and a
-   * handler that has nothing to append would run on.
+   * Abandons the calls of this node that another one has taken over, or whose session is gone. The wake-up of that may have been
+   * lost, and a handler that has nothing to append would run on.
    */
   async abandonTaken() {
     const scopes = new Map<string, Call[]>()
     for (const call of this.#owned) scopes.set(call.scope, [...(scopes.get(call.scope) ?? []), call])
     await Promise.allSettled([...scopes].map(([scope, calls]) => this.#abandonTaken(scope, calls)))
+  }
+
+  /** As `abandonTaken`, now and then, one look at a time: nobody may have heard that there was something to doubt. */
+  reconcile() {
+    this.#reconciling ??= this.abandonTaken().finally(() => (this.#reconciling = undefined))
   }
 
   /** No call is opened any more. */
@@ -326,9 +333,15 @@ export class Calls {
 
   async #abandonTaken(scope: string, calls: readonly Call[]) {
     const open = await whileStoreFails(() => this.#services.store.listOpenCalls(scope), this.#closed)
-    const others = open.filter(({ owner }) => owner !== this.#membership.node)
-    const taken = new Set(others.map(({ callId }) => callId))
-    for (const call of calls) if (taken.has(call.id)) call.abandon('The call has moved to another node.')
+    const owners = new Map(open.map(({ callId, owner }) => [callId, owner]))
+    for (const call of calls) {
+      const owner = owners.get(call.id)
+      if (owner !== undefined && owner !== this.#membership.node)
+        call.abandon('The call has moved to another node.')
+      // One that is about to end may not be listed any more for a moment.
+      if (owner === undefined && this.#unlisted.has(call)) call.abandon('The call is not open any more.')
+      if (owner === undefined) this.#unlisted.add(call)
+    }
   }
 
   #own(start: CallStart, quotas: readonly CallQuota[] = []): Call {

@@ -56,6 +56,12 @@ describe.each(CASES)(
       },
     )
 
+    test.skipIf(isUpstream)('aborts its handler although it is never told', async () => {
+      const { nodes: started } = await start({ reconcileEveryMs: 50 })
+      await using nodes = started
+      await nodes.world.happened.until('aborted verse 1')
+    })
+
     // Both runs have the same id in the same server object.
     test.skipIf(isUpstream)(
       'and takes it over again: the run before says nothing in the name of the next one',
@@ -92,3 +98,23 @@ describe.each(CASES)(
     })
   },
 )
+
+test('a node that missed that a session was deleted aborts the handlers of its calls', async () => {
+  const deaf = (store: Store) =>
+    overriding(store, {
+      watch: (scope, listener) =>
+        store.watch(scope, (topic, ...news) => {
+          if (topic !== 'deleted') listener(topic, ...news)
+        }),
+    })
+  await using nodes = await startNodes({
+    wrap: (store, node) => (node === 0 ? deaf(store) : store),
+    settings: { reconcileEveryMs: 50 },
+  })
+  const session = await Session.begin(nodes)
+  await using _ = await session.call('wait', { gate: 'g' })
+  await nodes.world.happened.until('started g')
+  await session.delete({ node: 1 })
+  await nodes.world.happened.until('aborted g')
+  expect(nodes.world.happened.all).not.toContain('passed g')
+})

@@ -154,10 +154,9 @@ export class Departures {
     return presence
   }
 
-  #forget(presence: Presence) {
-    presence.departure = undefined
-    presence.watch.end()
-    this.#presences.delete(nameOf(presence.place))
+  #forget({ place, watch }: Presence) {
+    watch.end()
+    this.#presences.delete(nameOf(place))
   }
 
   #awayMs(endedBy: EndedBy) {
