@@ -75,7 +75,7 @@ export class Calls {
   readonly #closed = new AbortController()
   readonly #onAllEnded = new Set<() => void>()
   readonly #unlisted = new WeakSet<Call>()
-  #reconciling: Promise<void> | undefined
+  #isReconciling = false
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
@@ -269,7 +269,9 @@ export class Calls {
 
   /** As `abandonTaken`, now and then, one look at a time: nobody may have heard that there was something to doubt. */
   reconcile() {
-    this.#reconciling ??= this.abandonTaken().finally(() => (this.#reconciling = undefined))
+    if (this.#isReconciling) return
+    this.#isReconciling = true
+    void this.abandonTaken().finally(() => (this.#isReconciling = false))
   }
 
   /** No call is opened any more. */

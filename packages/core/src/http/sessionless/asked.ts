@@ -207,8 +207,7 @@ export const isAsking = ({ questions, closed, end }: AskedSoFar) =>
   !end && [...questions.values()].some(({ question }) => !closed.has(String(question.id)))
 
 /** Whether it is cancelled if its client is gone: else that may come for it at any time. */
-export const needsItsClient = (asked: AskedSoFar) =>
-  !asked.end && !isAsking(asked) && asked.task?.isTask !== true
+export const needsItsClient = (asked: AskedSoFar) => !isAsking(asked) && asked.task?.isTask !== true
 
 /**
  * What of it, if it is parked, is to be claimed for who only looks: one that waits need not be run to be looked at. Whoever has
