@@ -24,7 +24,7 @@ const edits = {
   /** Whoever takes a call over asks again. */
   'asked-again': [['call/questions.js', 'this.#of.sent().hasAsked(id)\n', 'false\n']],
   /** A client that has closed its stream is taken for one whose node has died. */
-  'departure-is-death': [['http/sessionless/departures.js', 'if (endedBy)', 'if (false)']],
+  'departure-is-death': [['http/sessionless/departures.js', 'void this.#wait(presence, requestId)', 'this.#forget(presence)']],
   /** And the reverse. */
   'death-is-departure': [
     [
