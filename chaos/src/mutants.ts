@@ -24,7 +24,9 @@ const edits = {
   /** Whoever takes a call over asks again. */
   'asked-again': [['call/questions.js', 'this.#of.sent().hasAsked(id)\n', 'false\n']],
   /** A client that has closed its stream is taken for one whose node has died. */
-  'departure-is-death': [['http/sessionless/departures.js', 'void this.#wait(presence, requestId)', 'this.#forget(presence)']],
+  'departure-is-death': [
+    ['http/sessionless/departures.js', 'void this.#wait(presence, requestId)', 'this.#forget(presence)'],
+  ],
   /** And the reverse. */
   'death-is-departure': [
     [

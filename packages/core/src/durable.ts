@@ -144,7 +144,7 @@ class Node implements Durable {
     const { heartbeatMs, leaseMs, sweepMs } = settings
     const proxy = proxyServers(options, settings, { store, logger, signals })
     this.#proxy = proxy
-    const onDoubt = () => void this.#services.calls.abandonTaken()
+    const onDoubt = () => void this.#services.calls.lost.abandon()
     const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt, {
       history: history?.keeping,
       quotas: options.quotas,
@@ -257,7 +257,7 @@ class Node implements Durable {
       every(settings.keepAliveMs / 4, () => this.#services.streams.tick()),
       every(settings.serverIdleMs / 4, () => this.#letGo()),
       every(settings.reconcileEveryMs, () => watcher.reconcile()),
-      every(settings.reconcileEveryMs, () => this.#services.calls.reconcile()),
+      every(settings.reconcileEveryMs, () => this.#services.calls.lost.reconcile()),
       every(settings.sessionTtlMs / 4, () => this.#keepAlive()),
     ]
     membership.start()

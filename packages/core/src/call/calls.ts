@@ -14,6 +14,7 @@ import type { Membership } from './membership.js'
 import { decodeInboxItem } from './inbox.js'
 import { keysOf, newCallFor } from './new-call.js'
 import type { CallLimits, CallRequest } from './new-call.js'
+import { LostCalls } from './lost-calls.js'
 import { Parking } from './parking.js'
 import type { Quotas } from './quotas.js'
 import type { CallQuota, Diverged, RecordedRequest } from './record.js'
@@ -74,8 +75,7 @@ export class Calls {
   #parkingSoon: NodeJS.Timeout | undefined
   readonly #closed = new AbortController()
   readonly #onAllEnded = new Set<() => void>()
-  readonly #unlisted = new WeakSet<Call>()
-  #isReconciling = false
+  readonly lost: LostCalls
 
   /** `run`: what runs a call that is this node's and that nothing has run here. */
   constructor(
@@ -89,6 +89,7 @@ export class Calls {
     this.#takeovers = takeovers
     this.#quotas = quotas
     this.#limits = limits
+    this.lost = new LostCalls(services.store, membership.node, this.#owned, this.#closed)
     this.#unrun = new UnrunCalls(services.store, {
       membership,
       quotas,
@@ -257,23 +258,6 @@ export class Calls {
     this.#onAllEnded.clear()
   }
 
-  /**
-   * Abandons the calls of this node that another one has taken over, or whose session is gone. The wake-up of that may have been
-   * lost, and a handler that has nothing to append would run on.
-   */
-  async abandonTaken() {
-    const scopes = new Map<string, Call[]>()
-    for (const call of this.#owned) scopes.set(call.scope, [...(scopes.get(call.scope) ?? []), call])
-    await Promise.allSettled([...scopes].map(([scope, calls]) => this.#abandonTaken(scope, calls)))
-  }
-
-  /** As `abandonTaken`, now and then, one look at a time: nobody may have heard that there was something to doubt. */
-  reconcile() {
-    if (this.#isReconciling) return
-    this.#isReconciling = true
-    void this.abandonTaken().finally(() => (this.#isReconciling = false))
-  }
-
   /** No call is opened any more. */
   close() {
     this.#closed.abort()
@@ -330,19 +314,6 @@ export class Calls {
       request: runs.request,
       runs,
       claimed,
-    }
-  }
-
-  async #abandonTaken(scope: string, calls: readonly Call[]) {
-    const open = await whileStoreFails(() => this.#services.store.listOpenCalls(scope), this.#closed)
-    const owners = new Map(open.map(({ callId, owner }) => [callId, owner]))
-    for (const call of calls) {
-      const owner = owners.get(call.id)
-      if (owner !== undefined && owner !== this.#membership.node)
-        call.abandon('The call has moved to another node.')
-      // One that is about to end may not be listed any more for a moment.
-      if (owner === undefined && this.#unlisted.has(call)) call.abandon('The call is not open any more.')
-      if (owner === undefined) this.#unlisted.add(call)
     }
   }
 
