@@ -90,6 +90,29 @@ type Sees = {
   leaving: () => Promise<void>
 }
 
+/** Its writes wait at the gate `write`. */
+const writesLate = (gates: Gates) =>
+  overriding(store, {
+    writeValue: async (...of) => {
+      await gates.pass('write', new AbortController().signal)
+      return store.writeValue(...of)
+    },
+  })
+
+/** A store that takes no writes yet. */
+function refusing() {
+  const full = {
+    takesWrites: false,
+    store: overriding(store, {
+      writeValue: async (...of) => {
+        if (!full.takesWrites) throw new StoreError('store-refused', 'full')
+        return store.writeValue(...of)
+      },
+    }),
+  }
+  return full
+}
+
 /** Longer than a client that is not back may be away. */
 const tooLong = () => vi.advanceTimersByTimeAsync(2 * (AWAY_MS + ASKED_MS))
 
@@ -172,12 +195,7 @@ test('a client that comes back while the others are asked, to a node that does n
 
 test('a node that notes late that it had a client again does not take it from the one that has it', async () => {
   const gates = new Gates()
-  const late = overriding(store, {
-    writeValue: async (...of) => {
-      await gates.pass('write', new AbortController().signal)
-      return store.writeValue(...of)
-    },
-  })
+  const late = writesLate(gates)
   using left = start()
   using lost = start({ store: late, hears: store })
   using has = start({ hears: memoryStore() })
@@ -215,12 +233,7 @@ test('a client that comes back just as the node that it left notes that it is go
 
 test('a node that notes late does not take a client from one that had it before, and has it again', async () => {
   const gates = new Gates()
-  const late = overriding(store, {
-    writeValue: async (...of) => {
-      await gates.pass('write', new AbortController().signal)
-      return store.writeValue(...of)
-    },
-  })
+  const late = writesLate(gates)
   using lost = start({ store: late, hears: store })
   using has = start({ hears: memoryStore() })
   has.leave(await has.back())
@@ -316,18 +329,12 @@ test('a node that does not know whether it has noted something looks', async () 
 })
 
 test('a client whose return the store refuses is not shown its call, and another node may have it', async () => {
-  let takesWrites = false
-  const full = overriding(store, {
-    writeValue: async (...of) => {
-      if (!takesWrites) throw new StoreError('store-refused', 'full')
-      return store.writeValue(...of)
-    },
-  })
-  using refused = start({ store: full, hears: store })
+  const full = refusing()
+  using refused = start({ store: full.store, hears: store })
   using has = start()
   await expect(refused.back()).rejects.toThrow('full')
   const stream = await has.back()
-  takesWrites = true
+  full.takesWrites = true
   await tooLong()
   has.leave(stream)
   await tooLong()
@@ -335,18 +342,12 @@ test('a client whose return the store refuses is not shown its call, and another
 })
 
 test('a node that was refused a return does not take the client from the first one, which has noted nothing', async () => {
-  let takesWrites = false
-  const full = overriding(store, {
-    writeValue: async (...of) => {
-      if (!takesWrites) throw new StoreError('store-refused', 'full')
-      return store.writeValue(...of)
-    },
-  })
+  const full = refusing()
   using first = start({ hears: memoryStore() })
-  using refused = start({ store: full, hears: store })
+  using refused = start({ store: full.store, hears: store })
   first.show()
   await expect(refused.back()).rejects.toThrow('full')
-  takesWrites = true
+  full.takesWrites = true
   await tooLong()
   expect([first.cancelledAt, refused.cancelledAt]).toEqual([[], []])
 })
