@@ -57,56 +57,48 @@ async function start(times: number, wrap: (store: Store, node: number) => Store)
   }
 }
 
-test('before the answer is sent on: nothing runs on', async () => {
+/** Node 0 has an answer, and is about to send it on: it waits at the gate `open`. `canNote`: where the task goes on, after that. */
+async function answerSlowly({ canNote = true } = {}) {
   const happened = new Happenings()
-  const gates = new Gates()
-  let isSlow = false
+  const slow = { isSlow: false, gates: new Gates() }
   const wrap = (store: Store, node: number) =>
     overriding(store, {
       openCall: async (call) => {
-        if (node === 0 && isSlow) happened.add('opens')
-        if (node === 0 && isSlow) await gates.pass('open', never)
+        if (node === 0 && slow.isSlow) happened.add('opens')
+        if (node === 0 && slow.isSlow) await slow.gates.pass('open', never)
         return store.openCall(call)
+      },
+      writeValue: async (...of) => {
+        if (node === 0 && slow.isSlow && !canNote && of[1] === 'next')
+          throw new StoreError('store-timeout', 'away')
+        return store.writeValue(...of)
       },
     })
   const task = await start(1, wrap)
-  await using _ = task.nodes
-  isSlow = true
+  slow.isSlow = true
   const answering = task.answer()
   await happened.until('opens')
+  return { task, slow, answering }
+}
+
+test('before the answer is sent on: nothing runs on', async () => {
+  const { task, slow, answering } = await answerSlowly()
+  await using _ = task.nodes
   expect((await task.cancel()).status).toBe(200)
   expect(await task.get()).toMatchObject({ status: 'cancelled' })
-  gates.open('open')
+  slow.gates.open('open')
   expect((await answering).status).toBe(200)
   await waitFor(async () => (await task.open()).length === 0)
   expect(await task.get()).toMatchObject({ status: 'cancelled' })
 })
 
 test('before the answer is sent on, and its node can not find that out: nothing runs on once it is answered again', async () => {
-  const happened = new Happenings()
-  const gates = new Gates()
-  let isSlow = false
-  const wrap = (store: Store, node: number) =>
-    overriding(store, {
-      openCall: async (call) => {
-        if (node === 0 && isSlow) happened.add('opens')
-        if (node === 0 && isSlow) await gates.pass('open', never)
-        return store.openCall(call)
-      },
-      writeValue: async (...of) => {
-        if (node === 0 && isSlow && of[1] === 'next') throw new StoreError('store-timeout', 'away')
-        return store.writeValue(...of)
-      },
-    })
-  const task = await start(1, wrap)
+  const { task, slow, answering } = await answerSlowly({ canNote: false })
   await using _ = task.nodes
-  isSlow = true
-  const answering = task.answer()
-  await happened.until('opens')
   expect((await task.cancel()).status).toBe(200)
-  gates.open('open')
+  slow.gates.open('open')
   expect((await answering).status).toBe(503)
-  isSlow = false
+  slow.isSlow = false
   expect((await task.answer()).status).toBe(200)
   await waitFor(async () => (await task.open()).length === 0)
   expect(await task.get()).toMatchObject({ status: 'cancelled' })
