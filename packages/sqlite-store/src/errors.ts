@@ -1,17 +1,17 @@
 import { StoreError } from '@mcp-durable/core/store'
 
-/** Result codes of SQLite, by their lowest byte. */
-const CODES: Record<number, string> = {
-  5: 'SQLITE_BUSY',
-  6: 'SQLITE_LOCKED',
-  8: 'SQLITE_READONLY',
-  10: 'SQLITE_IOERR',
-  11: 'SQLITE_CORRUPT',
-  13: 'SQLITE_FULL',
-  14: 'SQLITE_CANTOPEN',
-  18: 'SQLITE_TOOBIG',
-  26: 'SQLITE_NOTADB',
-}
+/** Result codes of SQLite: each by its lowest byte, and by the words that SQLite has for it. */
+const CODES = [
+  { code: 'SQLITE_BUSY', number: 5, words: 'database is locked' },
+  { code: 'SQLITE_LOCKED', number: 6, words: 'database table is locked' },
+  { code: 'SQLITE_READONLY', number: 8, words: 'attempt to write a readonly database' },
+  { code: 'SQLITE_IOERR', number: 10, words: 'disk I/O error' },
+  { code: 'SQLITE_CORRUPT', number: 11, words: 'database disk image is malformed' },
+  { code: 'SQLITE_FULL', number: 13, words: 'database or disk is full' },
+  { code: 'SQLITE_CANTOPEN', number: 14, words: 'unable to open database file' },
+  { code: 'SQLITE_TOOBIG', number: 18, words: 'string or blob too big' },
+  { code: 'SQLITE_NOTADB', number: 26, words: 'file is not a database' },
+] as const
 
 const NEXT_STEP: Record<string, string> = {
   SQLITE_FULL: 'Make room on its disk; it goes on by itself.',
@@ -22,13 +22,20 @@ const NEXT_STEP: Record<string, string> = {
   SQLITE_CANTOPEN: 'Look whether its folder is there, and may be written.',
 }
 
-/** `SQLITE_BUSY` and so on, as far as the driver tells: by name (better-sqlite3, libsql) or number (node:sqlite). */
+/**
+ * `SQLITE_BUSY` and so on, as far as the driver tells: by name (better-sqlite3, libsql), by number (node:sqlite), or in words alone
+ * (node:sqlite of Deno, of what `exec` does).
+ */
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown }
-  if (typeof errcode === 'number') return CODES[errcode & 0xff]
-  if (typeof code !== 'string') return undefined
-  return Object.values(CODES).find((name) => code === name || code.startsWith(`${name}_`))
+  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message?: unknown }
+  const isIt = (known: (typeof CODES)[number]) => {
+    if (typeof errcode === 'number') return known.number === (errcode & 0xff)
+    if (typeof code === 'string' && code.startsWith('SQLITE_'))
+      return code === known.code || code.startsWith(`${known.code}_`)
+    return typeof message === 'string' && message.startsWith(known.words)
+  }
+  return CODES.find(isIt)?.code
 }
 
 export function isBusy(error: unknown): boolean {

@@ -79,8 +79,7 @@ export class Transactions {
       try {
         connection = this.#connect()
         if (writes) await connection.peers.turn()
-        connection.file?.requireThere()
-        const outcomes = this.#attempt(connection.sql, left, writes)
+        const outcomes = this.#attempt(connection, left, writes)
         for (const [i, { resolve }] of left.entries()) resolve(outcomes[i] as never)
         this.#committed(connection.peers, writes)
         return []
@@ -96,9 +95,10 @@ export class Transactions {
     }
   }
 
-  #attempt(sql: Statements, tasks: readonly Task[], writes: boolean): unknown[] {
+  #attempt({ sql, file }: Connection, tasks: readonly Task[], writes: boolean): unknown[] {
     sql.exec(writes ? 'BEGIN IMMEDIATE' : 'BEGIN')
     try {
+      file?.requireThere()
       const now = Date.now()
       const outcomes = tasks.map(({ work }) => work(now))
       sql.exec('COMMIT')

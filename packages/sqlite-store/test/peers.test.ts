@@ -201,6 +201,7 @@ describe('a process that does not read', () => {
     incoming.destroy()
     await waitFor(async () => !(await peers.isWatched('shop', scope)))
     // It said nothing when it left: something may not have been heard.
+    await waitFor(() => heard.length > 0)
     expect(heard.map(({ topic }) => topic)).toEqual(['resync'])
   })
 

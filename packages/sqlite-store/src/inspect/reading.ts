@@ -56,10 +56,10 @@ export class Reading {
   /** For what moves data here: all of it, or nothing. */
   write(work: (sql: Statements) => void): Promise<void> {
     return this.#tried(() => {
-      this.#sql.run('BEGIN IMMEDIATE')
+      this.#sql.exec('BEGIN IMMEDIATE')
       try {
         work(this.#sql)
-        this.#sql.run('COMMIT')
+        this.#sql.exec('COMMIT')
       } catch (error) {
         rollBack(this.#sql)
         throw error
@@ -84,7 +84,7 @@ export class Reading {
 /** SQLite has done it by itself after some errors. */
 function rollBack(sql: Statements) {
   try {
-    sql.run('ROLLBACK')
+    sql.exec('ROLLBACK')
   } catch {}
 }
 
