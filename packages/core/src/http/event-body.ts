@@ -1,29 +1,44 @@
 /** Characters a connection may hold; past it nothing more is read from the log until the client takes some. */
 const HIGH_WATER = 64 * 1024
+/** Of a large event as much is given out at once, so that it shows whether the client takes it. */
+const PIECE_BYTES = 64 * 1024
 
 type Chunk = { done: false; value: Uint8Array } | { done: true; value: undefined }
 type Waiting = { resolve: (chunk: Chunk) => void; reject: (error: Error) => void }
 
-/** The body of an answer: the text that nobody has taken yet, and its one reader, which may wait for more. */
+export type BodyEvents = {
+  onTaken: () => void
+  onCancelled: () => void
+  /** Once: nothing more is taken. */
+  onClosed: () => void
+}
+
+/** The body of an answer: what nobody has taken yet, and its one reader, which may wait for more. */
 export class EventBody {
   /** Resolves when nothing more is taken; @hono/node-server waits for it, as for a reader of a stream. */
   readonly closed: Promise<void>
-  readonly #onTaken: () => void
-  readonly #onCancelled: () => void
+  readonly #events: BodyEvents
   #text = ''
+  /** Of what was text, the pieces that are still to be taken. */
+  #rest: Buffer | undefined
   #waiting: Waiting | undefined
   #ended = false
+  #isClosed = false
   #failure: Error | undefined
-  #close!: () => void
+  #resolveClosed!: () => void
 
-  constructor({ onTaken, onCancelled }: { onTaken: () => void; onCancelled: () => void }) {
-    this.#onTaken = onTaken
-    this.#onCancelled = onCancelled
-    this.closed = new Promise((resolve) => (this.#close = resolve))
+  constructor(events: BodyEvents) {
+    this.#events = events
+    this.closed = new Promise((resolve) => (this.#resolveClosed = resolve))
   }
 
   get hasRoom() {
-    return this.#text.length < HIGH_WATER
+    return this.#rest === undefined && this.#text.length < HIGH_WATER
+  }
+
+  /** Its reader has passed on all that there was. */
+  get isAwaited() {
+    return this.#waiting !== undefined
   }
 
   write(text: string) {
@@ -46,21 +61,23 @@ export class EventBody {
   fail(error: Error) {
     this.#failure = error
     this.#waiting?.reject(error)
+    this.#waiting = undefined
     this.#close()
   }
 
   read(): Promise<Chunk> {
     if (this.#failure) return Promise.reject(this.#failure)
-    if (this.#text !== '') return Promise.resolve(this.#take())
+    if (this.#rest !== undefined || this.#text !== '') return Promise.resolve(this.#take())
     if (this.#ended) return Promise.resolve(this.#done())
     return new Promise((resolve, reject) => (this.#waiting = { resolve, reject }))
   }
 
   async cancel() {
     this.#text = ''
+    this.#rest = undefined
     this.#ended = true
+    this.#events.onCancelled()
     this.#answer(this.#done())
-    this.#onCancelled()
   }
 
   stream(): ReadableStream<Uint8Array> {
@@ -84,14 +101,23 @@ export class EventBody {
   }
 
   #take(): Chunk {
-    const value = Buffer.from(this.#text)
-    this.#text = ''
-    this.#onTaken()
+    const all = this.#rest ?? Buffer.from(this.#text)
+    if (this.#rest === undefined) this.#text = ''
+    this.#rest = all.length > PIECE_BYTES ? all.subarray(PIECE_BYTES) : undefined
+    const value = this.#rest === undefined ? all : all.subarray(0, PIECE_BYTES)
+    this.#events.onTaken()
     return { done: false, value }
   }
 
   #done(): Chunk {
     this.#close()
     return { done: true, value: undefined }
+  }
+
+  #close() {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#resolveClosed()
+    this.#events.onClosed()
   }
 }

@@ -20,11 +20,12 @@ export type EventStreamStart = TailStart & {
   farewell?: string | undefined
   /** Told before, if its client has not heard all: it has closed it, or this node ends it, as it is old, or is not taken. */
   onLeft?: (by: 'client' | 'node') => void
-  /** Broken under a client that takes nothing; a stream that has ended can't be, while its last chunk waits. */
+  /** Destroyed under a client that takes nothing: what waits for room there does not look at the body. */
   outgoing: Outgoing | undefined
 }
 
 export type EventStreamEvents = {
+  /** Its client has taken all, or nothing more. */
   onClosed: () => void
   /** Told of every entry that went out. */
   onWritten: ((entry: Entry) => void) | undefined
@@ -39,11 +40,11 @@ export class EventStream {
   /** The client holds an event id, so it loses nothing when the connection ends. */
   resumable: boolean
   #tail: Tail
+  /** Nothing more is written; its client may still take what was. */
   #closed = false
   #quietSince = performance.now()
   #stalledSince: number | undefined
   readonly #start: EventStreamStart
-  readonly #onClosed: () => void
 
   constructor(
     store: Store,
@@ -55,16 +56,13 @@ export class EventStream {
     this.log = start.log
     this.resumable = hasId(start.preamble)
     this.#start = start
-    this.#onClosed = onClosed
     this.body = new EventBody({
       onTaken: () => {
         this.#stalledSince = undefined
-        this.#tail.resume()
+        if (this.body.hasRoom) this.#tail.resume()
       },
-      onCancelled: () => {
-        if (!this.#closed) start.onLeft?.('client')
-        this.#release()
-      },
+      onCancelled: () => this.#end('client'),
+      onClosed,
     })
     if (start.preamble !== '') this.#write(start.preamble)
     this.#tail = new Tail(store, watcher, start, {
@@ -116,7 +114,14 @@ export class EventStream {
   /** Ends the connection once the client has taken what it holds. */
   close() {
     if (this.#closed) return
-    this.#release()
+    this.#end()
+    this.body.end()
+  }
+
+  /** Ends the connection of a client that is to come back. */
+  retire() {
+    if (this.#closed) return
+    this.#end('node')
     this.body.end()
   }
 
@@ -129,28 +134,21 @@ export class EventStream {
       maxStreamAgeMs,
     }: { keepAliveMs: number; stallTimeoutMs: number; maxStreamAgeMs: number },
   ) {
-    if (this.body.hasRoom) {
-      if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.retire()
-      else if (now - this.#quietSince >= keepAliveMs) {
-        this.#write(KEEP_ALIVE)
-        this.body.flush()
-      }
-    } else {
+    if (!this.body.isAwaited) {
       this.#stalledSince ??= now
       if (now - this.#stalledSince >= stallTimeoutMs) this.#disconnect()
+    } else if (this.resumable && now - this.openedAt >= maxStreamAgeMs) this.retire()
+    else if (now - this.#quietSince >= keepAliveMs) {
+      this.#write(KEEP_ALIVE)
+      this.body.flush()
     }
   }
 
-  /** Ends the connection of a client that is to come back. */
-  retire() {
-    if (!this.#closed) this.#start.onLeft?.('node')
-    this.close()
-  }
-
   #disconnect() {
-    if (!this.#closed) this.#start.onLeft?.('node')
-    this.#release()
-    if (this.#start.outgoing) this.#start.outgoing.destroy()
+    this.#end('node')
+    const { outgoing } = this.#start
+    outgoing?.destroy()
+    if (outgoing) void this.body.cancel()
     else this.body.fail(new Error('The client took no data for too long.'))
   }
 
@@ -159,11 +157,12 @@ export class EventStream {
     this.body.write(text)
   }
 
-  #release() {
+  /** `leftBy`: before its client has heard all. */
+  #end(leftBy?: 'client' | 'node') {
     if (this.#closed) return
     this.#closed = true
+    if (leftBy) this.#start.onLeft?.(leftBy)
     this.#tail.end()
-    this.#onClosed()
   }
 }
 

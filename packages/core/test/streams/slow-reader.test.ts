@@ -13,6 +13,7 @@ const COUNT = 400
 const CHARS = 64 * 1024
 /** Far less than is sent, far more than one event. */
 const BOUND = 1024 * 1024
+const LARGE = 12_000_000
 const flood = { count: COUNT, chars: CHARS }
 
 describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s', (adapter) => {
@@ -45,16 +46,27 @@ describe.each(['node', 'hono'] as const)('[G-12] a client that does not read, %s
     expectAll([...before, ...(await restOf(session, reader.seen.at(-1)?.id))])
   })
 
-  test('is disconnected if it never reads', async () => {
+  test.each([
+    ['many events', 'flood', flood],
+    ['a large event, and more follow', 'flood', { count: 1, chars: LARGE }],
+    ['the last event, a large one', 'big', { chars: LARGE }],
+  ])('is disconnected if it never takes %s', async (_what, tool, args) => {
     await using nodes = await startNodes({ adapter, settings: { keepAliveMs: 200, stallTimeoutMs: 200 } })
     const sockets = socketsOf(nodes)
     const session = await Session.begin(nodes)
-    await using paused = await PausedClient.call(session, nodes.endpoint(0), 'flood', flood)
+    await using paused = await PausedClient.call(session, nodes.endpoint(0), tool, args)
     const stuck = [...sockets].at(-1)
     expect(stuck).toBeDefined()
-    await nodes.world.happened.until('flooded')
     if (stuck && !stuck.destroyed) await once(stuck, 'close', { signal: AbortSignal.timeout(10_000) })
     expect(paused).toBeDefined()
+  })
+
+  test('is left alone while it takes some of a large event now and then', async () => {
+    await using nodes = await startNodes({ adapter, settings: { keepAliveMs: 200, stallTimeoutMs: 3000 } })
+    const session = await Session.begin(nodes)
+    await using paused = await PausedClient.call(session, nodes.endpoint(0), 'big', { chars: LARGE })
+    // All of it takes twice as long as a client may take nothing.
+    expect(await paused.takeSlowly(LARGE / 24, 250)).toBeGreaterThan(LARGE)
   })
 })
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { EventReader } from './event-reader.js'
 import type { Endpoint } from './serve.js'
 import { BOTH } from './session.js'
@@ -36,6 +37,17 @@ export class PausedClient implements AsyncDisposable {
   read(): EventReader {
     const body = Readable.toWeb(this.#response) as ReadableStream<Uint8Array>
     return new EventReader(new Response(body, { headers: { 'content-type': 'text/event-stream' } }))
+  }
+
+  /** Reads all, with a pause after each so many bytes. Resolves to how many there were. */
+  async takeSlowly(everyBytes: number, pauseMs: number): Promise<number> {
+    let bytes = 0
+    for await (const chunk of this.#response) {
+      const before = Math.floor(bytes / everyBytes)
+      bytes += (chunk as Buffer).length
+      if (Math.floor(bytes / everyBytes) > before) await sleep(pauseMs)
+    }
+    return bytes
   }
 
   async [Symbol.asyncDispose]() {
