@@ -1,13 +1,9 @@
-import { copyFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { waitFor } from '../../test-support/index.js'
 import { TestClient } from '../support/client.js'
 import { Router } from '../support/router.js'
 import type { Command, Project } from './project.js'
 
-const STDIO = fileURLToPath(new URL('stranger/stdio.mjs', import.meta.url))
 const MAIN = 'node_modules/@mcp-durable/cli/dist/main.js'
 /** What was killed counts for its lease. */
 const LEASE = { intervalMs: 1000 }
@@ -27,7 +23,7 @@ export class CommandOn {
    * third one is yet to start, which serves the session.
    */
   async expectProxiesToHandOver(...store: string[]) {
-    await copyFile(STDIO, join(this.#project.folder, 'stdio.mjs'))
+    await this.#project.copy('stdio.mjs')
     const proxy = () =>
       this.#start('proxy', ...store, '--port', '0', '--stdio', '--', ...this.#run, 'stdio.mjs')
     await using first = await proxy()

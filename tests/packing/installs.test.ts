@@ -85,8 +85,13 @@ test.concurrent.each(Object.keys(managers))(
       missing: [],
       isStoreError: true,
     })
-    await project.write('held.mjs', HELD)
-    expect(await project.run([...run, 'held.mjs'])).toBe('stored\n')
+    for (const [script, said] of [
+      ['held.mjs', 'stored'],
+      ['early.mjs', 'answered'],
+    ] as const) {
+      await project.copy(script)
+      expect(await project.run([...run, script])).toBe(`${said}\n`)
+    }
     await project.write('server.mjs', await serverOfReadme())
     {
       await using first = await project.start([...run, 'server.mjs'])
@@ -120,24 +125,6 @@ const store = redisStore(redis)
 const isStoreError = await store.readSession('none').then(() => 'no error', (error) => error instanceof StoreError)
 console.log(JSON.stringify({ missing, isStoreError }))
 process.exit()
-`
-
-/** Somebody else holds the file when a store opens it, and when it writes. */
-const HELD = `
-import { file } from '@mcp-durable/sqlite-store'
-const { DatabaseSync: Database } = await import('node:sqlite').catch(async () => ({
-  DatabaseSync: (await import('libsql')).default,
-}))
-const store = file('held.db')
-const other = new Database('held.db')
-for (const id of ['first', 'second']) {
-  other.exec('BEGIN IMMEDIATE')
-  setTimeout(() => other.exec('ROLLBACK'), 50)
-  const state = { key: 'initialize', data: '{}' }
-  await store.createSession({ id, protocolVersion: '2025-11-25', ttlMs: 60_000, state }, { maxPerPrincipal: 10 })
-}
-await store.close()
-console.log('stored')
 `
 
 /** It sleeps for 10 s there, so that a reader has the time to kill it. */

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -27,6 +27,11 @@ export class Project implements AsyncDisposable {
 
   write(file: string, content: string): Promise<void> {
     return writeFile(join(this.folder, file), content)
+  }
+
+  /** A file of the folder `stranger`. */
+  copy(file: string): Promise<void> {
+    return copyFile(fileURLToPath(new URL(`stranger/${file}`, import.meta.url)), join(this.folder, file))
   }
 
   /** What it prints. What it printed is in the error, too, if it fails. */

@@ -110,9 +110,15 @@ function linkedTo(signal: AbortSignal | null | undefined): Connection {
 
 const lateError = (ms: number) => new DOMException(`There was no response within ${ms} ms.`, 'TimeoutError')
 
-/** What `fetch` of Node.js throws has the error of the socket as its cause, or several in an `AggregateError`. */
+type SocketFailure = { code?: string; message?: string; errors?: { code?: string }[] }
+
+/**
+ * What `fetch` throws. Of Node.js it has the error of the socket as its cause, or several in an `AggregateError`; of Bun it is that
+ * error; of Deno the cause has only words.
+ */
 function neverSent(error: unknown): boolean {
-  const { cause } = error as { cause?: { code?: string; errors?: { code?: string }[] } }
-  const codes = cause?.errors ? cause.errors.map(({ code }) => code) : [cause?.code]
+  const failure: SocketFailure = (error as { cause?: SocketFailure }).cause ?? (error as SocketFailure)
+  if (failure.message?.includes('client error (Connect)')) return true
+  const codes = failure.errors ? failure.errors.map(({ code }) => code) : [failure.code]
   return codes.length > 0 && codes.every((code) => code !== undefined && NOT_SENT.has(code))
 }
