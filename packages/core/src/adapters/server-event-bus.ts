@@ -2,7 +2,7 @@ import { recognising } from '../seal/sealed-store.js'
 import { checkNames } from '../known-options.js'
 import { consoleLogger } from '../logger.js'
 import type { Logger } from '../logger.js'
-import { CHANGES, Changes } from '../session/changes.js'
+import { changeOf, CHANGES, Changes } from '../session/changes.js'
 import type { Change } from '../session/changes.js'
 import { whileStoreFails } from '../store/retry.js'
 import { compareIds, OLDEST } from '../store/store.js'
@@ -62,6 +62,7 @@ class Bus implements StoredEventBus {
   readonly #timer: NodeJS.Timeout
   readonly #closed = new AbortController()
   #last: EntryId | undefined
+  #hasLeftOut = false
   #tail: Tail | undefined
 
   constructor(store: Store, { ttlMs = DAY_MS, logger = consoleLogger }: ServerEventBusOptions) {
@@ -80,7 +81,7 @@ class Bus implements StoredEventBus {
   }
 
   publish(event: ServerChange) {
-    this.#changes.publish(changeOf(event)).catch((error: unknown) => {
+    this.#changes.publish(storedOf(event)).catch((error: unknown) => {
       this.#logger.error({ error, kind: event.kind }, 'a change was not told to those who listen')
     })
   }
@@ -118,12 +119,19 @@ class Bus implements StoredEventBus {
     this.#tail = tail
   }
 
-  #heard({ id, data }: Entry): true {
-    if (compareIds(id, this.#last ?? id) <= 0) return true
-    this.#last = id
-    const event = eventOf(JSON.parse(data) as Change)
+  #heard(entry: Entry): true {
+    if (compareIds(entry.id, this.#last ?? entry.id) <= 0) return true
+    this.#last = entry.id
+    const change = changeOf(entry)
+    if (!change) this.#leftOut()
+    const event = change && eventOf(change)
     if (event) for (const { listener } of this.#listeners) this.#tell(listener, event)
     return true
+  }
+
+  #leftOut() {
+    if (!this.#hasLeftOut) this.#logger.warn({}, 'changes that can not be opened here are not told')
+    this.#hasLeftOut = true
   }
 
   #tell(listener: (event: ServerChange) => void, event: ServerChange) {
@@ -149,7 +157,7 @@ const LISTS = {
   resources_list_changed: 'resources',
 } as const
 
-function changeOf(event: ServerChange): Change {
+function storedOf(event: ServerChange): Change {
   const params = event.params && { params: event.params }
   return event.kind === 'resource_updated'
     ? { of: 'resource', uri: event.uri, ...params }

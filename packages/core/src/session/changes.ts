@@ -2,7 +2,7 @@ import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcNotification } from '../json-rpc.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING, OLDEST } from '../store/store.js'
-import type { EntryId, Store } from '../store/store.js'
+import type { Entry, EntryId, Store } from '../store/store.js'
 
 /** What clients may want to hear of outside of calls. */
 export type Change = (
@@ -76,6 +76,10 @@ export class Changes {
     }
   }
 }
+
+/** What an entry tells of; `undefined`: it can't be opened, so it may be any change. A store that seals gives it without data. */
+export const changeOf = ({ data }: Entry): Change | undefined =>
+  data === '' ? undefined : (JSON.parse(data) as Change)
 
 /** What a server object tells of by itself; `undefined`: that is no change. */
 export function changeIn(message: JsonRpcMessage): Change | undefined {

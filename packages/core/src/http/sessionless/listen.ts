@@ -1,6 +1,5 @@
 import { isObject } from '../../json-rpc.js'
-import { CHANGES, notificationOf } from '../../session/changes.js'
-import type { Change } from '../../session/changes.js'
+import { changeOf, CHANGES, notificationOf } from '../../session/changes.js'
 import type { AskedAlone } from '../../session/shared-servers.js'
 import type { EntryId } from '../../store/store.js'
 import { extraOf } from '../call-request.js'
@@ -48,10 +47,11 @@ export async function listenOn(exchange: Exchange, { after, alias = '' }: Cursor
 function showFrom(exchange: Exchange, after: EntryId, resumed: boolean) {
   const { services, outgoing, principal } = exchange
   return (subscription: Subscription, onClosed: () => void = () => undefined): EventStream => {
-    const encode: typeof encodeEvent = (_log, { id, data }) => {
-      const change = JSON.parse(data) as Change
+    const encode: typeof encodeEvent = (_log, entry) => {
+      const change = changeOf(entry)
+      if (!change) return { event: subscription.anythingAt(entry.id), last: false }
       const event = subscription.wants(change, principal)
-        ? subscription.eventOf(notificationOf(change), id)
+        ? subscription.eventOf(notificationOf(change), entry.id)
         : undefined
       return { event, last: false }
     }

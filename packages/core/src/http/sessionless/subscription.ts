@@ -102,6 +102,13 @@ export class Subscription {
     return [...lists, ...resources].map(notificationOf)
   }
 
+  /** The same as its client gets it, of which the last one has the id; `undefined`: it listens to none of these. */
+  anythingAt(entry: EntryId): string | undefined {
+    const all = this.anything
+    const events = all.map((message, i) => this.eventOf(message, i === all.length - 1 ? entry : undefined))
+    return events.length > 0 ? events.join('') : undefined
+  }
+
   /** As its client gets it. `at`: from where another node can go on; without it only the client's place before stands. */
   eventOf(message: JsonRpcNotification, at?: EntryId): string {
     const _meta = { ...message.params?._meta, [SUBSCRIPTION_ID]: this.id }
