@@ -27,6 +27,12 @@ export class LeastUsed<T> {
     this.#recent = new Map()
   }
 
+  /** Removes all whose keys begin so. */
+  deleteAll(beginning: string) {
+    for (const half of [this.#recent, this.#older])
+      for (const key of half.keys()) if (key.startsWith(beginning)) half.delete(key)
+  }
+
   /** Removes it, if it is this one. */
   delete(key: string, value = this.get(key)) {
     for (const half of [this.#recent, this.#older]) if (half.get(key) === value) half.delete(key)

@@ -1,11 +1,15 @@
-import type { Store } from '../store/store.js'
+import type { Store, StoredSession } from '../store/store.js'
 import type { Secret } from './keys.js'
 import { LeastUsed } from './least-used.js'
+import { secretOf } from './sealed-text.js'
 import type { Secrets } from './secrets.js'
 
 const MOST_SCOPES = 16_384
 
-/** Whose each scope is, and so with which secret its records are sealed. What never changes is asked once. */
+/**
+ * Whose each scope is, and so with which secret its records are sealed. What never changes is asked once. Invariant: as a scope becomes known here, so does
+ * the secret that its principal had when the scope was made, if a record of it tells; else one that is 5 s old at most.
+ */
 export class Owners {
   readonly #store: Store
   readonly #secrets: Secrets
@@ -22,9 +26,14 @@ export class Owners {
     return principal === undefined ? undefined : this.#secrets.of(principal)
   }
 
-  /** Of what somebody writes. `isNew`: the scope may be made by it. */
-  async secretOf(principal: string | undefined, isNew: boolean): Promise<Secret | undefined> {
-    return principal === undefined ? undefined : this.#secrets.of(principal, { isNew })
+  /** Of a scope that may be made by what somebody writes. */
+  async secretOfNew(principal: string | undefined): Promise<Secret | undefined> {
+    return principal === undefined ? undefined : this.#secrets.of(principal, { isNew: true })
+  }
+
+  /** Its secrets were brought. */
+  learnFrom(scope: string, session: StoredSession) {
+    if (session.principal === undefined || tellsSecret(session)) this.learn(scope, session.principal)
   }
 
   learn(scope: string, principal: string | undefined) {
@@ -36,6 +45,8 @@ export class Owners {
       const session = await this.#store.readSession(scope)
       // It may be made yet, by somebody.
       if (!session) this.#known.delete(scope, asked)
+      else if (tellsSecret(session)) await this.#secrets.bringFor(session.state)
+      else await this.secretOfNew(session.principal)
       return session?.principal
     }
     const asked = read()
@@ -44,3 +55,5 @@ export class Owners {
     return asked
   }
 }
+
+const tellsSecret = ({ state }: StoredSession) => state.some(({ data }) => secretOf(data) !== undefined)

@@ -21,8 +21,8 @@ export function readOperations(
     readSession: async (scope) => {
       const session = await store.readSession(scope)
       if (!session) return undefined
-      owners?.learn(scope, session.principal)
       await secrets?.bringFor(session.state)
+      owners?.learnFrom(scope, session)
       return { ...session, state: session.state.map((entry) => openStateEntry(seals, scope, entry)) }
     },
     readState: async (scope, after) => {

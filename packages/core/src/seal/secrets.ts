@@ -20,8 +20,8 @@ const GENERATION_CHARS = 6
 const BYTES = 32
 const KEY = 'secret'
 
-/** When it was asked for, by the clock of the process. */
-type Asked = { at: number; secret: Promise<Secret> }
+/** When it was asked for, by the clock of the process. `name`: of the one that was read then. */
+type Asked = { at: number; secret: Promise<Secret>; name?: string }
 
 /**
  * A secret of each principal, made when it is first needed, in a store of their own. What is sealed with one can't be opened any more once it was
@@ -69,9 +69,10 @@ export class Secrets {
   async forget(principal: string): Promise<void> {
     const digest = digestOf(principal)
     await this.#store.forget({ scope: scopeOf(digest) })
-    const known = await this.#current.get(digest)?.secret.catch(() => undefined)
+    // What was asked for before is not held afterwards.
+    await this.#current.get(digest)?.secret.catch(() => undefined)
     this.#current.delete(digest)
-    if (known) this.#seals.held.delete(known.name)
+    this.#seals.held.deleteAll(digest)
   }
 
   #isHeld(name: string) {
@@ -93,12 +94,23 @@ export class Secrets {
 
   async #read(digest: string): Promise<Secret | undefined> {
     const scope = scopeOf(digest)
+    const at = performance.now()
     const value = await this.#store.readValue(scope, KEY)
     if (!value) return undefined
     // One of somebody else's making would be known to others, and could not be forgotten.
     if (!isSealedText(value.data)) throw new SealError('store-tampered', undefined, { isSecret: true })
     const [generation = '', coded = ''] = this.#seals.open(value.data, valuePlace(scope, KEY)).split(' ')
-    return this.#hold({ name: digest + generation, bytes: Buffer.from(coded, 'base64') })
+    const secret = this.#hold({ name: digest + generation, bytes: Buffer.from(coded, 'base64') })
+    this.#replace(digest, secret, at)
+    return secret
+  }
+
+  /** Another one than is known: the principal was forgotten on another node, and is back. What waits for the other one goes first, so all stays in order. */
+  #replace(digest: string, secret: Secret, at: number) {
+    const known = this.#current.get(digest)
+    if (!known || known.name === secret.name || known.at > at) return
+    const give = () => secret
+    this.#current.set(digest, { at, secret: known.secret.then(give, give), name: secret.name })
   }
 
   /** `undefined`: another node has made one. */

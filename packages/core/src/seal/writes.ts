@@ -57,7 +57,7 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
   return {
     createSession: async (session, limits) => {
       const { id, principal } = session
-      const secret = owners && (await owners.secretOf(principal, true))
+      const secret = owners && (await owners.secretOfNew(principal))
       const state = { key: session.state.key, data: sealState(seals, id, session.state, secret) }
       const outcome = await store.createSession({ ...session, state }, limits)
       if (outcome === 'created') owners?.learn(id, principal)
@@ -75,9 +75,9 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
     openCall: async (call) => {
       const { scope, callId, principal, maxOpenBytes, begins } = call
       const place = logPlace(scope, `call:${callId}`)
-      const data = await inARow(owners?.secretOf(principal, begins !== undefined), (secret) =>
-        seals.seal(place, call.data, { secret }),
-      )
+      const secret =
+        begins || principal === undefined ? owners?.secretOfNew(principal) : owners?.secretFor(scope)
+      const data = await inARow(secret, (held) => seals.seal(place, call.data, { secret: held }))
       const given: NewCall = { ...call, data }
       if (maxOpenBytes !== undefined) given.maxOpenBytes = seals.sizeOf(maxOpenBytes)
       const opened = await store.openCall(given)
@@ -106,7 +106,7 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
     writeValue: async (scope, key, expected, data, options = {}) => {
       const { begins } = options
       const secret =
-        owners && (await (begins ? owners.secretOf(begins.principal, true) : owners.secretFor(scope)))
+        owners && (await (begins ? owners.secretOfNew(begins.principal) : owners.secretFor(scope)))
       const sealed = data === undefined ? undefined : seals.seal(valuePlace(scope, key), data, { secret })
       return store.writeValue(scope, key, expected, sealed, sized(options))
     },

@@ -133,7 +133,8 @@ describe.each([
     expect(await looked(sealedStore(await place.restored(), seal), alice)).toEqual(every('store-forgotten'))
     expect(await looked(node, bob)).toEqual(every('read'))
 
-    // One who comes back has another secret: what was forgotten stays so.
+    // What was restored is forgotten again. One who comes back has another secret: what was forgotten stays so.
+    await peer.forget({ principal: 'alice' })
     const again = await fill(peer)
     expect(await looked(sealedStore(place.store(), seal), again)).toEqual(every('read'))
     const restored = sealedStore(await place.restored(), seal)
