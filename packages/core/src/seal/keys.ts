@@ -40,9 +40,11 @@ export class SealKeys {
   /** Throws a `TypeError` for what is no key. */
   constructor(keys: readonly SealKey[]) {
     const all = keys.map((key) => {
-      const bytes = bytesOfKey(key)
-      if (!bytes)
+      const given = bytesOfKey(key)
+      if (!given)
         throw new TypeError('A key to seal with has 32 bytes, or is a text of them in base64 or hex.')
+      // Whoever gave them may wipe them.
+      const bytes = Uint8Array.from(given)
       return [idOf(bytes), { bytes, extracted: extract(bytes) }] as const
     })
     this.current = all[0]?.[0]

@@ -104,6 +104,20 @@ test('keys are rotated without a stop, and a node that lacks one says which', as
   expect(message).toContain(String(keyId))
 })
 
+test.each(['without secrets', 'with secrets'])(
+  'who wipes the bytes of a key loses nothing, %s',
+  async (how) => {
+    const raw = memoryStore()
+    const secrets = how === 'with secrets' ? { secrets: memoryStore() } : {}
+    const given = Buffer.from(key)
+    const store = sealedStore(raw, { keys: [given], ...secrets })
+    given.fill(0)
+    const { scope } = await filled({ store })
+    const again = sealedStore(raw, { keys: [key], ...secrets })
+    expect((await again.readSession(scope))?.state).toHaveLength(2)
+  },
+)
+
 test('what was stored before sealing was begun is read, unless that is refused', async () => {
   const raw = memoryStore()
   const { scope, log } = await filled({ store: raw })
