@@ -406,27 +406,27 @@ return redis.call('HGET', KEYS[1], 'p') == ARGV[1] and 1 or 0
 }
 
 export const changeMap: Script = {
-  sha: '6b4c83728b09301f3f4bf1550db02405c34a080b',
+  sha: '847c5ab3f3c04f6e2c190390dbab2add8995a721',
   lua: `-- Changes a sorted map, once for each mark.
 -- KEYS  keys of the map, its values, its marks
--- ARGV  mark or '', ms to remember it, count of entries to set, key and value of each, keys to remove...
+-- ARGV  mark or '', what it was named before or '', ms to remember it, count of entries to set, key and value of each, keys to remove...
 -- Returns 'applied' or 'repeated'.
 if ARGV[1] ~= '' then
   local clock = redis.call('TIME')
   local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-  if redis.call('ZSCORE', KEYS[3], ARGV[1]) then
+  if redis.call('ZSCORE', KEYS[3], ARGV[1]) or redis.call('ZSCORE', KEYS[3], ARGV[2]) then
     return 'repeated'
   end
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[2]))
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - tonumber(ARGV[3]))
   redis.call('ZADD', KEYS[3], now, ARGV[1])
-  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  redis.call('PEXPIRE', KEYS[3], ARGV[3])
 end
-local set = tonumber(ARGV[3])
+local set = tonumber(ARGV[4])
 for i = 1, set do
-  redis.call('ZADD', KEYS[1], 0, ARGV[2 + 2 * i])
-  redis.call('HSET', KEYS[2], ARGV[2 + 2 * i], ARGV[3 + 2 * i])
+  redis.call('ZADD', KEYS[1], 0, ARGV[3 + 2 * i])
+  redis.call('HSET', KEYS[2], ARGV[3 + 2 * i], ARGV[4 + 2 * i])
 end
-for i = 4 + 2 * set, #ARGV do
+for i = 5 + 2 * set, #ARGV do
   redis.call('ZREM', KEYS[1], ARGV[i])
   redis.call('HDEL', KEYS[2], ARGV[i])
 end
@@ -3470,11 +3470,12 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)
 }
 
 export const writeValue: Script = {
-  sha: '613fca3c7dabea374b1e9d030d04f7829bf7cc05',
+  sha: 'ea865c039621fae6f2e4454cd22fcba5f0bc1941',
   lua: `-- Changes a value of a scope, if it has the expected version.
 -- KEYS  session, state, marks
 -- ARGV  key, expected version, 'set' or 'delete', data, mark or '', ms to remember it,
---       principal and ms to live after a use of a scope that is made if it is not there, or '' and '', most bytes or ''
+--       principal and ms to live after a use of a scope that is made if it is not there, or '' and '', most bytes or '',
+--       what the mark was named before or ''
 -- Returns the new version, 0 when deleted, 'conflict', 'repeated', 'full', or 'unknown' without such a scope.
 -- Values are fields 'k:<key>' with '<version> <data>'; 'v' counts up for all, so that no version comes twice, and 'b' is how
 -- many bytes keys and values have. The session says how often any of them has changed: 'u'.
@@ -3534,7 +3535,7 @@ use_scope(KEYS[1], KEYS[2], KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
-if ARGV[5] ~= '' and redis.call('ZSCORE', KEYS[3], ARGV[5]) then
+if ARGV[5] ~= '' and (redis.call('ZSCORE', KEYS[3], ARGV[5]) or redis.call('ZSCORE', KEYS[3], ARGV[10])) then
   return 'repeated'
 end
 if version_of(KEYS[2], ARGV[1]) ~= tonumber(ARGV[2]) then

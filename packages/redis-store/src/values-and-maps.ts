@@ -62,7 +62,7 @@ export class ValuesAndMaps implements ContextStore {
     key: string,
     expected: number,
     data: string | undefined,
-    { mark = '', markMs = MARK_MS, begins, maxBytes }: WriteOptions = {},
+    { mark = '', formerMark = '', markMs = MARK_MS, begins, maxBytes }: WriteOptions = {},
   ) {
     const keys = this.keys.ofValues(scope)
     const args = [key, expected, data === undefined ? 'delete' : 'set', data ?? '', mark, expiry(markMs)]
@@ -73,7 +73,7 @@ export class ValuesAndMaps implements ContextStore {
     const written = this.client.write(
       scripts.writeValue,
       keys,
-      [...args, ...whose, maxBytes ?? ''],
+      [...args, ...whose, maxBytes ?? '', formerMark],
       this.durability,
       deadline,
     )
@@ -96,8 +96,8 @@ export class ValuesAndMaps implements ContextStore {
     return true
   }
 
-  async changeMap(map: string, { set, remove }: MapChange, mark = '') {
-    const args = [mark, MARK_MS, set.length, ...set.flat(), ...remove]
+  async changeMap(map: string, { set, remove }: MapChange, mark = '', formerMark = '') {
+    const args = [mark, formerMark, MARK_MS, set.length, ...set.flat(), ...remove]
     const reply = await this.client.write(scripts.changeMap, this.keys.map(map), args, this.durability)
     return reply as 'applied' | 'repeated'
   }

@@ -26,12 +26,13 @@ export class Maps implements Pick<ContextStore, 'changeMap' | 'replaceInMap' | '
     return this.#space.sql.get<{ id: number }>(begin, this.#space.name, map)!.id
   }
 
-  changeMap: ContextStore['changeMap'] = (map, { set, remove }, mark) =>
+  changeMap: ContextStore['changeMap'] = (map, { set, remove }, mark, formerMark = mark) =>
     this.#space.write((now) => {
       const { sql, engine } = this.#space
       const id = this.#find(map) ?? this.#begin(map)
       if (mark !== undefined) {
-        if (sql.get('SELECT 1 FROM map_marks WHERE map = ? AND mark = ?', id, mark)) return 'repeated'
+        const seen = 'SELECT 1 FROM map_marks WHERE map = ? AND mark IN (?, ?)'
+        if (sql.get(seen, id, mark, formerMark)) return 'repeated'
         sql.run('INSERT INTO map_marks VALUES (?, ?, ?)', id, mark, now + MARK_MS)
         engine.expires(now + MARK_MS)
       }

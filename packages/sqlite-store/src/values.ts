@@ -26,13 +26,19 @@ export class Values implements Pick<ContextStore, 'readValue' | 'writeValue' | '
 
   writeValue: Store['writeValue'] = (name, key, expected, data, options = {}) =>
     this.#space.write((now) => {
-      const { mark, markMs = NONCE_MS, begins, maxBytes = Number.POSITIVE_INFINITY } = options
+      const {
+        mark,
+        formerMark = mark,
+        markMs = NONCE_MS,
+        begins,
+        maxBytes = Number.POSITIVE_INFINITY,
+      } = options
       const scope = this.#space.live(name, now) ?? (begins && this.#begin(name, begins, now))
       if (!scope || (begins && !isWhose(scope, begins.principal))) return 'unknown'
       this.#use(scope, begins?.ttlMs ?? scope.ttl_ms, now)
       const { sql, engine } = this.#space
-      const seen = 'SELECT 1 FROM value_marks WHERE scope = ? AND mark = ? AND expires_at > ?'
-      if (mark !== undefined && sql.get(seen, scope.id, mark, now)) return 'repeated'
+      const seen = 'SELECT 1 FROM value_marks WHERE scope = ? AND mark IN (?, ?) AND expires_at > ?'
+      if (mark !== undefined && sql.get(seen, scope.id, mark, formerMark, now)) return 'repeated'
       const changed = changeValue(this.#space, scope, { key, expected, data }, maxBytes)
       if (mark === undefined || typeof changed === 'string') return changed
       const until = Math.ceil(now + markMs)

@@ -1,3 +1,4 @@
+import { digest } from '../ids.js'
 import type { Durability } from '../store/durability.js'
 import type { EntryId } from '../store/entries.js'
 import type { NewCall, NewEntry, Store, ValueChange } from '../store/store.js'
@@ -104,15 +105,23 @@ export function writeOperations(store: Store, seals: Seals, owners?: Owners): Wr
       return store.claimCall(scope, callId, { ...claim, data })
     },
     writeValue: async (scope, key, expected, data, options = {}) => {
-      const { begins } = options
+      const { begins, mark, formerMark } = options
       const secret =
         owners && (await (begins ? owners.secretOfNew(begins.principal) : owners.secretFor(scope)))
       const sealed = data === undefined ? undefined : seals.seal(valuePlace(scope, key), data, { secret })
-      return store.writeValue(scope, key, expected, sealed, sized(options))
+      const marked = mark === undefined ? options : { ...options, ...hidden(mark, formerMark) }
+      return store.writeValue(scope, key, expected, sealed, sized(marked))
     },
-    changeMap: async (map, { set, remove }, mark) => {
+    changeMap: async (map, { set, remove }, given, former) => {
       const sealed = set.map(([key, value]) => [key, seals.seal(mapPlace(map, key), value)] as const)
-      return store.changeMap(map, { set: sealed, remove }, mark)
+      const { mark, formerMark } = given === undefined ? {} : hidden(given, former)
+      return store.changeMap(map, { set: sealed, remove }, mark, formerMark)
     },
   }
 }
+
+/** A mark names a step or an alias, which tools choose. Earlier versions have left it as it is. */
+const hidden = (mark: string, formerMark: string | undefined) => ({
+  mark: digest(mark),
+  formerMark: formerMark === undefined ? mark : digest(formerMark),
+})

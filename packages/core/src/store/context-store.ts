@@ -36,9 +36,14 @@ export interface ContextStore {
   /**
    * Changes a map, which is made by its first change: everything or nothing, one change after the other. With a
    * `mark`, a change whose mark the map has seen changes nothing and answers `repeated`, even if it differs. Marks
-   * are kept for at least as long as the call that made them can be run again.
+   * are kept for at least as long as the call that made them can be run again. `formerMark`: as in `WriteOptions`.
    */
-  changeMap(map: string, change: MapChange, mark?: string): Promise<'applied' | 'repeated'>
+  changeMap(
+    map: string,
+    change: MapChange,
+    mark?: string,
+    formerMark?: string,
+  ): Promise<'applied' | 'repeated'>
 
   /** Sets the value of a key where it is `from`. `false`: it is another one, or gone. A store that has no way to is asked for none. */
   replaceInMap?(map: string, key: string, from: string, to: string): Promise<boolean>
@@ -61,6 +66,8 @@ export type NewScope = { principal: string | undefined; ttlMs: number }
 
 export type WriteOptions = {
   mark?: string
+  /** What an earlier version would have given as `mark`: whoever has seen that one has seen this one. It is not remembered. */
+  formerMark?: string
   /** For how long the mark is remembered, or until the scope expires. */
   markMs?: number
   /** The scope is made, if it is not there, as by `beginScope`, and has this time to live from now on. */

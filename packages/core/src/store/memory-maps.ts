@@ -9,10 +9,10 @@ export class MemoryMaps implements Pick<ContextStore, 'changeMap' | 'readMap' | 
     this.#data = data
   }
 
-  changeMap: ContextStore['changeMap'] = async (name, { set, remove }, mark) => {
+  changeMap: ContextStore['changeMap'] = async (name, { set, remove }, mark, formerMark) => {
     const map = this.#data.maps.get(name) ?? { keys: [], values: new Map(), marks: new Set() }
     this.#data.maps.set(name, map)
-    if (mark !== undefined && map.marks.has(mark)) return 'repeated'
+    if ([mark, formerMark].some((seen) => seen !== undefined && map.marks.has(seen))) return 'repeated'
     if (mark !== undefined) map.marks.add(mark)
     for (const [key, value] of set) {
       if (!map.values.has(key)) map.keys.splice(placeOf(map.keys, Buffer.from(key)), 0, Buffer.from(key))

@@ -136,7 +136,7 @@ export class MemorySessions implements Pick<
   }
 
   writeValue: Store['writeValue'] = async (scope, key, expected, data, options = {}) => {
-    const { mark, markMs = NONCE_MS, begins, maxBytes = Number.POSITIVE_INFINITY } = options
+    const { mark, formerMark, markMs = NONCE_MS, begins, maxBytes = Number.POSITIVE_INFINITY } = options
     if (begins) this.#begin(scope, begins)
     const session = this.#space.live(scope)
     if (!session || (begins && session.principal !== begins.principal)) return 'unknown'
@@ -148,7 +148,7 @@ export class MemorySessions implements Pick<
       if (until > now) break
       session.marks.delete(seen)
     }
-    if (mark !== undefined && session.marks.has(mark)) return 'repeated'
+    if ([mark, formerMark].some((seen) => seen !== undefined && session.marks.has(seen))) return 'repeated'
     if ((session.values.get(key)?.version ?? 0) !== expected) return 'conflict'
     if (isTooMuch(session, key, data, maxBytes)) return 'full'
     if (mark !== undefined) session.marks.set(mark, now + markMs)

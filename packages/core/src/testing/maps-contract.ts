@@ -76,6 +76,17 @@ export function mapsContract(create: CreateStores) {
     expect(await stores.peer.readMap(map, ['k'])).toEqual(['three'])
   })
 
+  test('a mark that was seen under its former name is seen, and that one is not remembered', async () => {
+    const set = (value: string, ...marks: string[]) =>
+      stores.store.changeMap(map, { set: [['k', value]], remove: [] }, ...(marks as [string, string?]))
+    expect(await set('one', 'former')).toBe('applied')
+    expect(await set('two', 'now', 'former')).toBe('repeated')
+    expect(await set('three', 'later', 'unseen')).toBe('applied')
+    expect(await set('four', 'later', 'unseen')).toBe('repeated')
+    expect(await set('five', 'unseen')).toBe('applied')
+    expect(await stores.peer.readMap(map, ['k'])).toEqual(['five'])
+  })
+
   test('a range has its lower bound and not its upper, both ways', async () => {
     await insert('a', 'b', 'c', 'd')
     expect(await range({ from: 'b', to: 'd' })).toEqual(['b', 'c'])

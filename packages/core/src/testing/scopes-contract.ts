@@ -103,6 +103,26 @@ export function scopesContract(create: CreateStores, exactSizes: boolean) {
     expect(await store.readValue(scope, 'k')).toBeUndefined()
   })
 
+  test('a mark that was seen under its former name is seen, and that one is not remembered', async () => {
+    const { store, peer } = stores
+    const { scope } = await begun()
+    const write = (key: string, mark: string, formerMark?: string) =>
+      store.writeValue(scope, key, 0, key, { mark, markMs: HOUR, ...(formerMark && { formerMark }) })
+    expect(await write('one', 'former')).toBeGreaterThan(0)
+    expect(await write('two', 'now', 'former')).toBe('repeated')
+    expect(await write('three', 'later', 'unseen')).toBeGreaterThan(0)
+    expect(await write('four', 'later', 'unseen')).toBe('repeated')
+    expect(await write('five', 'unseen')).toBeGreaterThan(0)
+    const held = ['one', 'two', 'three', 'four', 'five'].map((key) => peer.readValue(scope, key))
+    expect((await Promise.all(held)).map((value) => value?.data)).toEqual([
+      'one',
+      undefined,
+      'three',
+      undefined,
+      'five',
+    ])
+  })
+
   test('one that was not applied leaves no mark', async () => {
     const { store } = stores
     const { scope } = await begun()

@@ -24,11 +24,15 @@ function markedServer() {
     'keep',
     { inputSchema: { text: z.string() } },
     durableTool(async ({ text }, ctx) => {
-      const made = await ctx.atLeastOnce('make', () => mark(`of a step, made of ${text}`))
+      const made = await ctx.atLeastOnce(mark('make'), () => mark(`of a step, made of ${text}`))
       await ctx.state.set(mark('in a state'))
-      await ctx.map('places').insert({ here: Buffer.from(mark('in a map')) })
+      await ctx.state.update(() => mark('changed'), { name: mark('change') })
+      const handle = await ctx.handle.create(mark('handle'), { ttlMs: 60_000 })
+      await handle.state.set(mark('of a handle'), { name: mark('set') })
+      const places = ctx.map('places').idempotently(mark('for the test'))
+      await places.insert({ here: Buffer.from(mark('in a map')) })
       await ctx.info(mark('said'))
-      const { content } = await ctx.elicit('who', {
+      const { content } = await ctx.elicit(mark('who'), {
         message: mark('asked'),
         requestedSchema: { type: 'object', properties: { name: { type: 'string' } } },
       })

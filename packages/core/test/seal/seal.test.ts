@@ -118,6 +118,21 @@ test.each(['without secrets', 'with secrets'])(
   },
 )
 
+test('a change is known by its mark, also by the one that an earlier version has left', async () => {
+  const { raw, store } = both()
+  const { id: scope } = newSession()
+  await raw.createSession(newSession({ id: scope }), NO_LIMIT)
+  const change = { set: [['x', 'one']], remove: [] } as const
+  for (const first of [raw, store]) {
+    const mark = `call:${randomUUID()}`
+    expect(await first.changeMap('map', change, mark)).toBe('applied')
+    expect(await store.changeMap('map', change, mark)).toBe('repeated')
+    const options = { mark, markMs: HOUR }
+    expect(await first.writeValue(scope, mark, 0, 'one', options)).toBeGreaterThan(0)
+    expect(await store.writeValue(scope, mark, 0, 'one', options)).toBe('repeated')
+  }
+})
+
 test('what was stored before sealing was begun is read, unless that is refused', async () => {
   const raw = memoryStore()
   const { scope, log } = await filled({ store: raw })

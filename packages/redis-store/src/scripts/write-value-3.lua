@@ -1,7 +1,8 @@
 -- Changes a value of a scope, if it has the expected version.
 -- KEYS  session, state, marks
 -- ARGV  key, expected version, 'set' or 'delete', data, mark or '', ms to remember it,
---       principal and ms to live after a use of a scope that is made if it is not there, or '' and '', most bytes or ''
+--       principal and ms to live after a use of a scope that is made if it is not there, or '' and '', most bytes or '',
+--       what the mark was named before or ''
 -- Returns the new version, 0 when deleted, 'conflict', 'repeated', 'full', or 'unknown' without such a scope.
 -- include: value
 -- include: scope
@@ -12,7 +13,7 @@ use_scope(KEYS[1], KEYS[2], KEYS[3])
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 'unknown'
 end
-if ARGV[5] ~= '' and redis.call('ZSCORE', KEYS[3], ARGV[5]) then
+if ARGV[5] ~= '' and (redis.call('ZSCORE', KEYS[3], ARGV[5]) or redis.call('ZSCORE', KEYS[3], ARGV[10])) then
   return 'repeated'
 end
 if version_of(KEYS[2], ARGV[1]) ~= tonumber(ARGV[2]) then
