@@ -240,7 +240,7 @@ test('reseal seals states and maps with the newest key, and counts what is left 
   writeFileSync(rotated, `${next}\n${key}\n`, { mode: 0o600 })
   const once = await json<Resealed>('', 'reseal', ...where, '--key-file', rotated)
   expect(once).toMatchObject({ resealed: 2, current: 0, unreadable: 0 })
-  expect(Object.values(once.left)).toEqual([{ sessions: 1, calls: 1 }])
+  expect(Object.values(once.left)).toEqual([{ sessions: 1, calls: 1, changes: 0 }])
   expect(await json('', 'reseal', ...where, '--key-file', rotated)).toMatchObject({ resealed: 0, current: 2 })
   writeFileSync(rotated, `${next}\n`, { mode: 0o600 })
   const [state, map] = await looked(

@@ -10,8 +10,8 @@ export const reseal: Command = {
   arity: [0, 0],
   summary: 'seals states and maps with the newest key of --key-file, and counts what is left to older ones',
   details:
-    'While nodes run, which all must have that key; the secrets of --secrets as well. What is in sessions, calls and histories is not written again: it goes with them.\n' +
-    'An older key can be dropped when nothing is left to it, and no history.\n' +
+    'While nodes run, which all must have that key; the secrets of --secrets as well. What is in sessions, calls, changes and histories is not written again: it goes with them.\n' +
+    'All of it but histories is read and counted. An older key can be dropped when nothing is left to it, and no history.\n' +
     'Where nodes refuse what is not sealed, give --refuse-plain, or what somebody has put into the store without a key is sealed for them.',
   options: {
     'refuse-plain': { type: 'boolean', help: "seal nothing that is not sealed: nodes have plain: 'refuse'" },
@@ -29,9 +29,9 @@ export const reseal: Command = {
     if (output.json) output.document(done)
     else {
       output.line(`${count(done.resealed, 'value')} sealed again, ${done.current} had the newest key`)
-      for (const [key, { sessions, calls }] of Object.entries(done.left))
+      for (const [key, { sessions, calls, changes }] of Object.entries(done.left))
         output.line(
-          `${key === 'plain' ? 'not sealed' : `sealed with ${key}`}: ${count(sessions, 'session')}, ${count(calls, 'call')}`,
+          `${key === 'plain' ? 'not sealed' : `sealed with ${key}`}: ${count(sessions, 'session')}, ${count(calls, 'call')}, ${count(changes, 'change')}`,
         )
     }
     if (done.unreadable > 0)

@@ -1,6 +1,9 @@
 import { SealError } from '../errors.js'
 import type { Inspection } from '../inspect/inspection.js'
-import type { Store } from '../store/store.js'
+import { CHANGES } from '../session/changes.js'
+import { readPages, within } from '../store/retry.js'
+import { OLDEST } from '../store/store.js'
+import type { LogName, Store } from '../store/store.js'
 import { checkSeal } from './check-seal.js'
 import { mapPlace, valuePlace } from './places.js'
 import { sealOf } from './sealed-text.js'
@@ -10,16 +13,19 @@ import { Secrets } from './secrets.js'
 
 /**
  * What became of the values of states and maps: `resealed` with the current key; had it already (`current`); or can't be opened
- * (`unreadable`). `left`: by the id of their key, or `plain`, of how many sessions and calls something is sealed with another one.
+ * (`unreadable`). `left`: by the id of their key, or `plain`, of how many sessions and calls something is sealed with another one, and how many changes are.
  */
 export type Resealed = {
   resealed: number
   current: number
   unreadable: number
-  left: Record<string, { sessions: number; calls: number }>
+  left: Record<string, Left>
 }
+type Left = { sessions: number; calls: number; changes: number }
 
 const PAGE = 200
+/** While the store is away. */
+const WAITS_MS = 10_000
 
 /**
  * Seals the values of states and maps with the first of the keys that have been sealed with another one, or with none, while nodes run: a value that somebody
@@ -68,7 +74,7 @@ export async function reseal(
       })
     }
   }
-  await count(inspect, seals, done.left)
+  await count(inspect, store, seals, done.left)
   return done
 }
 
@@ -83,30 +89,45 @@ async function* entriesOf({ maps }: Inspection, map: string) {
   }
 }
 
-/** Of calls the first and the last record is looked at. */
-async function count({ sessions, calls, logs }: Inspection, { keys }: Seals, left: Resealed['left']) {
-  const note = (what: 'sessions' | 'calls', texts: readonly string[]) => {
-    for (const id of new Set(texts.map((text) => sealOf(text) ?? 'plain'))) {
-      if (id !== keys.current) (left[id] ??= { sessions: 0, calls: 0 })[what]++
+/** All records that can't be written again are looked at, a page at a time. What is used meanwhile may be counted twice, and is never missed. */
+async function count({ sessions, calls }: Inspection, store: Store, { keys }: Seals, left: Resealed['left']) {
+  const note = (what: keyof Left, ids: Iterable<string>) => {
+    for (const id of new Set(ids))
+      if (id !== keys.current) (left[id] ??= { sessions: 0, calls: 0, changes: 0 })[what]++
+  }
+  let cursor: string | undefined
+  do {
+    const page = await store.listSessions(cursor, PAGE)
+    for (const scope of page.ids) {
+      const ids = new Set((await sessions.state(scope)).map(({ data }) => keyOf(data)))
+      for await (const id of keysIn(store, scope, 'out')) ids.add(id)
+      note('sessions', ids)
     }
-  }
-  for (let skip = 0; ; skip += PAGE) {
-    const ids = await sessions.newest(PAGE, skip)
-    for (const id of ids)
-      note(
-        'sessions',
-        (await sessions.state(id)).map(({ data }) => data),
-      )
-    if (ids.length < PAGE) break
-  }
+    cursor = page.cursor
+  } while (cursor !== undefined)
   for await (const page of calls.all()) {
     for (const { scope, callId } of page) {
-      const log = `call:${callId}` as const
-      const ends = [...(await logs.read(scope, log, undefined, 1)), ...(await logs.newest(scope, log, 1))]
-      note(
-        'calls',
-        ends.map(({ data }) => data),
-      )
+      const ids = new Set<string>()
+      for (const log of [`call:${callId}`, `call:${callId}:in`] as const)
+        for await (const id of keysIn(store, scope, log)) ids.add(id)
+      note('calls', ids)
     }
   }
+  for await (const id of keysIn(store, CHANGES, 'out')) note('changes', [id])
 }
+
+/** The keys of the records of a log. If it is trimmed meanwhile, what is left of it comes once more. */
+async function* keysIn(store: Store, scope: string, log: LogName) {
+  let isCut: boolean
+  do {
+    isCut = false
+    const onGone = () => {
+      isCut = true
+    }
+    for await (const page of readPages(store, scope, log, within(WAITS_MS), { after: OLDEST, onGone }))
+      for (const { data } of page) yield keyOf(data)
+  } while (isCut)
+}
+
+/** By which it is counted. */
+const keyOf = (text: string) => sealOf(text) ?? 'plain'
