@@ -261,6 +261,20 @@ test('what was used before it was whole is not finished, nor is one of another s
   await target.close()
 })
 
+test('two databases of one server are two stores', async () => {
+  await filled()
+  const [first, second] = [`${url(0)}/0`, `${url(0)}/1`]
+  const moved = await out(url(0), 'migrate', '--from', first, '--to', second)
+  const { host } = new URL(url(0))
+  expect(moved).toContain(`start the nodes on ${host}/1, prefix mcp; delete ${host}, prefix mcp when`)
+  const target = redisStore(client(1))
+  const from = `${host}, prefix mcp`
+  await target.changeMap('mcp-durable:unfinished-migration', { set: [['from', from]], remove: [] })
+  await target.close()
+  const other = await cli(url(0), 'migrate', '--from', second, '--to', url(1))
+  expect(other.stderr).toContain(`holds a part of what was moved from ${from}.`)
+})
+
 test('a target that holds more than the source is told of', async () => {
   await filled()
   const target = redisStore(client(1))

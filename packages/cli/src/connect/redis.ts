@@ -4,7 +4,7 @@ import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import type { End } from '../migrate/end.js'
 import type { Patience, RedisConnected } from './connected.js'
 import { connect } from './redis-client.js'
-import { DEFAULT_URL, hostsOf, parseTarget } from './target.js'
+import { DEFAULT_URL, parseTarget, addressOf } from './target.js'
 
 type RedisPlace = { redis: string | undefined; prefix: string; name: string | undefined }
 
@@ -15,13 +15,13 @@ export async function connectRedis(
   const target = parseTarget(redis)
   const client = await connect(target, patience)
   const prefix = prefixOf(before, name)
-  const hosts = hostsOf(target)
+  const address = addressOf(target)
   return {
     kind: 'redis',
     inspect: inspectRedis(client, { prefix }),
     prefix,
-    where: `${hosts}  prefix ${prefix}`,
-    area: `under the prefix ${prefix} at ${hosts}`,
+    where: `${address}  prefix ${prefix}`,
+    area: `under the prefix ${prefix} at ${address}`,
     open: () => redisStore(client, { prefix }),
     close: () => client.disconnect(),
   }
@@ -31,7 +31,7 @@ export async function redisEnd(url: string, prefix: string): Promise<End> {
   const target = parseTarget(url)
   const client = await connect(target, { patient: false })
   return {
-    where: `${hostsOf(target)}, prefix ${prefix}`,
+    where: `${addressOf(target)}, prefix ${prefix}`,
     part: (name) => {
       const whole = prefixOf(prefix, name)
       return {

@@ -46,6 +46,12 @@ export function parseTarget(text: string): Target {
 
 export const hostsOf = ({ hosts }: Target) => hosts.map(({ host, port }) => `${host}:${port}`).join(', ')
 
+/** The same, and which of those that are there. */
+export const addressOf = (target: Target) =>
+  [hostsOf(target), target.master, target.options.db || undefined]
+    .filter((part) => part !== undefined)
+    .join('/')
+
 function toUrl(text: string): URL {
   const url = `http://${text}`
   if (!URL.canParse(url)) throw wrong()
