@@ -261,6 +261,27 @@ test('what was used before it was whole is not finished, nor is one of another s
   await target.close()
 })
 
+test('a target on which nodes have come and gone is empty, also when it is begun again', async () => {
+  await filled()
+  const target = redisStore(client(1))
+  for (const node of ['tried', 'tried again']) {
+    await target.beat(node, '{"host":"here","pid":7,"clock":0,"startedAt":0}')
+    await target.leave(node)
+  }
+  await using gate = await Gate.before(url(1))
+  const ends = ['--from', url(0), '--to', gate.url]
+  let kill = () => undefined as void
+  gate.open(50_000, () => kill())
+  const child = await startCli(url(0), 'migrate', ...ends)
+  kill = () => void child.kill('SIGKILL')
+  expect(await child.exited, child.output).toMatchObject({ signal: 'SIGKILL' })
+  expect(await target.readMap('mcp-durable:unfinished-migration', ['from'])).not.toEqual([undefined])
+  gate.open()
+  expect(await cli(url(0), 'migrate', ...ends)).toMatchObject({ code: 0, stderr: '' })
+  expect((await target.listNodes()).map(({ node }) => node).toSorted()).toEqual(['gone', 'left'])
+  await target.close()
+})
+
 test('two databases of one server are two stores', async () => {
   await filled()
   const [first, second] = [`${url(0)}/0`, `${url(0)}/1`]
@@ -273,6 +294,16 @@ test('two databases of one server are two stores', async () => {
   await target.close()
   const other = await cli(url(0), 'migrate', '--from', second, '--to', url(1))
   expect(other.stderr).toContain(`holds a part of what was moved from ${from}.`)
+})
+
+test('an empty store is not moved into itself, whatever it is called', async () => {
+  const same = url(0).replace('127.0.0.1', 'localhost')
+  const { code, stderr } = await cli(url(0), 'migrate', '--from', url(0), '--to', same)
+  expect(code).toBe(1)
+  expect(stderr).toContain('are the same store')
+  const store = redisStore(client(0))
+  expect(await store.readMap('mcp-durable:unfinished-migration', ['from'])).toEqual([undefined])
+  await store.close()
 })
 
 test('a target that holds more than the source is told of', async () => {

@@ -33,7 +33,7 @@ export async function migrate({ from, to, names, leaseMs, progress }: Migration)
   }
   await quiet()
   const [{ target: marked } = { target: to.part(undefined) }] = parts
-  await begin(parts, marked, { from, to })
+  await begin(parts, marked, { from, to, leaseMs })
   const moved = new Tally()
   for (const { source, target } of parts) await copy(source, target, moved, progress)
   await quiet()
@@ -57,18 +57,22 @@ async function requireQuiet({ inspect }: Part, { where }: End, leaseMs: number) 
 }
 
 /** The target must be empty, or what an interrupted migration from the same source has left. */
-async function begin(parts: Parts, marked: Part, { from, to }: Ends) {
-  for (const { source } of parts) {
-    if ((await sourceOf(source)) !== undefined)
-      throw new CliError(`${from.where} is itself the target of a migration that was not finished.`, [
-        'Finish that one first: give its --from and --to again.',
-      ])
+async function begin(parts: Parts, marked: Part, { from, to, leaseMs }: Ends & { leaseMs: number }) {
+  const isTarget = async () => {
+    for (const { source } of parts) if ((await sourceOf(source)) !== undefined) return true
+    return false
   }
+  if (await isTarget())
+    throw new CliError(`${from.where} is itself the target of a migration that was not finished.`, [
+      'Finish that one first: give its --from and --to again.',
+    ])
   const begun = await sourceOf(marked)
   if (begun === undefined) {
-    for (const { target } of parts) await requireEmpty(target, to)
+    for (const { target } of parts) await forgetNodes(target, await requireEmpty(target, to), leaseMs)
     await changeMarker(marked, { set: [[FROM, from.where]], remove: [] })
-    return
+    if (!(await isTarget())) return
+    await changeMarker(marked, { set: [], remove: [FROM] })
+    throw new CliError(`${from.where} and ${to.where} are the same store.`, ['Give another --to.'])
   }
   if (begun !== from.where)
     throw new CliError(`${to.where} holds a part of what was moved from ${begun}.`, [
@@ -77,13 +81,30 @@ async function begin(parts: Parts, marked: Part, { from, to }: Ends) {
   for (const { source, target } of parts) await requireUnused(source, target, to)
 }
 
-async function requireEmpty({ transfer }: Part, { where }: End) {
+/** The nodes that have come and gone. */
+async function requireEmpty({ transfer }: Part, { where }: End): Promise<string[]> {
+  const nodes: string[] = []
   for await (const piece of transfer.pieces()) {
-    if (piece.kind === 'listed' || (piece.kind === 'node' && piece.held.length === 0)) continue
+    if (piece.kind === 'listed') continue
+    if (piece.kind === 'node' && piece.held.length === 0) {
+      nodes.push(piece.node)
+      continue
+    }
     throw new CliError(`${where} is not empty: it holds ${nounOf(piece)}.`, [
       'Give another --to: a file that is not there yet, or another Redis or --prefix.',
       'mcp-durable sessions, calls and map show what is there.',
     ])
+  }
+  return nodes
+}
+
+/** Else they would be taken for nodes that have run on what was moved. */
+async function forgetNodes(part: Part, nodes: readonly string[], leaseMs: number) {
+  const store = part.open()
+  try {
+    for (const node of nodes) await store.removeNode(node, leaseMs)
+  } finally {
+    await store.close()
   }
 }
 
