@@ -45,7 +45,7 @@ const CORE: Record<string, string> = {
   './testing/store': 'CreateStores StorePair storeContract',
   './transfer': `
     DuePiece HistoryPiece ListedPiece LogPiece MapPiece MarksPiece MovedCall MovedState NodePiece Piece PlacesPiece ScopePiece Transfer
-    ValuesPiece WaitingPiece`,
+    ValuesPiece WaitingPiece bytesIn pagesOf`,
 }
 const REDIS_STORE: Record<string, string> = {
   '.': 'RedisLike RedisStoreOptions redisStore',

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
+import { bytesIn } from '@mcp-durable/core/transfer'
 import type { Piece } from '@mcp-durable/core/transfer'
 import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import type { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
 import { fill } from './filled-store.js'
-import { keysOf, openStore } from './support.js'
+import { HOUR, keysOf, LIMITS, newCall, newSession, openStore } from './support.js'
 
 test('what is moved piece by piece is the same, key by key, however often it is put', async () => {
   await using from = openStore()
@@ -42,10 +43,56 @@ test('what is moved piece by piece is the same, key by key, however often it is 
 
 test('nothing is moved of a store that is empty, and what expires goes at its time', async () => {
   await using from = openStore()
-  const pieces: Piece[] = []
-  for await (const piece of transferRedis(from.client, { prefix: randomUUID() }).pieces()) pieces.push(piece)
-  expect(pieces).toEqual([])
+  expect(await piecesOf({ client: from.client, prefix: randomUUID() })).toEqual([])
 })
+
+test('pieces of large records and values have few of these', async () => {
+  await using from = openStore()
+  const store = from.store.open({ keeping: { keepMs: HOUR, maxEntries: 100 } })
+  const { id: scope } = newSession()
+  await store.createSession(newSession({ id: scope }), LIMITS)
+  const opened = await store.openCall(newCall(scope, { callId: 'c' }))
+  if (opened.status !== 'opened') throw new Error(opened.status)
+  const large = 'x'.repeat(600_000)
+  for (let seq = 2; seq < 12; seq++)
+    await store.appendCall(scope, 'c', [{ id: `${Number.parseInt(opened.id, 10)}-${seq}`, data: large }])
+  for (let i = 0; i < 10; i++) await store.changeMap('m', { set: [[`key ${i}`, large]], remove: [] })
+  const pieces = await piecesOf(from)
+  expect(Math.max(...pieces.map(bytesIn))).toBeLessThan(2 * large.length + 1000)
+  const full = pieces.filter((piece) => bytesIn(piece) > large.length)
+  expect(new Set(full.map(({ kind }) => kind))).toEqual(new Set(['log', 'history', 'map']))
+})
+
+test('marks and places are moved however many there are', async () => {
+  await using from = openStore()
+  await using to = openStore()
+  await from.store.changeMap('audit', { set: [['key', 'value']], remove: [] }, 'mark')
+  const window = { name: 'often', most: 1_000_000, windowMs: HOUR }
+  await from.store.takePlaces({ scope: 'a', callId: 'a' }, [window], [])
+  const { marks, quota } = {
+    marks: `${from.prefix}:map:{audit}:marks`,
+    quota: `${from.prefix}:quota:{quotas}:often`,
+  }
+  const many = `for i = 1, ARGV[2] do redis.call('ZADD', KEYS[1], ARGV[1], 'other ' .. i) end`
+  const now = Date.now()
+  await from.client.eval(many, 1, marks, now, 2500)
+  await from.client.eval(many, 1, quota, now, 150_000)
+  const pieces = await piecesOf(from)
+  for (const piece of pieces) await transferRedis(to.client, to).put(piece)
+  const pages = pieces.flatMap((piece) => (piece.kind === 'marks' ? [piece.marks.length] : []))
+  expect(pages).toEqual([1000, 1000, 501])
+  for (const key of [marks, quota]) {
+    const there = key.replace(from.prefix, to.prefix)
+    expect(await to.client.zcard(there)).toBe(await from.client.zcard(key))
+    expect(await to.client.pexpiretime(there)).toBe(await from.client.pexpiretime(key))
+  }
+})
+
+async function piecesOf(from: { client: Redis; prefix: string }): Promise<Piece[]> {
+  const pieces: Piece[] = []
+  for await (const piece of transferRedis(from.client, from).pieces()) pieces.push(piece)
+  return pieces
+}
 
 /** What all keys of no name hold, and when they expire; but for nonces. */
 async function dump(client: Redis, prefix: string): Promise<Record<string, unknown>> {

@@ -1,4 +1,5 @@
 import { isAlive } from '@mcp-durable/core/inspect'
+import { bytesIn } from '@mcp-durable/core/transfer'
 import type { Piece } from '@mcp-durable/core/transfer'
 import { CliError } from '../errors.js'
 import { placeOf } from '../look/node-names.js'
@@ -9,8 +10,9 @@ import { Tally } from './tally.js'
 /** A map that the target has until it is whole. */
 const UNFINISHED = 'mcp-durable:unfinished-migration'
 const FROM = 'from'
-/** How many pieces are put at once. */
+/** How many pieces are put at once, and how many bytes. */
 const AT_ONCE = 100
+const BYTES_AT_ONCE = 16 << 20
 
 export type Migration = {
   from: End
@@ -120,14 +122,18 @@ async function requireUnused(source: Part, target: Part, { where }: End) {
 
 async function copy(source: Part, target: Part, moved: Tally, progress: (moved: Tally) => void) {
   let putting: Promise<void>[] = []
+  let bytes = 0
   for await (const piece of source.transfer.pieces()) {
     // Pages of one log or map go one after the other.
-    if (putting.length >= AT_ONCE || ('first' in piece && !piece.first)) {
+    const isFull = putting.length >= AT_ONCE || bytes >= BYTES_AT_ONCE
+    if (isFull || ('first' in piece && !piece.first)) {
       await Promise.all(putting)
       putting = []
+      bytes = 0
       progress(moved)
     }
     putting.push(target.transfer.put(piece))
+    bytes += bytesIn(piece)
     moved.add(piece)
   }
   await Promise.all(putting)

@@ -16,3 +16,4 @@ export type {
   ValuesPiece,
   WaitingPiece,
 } from './pieces.js'
+export { bytesIn, pagesOf } from './pages.js'

@@ -14,7 +14,7 @@ export interface Transfer {
   /** All that is held under its name and has not expired, in pieces of bounded size. */
   pieces(): AsyncIterable<Piece>
   /**
-   * Puts a piece in the place of what is there; one that is not the `first` of its log, history or map goes behind those before it.
+   * Puts a piece in the place of what is there; one that is not the `first` of its log, history, map or marks goes behind those before it.
    * Putting the same pieces again changes nothing. Wakes nobody.
    */
   put(piece: Piece): Promise<void>
@@ -99,11 +99,13 @@ export type ValuesPiece = {
   values: readonly { key: string; version: number; data: string }[]
   expiresAt: number | undefined
 }
-/** Marks of changes that were made, of a scope or a map. */
+/** A page of the marks of changes that were made, of a scope or a map. */
 export type MarksPiece = {
   kind: 'marks'
   of: { scope: string } | { map: string }
+  first: boolean
   marks: readonly { mark: string; until: number }[]
+  /** Of all of them. */
   expiresAt: number | undefined
 }
 export type MapPiece = {

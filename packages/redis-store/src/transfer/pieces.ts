@@ -1,3 +1,4 @@
+import { bytesIn, pagesOf } from '@mcp-durable/core/transfer'
 import type {
   DuePiece,
   HistoryPiece,
@@ -23,11 +24,12 @@ import { listOf, quotaOf } from './names.js'
 import { readScope } from './scope.js'
 import { waitingPieces } from './waiting.js'
 
-/** Entries of a page: a few MB of the largest usual ones. */
-const PAGE = 200
+/** Members of a sorted set that are read at once. */
+const MEMBERS = 1000
 const LONGEST_WINDOW_MS = 24 * 60 * 60_000
-/** Keys that are looked at together. */
+/** Keys that are looked at together: as many as this, or fewer where those before them had much data. */
 const TOGETHER = 50
+const BYTES_TOGETHER = 16 << 20
 
 type RawEntry = [id: string, fields: string[]]
 
@@ -54,15 +56,19 @@ export class Pieces {
 
   async *all(): AsyncGenerator<Piece> {
     const seen = new Set<string>()
+    let together = TOGETHER
     for await (const page of this.#reading.keys(`${literally(this.#keys.prefix)}:*`)) {
       const fresh = page.filter((key) => !seen.has(key) && seen.add(key))
-      for (let from = 0; from < fresh.length; from += TOGETHER) {
+      for (let from = 0; from < fresh.length;) {
         // The first pieces of all are asked for before any is handed on.
-        const begun = fresh.slice(from, from + TOGETHER).map((key) => {
+        const begun = fresh.slice(from, from + together).map((key) => {
           const pieces = this.#of(key)
           return { pieces, first: pieces.next() }
         })
         const firsts = await Promise.all(begun.map(({ first }) => first))
+        const bytes = firsts.reduce((sum, { value }) => sum + (value ? bytesIn(value) : 0), 0)
+        from += begun.length
+        together = atMost(TOGETHER, (begun.length * BYTES_TOGETHER) / bytes)
         for (const [i, { pieces }] of begun.entries()) {
           const first = firsts[i]
           if (!first || first.done) continue
@@ -89,11 +95,11 @@ export class Pieces {
       case 'state':
         return one(this.#values(place.scope))
       case 'marks':
-        return one(this.#marks(key, { scope: place.scope }))
+        return this.#marks(key, { scope: place.scope })
       case 'map':
         return this.#map(place.map)
       case 'map-marks':
-        return one(this.#marks(key, { map: place.map }))
+        return this.#marks(key, { map: place.map })
       case 'nodes':
         return this.#nodes()
       case 'due':
@@ -150,14 +156,14 @@ export class Pieces {
     }
   }
 
-  async *#stream(key: string): AsyncGenerator<{ page: RawEntry[]; first: boolean }, void> {
-    let from = '-'
-    for (;;) {
-      const page = (await this.#reading.ask('XRANGE', [key, from, '+', 'COUNT', PAGE])) as RawEntry[]
-      if (page.length > 0) yield { page, first: from === '-' }
-      if (page.length < PAGE) return
-      from = `(${page.at(-1)?.[0]}`
-    }
+  #stream(key: string) {
+    return pagesOf<RawEntry>(
+      async (after, most) => {
+        const from = after === undefined ? '-' : `(${after[0]}`
+        return (await this.#reading.ask('XRANGE', [key, from, '+', 'COUNT', most])) as RawEntry[]
+      },
+      ([, fields]) => fields.reduce((sum, text) => sum + Buffer.byteLength(text), 0),
+    )
   }
 
   async #values(scope: string): Promise<ValuesPiece | undefined> {
@@ -175,27 +181,32 @@ export class Pieces {
   }
 
   /** Those of a scope are kept by when they go, those of a map by when they were made. */
-  async #marks(key: string, of: MarksPiece['of']): Promise<MarksPiece | undefined> {
+  async *#marks(key: string, of: MarksPiece['of']): AsyncGenerator<MarksPiece, void> {
     const expiresAt = await this.#expiry(key)
-    if (expiresAt === 'gone' || ('scope' in of && !(await this.#isThere(of.scope)))) return undefined
-    const marks = (await this.#members('ZSCAN', key))
-      .map(([mark, at]) => ({ mark, until: Number(at) + ('map' in of ? MARK_MS : 0) }))
-      .filter(({ until }) => until > Date.now())
-    return { kind: 'marks', of, marks, expiresAt }
+    if (expiresAt === 'gone' || ('scope' in of && !(await this.#isThere(of.scope)))) return
+    let first = true
+    for await (const page of this.#sorted(key)) {
+      const marks = page
+        .map(([mark, at]) => ({ mark, until: Number(at) + ('map' in of ? MARK_MS : 0) }))
+        .filter(({ until }) => until > Date.now())
+      yield { kind: 'marks', of, first, marks, expiresAt }
+      first = false
+    }
   }
 
   async *#map(map: string): AsyncGenerator<MapPiece, void> {
     const [keys = '', values = ''] = this.#keys.map(map)
-    for (let from = '-'; ;) {
-      const page = await this.#reading.texts('ZRANGEBYLEX', keys, from, '+', 'LIMIT', 0, PAGE)
-      if (page.length > 0) {
+    const pages = pagesOf<[string, string]>(
+      async (after, most) => {
+        const from = after === undefined ? '-' : `(${after[0]}`
+        const page = await this.#reading.texts('ZRANGEBYLEX', keys, from, '+', 'LIMIT', 0, most)
+        if (page.length === 0) return []
         const found = (await this.#reading.ask('HMGET', [values, ...page])) as string[]
-        const entries = page.map((key, i): [string, string] => [key, found[i] ?? ''])
-        yield { kind: 'map', map, first: from === '-', entries }
-      }
-      if (page.length < PAGE) return
-      from = `(${page.at(-1)}`
-    }
+        return page.map((key, i): [string, string] => [key, found[i] ?? ''])
+      },
+      ([key, value]) => Buffer.byteLength(key) + Buffer.byteLength(value),
+    )
+    for await (const { page, first } of pages) yield { kind: 'map', map, first, entries: page }
   }
 
   async *#nodes(): AsyncGenerator<NodePiece, void> {
@@ -215,9 +226,8 @@ export class Pieces {
   }
 
   async *#due(): AsyncGenerator<DuePiece, void> {
-    for await (const page of this.#reading.members('ZSCAN', this.#keys.due())) {
-      yield { kind: 'due', entries: pairs(page).map(([due, at]) => ({ ...decodeDue(due), at: Number(at) })) }
-    }
+    for await (const page of this.#sorted(this.#keys.due()))
+      yield { kind: 'due', entries: page.map(([due, at]) => ({ ...decodeDue(due), at: Number(at) })) }
   }
 
   async #places(key: string): Promise<PlacesPiece | undefined> {
@@ -226,7 +236,7 @@ export class Pieces {
     if (quota === undefined || typeof expiresAt !== 'number') return undefined
     const members = await this.#members('ZSCAN', key)
     // The key lasts for its window after the last place was taken, or for long where there is none.
-    const leftMs = expiresAt - Math.max(...members.map(([, takenAt]) => Number(takenAt)))
+    const leftMs = expiresAt - members.reduce((last, [, takenAt]) => Math.max(last, Number(takenAt)), 0)
     const windowMs = leftMs < LONGEST_WINDOW_MS ? leftMs : undefined
     const places = members
       .map(([call, takenAt]) => ({ ...decodeOwner(call), takenAt: Number(takenAt) }))
@@ -243,6 +253,15 @@ export class Pieces {
     }
   }
 
+  /** All with their scores, the lowest first. Nobody changes it meanwhile. */
+  async *#sorted(key: string): AsyncGenerator<Array<[string, string]>, void> {
+    for (let from = 0; ; from += MEMBERS) {
+      const page = pairs(await this.#reading.ask('ZRANGE', [key, from, from + MEMBERS - 1, 'WITHSCORES']))
+      if (page.length > 0) yield page
+      if (page.length < MEMBERS) return
+    }
+  }
+
   /** Each once. */
   async #members(command: 'HSCAN' | 'ZSCAN', key: string): Promise<Array<[string, string]>> {
     const members = new Map<string, string>()
@@ -251,6 +270,8 @@ export class Pieces {
     return [...members]
   }
 }
+
+const atMost = (most: number, wanted: number) => Math.max(1, Math.min(most, Math.floor(wanted)))
 
 async function* one<T extends Piece>(piece: Promise<T | undefined>): AsyncGenerator<T, void> {
   const read = await piece

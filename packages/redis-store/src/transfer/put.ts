@@ -69,7 +69,7 @@ export class PiecePutter {
             this.#keys.due(),
             piece.entries.flatMap((entry) => [entry.at, encodeDue(entry)]),
           ),
-          Math.max(Date.now(), ...piece.entries.map(({ at }) => at)) + FORGET_MS,
+          latest([Date.now(), ...piece.entries.map(({ at }) => at)]) + FORGET_MS,
         )
       case 'places':
         return this.#places(piece)
@@ -156,11 +156,15 @@ export class PiecePutter {
     ]
   }
 
-  #marks({ of, marks, expiresAt }: MarksPiece): Command[] {
+  #marks({ of, first, marks, expiresAt }: MarksPiece): Command[] {
     const [key, madeMs] =
       'scope' in of ? [this.#keys.marks(of.scope), 0] : [this.#keys.map(of.map)[2] ?? '', MARK_MS]
     const members = marks.flatMap(({ mark, until }) => [until - madeMs, mark])
-    return [['UNLINK', key], ...inBites('ZADD', key, members), ...expiring(key, expiresAt)]
+    return [
+      ...(first ? [['UNLINK', key] satisfies Command] : []),
+      ...inBites('ZADD', key, members),
+      ...expiring(key, expiresAt),
+    ]
   }
 
   #map({ map, first, entries }: MapPiece): Command[] {
@@ -188,7 +192,7 @@ export class PiecePutter {
   #places({ quota, places, windowMs = FORGET_MS }: PlacesPiece): Command[] {
     const key = this.#keys.quota(quota)
     const members = places.flatMap(({ takenAt, ...call }) => [takenAt, encodeOwner(call)])
-    const last = Math.max(...places.map(({ takenAt }) => takenAt))
+    const last = latest(places.map(({ takenAt }) => takenAt))
     return members.length === 0 ? [] : lasting(inBites('ZADD', key, members), last + windowMs)
   }
 
@@ -210,9 +214,12 @@ export class PiecePutter {
   #listed({ scopes, ...list }: ListedPiece): Command[] {
     const key = keyOf(this.#keys, list)
     const members = scopes.flatMap(({ scope, until }) => [until, scope])
-    return lasting(inBites('ZADD', key, members), Math.max(...scopes.map(({ until }) => until)))
+    return lasting(inBites('ZADD', key, members), latest(scopes.map(({ until }) => until)))
   }
 }
+
+/** Of any number. */
+const latest = (times: readonly number[]) => times.reduce((last, at) => Math.max(last, at), 0)
 
 const expiring = (key: string, expiresAt: number | undefined): Command[] =>
   expiresAt === undefined ? [] : [['PEXPIREAT', key, expiresAt]]

@@ -1,4 +1,5 @@
 import type { LogName, Quota } from '@mcp-durable/core/store'
+import { pagesOf } from '@mcp-durable/core/transfer'
 import type {
   DuePiece,
   HistoryPiece,
@@ -19,6 +20,8 @@ import { readScope } from './scope.js'
 import type { LogRow, ScopeRow } from './scope.js'
 
 const PAGE = 200
+/** Marks are small. */
+const MARKS = 1000
 
 type EntryRow = { time: number; seq: number; after: number; data: string }
 type HistoryRow = { id: number; scope: string; principal: string | null; expires_at: number }
@@ -101,9 +104,9 @@ export class Pieces {
         quota,
         Date.now(),
       )
-      const windows = rows.flatMap(({ at, expires_at: until }) => (until === null ? [] : [until - at]))
       const places = rows.map(({ scope, call, at }) => ({ scope, callId: call, takenAt: at }))
-      const windowMs = windows.length === 0 ? undefined : Math.max(...windows)
+      const longest = rows.reduce((ms, { at, expires_at: until }) => Math.max(ms, (until ?? at) - at), 0)
+      const windowMs = longest === 0 ? undefined : longest
       if (places.length > 0) yield { kind: 'places', quota, places, windowMs }
     }
   }
@@ -137,30 +140,39 @@ export class Pieces {
       this.#reading.name,
     )
     for (const { id, map } of maps) {
-      for (let after = Buffer.alloc(0), first = true; ; first = false) {
-        const page = await this.#reading.all<{ key: string; value: string }>(
-          `SELECT key, value FROM map_entries WHERE map = ? AND key ${first ? '>=' : '>'} ? ORDER BY key LIMIT ?`,
-          id,
-          after,
-          PAGE,
-        )
-        const last = page.at(-1)
-        if (last) yield { kind: 'map', map, first, entries: page.map(({ key, value }) => [key, value]) }
-        if (page.length < PAGE || !last) break
-        after = Buffer.from(last.key)
-      }
+      const pages = pagesOf<{ key: string; value: string }>(
+        (after, most) =>
+          this.#reading.all(
+            `SELECT key, value FROM map_entries WHERE map = ? AND key ${after ? '>' : '>='} ? ORDER BY key LIMIT ?`,
+            id,
+            Buffer.from(after?.key ?? ''),
+            most,
+          ),
+        ({ key, value }) => Buffer.byteLength(key) + Buffer.byteLength(value),
+      )
+      for await (const { page, first } of pages)
+        yield { kind: 'map', map, first, entries: page.map(({ key, value }) => [key, value]) }
       yield* this.#marks('map_marks', 'map', id, { map })
     }
   }
 
   async *#marks(table: string, column: string, id: number, of: MarksPiece['of']): AsyncGenerator<MarksPiece> {
-    const marks = await this.#reading.all<{ mark: string; until: number }>(
-      `SELECT mark, expires_at AS until FROM ${table} WHERE ${column} = ? AND expires_at > ?`,
-      id,
-      Date.now(),
-    )
-    const until = marks.map((row) => row.until)
-    if (marks.length > 0) yield { kind: 'marks', of, marks, expiresAt: Math.max(...until) }
+    const left = `FROM ${table} WHERE ${column} = ? AND expires_at > ?`
+    const now = Date.now()
+    const expiresAt = await this.#reading.number(`SELECT max(expires_at) AS n ${left}`, id, now)
+    for (let after = '', first = true; ; first = false) {
+      const marks = await this.#reading.all<{ mark: string; until: number }>(
+        `SELECT mark, expires_at AS until ${left} AND mark > ? ORDER BY mark LIMIT ?`,
+        id,
+        now,
+        after,
+        MARKS,
+      )
+      const last = marks.at(-1)
+      if (last) yield { kind: 'marks', of, first, marks, expiresAt }
+      if (marks.length < MARKS || !last) return
+      after = last.mark
+    }
   }
 
   async *#histories(): AsyncGenerator<HistoryPiece | ListedPiece> {
@@ -181,23 +193,25 @@ export class Pieces {
   }
 
   async *#history(id: number, scope: string, expiresAt: number): AsyncGenerator<HistoryPiece> {
-    for (let [time, seq, first] = [0, -1, true]; ; first = false) {
-      const page = await this.#reading.all<HistoryEntryRow>(
-        `SELECT time, seq, log, entry, data FROM history_entries
-         WHERE history = ? AND (time, seq) > (?, ?) ORDER BY time, seq LIMIT ?`,
-        id,
-        time,
-        seq,
-        PAGE,
-      )
-      const last = page.at(-1)
-      const entries = page.map((row) => {
-        const { log, entry, data } = row
-        return { id: `${row.time}-${row.seq}`, log, entry, data }
-      })
-      if (last) yield { kind: 'history', scope, first, entries, expiresAt }
-      if (page.length < PAGE || !last) return
-      ;[time, seq] = [last.time, last.seq]
+    const pages = pagesOf<HistoryEntryRow>(
+      (after, most) =>
+        this.#reading.all(
+          `SELECT time, seq, log, entry, data FROM history_entries
+           WHERE history = ? AND (time, seq) > (?, ?) ORDER BY time, seq LIMIT ?`,
+          id,
+          ...placeBehind(after),
+          most,
+        ),
+      ({ data }) => Buffer.byteLength(data),
+    )
+    for await (const { page, first } of pages) {
+      const entries = page.map(({ time, seq, log, entry, data }) => ({
+        id: `${time}-${seq}`,
+        log,
+        entry,
+        data,
+      }))
+      yield { kind: 'history', scope, first, entries, expiresAt }
     }
   }
 
@@ -231,24 +245,24 @@ export class Pieces {
       expiresAt: row.expires_at ?? scope.expires_at,
       endsAlone: row.expires_at !== null || isAlone,
     } as const
-    for (let [time, seq, first] = [0, -1, true]; ; first = false) {
-      const page = await this.#reading.all<EntryRow>(
-        `SELECT time, seq, after, data FROM entries
-         WHERE log = ? AND (time, seq) > (?, ?) ORDER BY time, seq LIMIT ?`,
-        row.id,
-        time,
-        seq,
-        PAGE,
-      )
-      const last = page.at(-1)
-      const entries = page.map((entry) => ({
-        id: `${entry.time}-${entry.seq}`,
-        data: entry.data,
-        ...(entry.after > 0 && { after: entry.after }),
+    const pages = pagesOf<EntryRow>(
+      (after, most) =>
+        this.#reading.all(
+          `SELECT time, seq, after, data FROM entries
+           WHERE log = ? AND (time, seq) > (?, ?) ORDER BY time, seq LIMIT ?`,
+          row.id,
+          ...placeBehind(after),
+          most,
+        ),
+      ({ data }) => Buffer.byteLength(data),
+    )
+    for await (const { page, first } of pages) {
+      const entries = page.map(({ time, seq, after, data }) => ({
+        id: `${time}-${seq}`,
+        data,
+        ...(after > 0 && { after }),
       }))
-      if (last) yield { ...rest, first, entries }
-      if (page.length < PAGE || !last) return
-      ;[time, seq] = [last.time, last.seq]
+      yield { ...rest, first, entries }
     }
   }
 
@@ -266,6 +280,9 @@ export class Pieces {
     yield { kind: 'values', scope, version, values, expiresAt }
   }
 }
+
+const placeBehind = (after: { time: number; seq: number } | undefined): [number, number] =>
+  after ? [after.time, after.seq] : [0, -1]
 
 const LISTS = {
   [KIND.session]: 'principal',

@@ -217,13 +217,14 @@ export class PiecePutter {
     sql.run(note, version, sum, id)
   }
 
-  #marks(sql: Statements, { of, marks }: MarksPiece) {
+  #marks(sql: Statements, { of, first, marks }: MarksPiece) {
     const [table, column, id] =
       'scope' in of
         ? (['value_marks', 'scope', this.#idOf(sql, of.scope)] as const)
         : (['map_marks', 'map', this.#mapOf(sql, of.map)] as const)
-    sql.run(`DELETE FROM ${table} WHERE ${column} = ?`, id)
-    for (const { mark, until } of marks) sql.run(`INSERT INTO ${table} VALUES (?, ?, ?)`, id, mark, until)
+    if (first) sql.run(`DELETE FROM ${table} WHERE ${column} = ?`, id)
+    for (const { mark, until } of marks)
+      sql.run(`INSERT OR REPLACE INTO ${table} VALUES (?, ?, ?)`, id, mark, until)
   }
 
   #mapOf(sql: Statements, map: string): number {
