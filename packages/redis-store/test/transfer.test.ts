@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { bytesIn } from '@mcp-durable/core/transfer'
 import type { Piece } from '@mcp-durable/core/transfer'
+import type { InspectableRedis } from '@mcp-durable/redis-store/inspect'
 import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import type { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
@@ -45,6 +46,55 @@ test('nothing is moved of a store that is empty, and what expires goes at its ti
   await using from = openStore()
   expect(await piecesOf({ client: from.client, prefix: randomUUID() })).toEqual([])
 })
+
+test('an open call goes when its journal does, and what answers a repeated request with its journal', async () => {
+  await using from = openStore()
+  await fill(from.store)
+  const journal = (callId: string) => `${from.prefix}:{talks}:call:${callId}`
+  const at = Date.now() + 600_000
+  await from.client.pexpireat(journal('open'), at)
+  await from.client.pexpireat(journal('ended'), at + 1)
+  const pieces = await piecesOf(from)
+  const scope = pieces.find((piece) => piece.kind === 'scope' && piece.scope === 'talks')
+  expect(scope).toMatchObject({
+    openCalls: [{ callId: 'open', expiresAt: at }],
+    kept: [{ callId: 'ended', expiresAt: at + 1 }],
+  })
+  const log = pieces.find((piece) => piece.kind === 'log' && piece.log === 'call:open')
+  const scopeExpiresAt = await from.client.pexpiretime(`${from.prefix}:{talks}`)
+  expect(log).toMatchObject({ expiresAt: at, scopeExpiresAt, endsAlone: false })
+})
+
+test('whoever dies while a piece is put leaves no key without its expiry', async () => {
+  await using from = openStore()
+  await using to = openStore()
+  await fill(from.store)
+  const lasting = new Set<Piece['kind']>(['scope', 'log', 'history', 'values', 'marks'])
+  const pieces = (await piecesOf(from)).filter(({ kind }) => lasting.has(kind))
+  for (const commands of [2, 3]) {
+    for (const piece of pieces)
+      await transferRedis(dying(to.client, commands), to)
+        .put(piece)
+        .catch(() => undefined)
+    const keys = await keysOf(to.client, to.prefix)
+    expect(keys.length).toBeGreaterThan(15)
+    const left = await Promise.all(keys.map((key) => to.client.pttl(key)))
+    expect(keys.filter((key, i) => left[i] === -1 && !key.endsWith(':ended'))).toEqual([])
+  }
+})
+
+/** It sends so many commands, and no more. */
+function dying(client: Redis, commands: number): InspectableRedis {
+  let left = commands
+  return {
+    isCluster: false,
+    options: {},
+    call: async (name, ...args) => {
+      if (left-- <= 0) throw new Error('killed')
+      return client.call(name, ...args)
+    },
+  }
+}
 
 test('pieces of large records and values have few of these', async () => {
   await using from = openStore()

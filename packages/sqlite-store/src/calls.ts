@@ -40,6 +40,10 @@ const APPEND = `INSERT OR IGNORE INTO entries (log, time, seq, after, data) VALU
   (SELECT l.id FROM ${JOURNAL} AND (?, ?) >
     (SELECT time, seq FROM entries WHERE log = l.id ORDER BY time DESC, seq DESC LIMIT 1)), ?, ?, ?, ?)`
 const APPEND_FIRST = `${APPEND} RETURNING log`
+const OPEN_CALL = `SELECT id, owner, claims FROM logs
+  WHERE scope = ? AND log = ? AND owner IS NOT NULL AND (expires_at IS NULL OR expires_at > ?)`
+/** A call that was moved here from another store may have had an expiry of its own, as one that nobody had owned lately. */
+const LIVES_ON = 'UPDATE logs SET expires_at = NULL WHERE scope = ? AND log IN (?, ?) AND expires_at > ?'
 const CLOSE = `UPDATE logs SET owner = NULL, claims = 0, joined = 0, size = 0, kept_key = coalesce(?, kept_key), expires_at = ?
   WHERE id = ? RETURNING scope`
 
@@ -249,8 +253,8 @@ export class Calls implements Pick<
       const { sql } = this.#space
       const scope = this.#space.live(name, now)
       const log = `call:${callId}` as const
-      const find = 'SELECT id, owner, claims FROM logs WHERE scope = ? AND log = ? AND owner IS NOT NULL'
-      const call = scope && sql.get<{ id: number; owner: string; claims: number }>(find, scope.id, log)
+      const call =
+        scope && sql.get<{ id: number; owner: string; claims: number }>(OPEN_CALL, scope.id, log, now)
       const newest = scope && this.#last(scope.id, log)
       if (!scope || !call || !newest) return undefined
       // The repetition of a claim that was applied: its owner appends nothing before it knows of it.
@@ -262,6 +266,7 @@ export class Calls implements Pick<
       const id = `${epoch}-1`
       sql.run(INSERT, call.id, epoch, 1, 0, data)
       sql.run('UPDATE logs SET owner = ?, claims = ? WHERE id = ?', to, claims, call.id)
+      sql.run(LIVES_ON, scope.id, log, `${log}:in`, now)
       if (ttlMs !== undefined) this.#space.expireAt(scope, now + ttlMs)
       this.#space.keep(name, scope.principal, log, [{ id, data }], now)
       this.#space.wake(name, log, id)

@@ -106,16 +106,17 @@ function bite(sql: Statements, now: number) {
 const freePages = (sql: Statements) =>
   sql.get<{ freelist_count: number }>('PRAGMA freelist_count')?.freelist_count ?? 0
 
-type Log = { id: number; scope: number; kept_key: string | null }
+type Log = { id: number; scope: number; owner: string | null; kept_key: string | null }
 
 /** Of the first log that is one of these; answers how many rows have gone, 0 if there is none. */
 function dropLogs(sql: Statements, which: string, value: number, most: number): number {
-  const log = sql.get<Log>(`SELECT id, scope, kept_key FROM logs WHERE ${which} LIMIT 1`, value)
+  const log = sql.get<Log>(`SELECT id, scope, owner, kept_key FROM logs WHERE ${which} LIMIT 1`, value)
   if (!log) return 0
   const gone = dropEntries(sql, 'entries', 'log', log.id, most)
   if (gone >= most) return gone
   if (log.kept_key !== null)
     sql.run('DELETE FROM requests WHERE scope = ? AND key = ? AND log = ?', log.scope, log.kept_key, log.id)
+  if (log.owner !== null) sql.run('DELETE FROM requests WHERE scope = ? AND log = ?', log.scope, log.id)
   return gone + sql.run('DELETE FROM logs WHERE id = ?', log.id)
 }
 

@@ -7,6 +7,7 @@ import { file } from '@mcp-durable/sqlite-store'
 import { openTarget, transferSqlite } from '@mcp-durable/sqlite-store/transfer'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { newCall, newSession, NO_LIMIT } from '../../core/src/testing/stores.js'
+import { fill } from '../../redis-store/test/filled-store.js'
 
 let folder: string
 beforeAll(async () => {
@@ -28,6 +29,54 @@ async function putInto(path: string, pieces: readonly Piece[]) {
   await Promise.all(pieces.map((piece) => target.put(piece)))
   database.close()
 }
+
+test('what comes without its scope, which has expired meanwhile, goes when that would have gone', async () => {
+  const [from, to] = [join(folder, 'whole.db'), join(folder, 'without-scopes.db')]
+  const store = file(from)
+  await fill(store)
+  await store.close()
+  const pieces = await piecesOf(from)
+  const until = new Map(
+    pieces.flatMap((piece) => (piece.kind === 'scope' ? [[piece.scope, piece.expiresAt]] : [])),
+  )
+  await putInto(
+    to,
+    pieces.filter(({ kind }) => kind !== 'scope'),
+  )
+  const scopes = (await piecesOf(to)).flatMap((piece) => (piece.kind === 'scope' ? [piece] : []))
+  expect(scopes.length).toBeGreaterThan(5)
+  for (const { scope, expiresAt } of scopes) expect(expiresAt).toBe(until.get(scope))
+})
+
+test('an open call that nobody has owned lately goes at its own time, until somebody claims it', async () => {
+  const [from, to] = [join(folder, 'open.db'), join(folder, 'parked.db')]
+  const source = file(from)
+  const { id: scope } = newSession()
+  await source.createSession(newSession({ id: scope }), NO_LIMIT)
+  for (const callId of ['claimed', 'left', 'over'])
+    await source.openCall(newCall(scope, { callId, owner: 'n' }))
+  await source.close()
+  const at = (callId: string) => Date.now() + (callId === 'over' ? -1 : 600_000)
+  const moved = (await piecesOf(from)).map((piece): Piece => {
+    if (piece.kind === 'log') return { ...piece, expiresAt: at(piece.log.slice('call:'.length)) }
+    if (piece.kind !== 'scope') return piece
+    return { ...piece, openCalls: piece.openCalls.map((call) => ({ ...call, expiresAt: at(call.callId) })) }
+  })
+  await putInto(to, moved)
+  const target = file(to)
+  const claim = { from: 'n', to: 'm', data: 'claim' }
+  expect(await target.claimCall(scope, 'over', claim)).toBeUndefined()
+  expect(await target.claimCall(scope, 'claimed', claim)).toMatchObject({ claims: 1 })
+  await target.close()
+  const pieces = await piecesOf(to)
+  const [session] = pieces.flatMap((piece) => (piece.kind === 'scope' ? [piece] : []))
+  const logs = pieces.flatMap((piece) => (piece.kind === 'log' ? [piece] : []))
+  const expiryOf = (callId: string) => logs.find(({ log }) => log === `call:${callId}`)?.expiresAt
+  expect(expiryOf('claimed')).toBe(session?.expiresAt)
+  expect(expiryOf('left')).toBeLessThan(Date.now() + 700_000)
+  expect(expiryOf('over')).toBeUndefined()
+  expect(session?.openCalls.map(({ callId }) => callId).toSorted()).toEqual(['claimed', 'left'])
+})
 
 test('a map that was changed very often within the last week is moved', async () => {
   const path = join(folder, 'marks.db')

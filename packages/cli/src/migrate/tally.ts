@@ -16,56 +16,76 @@ const KINDS = [
 ] as const
 type Kind = (typeof KINDS)[number]
 
-/** How much was moved of what; and a digest of all of it, which does not depend on the order. */
+type Counts = Record<Kind, number>
+/** A digest does not depend on the order. */
+type Share = { counts: Counts; digest: bigint }
+
+const MINUTE_MS = 60_000
+const none = (): Share => ({
+  counts: Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Counts,
+  digest: 0n,
+})
+
+/** How much was moved of what, and a digest of it; apart for each minute in which something of it expires. */
 export class Tally {
-  readonly counts: Record<Kind, number> = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<
-    Kind,
-    number
-  >
-  #digest = 0n
+  readonly #shares: Map<number, Share>
+
+  constructor(shares = new Map<number, Share>()) {
+    this.#shares = shares
+  }
 
   add(piece: Piece) {
     switch (piece.kind) {
-      case 'scope':
-        this.#item(piece.version > 0 ? 'sessions' : 'scopes', normal(piece))
+      case 'scope': {
+        const { scope, expiresAt } = piece
+        this.#count(piece.version > 0 ? 'sessions' : 'scopes', expiresAt, normal(piece))
+        for (const { expiresAt: until, requestKeys, ...call } of piece.openCalls)
+          this.#digest(['open', scope, byName(call), [...requestKeys].toSorted()], earliest(until, expiresAt))
+        for (const { requestKey, callId, expiresAt: until } of piece.kept)
+          this.#digest(['kept', scope, requestKey, callId], earliest(until, expiresAt))
         break
+      }
       case 'log': {
         const { scope, log, isTrimmed, endsAlone, expiresAt } = piece
+        const until = earliest(expiresAt, piece.scopeExpiresAt)
         if (piece.first && /^call:[^:]*$/.test(log))
-          this.#item('calls', [scope, log, isTrimmed, endsAlone && expiresAt])
+          this.#count('calls', until, [scope, log, isTrimmed, endsAlone && expiresAt])
         for (const { id, data, after = 0 } of piece.entries)
-          this.#item('entries', [scope, log, id, data, after])
+          this.#count('entries', until, [scope, log, id, data, after])
         break
       }
       case 'history':
         for (const { id, log, entry, data } of piece.entries)
-          this.#item('history', [piece.scope, id, log, entry, data])
+          this.#count('history', piece.expiresAt, [piece.scope, id, log, entry, data])
         break
       case 'values':
         for (const { key, version, data } of piece.values)
-          this.#item('values', [piece.scope, key, version, data])
+          this.#count('values', piece.scopeExpiresAt, [piece.scope, key, version, data])
         break
       case 'map':
-        for (const entry of piece.entries) this.#item('maps', [piece.map, ...entry])
+        for (const entry of piece.entries) this.#count('maps', undefined, [piece.map, ...entry])
         break
       case 'marks':
-        for (const { mark, until } of piece.marks) this.#item('marks', [piece.of, mark, until])
+        for (const { mark, until } of piece.marks)
+          this.#count('marks', earliest(until, piece.scopeExpiresAt), [piece.of, mark, until])
         break
       case 'node':
-        this.#item('nodes', [piece.node, piece.beatAt, piece.about, [...piece.held].toSorted()])
+        this.#count('nodes', undefined, [piece.node, piece.beatAt, piece.about, [...piece.held].toSorted()])
         break
       case 'due':
         for (const { scope, callId, nonce, at } of piece.entries)
-          this.#item('waits', ['due', scope, callId, nonce, at])
+          this.#count('waits', undefined, ['due', scope, callId, nonce, at])
         break
       case 'places':
-        for (const { scope, callId, takenAt } of piece.places)
-          this.#item('waits', ['place', piece.quota, scope, callId, takenAt])
+        for (const { scope, callId, takenAt } of piece.places) {
+          const until = piece.windowMs === undefined ? undefined : takenAt + piece.windowMs
+          this.#count('waits', until, ['place', piece.quota, scope, callId, takenAt])
+        }
         break
       case 'waiting': {
         const { call, at, on, quotas, givenAt } = piece
         const asked = quotas.map(({ name, most, windowMs }) => [name, most, windowMs])
-        this.#item('waits', ['queued', call.scope, call.callId, at, on, asked, givenAt])
+        this.#count('waits', undefined, ['queued', call.scope, call.callId, at, on, asked, givenAt])
         break
       }
       case 'listed':
@@ -74,8 +94,19 @@ export class Tally {
     }
   }
 
+  /** What is there for longer. */
+  after(time: number): Tally {
+    return new Tally(new Map([...this.#shares].filter(([minute]) => minute * MINUTE_MS > time)))
+  }
+
+  get counts(): Counts {
+    const { counts } = none()
+    for (const share of this.#shares.values()) for (const kind of KINDS) counts[kind] += share.counts[kind]
+    return counts
+  }
+
   get digest(): string {
-    return this.#digest.toString(36)
+    return [...this.#shares.values()].reduce((all, { digest }) => all ^ digest, 0n).toString(36)
   }
 
   /** `3 sessions, 5 calls, 120 entries` */
@@ -92,28 +123,31 @@ export class Tally {
     return parts.join(', ')
   }
 
-  #item(kind: Kind, item: unknown) {
-    this.counts[kind]++
-    const hash = createHash('sha256').update(JSON.stringify([kind, item]))
-    this.#digest ^= hash.digest().readBigUInt64BE()
+  #count(kind: Kind, expiresAt: number | undefined, item: unknown) {
+    this.#digest([kind, item], expiresAt).counts[kind]++
+  }
+
+  #digest(item: unknown, expiresAt = Number.POSITIVE_INFINITY): Share {
+    const minute = Math.floor(expiresAt / MINUTE_MS)
+    const share = this.#shares.get(minute) ?? none()
+    this.#shares.set(minute, share)
+    const hash = createHash('sha256').update(JSON.stringify(item))
+    share.digest ^= hash.digest().readBigUInt64BE()
+    return share
   }
 }
 
-/** Without what is only counted, and in one order. */
+const earliest = (a = Number.POSITIVE_INFINITY, b = Number.POSITIVE_INFINITY) => Math.min(a, b)
+
+/** Without what is only counted or goes earlier, and in one order. */
 function normal(piece: ScopePiece) {
-  const { kind: _kind, sizes: _sizes, changes: _changes, state, openCalls, kept, expected, ...rest } = piece
-  const fields = Object.entries(rest).toSorted(byName)
-  const calls = openCalls.map(({ callId, owner, claims, isJoined, bytes, requestKeys }) =>
-    JSON.stringify([callId, owner, claims, isJoined, bytes, [...requestKeys].toSorted()]),
-  )
+  const { kind: _kind, sizes: _sizes, changes: _changes, openCalls: _calls, kept: _kept, ...rest } = piece
+  const { state, expected, ...fields } = rest
   return [
-    fields,
+    byName(fields),
     state.map(({ key, version, at, data }) => JSON.stringify([key, version, at, data])).toSorted(),
-    calls.toSorted(),
-    // They go with their journals, but for a ms that stores round in ways of their own.
-    kept.map(({ requestKey, callId }) => JSON.stringify([requestKey, callId])).toSorted(),
     [...expected].toSorted(),
   ]
 }
 
-const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)
+const byName = (fields: object) => Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1))

@@ -15,7 +15,8 @@ export interface Transfer {
   pieces(): AsyncIterable<Piece>
   /**
    * Puts a piece in the place of what is there; one that is not the `first` of its log, history, map or marks goes behind those before it.
-   * Putting the same pieces again changes nothing. Wakes nobody.
+   * Putting the same pieces again changes nothing. Wakes nobody. What belongs to a scope may come before it, and the scope never, since it
+   * has expired: each piece goes at its own time.
    */
   put(piece: Piece): Promise<void>
 }
@@ -52,7 +53,7 @@ export type ScopePiece = {
   ttlMs: number | undefined
   state: readonly MovedState[]
   openCalls: readonly MovedCall[]
-  /** Requests of ended calls that are still answered with these. */
+  /** Requests of ended calls that are still answered with these, for as long as their journals are there. */
   kept: readonly { requestKey: string; callId: string; expiresAt: number }[]
   /** Names under which an entry is expected. */
   expected: readonly string[]
@@ -70,9 +71,14 @@ export type MovedCall = {
   /** Of its request, if these are counted. */
   bytes: number | undefined
   requestKeys: readonly string[]
+  /** Of its journal. */
+  expiresAt: number | undefined
 }
 
-/** A page of a log. `endsAlone`: it does not go with its call or scope, having an expiry of its own. */
+/**
+ * A page of a log. `endsAlone`: it does not go with its call or scope, having an expiry of its own. That of an open call may come before
+ * that of its scope as well: nobody has owned it lately.
+ */
 export type LogPiece = {
   kind: 'log'
   scope: string
@@ -82,6 +88,7 @@ export type LogPiece = {
   isTrimmed: boolean
   entries: readonly NewEntry[]
   expiresAt: number | undefined
+  scopeExpiresAt: number | undefined
   endsAlone: boolean
 }
 export type HistoryPiece = {
@@ -98,6 +105,7 @@ export type ValuesPiece = {
   version: number
   values: readonly { key: string; version: number; data: string }[]
   expiresAt: number | undefined
+  scopeExpiresAt: number | undefined
 }
 /** A page of the marks of changes that were made, of a scope or a map. */
 export type MarksPiece = {
@@ -107,6 +115,7 @@ export type MarksPiece = {
   marks: readonly { mark: string; until: number }[]
   /** Of all of them. */
   expiresAt: number | undefined
+  scopeExpiresAt: number | undefined
 }
 export type MapPiece = {
   kind: 'map'

@@ -21,7 +21,7 @@ import { decodeOwner } from '../quotas.js'
 import { decodeDue } from '../takeover.js'
 import { MARK_MS } from '../values-and-maps.js'
 import { listOf, quotaOf } from './names.js'
-import { readScope } from './scope.js'
+import { expiryOf, readScope } from './scope.js'
 import { waitingPieces } from './waiting.js'
 
 /** Members of a sorted set that are read at once. */
@@ -118,23 +118,24 @@ export class Pieces {
   }
 
   /** What belongs to a scope is found by nobody when that is gone. */
-  async #isThere(scope: string): Promise<boolean> {
-    return (await this.#reading.ask('HGET', [this.#keys.session(scope), 'p'])) !== null
-  }
-
-  async #expiry(key: string): Promise<number | undefined | 'gone'> {
-    const at = await this.#reading.number('PEXPIRETIME', key)
-    return at === -2 ? 'gone' : at === -1 ? undefined : at
+  async #scopeExpiry(scope: string): Promise<number | undefined | 'gone'> {
+    const key = this.#keys.session(scope)
+    const [principal, expiry] = await Promise.all([
+      this.#reading.ask('HGET', [key, 'p']),
+      expiryOf(this.#reading, key),
+    ])
+    return principal === null ? 'gone' : expiry
   }
 
   async *#log(scope: string, log: LogName): AsyncGenerator<LogPiece, void> {
     const key = this.#keys.log(scope, log)
-    const [expiresAt, listed, isThere] = await Promise.all([
-      this.#expiry(key),
+    const [expiresAt, listed, scopeExpiresAt] = await Promise.all([
+      expiryOf(this.#reading, key),
       this.#reading.ask('ZSCORE', [this.#keys.ended(scope), log]),
-      this.#isThere(scope),
+      this.#scopeExpiry(scope),
     ])
-    if (expiresAt === 'gone' || !isThere) return
+    if (expiresAt === 'gone' || scopeExpiresAt === 'gone') return
+    const rest = { kind: 'log', scope, log, expiresAt, scopeExpiresAt, endsAlone: listed !== null } as const
     let isTrimmed = false
     for await (const { page, first } of this.#stream(key)) {
       if (first) isTrimmed = !hasField(page[0], 'f')
@@ -142,13 +143,13 @@ export class Pieces {
         const after = Number(valueOf(fields, 't') ?? 0)
         return { id, data: valueOf(fields, 'd') ?? '', ...(after > 0 && { after }) }
       })
-      yield { kind: 'log', scope, log, first, isTrimmed, entries, expiresAt, endsAlone: listed !== null }
+      yield { ...rest, first, isTrimmed, entries }
     }
   }
 
   async *#history(scope: string): AsyncGenerator<HistoryPiece, void> {
     const key = this.#keys.history(scope)
-    const expiresAt = await this.#expiry(key)
+    const expiresAt = await expiryOf(this.#reading, key)
     if (expiresAt === 'gone') return
     for await (const { page, first } of this.#stream(key)) {
       const entries = decodeHistory(page).map(({ id, log, entry, data }) => ({ id, log, entry, data }))
@@ -168,8 +169,11 @@ export class Pieces {
 
   async #values(scope: string): Promise<ValuesPiece | undefined> {
     const key = this.#keys.state(scope)
-    const expiresAt = await this.#expiry(key)
-    if (expiresAt === 'gone' || !(await this.#isThere(scope))) return undefined
+    const [expiresAt, scopeExpiresAt] = await Promise.all([
+      expiryOf(this.#reading, key),
+      this.#scopeExpiry(scope),
+    ])
+    if (expiresAt === 'gone' || scopeExpiresAt === 'gone') return undefined
     const fields = new Map(await this.#members('HSCAN', key))
     const values = [...fields]
       .filter(([field]) => field.startsWith('k:'))
@@ -177,19 +181,23 @@ export class Pieces {
         const space = text.indexOf(' ')
         return { key: field.slice(2), version: Number(text.slice(0, space)), data: text.slice(space + 1) }
       })
-    return { kind: 'values', scope, version: Number(fields.get('v') ?? 0), values, expiresAt }
+    const version = Number(fields.get('v') ?? 0)
+    return { kind: 'values', scope, version, values, expiresAt, scopeExpiresAt }
   }
 
   /** Those of a scope are kept by when they go, those of a map by when they were made. */
   async *#marks(key: string, of: MarksPiece['of']): AsyncGenerator<MarksPiece, void> {
-    const expiresAt = await this.#expiry(key)
-    if (expiresAt === 'gone' || ('scope' in of && !(await this.#isThere(of.scope)))) return
+    const [expiresAt, scopeExpiresAt] = await Promise.all([
+      expiryOf(this.#reading, key),
+      'scope' in of ? this.#scopeExpiry(of.scope) : undefined,
+    ])
+    if (expiresAt === 'gone' || scopeExpiresAt === 'gone') return
     let first = true
     for await (const page of this.#sorted(key)) {
       const marks = page
         .map(([mark, at]) => ({ mark, until: Number(at) + ('map' in of ? MARK_MS : 0) }))
         .filter(({ until }) => until > Date.now())
-      yield { kind: 'marks', of, first, marks, expiresAt }
+      yield { kind: 'marks', of, first, marks, expiresAt, scopeExpiresAt }
       first = false
     }
   }
@@ -232,7 +240,7 @@ export class Pieces {
 
   async #places(key: string): Promise<PlacesPiece | undefined> {
     const quota = quotaOf(this.#keys, key)
-    const expiresAt = await this.#expiry(key)
+    const expiresAt = await expiryOf(this.#reading, key)
     if (quota === undefined || typeof expiresAt !== 'number') return undefined
     const members = await this.#members('ZSCAN', key)
     // The key lasts for its window after the last place was taken, or for long where there is none.

@@ -28,7 +28,7 @@ const AT_ONCE = 1000
 
 type Command = [name: string, key: string, ...args: (string | number)[]]
 
-/** Writes pieces with plain commands, those of one key in their order. */
+/** Writes pieces with commands of their own, those of one key in their order. */
 export class PiecePutter {
   readonly #redis: InspectableRedis
   readonly #keys: Keys
@@ -86,12 +86,7 @@ export class PiecePutter {
       ['SET', `${key}:ended:${requestKey}`, callId, 'PXAT', expiresAt],
       ...this.#endsAlone(piece.scope, `ended:${requestKey}`, expiresAt),
     ])
-    return [
-      ['UNLINK', key],
-      ...inBites('HSET', key, scopeFields(piece)),
-      ...expiring(key, piece.expiresAt),
-      ...kept,
-    ]
+    return [['UNLINK', key], ...expiring(inBites('HSET', key, scopeFields(piece)), piece.expiresAt), ...kept]
   }
 
   /** Listed, so that it goes with its scope. */
@@ -102,44 +97,23 @@ export class PiecePutter {
 
   #log({ scope, log, first, isTrimmed, entries, expiresAt, endsAlone }: LogPiece): Command[] {
     const key = this.#keys.log(scope, log)
-    const adds = entries.map(({ id, data, after }, i): Command => {
-      const begins = i === 0 && first && !isTrimmed
-      return [
-        'XADD',
-        key,
-        id,
-        'd',
-        data,
-        ...(begins ? ['f', ''] : []),
-        ...(after === undefined ? [] : ['t', after]),
-      ]
-    })
+    const adds = entries.map(({ id, data, after }, i) => [
+      id,
+      'd',
+      data,
+      ...(i === 0 && first && !isTrimmed ? ['f', ''] : []),
+      ...(after === undefined ? [] : ['t', after]),
+    ])
     const isListed = endsAlone && expiresAt !== undefined
     return [
-      ...(first ? [['UNLINK', key] satisfies Command] : []),
-      ...adds,
-      ...expiring(key, expiresAt),
+      ...stream(key, first, adds, expiresAt),
       ...(isListed ? this.#endsAlone(scope, log, expiresAt) : []),
     ]
   }
 
   #history({ scope, first, entries, expiresAt }: HistoryPiece): Command[] {
-    const key = this.#keys.history(scope)
-    return [
-      ...(first ? [['UNLINK', key] satisfies Command] : []),
-      ...entries.map(({ id, log, entry, data }): Command => [
-        'XADD',
-        key,
-        id,
-        'l',
-        log,
-        'i',
-        entry,
-        'd',
-        data,
-      ]),
-      ...expiring(key, expiresAt),
-    ]
+    const adds = entries.map(({ id, log, entry, data }) => [id, 'l', log, 'i', entry, 'd', data])
+    return stream(this.#keys.history(scope), first, adds, expiresAt)
   }
 
   #values({ scope, version, values, expiresAt }: ValuesPiece): Command[] {
@@ -151,8 +125,7 @@ export class PiecePutter {
     const fields = values.flatMap(({ key: of, version: at, data }) => [`k:${of}`, `${at} ${data}`])
     return [
       ['UNLINK', key],
-      ...inBites('HSET', key, ['v', version, 'b', bytes, ...fields]),
-      ...expiring(key, expiresAt),
+      ...expiring(inBites('HSET', key, ['v', version, 'b', bytes, ...fields]), expiresAt),
     ]
   }
 
@@ -162,8 +135,7 @@ export class PiecePutter {
     const members = marks.flatMap(({ mark, until }) => [until - madeMs, mark])
     return [
       ...(first ? [['UNLINK', key] satisfies Command] : []),
-      ...inBites('ZADD', key, members),
-      ...expiring(key, expiresAt),
+      ...expiring(inBites('ZADD', key, members), expiresAt),
     ]
   }
 
@@ -221,8 +193,34 @@ export class PiecePutter {
 /** Of any number. */
 const latest = (times: readonly number[]) => times.reduce((last, at) => Math.max(last, at), 0)
 
-const expiring = (key: string, expiresAt: number | undefined): Command[] =>
-  expiresAt === undefined ? [] : [['PEXPIREAT', key, expiresAt]]
+const WITH_EXPIRY = `redis.call(ARGV[1], KEYS[1], unpack(ARGV, 3))
+redis.call('PEXPIREAT', KEYS[1], ARGV[2])`
+
+/** Whoever dies here leaves no key without its expiry: it may have expired in the source before anybody begins again. */
+const expiring = (commands: Command[], expiresAt: number | undefined): Command[] =>
+  expiresAt === undefined
+    ? commands
+    : commands.map(([name, key, ...args]) => ['EVAL', WITH_EXPIRY, 1, key, name, expiresAt, ...args])
+
+/** Only the very first entry makes the key: it may expire before the others come. */
+function stream(
+  key: string,
+  first: boolean,
+  adds: ReadonlyArray<readonly (string | number)[]>,
+  expiresAt: number | undefined,
+): Command[] {
+  const commands = adds.map((add, i): Command => [
+    'XADD',
+    key,
+    ...(i === 0 && first ? [] : ['NOMKSTREAM']),
+    ...add,
+  ])
+  return [
+    ...(first ? [['UNLINK', key] satisfies Command] : []),
+    ...expiring(commands.slice(0, 1), expiresAt),
+    ...commands.slice(1),
+  ]
+}
 
 /** Several pieces go into one key, which lasts as long as the last of them. A key without expiry would not be moved by GT. */
 function lasting(commands: Command[], until: number, key = commands[0]?.[1] ?? ''): Command[] {

@@ -12,18 +12,18 @@ export async function readScope(
   scope: string,
 ): Promise<ScopePiece | undefined> {
   const key = keys.session(scope)
-  const expiry = await reading.number('PEXPIRETIME', key)
+  const expiresAt = await expiryOf(reading, key)
   const fields = new Map<string, string>()
   for await (const page of reading.members('HSCAN', key))
     for (const [name, value] of pairs(page)) fields.set(name, value)
   const principal = fields.get('p')
-  if (expiry === -2 || principal === undefined) return undefined
+  if (expiresAt === 'gone' || principal === undefined) return undefined
   const under = (prefix: string) =>
     [...fields]
       .filter(([field]) => field.startsWith(prefix))
       .map(([field, value]): [string, string] => [field.slice(prefix.length), value])
   const number = (field: string) => (fields.has(field) ? Number(fields.get(field)) : undefined)
-  const calls = under('o:').map(([callId, owner]): MovedCall => ({
+  const calls = under('o:').map(([callId, owner]) => ({
     callId,
     owner,
     claims: number(`n:${callId}`) ?? 0,
@@ -31,6 +31,7 @@ export async function readScope(
     bytes: number(`z:${callId}`),
     requestKeys: under('r:').flatMap(([requestKey, of]) => (of === callId ? [requestKey] : [])),
   }))
+  const kept = await withJournal(reading, keys, scope, await keptRequests(reading, keys, scope))
   return {
     kind: 'scope',
     scope,
@@ -38,17 +39,24 @@ export async function readScope(
     server: fields.get('m') === undefined ? undefined : decodeName(fields.get('m') ?? ''),
     protocolVersion: fields.get('l') ?? '',
     createdAt: number('c'),
-    expiresAt: expiry === -1 ? undefined : expiry,
+    expiresAt,
     version: number('v') ?? 0,
     delivered: fields.get('d') ?? '0-0',
     changes: number('u') ?? 0,
     ttlMs: number('t'),
     state: under('s:').map(([name, text]): MovedState => ({ key: name, ...decodeStateField(text) })),
     openCalls: await withJournal(reading, keys, scope, calls),
-    kept: await withJournal(reading, keys, scope, await keptRequests(reading, keys, scope)),
+    kept: kept.flatMap(({ expiresAt: until, ...of }) =>
+      until === undefined ? [] : [{ ...of, expiresAt: until }],
+    ),
     expected: under('q:').map(([name]) => name),
     sizes: under('b:').map(([log, bytes]) => ({ log: log as LogName, bytes: Number(bytes) })),
   }
+}
+
+export async function expiryOf(reading: Reading, key: string): Promise<number | undefined | 'gone'> {
+  const at = await reading.number('PEXPIRETIME', key)
+  return at === -2 ? 'gone' : at === -1 ? undefined : at
 }
 
 /** A journal may have expired under an owner that died: the call is not open any more. */
@@ -57,23 +65,24 @@ async function withJournal<T extends { callId: string }>(
   keys: Keys,
   scope: string,
   calls: readonly T[],
-): Promise<T[]> {
-  const sizes = calls.map(({ callId }) => reading.number('XLEN', keys.log(scope, `call:${callId}`)))
-  const found = await Promise.all(sizes)
-  return calls.filter((_, i) => (found[i] ?? 0) > 0)
+): Promise<Array<T & { expiresAt: number | undefined }>> {
+  const expiries = calls.map(({ callId }) => expiryOf(reading, keys.log(scope, `call:${callId}`)))
+  const found = await Promise.all(expiries)
+  return calls.flatMap((call, i) => {
+    const expiresAt = found[i]
+    return expiresAt === 'gone' ? [] : [{ ...call, expiresAt }]
+  })
 }
 
-async function keptRequests(reading: Reading, keys: Keys, scope: string): Promise<ScopePiece['kept']> {
-  const kept = new Map<string, { requestKey: string; callId: string; expiresAt: number }>()
+type Kept = { requestKey: string; callId: string }
+
+async function keptRequests(reading: Reading, keys: Keys, scope: string): Promise<Kept[]> {
+  const kept = new Map<string, Kept>()
   for await (const page of reading.members('ZSCAN', keys.ended(scope), 'ended:*')) {
     for (const [name] of pairs(page)) {
-      const key = `${keys.session(scope)}:${name}`
-      const [callId, expiresAt] = await Promise.all([
-        reading.ask('GET', [key]),
-        reading.number('PEXPIRETIME', key),
-      ])
+      const callId = await reading.ask('GET', [`${keys.session(scope)}:${name}`])
       const requestKey = name.slice('ended:'.length)
-      if (typeof callId === 'string') kept.set(requestKey, { requestKey, callId, expiresAt })
+      if (typeof callId === 'string') kept.set(requestKey, { requestKey, callId })
     }
   }
   return [...kept.values()]

@@ -152,11 +152,16 @@ export class Pieces {
       )
       for await (const { page, first } of pages)
         yield { kind: 'map', map, first, entries: page.map(({ key, value }) => [key, value]) }
-      yield* this.#marks('map_marks', 'map', id, { map })
+      yield* this.#marks('map_marks', 'map', id, { of: { map }, scopeExpiresAt: undefined })
     }
   }
 
-  async *#marks(table: string, column: string, id: number, of: MarksPiece['of']): AsyncGenerator<MarksPiece> {
+  async *#marks(
+    table: string,
+    column: string,
+    id: number,
+    whose: Pick<MarksPiece, 'of' | 'scopeExpiresAt'>,
+  ): AsyncGenerator<MarksPiece> {
     const left = `FROM ${table} WHERE ${column} = ? AND expires_at > ?`
     const now = Date.now()
     const expiresAt = await this.#reading.number(`SELECT max(expires_at) AS n ${left}`, id, now)
@@ -169,7 +174,7 @@ export class Pieces {
         MARKS,
       )
       const last = marks.at(-1)
-      if (last) yield { kind: 'marks', of, first, marks, expiresAt }
+      if (last) yield { kind: 'marks', ...whose, first, marks, expiresAt }
       if (marks.length < MARKS || !last) return
       after = last.mark
     }
@@ -228,22 +233,26 @@ export class Pieces {
         yield await readScope(this.#reading, row, logs)
         for (const log of logs) yield* this.#log(row, log, logs)
         yield* this.#values(row)
-        yield* this.#marks('value_marks', 'scope', row.id, { scope: row.scope })
+        yield* this.#marks('value_marks', 'scope', row.id, {
+          of: { scope: row.scope },
+          scopeExpiresAt: row.expires_at,
+        })
         yield* listedBy(row)
       }
     }
   }
 
   async *#log(scope: ScopeRow, row: LogRow, logs: readonly LogRow[]): AsyncGenerator<LogPiece> {
-    // The inbox of no open call is a server object's, and goes with its scope.
-    const isAlone = row.log.endsWith(':in') && !logs.some(({ log }) => `${log}:in` === row.log)
+    // The inbox of no call is a server object's, and goes with its scope.
+    const of = row.log.endsWith(':in') ? logs.find(({ log }) => `${log}:in` === row.log) : row
     const rest = {
       kind: 'log',
       scope: scope.scope,
       log: row.log,
       isTrimmed: row.trimmed !== 0,
       expiresAt: row.expires_at ?? scope.expires_at,
-      endsAlone: row.expires_at !== null || isAlone,
+      scopeExpiresAt: scope.expires_at,
+      endsAlone: !of || (of.owner === null && row.expires_at !== null),
     } as const
     const pages = pagesOf<EntryRow>(
       (after, most) =>
@@ -277,7 +286,7 @@ export class Pieces {
       'SELECT key, version, data FROM value_entries WHERE scope = ?',
       id,
     )
-    yield { kind: 'values', scope, version, values, expiresAt }
+    yield { kind: 'values', scope, version, values, expiresAt, scopeExpiresAt: expiresAt }
   }
 }
 

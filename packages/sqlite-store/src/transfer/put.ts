@@ -104,11 +104,11 @@ export class PiecePutter {
   }
 
   #scope(sql: Statements, piece: ScopePiece) {
-    const { scope, principal, server, protocolVersion, version, delivered, changes, ttlMs, createdAt } = piece
-    const id = this.#idOf(sql, scope)
+    const { principal, server, protocolVersion, version, delivered, changes, ttlMs, createdAt } = piece
+    const id = this.#idOf(sql, piece.scope, piece.expiresAt)
     sql.run(
       `UPDATE scopes SET kind = ?, principal = ?, server = ?, protocol_version = ?, version = ?, delivered = ?,
-       value_version = max(value_version, ?), ttl_ms = ?, created_at = ?, expires_at = ? WHERE id = ?`,
+       value_version = max(value_version, ?), ttl_ms = ?, created_at = ? WHERE id = ?`,
       kindOf(piece),
       principal,
       server,
@@ -118,7 +118,6 @@ export class PiecePutter {
       changes,
       ttlMs,
       createdAt ?? 0,
-      piece.expiresAt ?? FOREVER,
       id,
     )
     for (const table of ['states', 'requests', 'expected'])
@@ -131,26 +130,35 @@ export class PiecePutter {
       sql.run('INSERT INTO states VALUES (?, ?, ?, ?, ?)', id, entry.key, entry.version, entry.at, entry.data)
     for (const name of piece.expected) sql.run('INSERT INTO expected VALUES (?, ?)', id, name)
     const request = 'INSERT OR REPLACE INTO requests (scope, key, log) VALUES (?, ?, ?)'
-    for (const { requestKey, callId } of piece.kept) {
+    // Their journals may have expired before they were read: then these go with no other word.
+    for (const { requestKey, callId, expiresAt } of piece.kept) {
       const log = this.#logOf(sql, id, `call:${callId}`)
-      sql.run('UPDATE logs SET kept_key = ? WHERE id = ?', requestKey, log)
+      sql.run('UPDATE logs SET kept_key = ?, expires_at = ? WHERE id = ?', requestKey, expiresAt, log)
       sql.run(request, id, requestKey, log)
     }
-    for (const { callId, owner, claims, isJoined, bytes, requestKeys } of piece.openCalls) {
+    for (const { callId, owner, claims, isJoined, bytes, requestKeys, expiresAt } of piece.openCalls) {
       const log = this.#logOf(sql, id, `call:${callId}`)
-      const update = 'UPDATE logs SET owner = ?, claims = ?, joined = ?, size = ? WHERE id = ?'
-      sql.run(update, owner, claims, isJoined ? 1 : 0, bytes ?? 0, log)
+      const update =
+        'UPDATE logs SET owner = ?, claims = ?, joined = ?, size = ?, expires_at = ? WHERE id = ?'
+      const until = earlier(expiresAt, piece.expiresAt)
+      sql.run(update, owner, claims, isJoined ? 1 : 0, bytes ?? 0, until, log)
       for (const key of requestKeys) sql.run(request, id, key, log)
     }
     if (principal !== undefined)
-      sql.run('UPDATE histories SET principal = ? WHERE name = ? AND scope = ?', principal, this.#name, scope)
+      sql.run(
+        'UPDATE histories SET principal = ? WHERE name = ? AND scope = ?',
+        principal,
+        this.#name,
+        piece.scope,
+      )
   }
 
-  #idOf(sql: Statements, scope: string): number {
-    const find = 'SELECT id FROM scopes WHERE name = ? AND scope = ?'
+  /** It may never come itself, so whatever comes first says when it goes. */
+  #idOf(sql: Statements, scope: string, expiresAt: number | undefined): number {
     const begin = `INSERT INTO scopes (name, scope, kind, protocol_version, version, delivered, value_version, created_at, expires_at)
-      VALUES (?, ?, ${KIND.log}, '', 0, '0-0', 0, 0, ${FOREVER}) RETURNING id`
-    return idIn(sql.get(find, this.#name, scope) ?? sql.get(begin, this.#name, scope))
+      VALUES (?, ?, ${KIND.log}, '', 0, '0-0', 0, 0, ?)
+      ON CONFLICT (name, scope) DO UPDATE SET expires_at = excluded.expires_at RETURNING id`
+    return idIn(sql.get(begin, this.#name, scope, expiresAt ?? FOREVER))
   }
 
   #logOf(sql: Statements, scope: number, log: string): number {
@@ -160,11 +168,13 @@ export class PiecePutter {
     )
   }
 
-  #log(sql: Statements, { scope, log: name, first, isTrimmed, entries, expiresAt, endsAlone }: LogPiece) {
-    const log = this.#logOf(sql, this.#idOf(sql, scope), name)
+  #log(sql: Statements, piece: LogPiece) {
+    const { scope, log: name, first, isTrimmed, entries, expiresAt, scopeExpiresAt, endsAlone } = piece
+    const log = this.#logOf(sql, this.#idOf(sql, scope, scopeExpiresAt), name)
     if (first) {
       sql.run('DELETE FROM entries WHERE log = ?', log)
-      const until = endsAlone ? expiresAt : undefined
+      const isOfCall = name !== 'out'
+      const until = endsAlone ? expiresAt : isOfCall ? earlier(expiresAt, scopeExpiresAt) : undefined
       const anew = 'UPDATE logs SET entries = 0, bytes = 0, trimmed = ?, expires_at = ? WHERE id = ?'
       sql.run(anew, isTrimmed ? 1 : 0, until, log)
     }
@@ -204,8 +214,8 @@ export class PiecePutter {
     sql.run('UPDATE histories SET entries = entries + ? WHERE id = ?', entries.length, id)
   }
 
-  #values(sql: Statements, { scope, version, values }: ValuesPiece) {
-    const id = this.#idOf(sql, scope)
+  #values(sql: Statements, { scope, version, values, scopeExpiresAt }: ValuesPiece) {
+    const id = this.#idOf(sql, scope, scopeExpiresAt)
     sql.run('DELETE FROM value_entries WHERE scope = ?', id)
     let sum = 0
     for (const { key, version: of, data } of values) {
@@ -217,10 +227,10 @@ export class PiecePutter {
     sql.run(note, version, sum, id)
   }
 
-  #marks(sql: Statements, { of, first, marks }: MarksPiece) {
+  #marks(sql: Statements, { of, first, marks, scopeExpiresAt }: MarksPiece) {
     const [table, column, id] =
       'scope' in of
-        ? (['value_marks', 'scope', this.#idOf(sql, of.scope)] as const)
+        ? (['value_marks', 'scope', this.#idOf(sql, of.scope, scopeExpiresAt)] as const)
         : (['map_marks', 'map', this.#mapOf(sql, of.map)] as const)
     if (first) sql.run(`DELETE FROM ${table} WHERE ${column} = ?`, id)
     for (const { mark, until } of marks)
@@ -259,6 +269,10 @@ export class PiecePutter {
     }
   }
 }
+
+/** An open call lives as long as its scope, which needs no word of its own. */
+const earlier = (at: number | undefined, scopeAt: number | undefined) =>
+  at !== undefined && at < (scopeAt ?? FOREVER) ? at : undefined
 
 const idIn = (row: { id?: number } | undefined): number => row?.id ?? 0
 

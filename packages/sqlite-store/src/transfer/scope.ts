@@ -60,7 +60,7 @@ export async function readScope(
     changes: row.value_version,
     ttlMs: row.ttl_ms ?? undefined,
     state,
-    openCalls: logs.flatMap(({ id, log, owner, claims, joined, size }): MovedCall[] => {
+    openCalls: logs.flatMap(({ id, log, owner, claims, joined, size, expires_at: until }): MovedCall[] => {
       if (owner === null) return []
       const requestKeys = requests.filter((request) => request.log === id).map(({ key }) => key)
       return [
@@ -71,6 +71,7 @@ export async function readScope(
           isJoined: joined !== 0,
           bytes: size === 0 ? undefined : size,
           requestKeys,
+          expiresAt: until ?? row.expires_at,
         },
       ]
     }),
