@@ -1,6 +1,6 @@
 import type { ProxySession } from '../call/record.js'
 import { isRequest } from '../json-rpc.js'
-import type { JsonRpcMessage } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
 import { isSessionless, SESSIONLESS } from '../protocol.js'
 import type { MessageExtra } from '../session/transport.js'
 import { checkAnswer, drain } from './answer.js'
@@ -59,6 +59,14 @@ export class Channel {
     return this.#exchange({ method: 'POST', headers, body, signal, extra })
   }
 
+  /** What the server answers to a request that means nothing; `undefined`: nothing of use, in time. */
+  async ask(session: ProxySession, probe: JsonRpcRequest, extra: MessageExtra, stopped: AbortSignal) {
+    const signal = AbortSignal.any([stopped, AbortSignal.timeout(ANSWERED_WITHIN_MS)])
+    const answer = await this.post(session, probe, extra, signal).catch(() => undefined)
+    if (answer) await drain(answer)
+    return answer
+  }
+
   get(session: ProxySession, lastEventId: string | undefined, extra: MessageExtra, signal: AbortSignal) {
     const headers = {
       ...headersOf(session),
@@ -84,6 +92,16 @@ export class Channel {
 const headerBytes = (text: string) => Buffer.from(text, 'utf8').toString('latin1')
 
 const DELETE_WITHIN_MS = 5_000
+const ANSWERED_WITHIN_MS = 5_000
+
+/** How a server refuses that does not know the session: 404 (specification, "Session Management"); some say 400, as to what is wrong otherwise. */
+export const deniesSession = (answer: Answer | undefined) => answer?.status === 404 || answer?.status === 400
+
+/** Whether a server that has refused a POST has lost its session: where that is not certain, it refuses a `ping` too. */
+export async function hasLost({ id }: ProxySession, answer: Answer, ping: () => Promise<Answer | undefined>) {
+  if (id === undefined || !deniesSession(answer)) return false
+  return answer.status === 404 || deniesSession(await ping())
+}
 
 function headersOf({ id, protocol }: ProxySession): Record<string, string> {
   return {

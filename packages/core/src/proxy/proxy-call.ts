@@ -7,7 +7,7 @@ import { sleepFor } from '../timers.js'
 import { answers, BadAnswerError, drain, isEventStream, isOk, mayPass, meansToAnswer } from './answer.js'
 import { messagesOf, noAnswer, noMessage, parseMessages } from './answer.js'
 import type { Answer, Intake } from './answer.js'
-import { UnsentError } from './channel.js'
+import { hasLost, UnsentError } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
 import { broken, refusalOf, unreachable } from './refusal.js'
@@ -23,6 +23,8 @@ export interface Relay {
   readonly maxBytes: number
   /** The server has sent what can't be used. */
   complain(error: Error): void
+  /** What comes with it by now: its client may have brought a new token. */
+  extraOf(call: ProxyCall): MessageExtra
   /** The server does not know the session any more; resolves to the one to go on with. What it rejects with is on the log. */
   revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession>
   /** What any server answers that is there. */
@@ -48,7 +50,8 @@ const MOST_RETRY_MS = 5_000
 const MOST_REVIVALS = 2
 const LINGER_MS = 1000
 const SILENT_MS = 5_000
-const PING_WITHIN_MS = 5_000
+/** Its client may be about to come back, with a new token. */
+const UNAUTHORIZED = 401
 
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
 export class ProxyCall {
@@ -82,6 +85,12 @@ export class ProxyCall {
   /** Its response has come. A stream that stays open behind it is left after a moment. */
   end() {
     setTimeout(() => this.stop(), LINGER_MS).unref()
+  }
+
+  /** It can't go on at the server, which is told by others. `what`: what that has done, behind "The server behind this one". */
+  async fail(what: string) {
+    await this.#end(what)
+    this.stop()
   }
 
   /** Resolves when the session server has the response, or the request was stopped. */
@@ -127,10 +136,10 @@ export class ProxyCall {
     for (let revivals = 0; ; revivals++) {
       const answer = await this.#sendOnce()
       if (typeof answer === 'string') return answer
-      if (revivals === MOST_REVIVALS || !(await this.#isSessionLost(answer)))
+      if (revivals === MOST_REVIVALS || !(await hasLost(this.session, answer, () => this.#ping())))
         return this.#take(answer).catch((error: unknown) => this.#failed(error, 'interrupted'))
       await drain(answer)
-      const session = await this.#relay.revive(this.session, this.extra).catch(() => undefined)
+      const session = await this.#relay.revive(this.session, this.#extraNow).catch(() => undefined)
       if (!session) return 'unsent'
       this.session = session
     }
@@ -138,22 +147,21 @@ export class ProxyCall {
 
   async #sendOnce(): Promise<Answer | Outcome> {
     try {
-      return await this.#post({ ...this.request, id: this.wireId }, this.#stopped.signal)
+      const { channel } = this.#relay
+      const extra = this.#runs === 1 ? this.extra : this.#extraNow
+      return await channel.post(
+        this.session,
+        { ...this.request, id: this.wireId },
+        extra,
+        this.#stopped.signal,
+      )
     } catch (error) {
       return this.#failed(error, error instanceof UnsentError ? 'unsent' : 'interrupted')
     }
   }
 
-  #post(message: JsonRpcMessage, signal: AbortSignal) {
-    return this.#relay.channel.post(this.session, message, this.extra, signal)
-  }
-
-  /** 404 says so (specification, "Session Management"); some servers say 400, as they do for what is wrong otherwise. */
-  async #isSessionLost({ status }: Answer): Promise<boolean> {
-    if (this.session.id === undefined || (status !== 404 && status !== 400)) return false
-    if (status === 404) return true
-    const probe = await this.#ping()
-    return probe?.status === 400 || probe?.status === 404
+  get #extraNow() {
+    return this.#relay.extraOf(this)
   }
 
   async #take(answer: Answer): Promise<Outcome> {
@@ -213,10 +221,14 @@ export class ProxyCall {
     if (this.#isStopped || outcome === 'answered') return 'answered'
     if (!(error instanceof BadAnswerError)) return outcome
     this.#relay.complain(error)
+    return this.#end(error.message)
+  }
+
+  #end(what: string): Promise<'answered'> {
     const { id, method } = this.request
     const left =
       method === 'tools/call' ? '. What the tool has done is unknown: check it before you call again' : ''
-    return this.#answer(broken(id, error.message + left))
+    return this.#answer(broken(id, what + left))
   }
 
   get #intake(): Intake {
@@ -252,7 +264,7 @@ export class ProxyCall {
       } else {
         if (answer) await drain(answer)
         silence.end()
-        if (answer && !mayPass(answer)) return false
+        if (answer && !mayPass(answer) && answer.status !== UNAUTHORIZED) return false
         if (performance.now() >= until) return false
         wait = Math.min(wait * 2, MOST_RETRY_MS)
       }
@@ -263,7 +275,7 @@ export class ProxyCall {
 
   #get(silent: AbortSignal) {
     const signal = AbortSignal.any([this.#stopped.signal, silent])
-    return this.#relay.channel.get(this.session, this.#cursor, this.extra, signal)
+    return this.#relay.channel.get(this.session, this.#cursor, this.#extraNow, signal)
   }
 
   /** Waits for the server to come back, as long as a call waits. */
@@ -278,12 +290,9 @@ export class ProxyCall {
     return false
   }
 
-  /** What the server answers to a request that means nothing; `undefined`: nothing of use, in time. */
-  async #ping(): Promise<Answer | undefined> {
-    const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(PING_WITHIN_MS)])
-    const answer = await this.#post(this.#relay.probe(), signal).catch(() => undefined)
-    if (answer) await drain(answer)
-    return answer
+  #ping(): Promise<Answer | undefined> {
+    const { channel } = this.#relay
+    return channel.ask(this.session, this.#relay.probe(), this.#extraNow, this.#stopped.signal)
   }
 
   async #answer(response: JsonRpcResponse): Promise<'answered'> {

@@ -1,8 +1,15 @@
 import type { ProxySession } from '../call/record.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, Params, RequestId } from '../json-rpc.js'
+import type { ProxyCall } from './proxy-call.js'
+
+/** Where the server asks. `call`: in which, if in any. */
+export type Asking = { session: ProxySession; call?: ProxyCall }
 
 /** A question as the server behind this one knows it. */
-export type AskedQuestion = { id: RequestId; token?: RequestId; session: ProxySession }
+export type AskedQuestion = Asking & { id: RequestId; token?: RequestId }
+
+/** What a client says to a question, as the server expects it. */
+type Incoming = Asking & { message: JsonRpcMessage }
 
 /** Answers that are waited for; beyond it the oldest question is forgotten. A server decides how many it asks. */
 const MOST_ASKED = 1000
@@ -15,9 +22,9 @@ export class ProxyQuestions {
   readonly #asked = new Map<string, AskedQuestion>()
   #count = 0
 
-  outgoing(request: JsonRpcRequest, session: ProxySession): JsonRpcRequest {
+  outgoing(request: JsonRpcRequest, from: Asking): JsonRpcRequest {
     const token = request.params?._meta?.['progressToken'] as RequestId | undefined
-    const id = this.restore({ id: request.id, session, ...(token !== undefined && { token }) })
+    const id = this.restore({ ...from, id: request.id, ...(token !== undefined && { token }) })
     if (!request.params || token === undefined) return { ...request, id }
     const _meta = { ...request.params._meta, progressToken: id }
     return { ...request, id, params: { ...request.params, _meta } }
@@ -42,8 +49,13 @@ export class ProxyQuestions {
     return { ...params }
   }
 
-  /** An answer or progress of the client, as the server expects it, and the session that asked. */
-  incoming(message: JsonRpcMessage): { message: JsonRpcMessage; session: ProxySession } | undefined {
+  /** Nobody waits any more for what was asked in a call. */
+  over(call: ProxyCall) {
+    for (const [exposed, asked] of this.#asked) if (asked.call === call) this.#asked.delete(exposed)
+  }
+
+  /** An answer or progress of the client, as the server expects it, and where it has asked. */
+  incoming(message: JsonRpcMessage): Incoming | undefined {
     return 'method' in message ? this.#progress(message) : this.#answer(message)
   }
 
@@ -51,16 +63,15 @@ export class ProxyQuestions {
     const asked = this.#asked.get(String(answer.id))
     if (!asked) return undefined
     this.#asked.delete(String(answer.id))
-    return { message: { ...answer, id: asked.id }, session: asked.session }
+    return { ...placeOf(asked), message: { ...answer, id: asked.id } }
   }
 
   #progress(message: Exclude<JsonRpcMessage, JsonRpcResponse>) {
     const asked = this.#asked.get(String(message.params?.['progressToken']))
     if (!asked) return undefined
     const progressToken = asked.token ?? asked.id
-    return {
-      message: { ...message, params: { ...message.params, progressToken } },
-      session: asked.session,
-    }
+    return { ...placeOf(asked), message: { ...message, params: { ...message.params, progressToken } } }
   }
 }
+
+const placeOf = ({ session, call }: AskedQuestion): Asking => ({ session, ...(call && { call }) })

@@ -11,12 +11,14 @@ import type { Logger } from '../logger.js'
 import type { ProxyObject } from '../session/server-factory.js'
 import type { DispatchExtra, SendOptions, ServerTransport, MessageExtra } from '../session/transport.js'
 import type { StateEntry } from '../store/store.js'
-import { drain, mayPass } from './answer.js'
-import { Channel } from './channel.js'
+import { Channel, hasLost } from './channel.js'
 import type { Backend } from './channel.js'
+import { OneWay } from './one-way.js'
+import type { Outgoing } from './one-way.js'
 import { ProxyCall } from './proxy-call.js'
 import type { Relay } from './proxy-call.js'
 import { ProxyQuestions } from './proxy-questions.js'
+import type { Asking } from './proxy-questions.js'
 import type { Link } from './link.js'
 import { outside } from './outside.js'
 import { broken } from './refusal.js'
@@ -43,7 +45,6 @@ export type ProxyServices = {
 const TAKEN_WITHIN_MS = 20_000
 /** How long a session that ends waits for that. */
 const TOLD_WITHIN_MS = 1000
-const RETRY_MS = 500
 
 /**
  * The server object of a session whose server is behind HTTP: a client of it, on the inside of a session server.
@@ -63,13 +64,12 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #questions = new ProxyQuestions()
   readonly #stream: StandaloneStream
   readonly #session: ServerSession
+  readonly #oneWay: OneWay
   readonly #closed = new AbortController()
   #saidUnasked = false
   /** Another node goes on with what runs in the server's session. */
   #isLeft = false
   #transport!: ServerTransport
-  /** The one-way messages so far were taken; whatever comes later may build on them. */
-  #taken: Promise<unknown> = Promise.resolve()
   /** Of the client's newest request; what is sent for no request in particular comes from the same client. */
   #extra: MessageExtra = {}
 
@@ -86,7 +86,7 @@ export class ProxyServer implements ProxyObject, Relay {
       channel: this.channel,
       post: (message, session, extra) => this.#post(message, session, extra),
       reopen: (session) => this.#stream.reopen(session),
-      taken: () => this.#taken,
+      taken: () => this.#oneWay.taken,
       extra: () => this.#extra,
       warn: (error, message) => this.#warn(error, message),
     })
@@ -100,6 +100,17 @@ export class ProxyServer implements ProxyObject, Relay {
       deliver: (message, session, event) => this.#deliverStandalone(message, session, event),
       heard: async (session) => services.link?.heard(session),
       hear: (session, event) => services.link?.hear(session, event),
+    })
+    this.#oneWay = new OneWay({
+      graceMs: this.graceMs,
+      shared: this.shared,
+      closed: this.#closed.signal,
+      session: () => this.session,
+      post: (message, session, extra) => this.#post(message, session, extra),
+      isLost: (session, answer) => hasLost(session, answer, () => this.#ping(session)),
+      revive: (stale, extra) => this.revive(stale, extra),
+      fail: (call, reason) => this.#failUnanswered(call, reason),
+      warn: (error, message) => this.#warn(error, message),
     })
   }
 
@@ -115,18 +126,28 @@ export class ProxyServer implements ProxyObject, Relay {
   async close() {
     // What was said last is part of what it was asked for.
     if (this.#services.alone)
-      await Promise.race([this.#taken, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
+      await Promise.race([this.#oneWay.taken, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     this.#closed.abort()
     this.#stream.close()
     for (const call of this.#calls.values()) call.stop()
     // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
     if (this.shared && (!this.#services.alone || this.#isLeft)) return
-    await this.#taken
+    await this.#oneWay.taken
     await outside(() => this.#end(this.session)).catch(() => undefined)
   }
 
   async #end(session: ProxySession) {
     await this.channel.delete(session, this.#extra)
+  }
+
+  renew(extra: MessageExtra) {
+    // A call that was taken over has at most a token that was kept; the client itself has the newest.
+    const isNewer = extra.request ?? (!this.#extra.request && (extra.url ?? extra.authInfo))
+    if (isNewer) this.#extra = extra
+  }
+
+  extraOf(call: ProxyCall) {
+    return this.#extra.request ? this.#extra : call.extra
   }
 
   listen(open: boolean) {
@@ -189,7 +210,8 @@ export class ProxyServer implements ProxyObject, Relay {
       if (isRequest(message)) {
         const token = message.params?._meta?.['progressToken'] as string | number | undefined
         const origin = place && { ...place, id: message.id, ...(token !== undefined && { token }) }
-        await this.#sendQuestion(message, call.session, { relatedRequestId, ...(origin && { origin }) })
+        const from = { session: call.session, call }
+        await this.#sendQuestion(message, from, { relatedRequestId, ...(origin && { origin }) })
       } else {
         const sent = this.#withdrawn(message)
         await this.#transport.send(sent, { relatedRequestId, ...(place && { origin: place }) })
@@ -217,96 +239,79 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   async startOver(call: ProxyCall) {
-    const { request, wireId, session, extra } = call
-    if (!(await this.#transport.startOver(String(request.id)).catch(() => false))) return false
+    if (!(await this.#transport.startOver(String(call.request.id)).catch(() => false))) return false
     // It may run still; then it runs in vain.
-    const params = { requestId: wireId, reason: 'The request is sent again.' }
-    void this.#post({ jsonrpc: '2.0', method: 'notifications/cancelled', params }, session, extra).catch(
-      () => undefined,
-    )
+    this.#callOff(call, 'The request is sent again.')
     return true
   }
 
+  #callOff(call: ProxyCall, reason: string) {
+    const params = { requestId: call.wireId, reason }
+    const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params } as const
+    void this.#post(message, call.session, this.extraOf(call)).catch(() => undefined)
+  }
+
+  #failUnanswered(call: ProxyCall, reason: string) {
+    if (this.#calls.get(String(call.request.id)) !== call) return
+    this.#callOff(call, 'The answer to a question was refused.')
+    void call.fail(`did not take the answer to its question: ${reason}`)
+  }
+
+  #ping(session: ProxySession) {
+    return this.channel.ask(session, this.probe(), this.#extra, this.#closed.signal)
+  }
+
   #take(message: JsonRpcMessage, extra: DispatchExtra) {
-    if (extra.request || extra.url !== undefined) this.#extra = extra
+    this.renew(extra)
     if (isRequest(message)) {
       this.#ask(message, extra).catch((error: unknown) => this.#fail(message, error))
       return
     }
     const outgoing = this.#outgoing(message)
     if (!outgoing) return
-    const sent = this.#taken.then(() => this.#sendOneWay(outgoing.message, outgoing.session, extra))
-    this.#taken = sent.catch((error: unknown) => this.#warn(error, 'the server did not take a message'))
-    if (outgoing.ends) void this.#taken.then(() => outgoing.ends?.stop())
+    const { call, ends } = outgoing
+    const extraNow = () => (extra.request ? extra : call ? this.extraOf(call) : this.#extra)
+    const taken = this.#oneWay.send(outgoing, extraNow)
+    if (ends) void taken.then(() => call?.stop())
   }
 
   async #ask(request: JsonRpcRequest, extra: DispatchExtra) {
     const call = new ProxyCall(this, this.#services.alone ? inSession(request) : request, extra)
     this.#calls.set(String(request.id), call)
     try {
-      await this.#taken
+      await this.#oneWay.taken
       if (this.#closed.signal.aborted) return
       if (request.method === 'resources/subscribe') this.#services.keep?.(request)
       if (request.method === 'initialize')
         return await this.#transport.send(await this.#session.initialize(request, extra))
       const resume = extra.interrupted?.resume
-      if (resume) this.#recall(request, resume)
+      if (resume) this.#recall(call, resume)
       await call.run()
     } finally {
       this.#calls.delete(String(request.id))
+      this.#questions.over(call)
     }
   }
 
   /** Answers to what was asked through another node find the server's question again. */
-  #recall(request: JsonRpcRequest, { asked, session }: ResumePoint) {
+  #recall(call: ProxyCall, { asked, session }: ResumePoint) {
     for (const [wireId, question] of asked) {
-      const here = this.#questions.restore({ ...question, session })
-      this.#transport.recall(String(request.id), wireId, here)
+      const here = this.#questions.restore({ ...question, session, call })
+      this.#transport.recall(String(call.request.id), wireId, here)
     }
   }
 
-  /** A one-way message in the server's terms; `ends`: the request that it cancels. `undefined`: nobody waits for it. */
+  /** A one-way message in the server's terms; `undefined`: nobody waits for it. */
   #outgoing(message: JsonRpcNotification | JsonRpcResponse): Outgoing | undefined {
     if (isResponse(message)) return this.#questions.incoming(message)
     if (message.method === 'notifications/cancelled') {
-      const ends = this.#calls.get(String(message.params?.['requestId']))
-      const params = { ...message.params, requestId: ends?.wireId }
-      return ends && { message: { ...message, params }, session: ends.session, ends }
+      const call = this.#calls.get(String(message.params?.['requestId']))
+      const params = { ...message.params, requestId: call?.wireId }
+      return call && { message: { ...message, params }, session: call.session, call, ends: true }
     }
     const progress =
       message.method === 'notifications/progress' ? this.#questions.incoming(message) : undefined
-    return progress ?? { message, session: undefined }
-  }
-
-  /** `session`: the one it belongs to, if not to any. What the server does not take at once is repeated while a call would wait. */
-  async #sendOneWay(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
-    const until = performance.now() + this.graceMs
-    try {
-      await this.#sendOnce(message, session, extra)
-    } catch (error) {
-      if (!this.shared) throw error
-      void this.#repeat(() => this.#sendOnce(message, session, extra), until)
-    }
-  }
-
-  async #sendOnce(message: JsonRpcMessage, session: ProxySession | undefined, extra: MessageExtra) {
-    const current = session ?? this.session
-    const answer = await this.#post(message, current, extra)
-    await drain(answer)
-    if (mayPass(answer)) throw new Error(`The server answered ${answer.status}.`)
-    if (answer.status !== 404 || session || current.id === undefined) return
-    await drain(await this.#post(message, await this.revive(current, extra), extra))
-  }
-
-  async #repeat(send: () => Promise<void>, until: number) {
-    while (!this.#closed.signal.aborted && performance.now() < until) {
-      await sleep(RETRY_MS, undefined, { ref: false })
-      try {
-        return await send()
-      } catch {
-        // Not yet.
-      }
-    }
+    return progress ?? { message }
   }
 
   #post(message: JsonRpcMessage, session: ProxySession, extra: MessageExtra) {
@@ -315,21 +320,21 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
-  async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, event: string | undefined) {
+  async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, place: string | undefined) {
     if (isResponse(message)) return
-    const isNamed = event !== undefined && session.id !== undefined
+    const isNamed = place !== undefined && session.id !== undefined
     const sent = isRequest(message)
-      ? this.#sendQuestion(message, session, {})
+      ? this.#sendQuestion(message, { session }, {})
       : this.#transport.send(
           this.#withdrawn(message),
-          isNamed ? { once: digest(`${session.id} ${event}`) } : {},
+          isNamed ? { once: digest(`${session.id} ${place}`) } : {},
         )
     await sent.catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
   }
 
   /** A question that can't be asked is answered with the reason: whoever asked would wait for ever. */
-  async #sendQuestion(message: JsonRpcRequest, session: ProxySession, options: SendOptions) {
-    const question = this.#questions.outgoing(message, session)
+  async #sendQuestion(message: JsonRpcRequest, from: Asking, options: SendOptions) {
+    const question = this.#questions.outgoing(message, from)
     try {
       await this.#transport.send(question, options)
     } catch (error) {
@@ -357,5 +362,3 @@ export class ProxyServer implements ProxyObject, Relay {
     this.#services.logger.warn({ error, session: shortId(this.#transport.sessionId ?? '') }, message)
   }
 }
-
-type Outgoing = { message: JsonRpcMessage; session: ProxySession | undefined; ends?: ProxyCall | undefined }

@@ -82,6 +82,10 @@ export class SessionlessProxy implements ProxyObject, Relay {
     return ALONE
   }
 
+  extraOf({ extra }: ProxyCall) {
+    return extra
+  }
+
   /** Without a session the server tells, and asks for nothing. */
   async deliver(message: JsonRpcMessage, call: ProxyCall, event: string | undefined) {
     if (isResponse(message)) return
@@ -160,6 +164,9 @@ export class SessionlessProxy implements ProxyObject, Relay {
     return { jsonrpc: '2.0', id, result }
   }
 
+  renew() {
+    // Each request brings what it needs.
+  }
   listen() {
     // It has nothing to say outside of requests.
   }

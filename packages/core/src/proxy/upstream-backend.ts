@@ -6,7 +6,7 @@ import { UnsentError } from './channel.js'
 import type { Backend, ProxyRequest } from './channel.js'
 import type { MessageExtra } from '../session/transport.js'
 import type { Signals } from '../signals/signals.js'
-import { keptHeader } from './kept-header.js'
+import { headerOf } from './kept-header.js'
 import { answerOf, incomingFor } from './node-http.js'
 import { parseUrl } from '../parse-url.js'
 
@@ -64,10 +64,10 @@ export class UpstreamBackend implements Backend {
     return answerOf(await incomingFor(outgoing, signal))
   }
 
-  #passedFrom({ request, authInfo }: MessageExtra): Record<string, string> {
+  #passedFrom(extra: MessageExtra): Record<string, string> {
     const passed = this.#passed.flatMap((name) => {
-      const value = request ? request.headers.get(name) : keptHeader(name, authInfo)
-      return value == null ? [] : [[name, value]]
+      const value = headerOf(name, extra)
+      return value === undefined ? [] : [[name, value]]
     })
     return Object.fromEntries(passed) as Record<string, string>
   }

@@ -34,6 +34,8 @@ export interface ProxyObject extends ServerObject {
   readonly shared: boolean
   /** What it answers has the form of the version without sessions. */
   readonly sessionless: boolean
+  /** The session's client is here with this: what is sent for none of its requests in particular goes in its name. */
+  renew(extra: MessageExtra): void
   /** Whether to listen to the server's standalone messages. */
   listen(open: boolean): void
   /** Resolves when it listens, or there is nothing to listen to. */

@@ -165,6 +165,11 @@ export class SessionServer implements CallServer {
     }
   }
 
+  /** What the session's client has come with last, such as a new token. */
+  renew(extra: MessageExtra) {
+    this.#proxy?.renew(extra)
+  }
+
   /** The client has a standalone stream on this node, or has none any more. */
   clientListens(open: boolean) {
     this.#proxy?.listen(open || !this.#proxy.shared)

@@ -299,6 +299,7 @@ export class SessionServers {
       const info = { sessionId, principal: session.principal, clientInfo: clientInfoOf(messages) }
       server = await this.create(info, session.values)
       listening.server = server
+      server.renew(extra)
       await server.replay(
         messages.filter(({ version }) => version <= upTo),
         extra,

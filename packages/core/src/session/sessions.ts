@@ -92,10 +92,14 @@ export class Sessions {
   }
 
   /** `undefined`: the caller has no such session of this server. */
-  admit(asked: Asked): Promise<Admission | undefined> {
-    const { sessionId, principal } = asked
+  async admit(asked: Asked): Promise<Admission | undefined> {
+    const { sessionId, principal, extra, isVouched = true } = asked
     const { sessionTtlMs } = this.#services.settings
-    return this.own.actOn(asked, (server) => this.#store.admit(sessionId, principal, sessionTtlMs, server))
+    const admission = await this.own.actOn(asked, (server) =>
+      this.#store.admit(sessionId, principal, sessionTtlMs, server),
+    )
+    if (admission && isVouched) this.servers.peek(sessionId)?.renew(extra)
+    return admission
   }
 
   async initialize(

@@ -105,6 +105,21 @@ test('[I-11] a forged token of the same person gets what the upstream says, and 
   expect(await session.result('echo', { text: 'still here' }, as(token(ANN)))).toBe('still here')
 })
 
+test('[I-11] a forged token of the same person goes nowhere in the name of the session', async () => {
+  await using nodes = await start()
+  const session = await begin(nodes, token(ANN))
+  await using call = await session.call('ask', { question: 'roots', related: true }, as(token(ANN)))
+  const asked = await call.nextMessage()
+  const forged = token(ANN, 'another secret')
+  await expectRefused(await session.get(undefined, as(forged)), 401)
+  const sent = () => nodes.upstream!.requests.filter(({ headers }) => headers.get('authorization') === forged)
+  const before = sent().length
+  // The node that runs the call sees nothing of the client's token.
+  await session.answer((asked.message as { id: string }).id, { roots: [] }, { ...as(token(ANN)), node: 1 })
+  expect((await call.messages()).map(textOf)).toEqual(['{"roots":[]}'])
+  expect(sent()).toHaveLength(before)
+})
+
 test('[I-11] a token without a signature names nobody', async () => {
   await using nodes = await start()
   const session = await begin(nodes, token(ANN))
