@@ -13,6 +13,7 @@ import type { DispatchExtra, SendOptions, ServerTransport, MessageExtra } from '
 import type { StateEntry } from '../store/store.js'
 import { Channel, hasLost } from './channel.js'
 import type { Backend } from './channel.js'
+import { headerOf } from './kept-header.js'
 import { OneWay } from './one-way.js'
 import type { Outgoing } from './one-way.js'
 import { ProxyCall } from './proxy-call.js'
@@ -95,6 +96,7 @@ export class ProxyServer implements ProxyObject, Relay {
       maxBytes: this.maxBytes,
       complain: (error) => this.complain(error),
       session: () => this.session,
+      ping: (session) => this.#ping(session),
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
       deliver: (message, session, event) => this.#deliverStandalone(message, session, event),
@@ -143,7 +145,10 @@ export class ProxyServer implements ProxyObject, Relay {
   renew(extra: MessageExtra) {
     // A call that was taken over has at most a token that was kept; the client itself has the newest.
     const isNewer = extra.request ?? (!this.#extra.request && (extra.url ?? extra.authInfo))
-    if (isNewer) this.#extra = extra
+    if (!isNewer) return
+    const isOther = headerOf('authorization', extra) !== headerOf('authorization', this.#extra)
+    this.#extra = extra
+    if (isOther) this.#stream.renewed()
   }
 
   extraOf(call: ProxyCall) {

@@ -5,9 +5,11 @@ import type { MessageExtra } from '../session/transport.js'
 import { sleepFor } from '../timers.js'
 import { BadAnswerError, drain, isEventStream, mayPass, noMessage, parseMessages } from './answer.js'
 import type { Answer } from './answer.js'
+import { deniesSession } from './channel.js'
 import type { Channel } from './channel.js'
 import { readEvents } from './events.js'
 import type { ServerEvent } from './events.js'
+import { headerOf } from './kept-header.js'
 import { outside } from './outside.js'
 
 export type StandaloneServices = {
@@ -18,6 +20,8 @@ export type StandaloneServices = {
   complain: (error: Error) => void
   session: () => ProxySession
   extra: () => MessageExtra
+  /** What it answers in a session to a request that means nothing. */
+  ping: (session: ProxySession) => Promise<Answer | undefined>
   /** The server does not know its session any more; resolves to the one to go on with. */
   revive: (stale: ProxySession) => Promise<ProxySession>
   deliver: (message: JsonRpcMessage, session: ProxySession, event: string | undefined) => Promise<void>
@@ -36,26 +40,20 @@ const OPEN_WITHIN_MS = 1000
 
 type Reading = { retry: number; cursor: string | undefined; session: ProxySession }
 
-/** The server's standalone stream, kept open; it belongs to no call. */
+/** The server's standalone stream, kept open while it is wanted and the server has one; it belongs to no call. */
 export class StandaloneStream {
   readonly #services: StandaloneServices
-  #stopped: AbortController | undefined
+  #isWanted = false
+  #reading: AbortController | undefined
   #opened: Promise<void> = Promise.resolve()
 
   constructor(services: StandaloneServices) {
     this.#services = services
   }
 
-  open(session = this.#services.session()) {
-    if (this.#stopped) return
-    const stopped = new AbortController()
-    this.#stopped = stopped
-    let markOpened: () => void = () => undefined
-    this.#opened = new Promise((resolve) => (markOpened = resolve))
-    void outside(() => this.#listen(session, stopped.signal, markOpened)).finally(() => {
-      markOpened()
-      if (this.#stopped === stopped) this.#stopped = undefined
-    })
+  open() {
+    this.#isWanted = true
+    this.#start()
   }
 
   /** Resolves when the stream is heard, or there is none to hear. */
@@ -64,21 +62,42 @@ export class StandaloneStream {
   }
 
   close() {
-    this.#stopped?.abort()
-    this.#stopped = undefined
+    this.#isWanted = false
+    this.#stop()
+  }
+
+  /** The client has another token: what was refused before may be there now. */
+  renewed() {
+    if (this.#isWanted) this.#start()
   }
 
   /** The server has a new session: what it says there should not be missed. Resolves when it is heard, or can't be soon. */
   async reopen(session: ProxySession) {
-    if (!this.#stopped) return
-    this.close()
-    this.open(session)
+    if (!this.#isWanted) return
+    this.#stop()
+    this.#start(session)
     await Promise.race([this.#opened, sleep(OPEN_WITHIN_MS, undefined, { ref: false })])
   }
 
+  #start(session = this.#services.session()) {
+    if (this.#reading) return
+    const reading = new AbortController()
+    this.#reading = reading
+    let markOpened: () => void = () => undefined
+    this.#opened = new Promise((resolve) => (markOpened = resolve))
+    void outside(() => this.#listen(session, reading.signal, markOpened)).finally(() => {
+      markOpened()
+      if (this.#reading === reading) this.#reading = undefined
+    })
+  }
+
+  #stop() {
+    this.#reading?.abort()
+    this.#reading = undefined
+  }
+
   async #listen(session: ProxySession, signal: AbortSignal, onOpened: () => void) {
-    const cursor = await this.#services.heard(session).catch(() => undefined)
-    const reading: Reading = { retry: RETRY_MS, cursor, session }
+    const reading: Reading = { retry: RETRY_MS, ...(await this.#placeIn(session)) }
     for (let failures = 0; !signal.aborted;) {
       const outcome = await this.#read(reading, signal, onOpened).catch(() => 'refused' as const)
       if (outcome === 'none') return
@@ -89,16 +108,22 @@ export class StandaloneStream {
     }
   }
 
+  async #placeIn(session: ProxySession) {
+    return { session, cursor: await this.#services.heard(session).catch(() => undefined) }
+  }
+
   async #read(
     reading: Reading,
     signal: AbortSignal,
     onOpened: () => void,
   ): Promise<'ended' | 'refused' | 'none'> {
     const { channel, extra, maxBytes, complain } = this.#services
+    const token = headerOf('authorization', extra())
     const answer = await channel.get(reading.session, reading.cursor, extra(), signal)
     if (!isEventStream(answer)) {
       await drain(answer)
-      return this.#refused(reading, answer)
+      const outcome = await this.#refused(reading, answer)
+      return headerOf('authorization', extra()) === token ? outcome : 'refused'
     }
     onOpened()
     try {
@@ -137,10 +162,17 @@ export class StandaloneStream {
 
   async #refused(reading: Reading, answer: Answer): Promise<'refused' | 'none'> {
     if (mayPass(answer)) return 'refused'
-    if (answer.status === 404 && reading.session.id !== undefined) {
-      // Whoever begins the new session opens this stream anew.
-      await this.#services.revive(reading.session)
-      return 'none'
+    const { session } = reading
+    if (session.id !== undefined && deniesSession(answer)) {
+      const { ping, revive } = this.#services
+      // A server that has no such stream may say the same.
+      const pinged = await ping(session)
+      if (!pinged || mayPass(pinged)) return 'refused'
+      if (deniesSession(pinged)) {
+        // Whoever begins the new session opens this stream anew; where another node has begun it, this one goes on there.
+        Object.assign(reading, await this.#placeIn(await revive(session)))
+        return 'refused'
+      }
     }
     if (reading.cursor === undefined) return 'none'
     // The place is lost; the stream need not be.
