@@ -39,14 +39,15 @@ export class ProxyQuestions {
     return id
   }
 
-  /** The server gives a question up. */
-  withdrawn(params: Params | undefined): Params {
-    for (const [exposed, { id }] of this.#asked) {
-      if (id !== params?.['requestId']) continue
-      this.#asked.delete(exposed)
-      return { ...params, requestId: exposed }
-    }
-    return { ...params }
+  /** The server gives a question up: the newest that has the id. */
+  withdrawn(params: Params | undefined, session: ProxySession): Params {
+    const [exposed] =
+      [...this.#asked].findLast(
+        ([, asked]) => asked.id === params?.['requestId'] && asked.session.id === session.id,
+      ) ?? []
+    if (exposed === undefined) return { ...params }
+    this.#asked.delete(exposed)
+    return { ...params, requestId: exposed }
   }
 
   /** Nobody waits any more for what was asked in a call. */

@@ -218,7 +218,7 @@ export class ProxyServer implements ProxyObject, Relay {
         const from = { session: call.session, call }
         await this.#sendQuestion(message, from, { relatedRequestId, ...(origin && { origin }) })
       } else {
-        const sent = this.#withdrawn(message)
+        const sent = this.#withdrawn(message, call.session)
         await this.#transport.send(sent, { relatedRequestId, ...(place && { origin: place }) })
       }
     } catch {
@@ -331,7 +331,7 @@ export class ProxyServer implements ProxyObject, Relay {
     const sent = isRequest(message)
       ? this.#sendQuestion(message, { session }, {})
       : this.#transport.send(
-          this.#withdrawn(message),
+          this.#withdrawn(message, session),
           isNamed ? { once: digest(`${session.id} ${place}`) } : {},
         )
     await sent.catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
@@ -351,9 +351,9 @@ export class ProxyServer implements ProxyObject, Relay {
     }
   }
 
-  #withdrawn(message: JsonRpcNotification): JsonRpcNotification {
+  #withdrawn(message: JsonRpcNotification, session: ProxySession): JsonRpcNotification {
     if (message.method !== 'notifications/cancelled') return message
-    return { ...message, params: this.#questions.withdrawn(message.params) }
+    return { ...message, params: this.#questions.withdrawn(message.params, session) }
   }
 
   #fail(request: JsonRpcRequest, error: unknown) {
