@@ -173,11 +173,20 @@ export class ProxyCall {
     }
     this.#relay.taken(this)
     if (isEventStream(answer)) return this.#follow(answer)
-    for (const message of await messagesOf(answer, this.#intake)) {
-      if (answers(message, this.wireId)) return this.#answer(message)
-      await this.#relay.deliver(message, this, undefined)
-    }
-    throw noAnswer()
+    const response = await this.#handOn(await messagesOf(answer, this.#intake), undefined)
+    if (!response) throw noAnswer()
+    return this.#answer(response)
+  }
+
+  /** What comes at once, and the answer last: nothing goes out behind that. `place`: behind all of it. */
+  async #handOn(messages: readonly JsonRpcMessage[], place: string | undefined) {
+    const response = messages.find((message) => answers(message, this.wireId))
+    if (!response && place !== undefined) await this.#mark()
+    const others = messages.filter((message) => message !== response)
+    const isLast = (n: number) => !response && n === others.length - 1
+    for (const [n, message] of others.entries())
+      await this.#relay.deliver(message, this, isLast(n) ? place : undefined)
+    return response
   }
 
   /** Reads to the end, also past the answer: only then can the connection be used again. */
@@ -196,16 +205,11 @@ export class ProxyCall {
           await this.#mark()
           continue
         }
-        const messages = parseMessages(data, this.#intake)
-        const response = messages.find((message) => answers(message, this.wireId))
+        const response = await this.#handOn(parseMessages(data, this.#intake), id)
         if (response) {
           outcome = await this.#answer(response)
           continue
         }
-        if (id !== undefined) await this.#mark()
-        // The place is behind all messages of the event.
-        for (const [n, message] of messages.entries())
-          await this.#relay.deliver(message, this, n === messages.length - 1 ? id : undefined)
         this.#cursor = id ?? this.#cursor
       }
     } catch (error) {

@@ -24,7 +24,8 @@ export type StandaloneServices = {
   ping: (session: ProxySession) => Promise<Answer | undefined>
   /** The server does not know its session any more; resolves to the one to go on with. */
   revive: (stale: ProxySession) => Promise<ProxySession>
-  deliver: (message: JsonRpcMessage, session: ProxySession, event: string | undefined) => Promise<void>
+  /** `place`: names the message in the session. */
+  deliver: (message: JsonRpcMessage, session: ProxySession, place: string | undefined) => Promise<void>
   /** How far the stream was read, on whichever node. */
   heard: (session: ProxySession) => Promise<string | undefined>
   hear: (session: ProxySession, event: string) => void
@@ -39,6 +40,9 @@ const MOST_RETRY_MS = 5_000
 const OPEN_WITHIN_MS = 1000
 
 type Reading = { retry: number; cursor: string | undefined; session: ProxySession }
+
+/** Of a message in an event. Ids of events have no line breaks; the first message is named as its event, as earlier versions did. */
+const placeOf = (event: string, n: number) => (n === 0 ? event : `${event}\n${n}`)
 
 /** The server's standalone stream, kept open while it is wanted and the server has one; it belongs to no call. */
 export class StandaloneStream {
@@ -141,8 +145,9 @@ export class StandaloneStream {
 
   async #event(reading: Reading, { id, data }: ServerEvent) {
     const { deliver, hear } = this.#services
-    for (const message of data === '' ? [] : this.#messagesIn(data))
-      await deliver(message, reading.session, id)
+    const messages = data === '' ? [] : this.#messagesIn(data)
+    for (const [n, message] of messages.entries())
+      await deliver(message, reading.session, id === undefined ? undefined : placeOf(id, n))
     if (id === undefined) return
     reading.cursor = id
     hear(reading.session, id)
