@@ -52,6 +52,8 @@ const LINGER_MS = 1000
 const SILENT_MS = 5_000
 /** Its client may be about to come back, with a new token. */
 const UNAUTHORIZED = 401
+/** An empty stream that the server has kept open for as long as that is one that it knows. */
+const STANDS_MS = 1000
 
 /** One request on its way to the server behind this one, until its response has come or can't come any more. */
 export class ProxyCall {
@@ -253,25 +255,30 @@ export class ProxyCall {
     await this.#relay.mark(this, this.#cursor)
   }
 
-  /** Goes on with the server's stream where it broke. True if that brought the answer. */
+  /**
+   * Goes on with the server's stream where it broke. True if that brought the answer. A server that has forgotten the stream may
+   * show an empty one, again and again: that is waited for as one that can't be reached.
+   */
   async #resume(): Promise<boolean> {
     let until = performance.now() + this.#relay.graceMs
     let wait = this.#retry
     while (this.#cursor !== undefined && !this.#isStopped) {
       const silence = new Silence()
       const answer = await this.#get(silence.signal).catch(() => undefined)
+      let isKnown = false
       if (answer && isEventStream(answer)) {
+        const since = performance.now()
         const outcome = await this.#follow(answer, () => silence.broken()).finally(() => silence.end())
         if (outcome === 'answered') return true
-        until = performance.now() + this.#relay.graceMs
-        wait = this.#retry
+        isKnown = silence.wasBroken || performance.now() - since >= STANDS_MS
       } else {
         if (answer) await drain(answer)
         silence.end()
         if (answer && !mayPass(answer) && answer.status !== UNAUTHORIZED) return false
-        if (performance.now() >= until) return false
-        wait = Math.min(wait * 2, MOST_RETRY_MS)
       }
+      if (!isKnown && performance.now() >= until) return false
+      if (isKnown) until = performance.now() + this.#relay.graceMs
+      wait = isKnown ? this.#retry : Math.min(wait * 2, MOST_RETRY_MS)
       await this.#pause(wait)
     }
     return this.#isStopped
@@ -317,9 +324,10 @@ export class ProxyCall {
 class Silence {
   readonly #controller = new AbortController()
   #timer: NodeJS.Timeout | undefined
+  wasBroken = false
 
   constructor() {
-    this.broken()
+    this.#begin()
   }
 
   get signal() {
@@ -327,6 +335,11 @@ class Silence {
   }
 
   broken() {
+    this.wasBroken = true
+    this.#begin()
+  }
+
+  #begin() {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#controller.abort(), SILENT_MS)
   }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { Behind } from '../support/bad-answers.js'
 import type { EventReader } from '../support/event-reader.js'
 import { startNodes } from '../support/nodes.js'
+import { SSE } from '../support/raw-upstream.js'
 import { dataOf, expectJson, initialize, Session, textOf } from '../support/session.js'
 import type { Store } from '../../src/store/store.js'
 import { waitFor } from '../../../../test-support/index.js'
@@ -47,6 +49,18 @@ describe('[I-5] an upstream that can’t be reached', () => {
     await nodes.upstream?.cut()
     expect((await call.messages()).map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
   })
+})
+
+test('[I-5] a call whose stream the upstream has forgotten, and shows empty, ends when its grace is over', async () => {
+  await using behind = await Behind.start({ upstreamGraceMs: 300 })
+  behind.upstream.instead = ({ method, message, headers }) => {
+    if (message.method === 'tools/call') return `${SSE}retry: 10\nid: e1\ndata: \n\n`
+    return method === 'GET' && headers['last-event-id'] !== undefined ? SSE : undefined
+  }
+  const session = await Session.begin(behind.nodes)
+  const ended = await toTheEnd(session, await session.call('run'))
+  expect(ended.map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
+  expect(behind.upstream.requests.filter(({ method }) => method === 'GET').length).toBeLessThan(10)
 })
 
 describe('[I-4] an upstream that was restarted', () => {
