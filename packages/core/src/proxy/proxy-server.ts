@@ -68,6 +68,7 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #oneWay: OneWay
   readonly #closed = new AbortController()
   #saidUnasked = false
+  #isDiscarded = false
   /** Another node goes on with what runs in the server's session. */
   #isLeft = false
   #transport!: ServerTransport
@@ -133,7 +134,8 @@ export class ProxyServer implements ProxyObject, Relay {
     this.#stream.close()
     for (const call of this.#calls.values()) call.stop()
     // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
-    if (this.shared && (!this.#services.alone || this.#isLeft)) return
+    const isUseless = this.#isDiscarded || (this.#services.alone && !this.#isLeft)
+    if (this.shared && !isUseless) return
     await this.#oneWay.taken
     await outside(() => this.#end(this.session)).catch(() => undefined)
   }
@@ -153,6 +155,10 @@ export class ProxyServer implements ProxyObject, Relay {
 
   extraOf(call: ProxyCall) {
     return this.#extra.request ? this.#extra : call.extra
+  }
+
+  discard() {
+    this.#isDiscarded = true
   }
 
   listen(open: boolean) {
@@ -230,10 +236,6 @@ export class ProxyServer implements ProxyObject, Relay {
   async respond(call: ProxyCall, response: JsonRpcResponse) {
     await this.#transport.send(response).catch(() => undefined)
     call.extra.onHead?.()
-    // A session that an earlier node had begun for it.
-    const { id } = call.session
-    if (this.#services.alone && id !== this.session.id)
-      void outside(() => this.#end(call.session)).catch(() => undefined)
     call.end()
   }
 
@@ -295,6 +297,9 @@ export class ProxyServer implements ProxyObject, Relay {
     } finally {
       this.#calls.delete(String(request.id))
       this.#questions.over(call)
+      // A session that an earlier node had begun for it.
+      if (this.#services.alone && !this.#isLeft && call.session.id !== this.session.id)
+        void outside(() => this.#end(call.session)).catch(() => undefined)
     }
   }
 

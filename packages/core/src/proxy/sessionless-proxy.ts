@@ -179,6 +179,9 @@ export class SessionlessProxy implements ProxyObject, Relay {
   saw() {
     // It keeps nothing.
   }
+  discard() {
+    // There is no session.
+  }
   async settled() {
     // The same.
   }

@@ -46,6 +46,8 @@ export interface ProxyObject extends ServerObject {
   saw(version: number): void
   /** Resolves when other nodes can know all that they must of the server's session. */
   settled(): Promise<void>
+  /** Its session has not come to be: when it is closed, the server's session ends with it. */
+  discard(): void
   /** Stops waiting for a request that goes on elsewhere, if the server outlives this node. */
   letGo(requestId: string): void
 }

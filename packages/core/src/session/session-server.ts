@@ -402,6 +402,12 @@ export class SessionServer implements CallServer {
     }
   }
 
+  /** Nobody has been told of its session, or will come back to it. */
+  async discard() {
+    this.#proxy?.discard()
+    await this.close()
+  }
+
   /** The answer may have come before this node knew of the question. */
   #recall(id: string, question: string, here: string) {
     const target = this.#running.targetOf(id)

@@ -148,9 +148,9 @@ export class Sessions {
           { error: problem },
           'the server object answered initialize with what is no JSON',
         )
-        return await this.#refuse(server, { status: 'refused', response: unrecordable(request, problem) })
+        return this.#refuse(server, { status: 'refused', response: unrecordable(request, problem) })
       }
-      if (!('result' in response)) return await this.#refuse(server, { status: 'refused', response })
+      if (!('result' in response)) return this.#refuse(server, { status: 'refused', response })
       this.#warnOfTasks(response.result['capabilities'])
       const created = await this.#store.createSession(
         {
@@ -163,7 +163,7 @@ export class Sessions {
         },
         { maxPerPrincipal: settings.maxSessionsPerPrincipal, evict: settings.evictSessions },
       )
-      if (created === 'limit') return await this.#refuse(server, { status: 'limit' })
+      if (created === 'limit') return this.#refuse(server, { status: 'limit' })
       server.saw(1)
       await server.settled()
       await this.servers.adopt(sessionId, server)
@@ -171,7 +171,7 @@ export class Sessions {
       this.#services.signals.sessionBegun?.({ sessionId, protocolVersion: String(protocolVersion) })
       return { status: 'created', response }
     } catch (error) {
-      await server.close()
+      void server.discard()
       throw error
     }
   }
@@ -220,8 +220,8 @@ export class Sessions {
     return this.standalone.broadcast(message, await this.own.common())
   }
 
-  async #refuse<T>(server: SessionServer, outcome: T): Promise<T> {
-    await server.close()
+  #refuse<T>(server: SessionServer, outcome: T): T {
+    void server.discard()
     return outcome
   }
 }
