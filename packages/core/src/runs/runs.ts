@@ -33,7 +33,7 @@ export interface Runs {
   cancel(call: CallPlace, options?: { reason?: string }): Promise<Acted>
   /**
    * Ends now what a call sleeps (`ctx.sleep`), on whichever node it is, or on none. Also hands over a call that `retry` or `fork` has
-   * made and could not hand over.
+   * made and could not hand over, and one whose owner no list of nodes names.
    */
   resume(call: CallPlace): Promise<Acted>
   /**
@@ -117,8 +117,10 @@ class StoredRuns implements Runs {
   }
 
   async #handOver(store: Store, run: RecordedRun) {
-    if (run.isUnbegun && run.isWhole && (await this.#passOn(store, run.place, 'resume', { isNew: true })))
-      return
+    const { place, isUnbegun, isWhole } = run
+    const owner = await unseenOwner(store, place)
+    const isLeft = owner !== undefined && (isUnbegun ? isWhole : !isParked(owner))
+    if (isLeft && (await this.#pass(store, place, owner, 'resume', { isNew: isUnbegun }))) return
     throw new RunRefusedError(
       'run-awake',
       run.isUnbegun && !run.isWhole
@@ -133,6 +135,7 @@ class StoredRuns implements Runs {
       if (run.ending || !run.runs.isLeft || run.runs.divergences.length === 0)
         return this.#repeat(place, repeat)
       await this.#leave(store, place, { kind: 'retried', by: this.#by })
+      await this.#passOn(store, place, 'retry')
       return { call: place, inHistory }
     })
   }
@@ -181,18 +184,22 @@ class StoredRuns implements Runs {
     })
   }
 
-  /** What nobody owns, nobody looks at. */
-  async #passOn(
-    store: Store,
-    place: CallPlace,
-    action: Action,
-    options?: { isNew: boolean },
-  ): Promise<boolean> {
-    const open = await store.listOpenCalls(place.scope)
-    const parked = open.find(({ callId, owner }) => callId === place.callId && isParked(owner))
-    if (!parked) return false
-    return new TransientNode(store).pass(place, parked.owner, { by: this.#by, action }, options)
+  /** Whether its owner is seen or not, what was left for it is found. */
+  async #passOn(store: Store, place: CallPlace, action: Action) {
+    const owner = await unseenOwner(store, place)
+    if (owner !== undefined) await this.#pass(store, place, owner, action)
   }
+
+  #pass(store: Store, place: CallPlace, owner: string, action: Action, options?: { isNew: boolean }) {
+    return new TransientNode(store).pass(place, owner, { by: this.#by, action }, options)
+  }
+}
+
+/** The owner of an open call that no node looks at: none, or one that is in no list, so that nobody finds it dead. */
+async function unseenOwner(store: Store, { scope, callId }: CallPlace): Promise<string | undefined> {
+  const owner = (await store.listOpenCalls(scope)).find((open) => open.callId === callId)?.owner
+  if (owner === undefined || isParked(owner)) return owner
+  return (await store.listNodes()).some(({ node }) => node === owner) ? undefined : owner
 }
 
 function requireMakeable({ records, runs }: RecordedRun) {
