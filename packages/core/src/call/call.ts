@@ -266,6 +266,21 @@ export class Call implements DispatchTarget {
     }
   }
 
+  /**
+   * Ends a request without an answer. The terminal record goes first, so that a response that is already on its way to the journal
+   * wins or loses as a whole.
+   */
+  cancel(dispatched: string, reason: string) {
+    if (!this.#unanswered.delete(dispatched)) return
+    this.#retain(0)
+    const recorded =
+      this.#unanswered.size === 0 ? this.#journal.append({ kind: 'cancelled', reason }) : Promise.resolve()
+    recorded.then(
+      () => this.#server?.cancel(dispatched, reason),
+      () => undefined,
+    )
+  }
+
   /** The newest record of a step from an earlier run. */
   step(id: string): StepRecord | undefined {
     const recorded = this.#steps?.get(id)
@@ -394,7 +409,7 @@ export class Call implements DispatchTarget {
       this.#task?.answered()
     }
     // The request has its answer: to cancel that, or to close its stream, is nothing to the task.
-    if (item?.kind === 'cancelled' && !(item.ofRequest && this.isTask)) this.#cancel(item)
+    if (item?.kind === 'cancelled' && !(item.ofRequest && this.isTask)) this.#cancelAll(item)
     if (item?.kind === 'retried') {
       this.#isRetried = true
       this.#onRetried()
@@ -403,23 +418,15 @@ export class Call implements DispatchTarget {
     return this.open
   }
 
-  /** The terminal record goes first, so that a response that is already on its way to the journal wins or loses as a whole. */
-  #cancel({ requestKey: key, reason }: InboxItem & { kind: 'cancelled' }) {
+  #cancelAll({ requestKey: key, reason }: InboxItem & { kind: 'cancelled' }) {
     for (const [dispatched, request] of this.#unanswered) {
-      if (requestKeyPrefix(request.id) !== key) continue
-      this.#unanswered.delete(dispatched)
-      this.#retain(0)
-      const recorded =
-        this.#unanswered.size === 0 ? this.#journal.append({ kind: 'cancelled', reason }) : Promise.resolve()
-      recorded.then(
-        () => this.#server?.cancel(dispatched, reason),
-        () => undefined,
-      )
+      if (requestKeyPrefix(request.id) === key) this.cancel(dispatched, reason)
     }
   }
 
   #cancelFirst(reason: string) {
-    this.#cancel({ kind: 'cancelled', requestKey: requestKeyPrefix(this.requests[0]?.id ?? 0), reason })
+    const [[dispatched] = []] = this.#unanswered
+    if (dispatched !== undefined) this.cancel(dispatched, reason)
   }
 
   #taskOf(terms: TaskTerms, isTask: boolean, answer?: () => JsonRpcResponse) {

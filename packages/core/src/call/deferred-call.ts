@@ -46,7 +46,8 @@ export class DeferredCall implements DispatchTarget {
   readonly #server: CallServer
   readonly #unanswered: Set<string>
   readonly #answers = new Map<string, EncodedResponse>()
-  #cancelled = 0
+  /** Of those that the client has cancelled, why. */
+  readonly #cancelled = new Map<string, string>()
   #settle!: (outcome: DeferredOutcome) => void
   #timer: NodeJS.Timeout | undefined
   #journaled: Promise<Call> | undefined
@@ -115,14 +116,14 @@ export class DeferredCall implements DispatchTarget {
     if (this.#journaled) return
     for (const [dispatched, request] of this.pending()) {
       if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.delete(dispatched)) continue
-      this.#cancelled++
+      this.#cancelled.set(dispatched, reason)
       this.#server.cancel(dispatched, reason)
     }
     this.#settleIfAnswered()
   }
 
   #settleIfAnswered() {
-    if (this.#settled || this.#answers.size + this.#cancelled < this.requests.length) return
+    if (this.#settled || this.#answers.size + this.#cancelled.size < this.requests.length) return
     const responses = this.pending().flatMap(([dispatched]) => this.#answers.get(dispatched) ?? [])
     this.#settle(responses.length > 0 ? { status: 'answered', responses } : { status: 'cancelled' })
   }
@@ -171,6 +172,7 @@ export class DeferredCall implements DispatchTarget {
     }
     const { call, first, admission } = outcome
     call.runOn(this.#server)
+    for (const [dispatched, reason] of this.#cancelled) call.cancel(dispatched, reason)
     const answers = [...this.#answers]
     this.#answers.clear()
     for (const [dispatched, { message }] of answers) await call.respond(dispatched, message)
