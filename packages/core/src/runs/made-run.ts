@@ -71,7 +71,15 @@ export async function make(store: Store, run: RecordedRun, making: Making): Prom
     await places.giveBack()
     throw new RunRefusedError('run-gone', 'the session of this call is over.')
   }
-  if (making.once) await requireLast(store, run, made)
+  try {
+    if (making.once) await requireLast(store, place, made)
+  } catch (error) {
+    if (error instanceof RunRefusedError) {
+      await takeBack(store, run, made, opened.id)
+      await places.giveBack()
+    }
+    throw error
+  }
   await copy(store, made, opened.id, making.records)
   const { action, by } = making.how
   await new TransientNode(store).pass(made, NOBODY, { action, by }, { isNew: true })
@@ -134,10 +142,21 @@ async function requireFirst(store: Store, run: RecordedRun, made: CallPlace) {
   }
 }
 
-/** The call is opened. Whoever has noted another one since has either found it, or is found here. */
-async function requireLast(store: Store, run: RecordedRun, made: CallPlace) {
-  const last = (await retriesOf(store, run.place)).at(-1)
+/** The call is opened. Whoever has noted another one since has either found it, or is found here. `of`: what it does again. */
+export async function requireLast(store: Store, of: CallPlace, made: CallPlace) {
+  const last = (await retriesOf(store, of)).at(-1)
   if (last && last.callId !== made.callId) throw busy(last)
+}
+
+/** Nobody owns the call that was opened, and none is to: it goes at once, so that it is in nobody's way. */
+async function takeBack(store: Store, run: RecordedRun, { scope, callId }: CallPlace, first: EntryId) {
+  const [epoch, seq] = splitId(first)
+  const data = encodeRecord({ kind: 'cancelled', reason: 'Another operator has had it done again.' })
+  await store.appendCall(scope, callId, [{ id: `${epoch}-${seq + 1}`, data }], {
+    requestKeys: requestKeysOf(run, callId),
+    retainMs: 1,
+    endsScope: scope === callId,
+  })
 }
 
 const busy = ({ by, scope, callId }: Became) =>

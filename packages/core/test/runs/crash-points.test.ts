@@ -234,8 +234,54 @@ test.each(STORES)(
       gates.open('go on')
       await expect(first).rejects.toMatchObject({ name: 'RunRefusedError', call })
       await waitFor(() => hasEnded(store, call))
+      // It has left nothing behind that could be run, or has a place.
+      const [refusedOne] = await madeOf(store, old)
+      expect(await refused(runsOf(store, { by: 'carl' }).resume(refusedOne!))).toBe('run-gone')
+      const [record] = (await store.read(call.scope, `call:${call.callId}`, BEGINNING, 1)) ?? []
+      const { quotas } = JSON.parse(record!.data.slice('request '.length)) as { quotas: { name: string }[] }
+      const places = await Promise.all(quotas.map(({ name }) => store.oldPlaces(name, 0, 100)))
+      expect(quotas.length).toBeGreaterThan(0)
+      expect(places.flat().map(({ callId }) => callId)).not.toContain(refusedOne!.callId)
       expect(happened.count('try')).toBe(before + 1)
     }
+  },
+)
+
+test.each(STORES)(
+  'who dies before it finds that another retry was quicker leaves nothing that is run, %s',
+  async (kind) => {
+    const happened = new Happenings()
+    const work: Work = async (ctx) => {
+      await ctx.atLeastOnce('try', () => happened.add('try'))
+      throw new Error('no')
+    }
+    await using nodes = await start(work, kind)
+    const store = nodes.stores[0]!
+    const old = await begin(nodes, 1)
+    await waitFor(() => hasEnded(store, old))
+    const later = overriding(store, {
+      append: (scope, log, data, options) => store.append(scope, log, data, { ...options, nonce: 'later' }),
+    })
+    let isDead = false
+    const doomed = overriding(store, {
+      openCall: async (call) => {
+        await runsOf(later, { by: 'bob' }).retry(old)
+        const opened = await store.openCall(call)
+        isDead = true
+        return opened
+      },
+      read: async (...args) => {
+        if (isDead) throw new Error('died')
+        return store.read(...args)
+      },
+    })
+    await expect(runsOf(doomed, { by: 'ann' }).retry(old)).rejects.toThrow('died')
+    const [left, made] = await madeOf(store, old)
+    await waitFor(() => hasEnded(store, made!))
+    expect(await refused(runsOf(store, { by: 'carl' }).resume(left!))).toBe('run-busy')
+    await runsOf(store, { by: 'carl' }).cancel(left!)
+    await waitFor(() => hasEnded(store, left!))
+    expect(happened.count('try')).toBe(2)
   },
 )
 
