@@ -105,6 +105,8 @@ export function tell(
       }
     case 'sealed':
       return { text: event.sealed, style: 'dim' }
+    case 'unreadable':
+      return { text: 'something that can not be read', style: 'bad' }
     case 'cancelled':
       return { text: `ends cancelled${after(event.ms)}`, style: 'warn' }
   }

@@ -99,6 +99,7 @@ export class Lanes {
         return void this.#runs.marks.push(mark)
       case 'task':
       case 'sealed':
+      case 'unreadable':
       case 'passed':
       case 'cancel-asked':
       case 'wake-asked':

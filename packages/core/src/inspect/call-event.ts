@@ -67,6 +67,8 @@ export type CallEvent = { id: EntryId; at: number; attempt: number; payload?: un
   | { kind: 'cancelled'; ms: number }
   /** It can't be read without the key: `sealed` says which one. */
   | { kind: 'sealed'; sealed: string }
+  /** It is not as any version of this library writes it. */
+  | { kind: 'unreadable' }
 )
 
 /** `tool-error`: a result with `isError`. `error`: an error of JSON-RPC. `unknown`: one of them, since it was interrupted and not run again. */

@@ -4,11 +4,21 @@ import type { JsonRpcMessage } from '../json-rpc.js'
 /** A message of a log that holds plain messages; `undefined` for what is none. */
 export function decodeMessage(data: string): JsonRpcMessage | undefined {
   try {
-    return JSON.parse(data) as JsonRpcMessage
+    return asMessage(JSON.parse(data) as JsonRpcMessage)
   } catch {
     return undefined
   }
 }
+
+/** Throws for what can't be told of as a message. Whether it may be sent is no matter here. */
+export function asMessage<T extends JsonRpcMessage>(value: T): T {
+  const { method, result, error } = value as unknown as Record<string, unknown>
+  const isOne = method === undefined ? isObject(result) || isObject(error) : typeof method === 'string'
+  if (!isOne) throw new TypeError('This is no message.')
+  return value
+}
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null
 
 /** Methods whose `name` names something that the server has registered: no data of anybody's. */
 const NAMED = new Set(['tools/call', 'prompts/get'])

@@ -1,4 +1,5 @@
 import { decodeInboxItem, parseAnswer } from '../call/inbox.js'
+import type { InboxItem } from '../call/inbox.js'
 import { WITHDRAWAL } from '../call/questions.js'
 import { parseRecord } from '../call/record.js'
 import type { CallRecord, ParkedCall } from '../call/record.js'
@@ -12,7 +13,7 @@ import type { JsonRpcMessage, JsonRpcNotification, JsonRpcResponse } from '../js
 import { isOutcomeUnknown } from '../session/recovery.js'
 import type { Entry } from '../store/store.js'
 import type { CallEvent, MadeOf, Outcome, RequestSummary, StepName } from './call-event.js'
-import { payloadOf, titleOf } from './messages.js'
+import { asMessage, payloadOf, titleOf } from './messages.js'
 import { decodeStored } from './stored-values.js'
 
 /** `at`: when the store took it, in ms since 1970 by the store's clock. */
@@ -66,6 +67,8 @@ export class CallTimeline {
   /** How the last response came out. */
   outcome: Outcome | undefined
   endedAt: number | undefined
+  /** The first record can't be read: what stands in place of its requests. */
+  #unread: string | undefined
   readonly #questions = new Map<string, AskedQuestion>()
   /** Of steps that have not ended: when their time is up, in ms since 1970. */
   readonly #deadlines = new Map<string, number>()
@@ -88,7 +91,7 @@ export class CallTimeline {
 
   /** What the call is: its method and tool, of a batch all of them. */
   get title(): string {
-    return this.sealed ?? this.requests.map(({ title }) => title).join(', ')
+    return this.#unread ?? this.requests.map(({ title }) => title).join(', ')
   }
 
   /** What was asked, in that order. */
@@ -111,32 +114,39 @@ export class CallTimeline {
     return sleeps.length === 0 ? undefined : Math.min(...sleeps.map(([, until]) => until))
   }
 
-  /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. */
+  /** The next entry of the journal. `undefined`: not one that this version knows, or one that tells nothing of the call. Never throws. */
   add(entry: TimedEntry): CallEvent | undefined {
     const sealed = describeSealed(entry.data)
-    if (sealed !== undefined) return this.#event(entry, this.#unread(sealed, entry))
-    const record = parsed(entry)
-    if (!record || record.kind === 'proxy' || record.kind === 'handler') return undefined
-    return this.#event(entry, this.#record(record, entry))
+    if (sealed !== undefined) {
+      if (this.attempts.length === 0) this.sealed = sealed
+      return this.#event(entry, this.#notRead(entry, sealed, { kind: 'sealed', sealed }))
+    }
+    return this.#told(entry, () => {
+      // What this version does not know is nothing.
+      const record = parseRecord(entry.data) as CallRecord | undefined
+      return record && record.kind !== 'proxy' && record.kind !== 'handler' && this.#record(record, entry)
+    })
   }
 
-  /** An entry of the inbox. */
+  /** An entry of the inbox. Never throws. */
   addInbox(entry: TimedEntry): CallEvent | undefined {
     const sealed = describeSealed(entry.data)
     if (sealed !== undefined) return this.#event(entry, { kind: 'sealed', sealed })
-    const item = attempted(() => decodeInboxItem(entry.data))
-    if (!item) return undefined
-    if (item.kind === 'cancelled')
-      return this.#event(entry, { kind: 'cancel-asked', by: item.by, payload: item.reason })
-    if (item.kind === 'woken')
-      return this.#event(entry, { kind: 'wake-asked', by: item.by, steps: item.steps.map(nameOf) })
-    if (item.kind === 'retried') return this.#event(entry, { kind: 'retry-asked', by: item.by })
-    if (item.kind === 'became') {
-      const { callId, action, by } = item
-      return this.#event(entry, { kind: 'became', callId, action, by })
+    return this.#told(entry, () => {
+      const item = decodeInboxItem(entry.data)
+      return item && this.#item(item, entry.at)
+    })
+  }
+
+  /** An entry that is not as it should be tells that, and hides no other one. */
+  #told(entry: TimedEntry, tell: () => Bare | false | undefined): CallEvent | undefined {
+    let bare: Bare | false | undefined
+    try {
+      bare = tell()
+    } catch {
+      bare = this.#notRead(entry, 'unreadable', { kind: 'unreadable', payload: entry.data })
     }
-    const answer = attempted(() => parseAnswer(item.json))
-    return answer && this.#event(entry, this.#answer(answer, entry.at))
+    return bare ? this.#event(entry, bare) : undefined
   }
 
   #event({ id, at }: TimedEntry, bare: Bare): CallEvent {
@@ -145,19 +155,37 @@ export class CallTimeline {
   }
 
   /** The first one began the call, whatever it says. */
-  #unread(sealed: string, { id, at }: TimedEntry): Bare {
+  #notRead({ id, at }: TimedEntry, title: string, bare: Bare): Bare {
     if (this.attempts.length === 0) {
-      this.sealed = sealed
+      this.#unread = title
       this.attempts.push({ node: '', at, epoch: epochOf(id), version: undefined })
     }
-    return { kind: 'sealed', sealed }
+    return bare
+  }
+
+  #item(item: InboxItem, at: number): Bare {
+    switch (item.kind) {
+      case 'cancelled':
+        return { kind: 'cancel-asked', by: item.by && text(item.by), payload: item.reason }
+      case 'woken':
+        return { kind: 'wake-asked', by: text(item.by), steps: item.steps.map(nameOf) }
+      case 'retried':
+        return { kind: 'retry-asked', by: text(item.by) }
+      case 'became':
+        return { kind: 'became', ...madeOf(item) }
+      case 'answer':
+        return this.#answer(asMessage(parseAnswer(item.json)), at)
+    }
   }
 
   #record(record: Exclude<CallRecord, { kind: 'proxy' | 'handler' }>, { id, at }: TimedEntry): Bare {
     switch (record.kind) {
       case 'request': {
-        const { node, version, protocol, messages, of } = record.request
-        this.of = of && { callId: of.callId, action: of.action, by: of.by }
+        const { version, of } = record.request
+        const node = text(record.request.node)
+        const protocol = text(record.request.protocol)
+        const messages = record.request.messages.map((message) => asMessage(message))
+        this.of = of && madeOf(of)
         this.#isParked = of !== undefined
         this.#isPassed = this.#isParked
         this.attempts.push({ node, at, epoch: epochOf(id), version })
@@ -168,7 +196,8 @@ export class CallTimeline {
         return { kind: 'opened', node, version, protocol, requests: this.requests, of: this.of, payload }
       }
       case 'claim': {
-        const { node, version } = record.claim
+        const { version } = record.claim
+        const node = text(record.claim.node)
         this.divergence = undefined
         this.isQueued = false
         const last = this.attempts.at(-1)
@@ -183,16 +212,18 @@ export class CallTimeline {
         this.attempts.push(attempt)
         return { kind: 'taken-over', node, version, from: last?.node }
       }
-      case 'returned':
+      case 'returned': {
+        const node = text(record.returned.node)
         this.attempts.pop()
         this.divergence = this.#lastDivergence
-        return { kind: 'returned', node: record.returned.node }
+        return { kind: 'returned', node }
+      }
       case 'diverged': {
         const { node, nonce: _nonce, at: _at, heard: _heard, ...divergence } = record.diverged
         if (this.attempts.length > 1) this.attempts.pop()
         this.divergence = divergence
         this.#lastDivergence = divergence
-        return { kind: 'diverged', node, divergence }
+        return { kind: 'diverged', node: text(node), divergence }
       }
       case 'parked':
         this.#isParked = true
@@ -202,7 +233,7 @@ export class CallTimeline {
         const { by, action } = record.passed
         this.#isParked = true
         this.#isPassed = true
-        return { kind: 'passed', by, action }
+        return { kind: 'passed', by: text(by), action: text(action) }
       }
       case 'task':
         this.isTask = true
@@ -212,11 +243,13 @@ export class CallTimeline {
       case 'message':
       case 'question':
       case 'withdrawn':
-        return this.#message(record.message, at)
-      case 'response':
+        return this.#message(asMessage(record.message), at)
+      case 'response': {
         this.#end('done', at)
-        this.outcome = outcomeOf(record.message)
-        return { kind: 'response', ms: at - this.openedAt, ...response(record.message) }
+        const told = response(asMessage(record.message))
+        this.outcome = told.outcome
+        return { kind: 'response', ms: at - this.openedAt, ...told }
+      }
       case 'cancelled':
         this.#end('cancelled', at)
         return { kind: 'cancelled', ms: at - this.openedAt, payload: record.reason }
@@ -303,7 +336,13 @@ export class CallTimeline {
 }
 
 const parked = ({ node, answerBy, wakeAt }: ParkedCall) =>
-  ({ kind: 'parked', node, answerBy, wakeAt }) as const
+  ({ kind: 'parked', node: text(node), answerBy, wakeAt }) as const
+
+const madeOf = ({ callId, action, by }: MadeOf): MadeOf => ({
+  callId: text(callId),
+  action: text(action),
+  by: text(by),
+})
 
 function response(message: JsonRpcResponse) {
   return { outcome: outcomeOf(message), payload: payloadOf(message) }
@@ -323,12 +362,8 @@ function nameOf(id: string): StepName {
 
 const epochOf = (id: string) => Number.parseInt(id, 10)
 
-const parsed = ({ data }: Entry) => attempted(() => parseRecord(data))
-
-function attempted<T>(work: () => T): T | undefined {
-  try {
-    return work()
-  } catch {
-    return undefined
-  }
+/** Throws for what is none, where a record says otherwise. */
+function text<T extends string>(value: T): T {
+  if (typeof (value as unknown) !== 'string') throw new TypeError('This is no text.')
+  return value
 }
