@@ -124,6 +124,25 @@ describe('text', () => {
     expect(masked.payloadValue({ a: 1 })).toEqual({ maskedBytes: 7 })
     expect(masked.payload(undefined)).toBe('')
   })
+
+  test('a payload may hold itself, and one thing more than once', () => {
+    const shared = { a: 1 }
+    const parent: Record<string, unknown> = { name: 'p', twice: [shared, shared] }
+    parent['children'] = [new Map<unknown, unknown>([['up', { parent }]])]
+    const json = '{"name":"p","twice":[{"a":1},{"a":1}],"children":[[["up",{"parent":"[circular]"}]]]}'
+    expect(toJson(parent)).toBe(json)
+    const map = new Map<unknown, unknown>()
+    map.set('self', map)
+    expect(toJson([map, map])).toBe('[[["self","[circular]"]],[["self","[circular]"]]]')
+    const masked = new Privacy({ showPayloads: false, fullIds: false })
+    expect(masked.payloadValue(parent)).toEqual({ maskedBytes: json.length })
+  })
+
+  test('what would be endless, each thing being in many places, is cut off', () => {
+    let doubled: unknown = 'x'
+    for (let depth = 0; depth < 100; depth++) doubled = [doubled, doubled]
+    expect(toJson(doubled).length).toBeLessThan(2 ** 26)
+  })
 })
 
 describe('tables on a screen', () => {

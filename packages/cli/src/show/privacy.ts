@@ -1,4 +1,8 @@
 const SHOWN = 6
+/** Of one value. What is in many places is written in each of them. */
+const MOST_CHARS = 1 << 24
+/** What stands around each member, at most. */
+const MARKS = 4
 
 /** What of the users' data is shown: nothing of payloads and the beginning of ids, unless asked for. */
 export class Privacy {
@@ -39,9 +43,22 @@ export class Privacy {
   }
 }
 
-/** JSON of what need not be JSON: recorded values may hold dates, maps, bytes and big ints. */
+/** JSON of what need not be JSON: recorded values may hold dates, maps, bytes, big ints and themselves, and one thing in many places. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) => jsonable(member)) ?? 'null'
+  // What is being written, from the outermost on; `as`: what is written in its place.
+  const around: { member: unknown; as: unknown }[] = []
+  let left = MOST_CHARS
+  function write(this: unknown, key: string, member: unknown) {
+    while (around.length > 0 && around.at(-1)?.as !== this) around.pop()
+    const as = jsonable(member)
+    left -= key.length + (typeof as === 'string' ? as.length : 0) + MARKS
+    if (left < 0) return '…'
+    if (typeof as !== 'object' || as === null) return as
+    if (around.some((each) => each.member === member)) return '[circular]'
+    around.push({ member, as })
+    return as
+  }
+  return JSON.stringify(value, write) ?? 'null'
 }
 
 function jsonable(value: unknown): unknown {
