@@ -6,6 +6,8 @@ import type { MonitorModel } from '../src/monitor/model.js'
 import type { Snapshot } from '../src/monitor/snapshot.js'
 import { Privacy } from '../src/show/privacy.js'
 import { encode } from '../src/web/encode.js'
+import { Feed } from '../src/web/feed.js'
+import type { FeedServices } from '../src/web/feed.js'
 import { Handles } from '../src/web/handles.js'
 import { Lanes } from '../src/web/lanes.js'
 import { Scale } from '../src/web/page/scale.js'
@@ -13,6 +15,35 @@ import { Watcher } from '../src/web/watcher.js'
 import type { Lane } from '../src/web/wire.js'
 
 const privacy = new Privacy({ showPayloads: false, fullIds: false })
+
+test('of very many rows a browser gets the newest', async () => {
+  const looks = [150_000, 3000]
+  class Many extends Feed<{ now: number; problem: null }, number, { rows: number[]; left: number }> {
+    protected async look() {
+      const count = looks.shift() ?? 0
+      this.tell(
+        { now: 1, problem: null },
+        Array.from({ length: count }, (_, index) => index),
+      )
+      return true
+    }
+    protected frame(_head: object, rows: number[], { left }: { left: number }) {
+      return { rows, left }
+    }
+    async lookTwice() {
+      await this.look()
+      await this.look()
+    }
+  }
+  const feed = new Many({ privacy } as FeedServices)
+  const told: { rows: number[]; left: number }[] = []
+  feed.listen((frame) => told.push(frame))
+  await feed.lookTwice()
+  expect(told.map(({ rows, left }) => [rows.length, rows.at(-1), left])).toEqual([
+    [2000, 149_999, 148_000],
+    [2000, 2999, 151_000],
+  ])
+})
 
 describe('the bars of a call', () => {
   const step = { name: 'charge', key: undefined }
@@ -23,6 +54,24 @@ describe('the bars of a call', () => {
     for (const each of [opened, ...events]) lanes.add(each)
     return lanes.all([])
   }
+
+  test('of very many the first and the newest are kept, and all are counted', () => {
+    const sends = Array.from({ length: 20_000 }, (_, at) =>
+      event(at + 1, { kind: 'notification', title: 'notifications/progress', progress: at }),
+    )
+    const parks = Array.from({ length: 1000 }, (_, n) => [
+      event(200_000 + 2 * n, { kind: 'parked', node: 'a', answerBy: undefined, wakeAt: 1 }),
+      event(200_001 + 2 * n, { kind: 'continued', node: 'b', passed: false }),
+    ])
+    const [runs, sent] = lanesOf(...sends, ...parks.flat())
+    expect(sent!.marks.length + sent!.left).toBe(20_000)
+    expect([sent!.marks[0]?.at, sent!.marks.at(-1)?.at]).toEqual([1, 20_000])
+    expect([runs!.bars[0]?.from, runs!.bars.at(-1)]).toEqual([
+      0,
+      expect.objectContaining({ from: 201_999, to: null }),
+    ])
+    expect(JSON.stringify([runs, sent]).length).toBeLessThan(100_000)
+  })
 
   test('a run ends with its last record, and the next one begins when it takes over', () => {
     const [runs] = lanesOf(
@@ -72,6 +121,7 @@ describe('the axis', () => {
     step: null,
     bars: bars.map(([from, to, tone]) => ({ from, to, tone, text: '' })),
     marks: [],
+    left: 0,
   })
 
   test('is even where the waits are short', () => {

@@ -15,7 +15,9 @@ export type Column<Row> = {
 export function formatTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): Line[] {
   const titles = columns.map(({ title }) => title)
   const cells = rows.map((row) => columns.map(({ text, most = 60 }) => clip(text(row), most)))
-  const widths = columns.map((_, i) => Math.max(...[titles, ...cells].map((row) => width(row[i] ?? ''))))
+  const widths = columns.map((_, i) =>
+    [titles, ...cells].reduce((most, row) => Math.max(most, width(row[i] ?? '')), 0),
+  )
   const align = (row: readonly string[]) => {
     // Nothing follows the last cell that has something in it, so nothing need fill it.
     const last = row.findLastIndex((text) => text !== '')

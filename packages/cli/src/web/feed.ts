@@ -88,12 +88,12 @@ export abstract class Feed<HeadOf extends Head, Row, Frame> {
       this.#head && JSON.stringify({ ...this.#head, now: 0 }) === JSON.stringify({ ...head, now: 0 })
     const first = this.#head === undefined
     this.#head = head
-    this.#rows.push(...rows)
-    const left = Math.max(0, this.#rows.length - KEPT)
+    const all = [...this.#rows, ...rows]
+    const left = Math.max(0, all.length - KEPT)
     this.#left += left
-    this.#rows = this.#rows.slice(left)
+    this.#rows = all.slice(left)
     if (isSame && rows.length === 0) return
-    const frame = this.frame(head, first ? this.#rows : rows, { first, left: this.#left })
+    const frame = this.frame(head, first ? this.#rows : rows.slice(-KEPT), { first, left: this.#left })
     for (const listener of this.#listeners) listener(frame)
   }
 }

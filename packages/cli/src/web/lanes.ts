@@ -6,6 +6,9 @@ import { digestOf } from './handles.js'
 import { toneOf } from './sections.js'
 import type { Bar, Lane } from './wire.js'
 
+/** Bars of a lane, and marks. */
+const KEPT = 200
+
 /** What a step is forked from by. */
 export const stepHandle = ({ name, key }: StepName) => digestOf(name, key ?? '')
 
@@ -65,7 +68,7 @@ export class Lanes {
         return event.of ? this.#waits(at, text) : this.#begins(this.#runs, at, node(event.node))
       case 'taken-over':
         this.#lost(at)
-        this.#runs.marks.push(mark)
+        keep(this.#runs, 'marks', mark)
         return this.#begins(this.#runs, at, node(event.node), 'mark')
       case 'continued':
         this.#ends(this.#runs, at)
@@ -74,7 +77,7 @@ export class Lanes {
         return this.#waits(at, text)
       case 'diverged':
       case 'returned':
-        this.#runs.marks.push(mark)
+        keep(this.#runs, 'marks', mark)
         return this.#waits(at, text)
       case 'step-started':
         return this.#begins(this.#step(event.step), at, 'at most once')
@@ -85,10 +88,10 @@ export class Lanes {
       case 'step-cleared':
         return this.#stepEnds(event, ends[event.kind])
       case 'step-intended':
-        return void this.#step(event.step).marks.push(mark)
+        return keep(this.#step(event.step), 'marks', mark)
       case 'notification':
       case 'partial-response':
-        return void this.#sent.marks.push(mark)
+        return keep(this.#sent, 'marks', mark)
       case 'question':
       case 'answer':
       case 'withdrawn':
@@ -96,7 +99,7 @@ export class Lanes {
       case 'response':
       case 'cancelled':
         for (const open of this.#open.keys()) this.#ends(open, at)
-        return void this.#runs.marks.push(mark)
+        return keep(this.#runs, 'marks', mark)
       case 'task':
       case 'sealed':
       case 'unreadable':
@@ -105,7 +108,7 @@ export class Lanes {
       case 'wake-asked':
       case 'retry-asked':
       case 'became':
-        return void this.#runs.marks.push(mark)
+        return keep(this.#runs, 'marks', mark)
     }
   }
 
@@ -120,7 +123,7 @@ export class Lanes {
     const open = this.#open.get(this.#runs)
     if (!open || open.tone === 'dim') return this.#ends(this.#runs, at)
     this.#ends(this.#runs, Math.max(open.from, this.#lastAt))
-    this.#runs.bars.push({
+    keep(this.#runs, 'bars', {
       from: this.#lastAt,
       to: at,
       tone: 'dim',
@@ -138,13 +141,13 @@ export class Lanes {
       return
     }
     const ms = 'ms' in event ? (event.ms ?? 0) : 0
-    step.bars.push({ from: event.at - ms, to: event.at, ...how })
+    keep(step, 'bars', { from: event.at - ms, to: event.at, ...how })
   }
 
   #begins(into: Lane, at: number, text: string, tone: Bar['tone'] = 'name') {
     if (this.#open.has(into)) return
     const bar: Bar = { from: at, to: null, tone, text }
-    into.bars.push(bar)
+    keep(into, 'bars', bar)
     this.#open.set(into, bar)
   }
 
@@ -171,7 +174,21 @@ const ends: Record<'step-done' | 'step-failed' | 'step-cleared', Ending> = {
   'step-cleared': { text: 'failed, may begin again', tone: 'warn' },
 }
 
-const lane = (kind: Lane['kind'], name: string): Lane => ({ kind, name, step: null, bars: [], marks: [] })
+/** With the newest that is kept goes the first, which says when the lane began. */
+function keep<K extends 'bars' | 'marks'>(into: Lane, kind: K, one: Lane[K][number]) {
+  const all: Lane[K][number][] = into[kind]
+  all.push(one)
+  if (all.length > KEPT) into.left += all.splice(1, 1).length
+}
+
+const lane = (kind: Lane['kind'], name: string): Lane => ({
+  kind,
+  name,
+  step: null,
+  bars: [],
+  marks: [],
+  left: 0,
+})
 
 const beginningOf = ({ bars, marks }: Lane) =>
   Math.min(...bars.map(({ from }) => from), ...marks.map(({ at }) => at))

@@ -109,6 +109,8 @@ export type Lane = {
   step: string | null
   bars: Bar[]
   marks: Mark[]
+  /** How many of these are not kept any more. */
+  left: number
 }
 
 /** `run`: from here on; 0 where it goes on. */

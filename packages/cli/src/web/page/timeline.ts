@@ -165,8 +165,8 @@ const barText = ({ from, to, text }: Bar, openedAt: number, end: number) =>
   `${text}: +${span(from - openedAt)}, ${span(Math.max(0, (to ?? end) - from))}${to === null ? ' so far' : ''}`
 const markText = ({ at, text }: Mark, openedAt: number) => `${text}: +${span(at - openedAt)}`
 
-function tookOf({ kind, bars, marks }: Lane, end: number): string {
-  if (kind === 'message') return `${marks.length} ×`
+function tookOf({ kind, bars, marks, left }: Lane, end: number): string {
+  if (kind === 'message') return `${marks.length + left} ×`
   if (bars.length === 0) return '–'
   const ms = Math.max(...bars.map(({ to }) => to ?? end)) - Math.min(...bars.map(({ from }) => from))
   return span(Math.max(0, ms))
