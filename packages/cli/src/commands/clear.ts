@@ -1,6 +1,5 @@
 import type { Store } from '@mcp-durable/core'
 import type { Command } from '../command.js'
-import type { Connected } from '../connect/connected.js'
 import type { Context } from '../context.js'
 import { CliError, usageError } from '../errors.js'
 import { clearAll, clearSession, toldOf } from '../look/clear.js'
@@ -35,12 +34,11 @@ export const clear: Command = {
     const ways = [given !== undefined, values['all'] === true, principal !== undefined]
     if (ways.filter(Boolean).length !== 1)
       throw usageError('clear needs one of: an ID, --principal NAME, --all.', 'clear')
-    const connected = await context.connect()
     const clearing = await (given !== undefined
-      ? one(context, connected, given)
+      ? one(context, given)
       : typeof principal === 'string'
-        ? allOf(context, connected, principal)
-        : everything(context, connected))
+        ? allOf(context, principal)
+        : everything(context))
     if (values['yes'] !== true && !(await confirm(clearing.question))) {
       output.note('nothing was deleted')
       return 1
@@ -56,7 +54,9 @@ export const clear: Command = {
 type Outcome = Omit<Cleared, 'openCalls'> & { openCalls?: number }
 type Clearing = { question: string; act: () => Promise<Outcome> }
 
-async function one(context: Context, connected: Connected, given: string): Promise<Clearing> {
+/** What can't be opened can be deleted. */
+async function one(context: Context, given: string): Promise<Clearing> {
+  const connected = await context.connectStored()
   const { inspect } = connected
   const { privacy } = context
   const store = context.store(connected)
@@ -85,14 +85,17 @@ async function withHistory(store: Store, given: string): Promise<string | undefi
   return undefined
 }
 
-async function allOf(context: Context, connected: Connected, principal: string): Promise<Clearing> {
+/** With the secret of the principal, if there are secrets. */
+async function allOf(context: Context, principal: string): Promise<Clearing> {
+  const connected = await context.connect()
   return {
     question: `Delete all sessions, calls, states and histories of the principal ${principal}?`,
     act: () => context.store(connected).forget({ principal }),
   }
 }
 
-async function everything(context: Context, connected: Connected): Promise<Clearing> {
+async function everything(context: Context): Promise<Clearing> {
+  const connected = await context.connectStored()
   const { inspect, area } = connected
   const total = await inspect.sessions.count()
   return {

@@ -1,0 +1,52 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { sealedStore } from '@mcp-durable/core'
+import type { Store } from '@mcp-durable/core'
+import { file } from '@mcp-durable/sqlite-store'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { newCall, newSession, NO_LIMIT } from '../../core/src/testing/stores.js'
+import { cli } from './support/cli.js'
+
+// What the commands do with keys, where somebody writes to the store who has none, or another one.
+
+let folder: string
+let raw: Store
+let where: string[]
+const key = randomBytes(32)
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mcp-durable-'))
+  const database = join(folder, 'mcp.db')
+  raw = file(database)
+  where = ['--sqlite', database]
+})
+afterEach(async () => {
+  await raw.close()
+  rmSync(folder, { recursive: true })
+})
+
+function keyFile(of: Buffer) {
+  const path = join(folder, randomUUID())
+  writeFileSync(path, of.toString('base64'), { mode: 0o600 })
+  return ['--key-file', path]
+}
+
+async function session(store: Store) {
+  const { id } = newSession()
+  await store.createSession(newSession({ id }), NO_LIMIT)
+  return id
+}
+
+test('clear deletes what none of the keys opens', async () => {
+  const keeping = { keepMs: 3_600_000, maxEntries: 100 }
+  const scope = await session(sealedStore(raw, { keys: [randomBytes(32)] }).open({ keeping }))
+  expect(await raw.history(scope, { limit: 9 })).not.toEqual([])
+  expect(await cli('', 'clear', scope, '--yes', ...where, ...keyFile(key))).toMatchObject({
+    code: 0,
+    stderr: '',
+  })
+  expect(await raw.history(scope, { limit: 9 })).toEqual([])
+  expect(await raw.readSession(scope)).toBeUndefined()
+})
