@@ -78,8 +78,8 @@ export class Context implements AsyncDisposable {
   }
 
   /** The store itself, to be woken by it, and to delete. */
-  store(connected: Connected): Store {
-    const store = connected.open()
+  store(connected: Connected, plain?: 'read' | 'refuse'): Store {
+    const store = connected.open(plain)
     this.#closing.push(() => store.close())
     return store
   }
@@ -101,11 +101,15 @@ export class Context implements AsyncDisposable {
     return this.options.redis !== undefined || this.values['prefix'] !== undefined
   }
 
-  /** Acting on calls, in the name of `--by`, or of whoever uses this machine. */
+  /**
+   * Acting on calls, in the name of `--by`, or of whoever uses this machine. What is read is written again, sealed: so with keys nothing is
+   * taken that is not sealed, unless it is said to be expected.
+   */
   runs(connected: Connected): Runs {
     const { by = userOfThisMachine() } = this.values
     if (!isName(by)) throw usageError(`--by is one line of 1 to 200 characters, not '${String(by)}'.`)
-    return runsOf(this.store(connected), { by })
+    const plain = this.values['read-plain'] === true ? 'read' : 'refuse'
+    return runsOf(this.store(connected, plain), { by })
   }
 
   async [Symbol.asyncDispose]() {

@@ -29,6 +29,8 @@ export function asCliError(error: unknown): CliError {
 
 function nextOf({ code, message }: StoreError): string {
   if (code === 'store-sealed') return 'Give a file that has that key: --key-file FILE'
+  if (code === 'store-tampered' && message.includes('seal.plain'))
+    return 'Somebody without a key may have put it there. Where it is from before the nodes sealed: --read-plain'
   return /NOPERM/.test(message)
     ? 'This user of Redis may not do that. docs/security.md says which rights are needed.'
     : 'Try again; mcp-durable doctor looks at the server.'

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sealedStore } from '@mcp-durable/core'
 import type { Store } from '@mcp-durable/core'
+import { BEGINNING } from '@mcp-durable/core/store'
 import { file } from '@mcp-durable/sqlite-store'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { newCall, newSession, NO_LIMIT } from '../../core/src/testing/stores.js'
@@ -49,4 +50,42 @@ test('clear deletes what none of the keys opens', async () => {
   })
   expect(await raw.history(scope, { limit: 9 })).toEqual([])
   expect(await raw.readSession(scope)).toBeUndefined()
+})
+
+test('what is not sealed is acted on only where it is said to be expected', async () => {
+  const nodes = sealedStore(raw, { keys: [key], plain: 'refuse' })
+  const scope = await session(nodes)
+  const message = {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { name: 'pay', arguments: { to: 'mallory' } },
+  }
+  const request = {
+    node: 'n',
+    protocol: '2025-11-25',
+    messages: [message],
+    batch: false,
+    handlers: ['durable'],
+  }
+  const planted = newCall(scope, { data: `request ${JSON.stringify(request)}` })
+  const opened = await raw.openCall(planted)
+  if (opened.status !== 'opened') throw new Error(opened.status)
+  const failure = { jsonrpc: '2.0', id: 1, error: { code: -32_603, message: 'failed' } }
+  const end = { id: `${Number.parseInt(opened.id, 10)}-2`, data: `response ${JSON.stringify(failure)}` }
+  const close = { requestKeys: planted.requestKeys, retainMs: 60_000 }
+  expect(await raw.appendCall(scope, planted.callId, [end], close)).toBe('appended')
+  const retry = ['retry', planted.callId, '--yes', ...where, ...keyFile(key)]
+
+  const { code, stderr } = await cli('', ...retry)
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/not sealed.*\n.*--read-plain\n$/),
+  })
+  expect(await raw.listOpenCalls(scope)).toEqual([])
+
+  expect(await cli('', ...retry, '--read-plain')).toMatchObject({ code: 0, stderr: '' })
+  const [made] = await raw.listOpenCalls(scope)
+  const [first] = (await nodes.read(scope, `call:${made!.callId}`, BEGINNING, 1)) ?? []
+  expect(first?.data).toContain('mallory')
 })

@@ -10,8 +10,11 @@ export type Connection = {
   where: string
   /** In a sentence: `under the prefix mcp at 127.0.0.1:6379`. */
   area: string
-  /** The store itself, to be woken by it, and to change what it holds. Whoever opens it closes it. */
-  open(): Store
+  /**
+   * The store itself, to be woken by it, and to change what it holds. Whoever opens it closes it. `plain`: what becomes of a record that
+   * is not sealed, if there are keys. Default: it is read.
+   */
+  open(plain?: 'read' | 'refuse'): Store
   close(): void
 }
 

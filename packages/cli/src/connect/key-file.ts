@@ -37,7 +37,11 @@ export function readKeys(path: string): string[] {
 export function withKeys<C extends Connected>(connected: C, path: string, secrets?: Store): C {
   const options = sealingWith(path, secrets)
   const inspect = explained(path, () => openedInspection(connected.inspect, options))
-  return { ...connected, inspect, open: () => sealedStore(connected.open(), options) }
+  return {
+    ...connected,
+    inspect,
+    open: (plain = 'read') => sealedStore(connected.open(), { ...options, plain }),
+  }
 }
 
 export const sealedWith = (store: Store, path: string, secrets?: Store): Store =>

@@ -13,6 +13,10 @@ export const acting = {
     value: 'NAME',
     help: 'who acts, for the records (default: the user of this machine)',
   },
+  'read-plain': {
+    type: 'boolean',
+    help: 'with --key-file: act also on what is not sealed, since it is from before',
+  },
 } satisfies Record<string, OptionSpec>
 
 /** What those take that may have effects a second time. */

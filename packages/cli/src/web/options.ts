@@ -25,6 +25,7 @@ export const webOptions = {
     help: 'with --web: calls may be cancelled, resumed, retried and forked',
   },
   by: { ...acting.by, help: `with --allow-actions: ${acting.by.help}` },
+  'read-plain': { ...acting['read-plain'], help: `with --allow-actions: ${acting['read-plain'].help}` },
 } satisfies Record<string, OptionSpec>
 
 export type WebOptions = { host: string; port: number; token: Token | undefined; acts: boolean }
@@ -37,7 +38,8 @@ export function readWebOptions({ values }: Context): WebOptions | undefined {
     return undefined
   }
   const acts = values['allow-actions'] === true
-  if (values['by'] !== undefined && !acts) throw usageError('--by is for --allow-actions.', 'monitor')
+  const ofActions = Object.keys(acting).find((name) => values[name] !== undefined)
+  if (ofActions !== undefined && !acts) throw usageError(`--${ofActions} is for --allow-actions.`, 'monitor')
   const text = (name: string) => (typeof values[name] === 'string' ? values[name] : undefined)
   const host = text('host') ?? '127.0.0.1'
   const token = readToken(text('token'))
