@@ -58,19 +58,20 @@ export class StdioBackend implements Backend {
     const id = headers['mcp-session-id']
     if (id === undefined) return refusal(400, request, NO_SESSION)
     const held = this.#sessions.get(id)
-    if (!held) return refusal(404, request, GONE)
+    if (held && method === 'DELETE') return this.#end(held)
+    if (!held?.session.isOpen) return refusal(404, request, GONE)
     const { session } = held
-    if (method === 'DELETE') return this.#end(held)
     if (method === 'GET') return streamed(session.listen(signal))
     if (session.isStuck) return refusal(503, request, STUCK)
-    if (request) return streamed(session.ask(request, signal))
-    if (message) session.tell(message)
-    return answer(202)
+    if (!request) return !message || (await session.tell(message)) ? answer(202) : refusal(404, request, GONE)
+    const asked = await session.ask(request, signal)
+    return asked ? streamed(asked) : refusal(404, request, GONE)
   }
 
   async #begin(request: JsonRpcRequest, signal: AbortSignal): Promise<Answer> {
     const key = JSON.stringify(request.params)
-    const ready = this.#ready.get(key)
+    const kept = this.#ready.get(key)
+    const ready = kept?.session.isOpen ? kept : undefined
     const waitMs = this.#notBefore - performance.now()
     if (!ready && waitMs > 0 && waitMs <= WAITED_FOR_MS) await sleepFor(waitMs, { signal })
     else if (!ready && waitMs > 0)

@@ -3,6 +3,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../logger.js'
+import { endOfTurn } from '../../turn.js'
 import { leash } from './leash.js'
 import { Lines } from './lines.js'
 import type { Line } from './lines.js'
@@ -44,6 +45,8 @@ export class StdioProcess {
   readonly #child: ChildProcessWithoutNullStreams
   readonly #events: ProcessEvents
   readonly #ended: Promise<void>
+  #stopping: Promise<void> | undefined
+  #hasExited = false
   #isEnding = false
   #logged = 0
 
@@ -70,12 +73,23 @@ export class StdioProcess {
     return this.#child.pid
   }
 
+  /** Whether it may still read what it is sent: it has not ended, and is not about to. */
+  get isOpen() {
+    return !this.#hasExited && !this.#stopping && this.#child.stdin.writable
+  }
+
   get isUnread() {
     return this.#child.stdin.writableLength > MOST_UNREAD_BYTES
   }
 
-  write(json: string) {
-    if (this.#child.stdin.writable) this.#child.stdin.write(`${json}\n`)
+  /** Resolves to `false` if it has certainly not got the message. */
+  async write(json: string): Promise<boolean> {
+    if (!this.isOpen) return false
+    const written = new Promise<boolean>((resolve) => {
+      this.#child.stdin.write(`${json}\n`, (error) => resolve(!error))
+    })
+    // A pipe that is broken says so at once; one that is full takes it when it is read.
+    return Promise.race([written, endOfTurn().then(() => true)])
   }
 
   /** Whether its output is read. What it writes meanwhile makes it wait. */
@@ -90,7 +104,11 @@ export class StdioProcess {
     await this.#stop()
   }
 
-  async #stop() {
+  #stop() {
+    return (this.#stopping ??= this.#shutDown())
+  }
+
+  async #shutDown() {
     this.#child.stdin.end()
     this.listen(true)
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
@@ -112,6 +130,7 @@ export class StdioProcess {
     closed.catch(() => undefined)
     try {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]
+      this.#hasExited = true
       this.listen(true)
       await Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })])
       // What it has left behind.

@@ -77,7 +77,7 @@ export class StdioSession {
     this.#unused.unref()
     this.#initialize = { request: initialize }
     this.#pending.set(INITIALIZE, this.#initialize)
-    this.#write({ ...initialize, id: INITIALIZE })
+    void this.#write({ ...initialize, id: INITIALIZE })
   }
 
   /** Rejects if the process can't be started. */
@@ -85,8 +85,9 @@ export class StdioSession {
     return this.#process.started
   }
 
-  get hasEnded() {
-    return this.#ended !== undefined
+  /** Whether its process may still read what it is sent. */
+  get isOpen() {
+    return this.#process.isOpen
   }
 
   /** It does not read what it is sent. */
@@ -105,23 +106,25 @@ export class StdioSession {
     return outbox
   }
 
-  /** Its messages up to its response, which is the last one. */
-  ask(request: JsonRpcRequest, signal: AbortSignal): Outbox {
+  /** Its messages up to its response, which is the last one. `undefined`: the process has certainly not got it. */
+  async ask(request: JsonRpcRequest, signal: AbortSignal): Promise<Outbox | undefined> {
     clearTimeout(this.#unused)
     const id = ++this.#ids
     const pending: Pending = { request }
     const outbox = this.#outbox(pending, () => this.#forget(id, pending))
     this.#pending.set(id, pending)
     signal.addEventListener('abort', () => outbox.cancel(), { once: true })
-    this.#write({ ...request, id })
-    return outbox
+    if (await this.#write({ ...request, id })) return outbox
+    outbox.cancel()
+    return undefined
   }
 
-  tell(message: JsonRpcNotification | JsonRpcResponse) {
+  /** Resolves to `false` if the process has certainly not got it. */
+  async tell(message: JsonRpcNotification | JsonRpcResponse): Promise<boolean> {
     if (isResponse(message)) this.#asked.delete(message.id ?? '')
     const isCancelling = 'method' in message && message.method === 'notifications/cancelled'
     const sent = isCancelling ? this.#cancelling(message) : message
-    if (sent) this.#write(sent)
+    return sent ? this.#write(sent) : true
   }
 
   /** What it says outside of requests. */
@@ -145,7 +148,7 @@ export class StdioSession {
   }
 
   #write(message: JsonRpcMessage) {
-    this.#process.write(JSON.stringify(message))
+    return this.#process.write(JSON.stringify(message))
   }
 
   #outbox(pending: Pending | undefined, onEnd: () => void = () => undefined): Outbox {
@@ -181,7 +184,7 @@ export class StdioSession {
   }
 
   #refuse(question: RequestId, why: string) {
-    this.tell(errorResponse(question, ErrorCode.refused, why))
+    void this.tell(errorResponse(question, ErrorCode.refused, why))
   }
 
   #take({ text, isWhole }: Line) {
@@ -241,7 +244,7 @@ export class StdioSession {
 
   #asks(question: JsonRpcRequest, text: string) {
     // Whoever is at the other end of its pipe is this.
-    if (question.method === 'ping') return this.#write({ jsonrpc: '2.0', id: question.id, result: {} })
+    if (question.method === 'ping') return void this.#write({ jsonrpc: '2.0', id: question.id, result: {} })
     const asker = this.#only()
     this.#asked.set(question.id, asker)
     if (asker) asker.outbox?.push(text)

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest'
+import { waitFor } from '../../../../test-support/index.js'
+import { Session } from '../support/session.js'
+import { BeforeStdio, isAlive } from '../support/stdio.js'
+
+// What is asked of a process that ends, and what it has said before.
+
+/** A child that lives on, and has the pipes of its parent. */
+const CHILD = `
+  const forLong = 'setTimeout(() => 0, 60_000)'
+  require('node:child_process').spawn(process.execPath, ['-e', forLong], { stdio: 'inherit' })`
+
+test('a process that has died, and whose output a child holds open, is not asked any more', async () => {
+  await using before = new BeforeStdio(CHILD)
+  const session = await Session.begin(before.nodes)
+  const pid = Number(await session.result('run'))
+  process.kill(pid, 'SIGKILL')
+  await waitFor(() => !isAlive(pid))
+  expect(await session.result('run')).toMatch(/^\d+$/)
+})
+
+test.each([
+  ['says nothing more, and is being ended', `require('node:fs').closeSync(1)`],
+  [
+    'does not read any more',
+    `process.stdin.on('close', () => { require('node:fs').closeSync(0); console.error('input has ended') }).destroy()`,
+  ],
+])('a process that %s is not asked any more', async (_name, script) => {
+  await using before = new BeforeStdio(`
+    lines.removeAllListeners('close')
+    lines.on('close', () => console.error('input has ended'))
+    setInterval(() => 0, 1000)
+    on['tools/call'] = ({ id, params }) => {
+      answer(id, process.pid)
+      if (params.arguments.last) process.stdout.write('', () => { ${script} })
+    }`)
+  const session = await Session.begin(before.nodes)
+  const pid = await session.result('run', { last: true })
+  await waitFor(() => before.log.some((line) => /input has ended/.test(line)))
+  expect(isAlive(Number(pid))).toBe(true)
+  const next = await session.result('run')
+  expect(next).toMatch(/^\d+$/)
+  expect(next).not.toBe(pid)
+})
+
+test('what a client tells a process that has died is told to the next one', async () => {
+  await using before = new BeforeStdio(`${CHILD}
+    let told = 'nothing'
+    on['notifications/roots/list_changed'] = () => { told = 'changed' }
+    on['tools/call'] = ({ id, params }) => answer(id, params.arguments.told ? told : process.pid)`)
+  const session = await Session.begin(before.nodes)
+  const pid = Number(await session.result('run'))
+  process.kill(pid, 'SIGKILL')
+  await waitFor(() => !isAlive(pid))
+  await session.notify('notifications/roots/list_changed')
+  expect(await session.result('run', { told: true })).toBe('changed')
+})
