@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
 import { Session } from '../support/session.js'
@@ -54,4 +57,33 @@ test('what a client tells a process that has died is told to the next one', asyn
   await waitFor(() => !isAlive(pid))
   await session.notify('notifications/roots/list_changed')
   expect(await session.result('run', { told: true })).toBe('changed')
+})
+
+/** `isFirst` is true in the first process that runs the script, and in no other. */
+async function firstOnly(script: string) {
+  const folder = await mkdtemp(join(tmpdir(), 'mcp-durable-stdio-'))
+  const begun = JSON.stringify(join(folder, 'begun'))
+  const isFirst = `
+    const isFirst = !require('node:fs').existsSync(${begun})
+    require('node:fs').writeFileSync(${begun}, '')`
+  return { script: `${isFirst}${script}`, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
+}
+
+test('an answer that is cut off by the death of its process is none: what may be run again is', async () => {
+  await using server = await firstOnly(`
+    on['tools/call'] = ({ id }) => {
+      if (!isFirst) return answer(id, 'whole')
+      process.stdout.write('{"jsonrpc":"2.0","id":' + id + ',"result":{"content":[{"ty', () => process.exit(3))
+    }`)
+  await using before = new BeforeStdio(server.script)
+  const session = await Session.begin(before.nodes)
+  expect(await session.result('look')).toBe('whole')
+})
+
+test('a last answer without the end of its line is an answer', async () => {
+  await using before = new BeforeStdio(`
+    const text = (id) => JSON.stringify({ jsonrpc: '2.0', id, result: { content: [{ type: 'text', text: 'said' }] } })
+    on['tools/call'] = ({ id }) => process.stdout.write(text(id), () => process.exit(0))`)
+  const session = await Session.begin(before.nodes)
+  expect(await session.result('run')).toBe('said')
 })

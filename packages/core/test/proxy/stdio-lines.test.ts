@@ -41,10 +41,10 @@ test('lines are the same however they are cut; of one that is too long both ends
   )
 })
 
-test('the last line need not have an end', () => {
+test('what comes last and has no end is marked', () => {
   expect(cut(Buffer.from('one\ntwo'), [2])).toEqual([
-    { text: 'one', isWhole: true },
-    { text: 'two', isWhole: true },
+    { text: 'one', isWhole: true, hasEnd: true },
+    { text: 'two', isWhole: true, hasEnd: false },
   ])
 })
 

@@ -2,8 +2,11 @@
 const KEPT_BYTES = 1024
 const NEWLINE = 0x0a
 
-/** `isWhole`: else it had more than `maxBytes`, and this is the beginning and the end of it. */
-export type Line = { text: string; isWhole: boolean }
+/**
+ * `isWhole`: else it had more than `maxBytes`, and this is the beginning and the end of it. `hasEnd`: else nothing more came, and this
+ * need not be all of it.
+ */
+export type Line = { text: string; isWhole: boolean; hasEnd: boolean }
 
 /** Cuts what a process writes into lines, and never holds more than `maxBytes` of one and a chunk. */
 export class Lines {
@@ -20,14 +23,14 @@ export class Lines {
     let from = 0
     for (let end; (end = chunk.indexOf(NEWLINE, from)) >= 0; from = end + 1) {
       this.#add(chunk.subarray(from, end))
-      yield this.#take()
+      yield this.#take(true)
     }
     this.#add(chunk.subarray(from))
   }
 
   /** What was written last, and has no end. */
   rest(): Line | undefined {
-    return this.#size === 0 ? undefined : this.#take()
+    return this.#size === 0 ? undefined : this.#take(false)
   }
 
   #add(part: Uint8Array) {
@@ -41,11 +44,11 @@ export class Lines {
     this.#parts = [Buffer.from(head), Buffer.from(tail)]
   }
 
-  #take(): Line {
+  #take(hasEnd: boolean): Line {
     const text = Buffer.concat(this.#parts).toString('utf8')
     const isWhole = this.#size <= this.#maxBytes
     this.#parts = []
     this.#size = 0
-    return { text, isWhole }
+    return { text, isWhole, hasEnd }
   }
 }

@@ -187,25 +187,30 @@ export class StdioSession {
     void this.tell(errorResponse(question, ErrorCode.refused, why))
   }
 
-  #take({ text, isWhole }: Line) {
+  #take(line: Line) {
+    const { text, isWhole } = line
     if (text.trim() === '') return
     const parsed = isWhole && !nestsDeeper(MAX_DEPTH, text) ? parse(text) : undefined
     for (const candidate of Array.isArray(parsed) ? parsed : [parsed])
       if (isObject(candidate)) this.#route(candidate as JsonRpcMessage)
-      else this.#takeUnread(text, isWhole)
+      else this.#takeUnread(line)
+  }
+
+  #takeUnread({ text, isWhole, hasEnd }: Line) {
+    // What was cut off was cut off by the end of the process, which says what becomes of its requests.
+    if (hasEnd) this.#endMeant(text, isWhole)
+    const shown = isMeantAsMessage(text) ? `a message that can't be used` : text.slice(0, MOST_SHOWN)
+    this.#process.log(`(on standard output, where only messages belong) ${shown}`)
   }
 
   /** Who waits for what can't be read is told so; what no request waits for is no message. */
-  #takeUnread(text: string, isWhole: boolean) {
-    const { maxBytes } = this.#services
+  #endMeant(text: string, isWhole: boolean) {
     const error = isWhole
       ? new BadAnswerError('sent a message that is not JSON, or nested too deep')
-      : tooLarge(maxBytes)
+      : tooLarge(this.#services.maxBytes)
     const meant = idsIn(text).flatMap((id) => this.#pending.get(id) ?? [])
     const hit = meant.length > 0 || isWhole || isNoAnswer(text) ? meant : [...this.#pending.values()]
     for (const { outbox } of hit) outbox?.end(error)
-    const shown = isMeantAsMessage(text) ? `a message that can't be used` : text.slice(0, MOST_SHOWN)
-    this.#process.log(`(on standard output, where only messages belong) ${shown}`)
   }
 
   #route(message: JsonRpcMessage) {
