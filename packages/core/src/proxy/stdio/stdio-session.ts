@@ -43,8 +43,8 @@ const MOST_SHOWN = 200
 const INITIALIZE = 0
 
 /**
- * One process and what it says, in order. Over stdio nothing says which request a message belongs to: progress is told by its token; a
- * question and a line of the log belong to the one request that may have caused them, if it is the only one, and else to none.
+ * One process and what it says, in order. Over stdio nothing says which request a message belongs to: progress is told by its token,
+ * which is the number of its request here, since those of clients are not unique; a question and a line of the log belong to the one request that may have caused them, if it is the only one, and else to none.
  */
 export class StdioSession {
   readonly #services: StdioSessionServices
@@ -114,7 +114,7 @@ export class StdioSession {
     const outbox = this.#outbox(pending, () => this.#forget(id, pending))
     this.#pending.set(id, pending)
     signal.addEventListener('abort', () => outbox.cancel(), { once: true })
-    if (await this.#write({ ...request, id })) return outbox
+    if (await this.#write(withToken({ ...request, id }, id))) return outbox
     outbox.cancel()
     return undefined
   }
@@ -215,9 +215,8 @@ export class StdioSession {
 
   #route(message: JsonRpcMessage) {
     if (!('method' in message)) return this.#answered(message)
+    if (message.method === 'notifications/progress') return this.#progresses(message)
     const text = JSON.stringify(message)
-    if (message.method === 'notifications/progress')
-      return this.#byToken(message.params?.['progressToken'])?.outbox?.push(text)
     if (isRequest(message)) return this.#asks(message, text)
     if (message.method === 'notifications/cancelled') return this.#withdraws(message, text)
     const to = message.method === 'notifications/message' ? this.#only()?.outbox : undefined
@@ -277,11 +276,11 @@ export class StdioSession {
     return asking.length === 1 ? asking[0] : undefined
   }
 
-  #byToken(token: unknown): Pending | undefined {
-    if (token === undefined) return undefined
-    return [...this.#pending.values()].find(
-      ({ request }) => request.params?._meta?.['progressToken'] === token,
-    )
+  #progresses(message: JsonRpcNotification) {
+    const pending = this.#pending.get(Number(message.params?.['progressToken'] ?? Number.NaN))
+    const progressToken = pending && tokenOf(pending.request)
+    if (progressToken === undefined) return
+    pending?.outbox?.push(JSON.stringify({ ...message, params: { ...message.params, progressToken } }))
   }
 
   #isOver(how: string, isExpected: boolean) {
@@ -296,6 +295,13 @@ export class StdioSession {
 
 const notBegun = (how: string) =>
   new BadAnswerError(`${how} before it answered initialize; the log of this node has what it said`)
+
+const tokenOf = ({ params }: JsonRpcRequest) => params?._meta?.['progressToken']
+
+function withToken(request: JsonRpcRequest, progressToken: number): JsonRpcRequest {
+  if (tokenOf(request) === undefined) return request
+  return { ...request, params: { ...request.params, _meta: { ...request.params?._meta, progressToken } } }
+}
 
 function parse(text: string): unknown {
   try {
