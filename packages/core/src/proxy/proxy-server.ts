@@ -131,12 +131,12 @@ export class ProxyServer implements ProxyObject, Relay {
     if (this.#services.alone)
       await Promise.race([this.#oneWay.taken, sleep(TOLD_WITHIN_MS, undefined, { ref: false })])
     this.#closed.abort()
-    this.#stream.close()
+    const heard = this.#stream.close()
     for (const call of this.#calls.values()) call.stop()
     // The session of an upstream goes on: other nodes use it too, and this one may come back to it.
     const isUseless = this.#isDiscarded || (this.#services.alone && !this.#isLeft)
     if (this.shared && !isUseless) return
-    await this.#oneWay.taken
+    await Promise.all([this.#oneWay.taken, heard])
     await outside(() => this.#end(this.session)).catch(() => undefined)
   }
 
@@ -163,7 +163,7 @@ export class ProxyServer implements ProxyObject, Relay {
 
   listen(open: boolean) {
     if (open) this.#stream.open()
-    else this.#stream.close()
+    else void this.#stream.close()
   }
 
   heard() {
@@ -331,7 +331,8 @@ export class ProxyServer implements ProxyObject, Relay {
 
   /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
   async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, place: string | undefined) {
-    if (isResponse(message)) return
+    // What a server asks that is about to end is answered by nobody.
+    if (isResponse(message) || (isRequest(message) && this.#closed.signal.aborted)) return
     const isNamed = place !== undefined && session.id !== undefined
     const sent = isRequest(message)
       ? this.#sendQuestion(message, { session }, {})

@@ -38,6 +38,8 @@ const SOON_MS = 50
 const MOST_RETRY_MS = 5_000
 /** How long others wait for the stream to open. */
 const OPEN_WITHIN_MS = 1000
+/** How long a stream that is left is read, where the server still gives what it had said. */
+const LEFT_WITHIN_MS = 5_000
 
 type Reading = { retry: number; cursor: string | undefined; session: ProxySession }
 
@@ -48,8 +50,11 @@ const placeOf = (event: string, n: number) => (n === 0 ? event : `${event}\n${n}
 export class StandaloneStream {
   readonly #services: StandaloneServices
   #isWanted = false
-  #reading: AbortController | undefined
+  /** Of the stream that is read. */
+  #stopped: AbortController | undefined
   #opened: Promise<void> = Promise.resolve()
+  /** Also of streams that are being left. */
+  readonly #readings = new Set<Promise<void>>()
 
   constructor(services: StandaloneServices) {
     this.#services = services
@@ -65,9 +70,12 @@ export class StandaloneStream {
     return this.#opened
   }
 
-  close() {
+  /** Resolves when what the server had said is heard, as far as it still gives it. */
+  async close() {
     this.#isWanted = false
     this.#stop()
+    if (this.#readings.size === 0) return
+    await Promise.race([Promise.all(this.#readings), sleep(LEFT_WITHIN_MS, undefined, { ref: false })])
   }
 
   /** The client has another token: what was refused before may be there now. */
@@ -84,20 +92,22 @@ export class StandaloneStream {
   }
 
   #start(session = this.#services.session()) {
-    if (this.#reading) return
-    const reading = new AbortController()
-    this.#reading = reading
+    if (this.#stopped) return
+    const stopped = new AbortController()
+    this.#stopped = stopped
     let markOpened: () => void = () => undefined
     this.#opened = new Promise((resolve) => (markOpened = resolve))
-    void outside(() => this.#listen(session, reading.signal, markOpened)).finally(() => {
+    const reading = outside(() => this.#listen(session, stopped.signal, markOpened)).finally(() => {
       markOpened()
-      if (this.#reading === reading) this.#reading = undefined
+      this.#readings.delete(reading)
+      if (this.#stopped === stopped) this.#stopped = undefined
     })
+    this.#readings.add(reading)
   }
 
   #stop() {
-    this.#reading?.abort()
-    this.#reading = undefined
+    this.#stopped?.abort()
+    this.#stopped = undefined
   }
 
   async #listen(session: ProxySession, signal: AbortSignal, onOpened: () => void) {

@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
 import { Session } from '../support/session.js'
 import { BeforeStdio, isAlive } from '../support/stdio.js'
+import { openStorage } from '../support/stores.js'
 
 // What is asked of a process that ends, and what it has said before.
 
@@ -86,4 +88,37 @@ test('a last answer without the end of its line is an answer', async () => {
     on['tools/call'] = ({ id }) => process.stdout.write(text(id), () => process.exit(0))`)
   const session = await Session.begin(before.nodes)
   expect(await session.result('run')).toBe('said')
+})
+
+test.each([
+  ['has died', async (session: Session) => void (await session.result('run'))],
+  ['ends with its node', async (_: Session, before: BeforeStdio) => before.mcp.close({ graceMs: 0 })],
+])('what a process has said outside of calls is kept when it %s', async (name, then) => {
+  await using storage = openStorage('memory')
+  const store = storage.forNode()
+  let kept = 0
+  const append: typeof store.append = async (...args) => {
+    if (args[1] !== 'out') return store.append(...args)
+    await sleep(2)
+    const id = await store.append(...args)
+    if (id !== undefined) kept++
+    return id
+  }
+  await using before = new BeforeStdio(
+    `
+    const talk = () => {
+      for (let n = 0; n < 100; n++) say({ method: 'notifications/message', params: { level: 'info', data: n } })
+    }
+    on['tools/call'] = ({ id, params }) => {
+      answer(id, 'fine')
+      if (params.arguments.talk) setImmediate(talk)
+      if (params.arguments.last) process.stdout.write('', () => process.exit(0))
+    }`,
+    { store: Object.assign(Object.create(store) as typeof store, { append }) },
+  )
+  const session = await Session.begin(before.nodes)
+  await session.result('run', { talk: true })
+  await session.result('run', { last: name === 'has died' })
+  await then(session, before)
+  await waitFor(() => kept === 100)
 })

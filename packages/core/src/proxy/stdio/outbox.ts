@@ -1,19 +1,21 @@
-/**
- * Messages on their way to one reader, as the body of an event stream. `onSize`: told of each change of how many characters wait, so
- * that whoever writes them can be slowed down. `onEnd`: called once, when the reader has left or the last message is read.
- */
+export type OutboxEvents = {
+  /** Told of each change of how many characters wait, so that whoever writes them can be slowed down. */
+  onSize: (change: number) => void
+  /** Called once, when the reader has left or the last message is read; with what it has not read. */
+  onEnd: (unread: readonly string[]) => void
+}
+
+/** Messages on their way to one reader, as the body of an event stream. */
 export class Outbox {
   readonly #waiting: string[] = []
-  readonly #onSize: (change: number) => void
-  readonly #onEnd: () => void
+  readonly #events: OutboxEvents
   #wake: () => void = () => undefined
   #isOver = false
   #error: Error | undefined
   #hasEnded = false
 
-  constructor({ onSize, onEnd }: { onSize: (change: number) => void; onEnd: () => void }) {
-    this.#onSize = onSize
-    this.#onEnd = onEnd
+  constructor(events: OutboxEvents) {
+    this.#events = events
   }
 
   /** `isLast`: nothing follows. */
@@ -21,7 +23,7 @@ export class Outbox {
     if (this.#isOver) return
     this.#isOver = isLast
     this.#waiting.push(json)
-    this.#onSize(json.length)
+    this.#events.onSize(json.length)
     this.#wake()
   }
 
@@ -36,8 +38,10 @@ export class Outbox {
   /** The reader does not want the rest. */
   cancel() {
     this.#isOver = true
-    for (const json of this.#waiting.splice(0)) this.#onSize(-json.length)
-    this.#finish()
+    const unread = this.#waiting.splice(0)
+    for (const json of unread) this.#events.onSize(-json.length)
+    if (!this.#hasEnded) this.#events.onEnd(unread)
+    this.#hasEnded = true
     this.#wake()
   }
 
@@ -46,7 +50,7 @@ export class Outbox {
       for (;;) {
         const json = this.#waiting.shift()
         if (json !== undefined) {
-          this.#onSize(-json.length)
+          this.#events.onSize(-json.length)
           // A return is white space in JSON, and the end of a line in a stream of events.
           yield Buffer.from(`data: ${json.replaceAll('\r', ' ')}\n\n`)
         } else if (this.#isOver) {
@@ -57,11 +61,5 @@ export class Outbox {
     } finally {
       this.cancel()
     }
-  }
-
-  #finish() {
-    if (this.#hasEnded) return
-    this.#hasEnded = true
-    this.#onEnd()
   }
 }

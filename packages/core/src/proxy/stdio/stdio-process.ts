@@ -42,9 +42,10 @@ const MOST_UNREAD_BYTES = 16 * 1024 * 1024
 export class StdioProcess {
   /** Resolves when it runs. Rejects if it can't be started. */
   readonly started: Promise<unknown>
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>
   readonly #child: ChildProcessWithoutNullStreams
   readonly #events: ProcessEvents
-  readonly #ended: Promise<void>
   #stopping: Promise<void> | undefined
   #hasExited = false
   #isEnding = false
@@ -60,7 +61,7 @@ export class StdioProcess {
       detached: process.platform !== 'win32',
     })
     this.started = once(this.#child, 'spawn')
-    this.#ended = this.#watch()
+    this.ended = this.#watch()
     const { stdin, stdout, stderr } = this.#child
     for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined)
     // One that reads no more, or says no more, would never answer.
@@ -115,12 +116,12 @@ export class StdioProcess {
       if (await this.#endsSoon()) return
       this.#kill(signal)
     }
-    await this.#ended
+    await this.ended
   }
 
   #endsSoon() {
     const late = sleep(ENDS_WITHIN_MS, false, { ref: false })
-    return Promise.race([this.#ended.then(() => true), late])
+    return Promise.race([this.ended.then(() => true), late])
   }
 
   async #watch() {

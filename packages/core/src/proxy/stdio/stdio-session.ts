@@ -11,6 +11,7 @@ import type { Logger } from '../../logger.js'
 import { BadAnswerError, tooLarge } from '../answer.js'
 import type { Line } from './lines.js'
 import { Outbox } from './outbox.js'
+import type { OutboxEvents } from './outbox.js'
 import { StdioProcess } from './stdio-process.js'
 import type { StdioServer } from './stdio-process.js'
 import { idsIn, isMeantAsMessage, isNoAnswer } from './unread.js'
@@ -131,13 +132,21 @@ export class StdioSession {
   listen(signal: AbortSignal): Outbox {
     clearTimeout(this.#unused)
     this.#standalone?.end()
-    const standalone = this.#outbox(undefined, () => {
+    const standalone = this.#outbox(undefined, (unread) => {
       if (this.#standalone === standalone) this.#standalone = undefined
+      for (const text of unread) this.#say(JSON.parse(text) as JsonRpcMessage, text)
     })
     this.#standalone = standalone
-    signal.addEventListener('abort', () => standalone.cancel(), { once: true })
+    signal.addEventListener('abort', () => void this.#leave(standalone), { once: true })
     for (const message of this.#unheard.splice(0)) standalone.push(JSON.stringify(message))
     return standalone
+  }
+
+  /** The reader goes, and takes along what waits. The last that a process has said may still be on its way. */
+  async #leave(standalone: Outbox) {
+    if (!this.isOpen) await this.#process.ended
+    standalone.end()
+    if (this.#standalone === standalone) this.#standalone = undefined
   }
 
   /** Resolves when its process has ended. */
@@ -151,7 +160,7 @@ export class StdioSession {
     return this.#process.write(JSON.stringify(message))
   }
 
-  #outbox(pending: Pending | undefined, onEnd: () => void = () => undefined): Outbox {
+  #outbox(pending: Pending | undefined, onEnd: OutboxEvents['onEnd'] = () => undefined): Outbox {
     const onSize = (change: number) => {
       this.#waiting += change
       this.#process.listen(this.#waiting < MOST_WAITING)
