@@ -1,11 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
+import { kill } from 'node:process'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
+import { StdioProcess } from '../../src/proxy/stdio/stdio-process.js'
 import { Session } from '../support/session.js'
-import { BeforeStdio, isAlive } from '../support/stdio.js'
+import { BeforeStdio, isAlive, LIMIT, serverOf } from '../support/stdio.js'
 import { openStorage } from '../support/stores.js'
 
 // What is asked of a process that ends, and what it has said before.
@@ -19,7 +21,7 @@ test('a process that has died, and whose output a child holds open, is not asked
   await using before = new BeforeStdio(CHILD)
   const session = await Session.begin(before.nodes)
   const pid = Number(await session.result('run'))
-  process.kill(pid, 'SIGKILL')
+  kill(pid, 'SIGKILL')
   await waitFor(() => !isAlive(pid))
   expect(await session.result('run')).toMatch(/^\d+$/)
 })
@@ -55,7 +57,7 @@ test('what a client tells a process that has died is told to the next one', asyn
     on['tools/call'] = ({ id, params }) => answer(id, params.arguments.told ? told : process.pid)`)
   const session = await Session.begin(before.nodes)
   const pid = Number(await session.result('run'))
-  process.kill(pid, 'SIGKILL')
+  kill(pid, 'SIGKILL')
   await waitFor(() => !isAlive(pid))
   await session.notify('notifications/roots/list_changed')
   expect(await session.result('run', { told: true })).toBe('changed')
@@ -121,4 +123,32 @@ test.each([
   await session.result('run', { last: name === 'has died' })
   await then(session, before)
   await waitFor(() => kept === 100)
+})
+
+test('what a process wrote last is read to its end, although it is more than what may wait', async () => {
+  const server = serverOf(`
+    const write = (n) => process.stdout.write('x'.repeat(9999) + '\\n', () => { console.error(n); write(n + 1) })
+    write(1)`)
+  let [written, read, hasEnded] = [0, 0, false]
+  const note = (_fields: object, message: string) =>
+    (written = Number(/^stdio \d+: (\d+)$/.exec(message)?.[1] ?? written))
+  const process = new StdioProcess(server, {
+    maxLineBytes: LIMIT,
+    onLine: () => {
+      read++
+      process.listen(false)
+    },
+    onEnd: () => (hasEnded = true),
+    logger: { error: note, warn: note, info: note, debug: note },
+  })
+  process.listen(false)
+  let before = 0
+  await waitFor(() => {
+    const isFull = written > 0 && written === before
+    before = written
+    return isFull
+  })
+  kill(process.pid!, 'SIGKILL')
+  await waitFor(() => hasEnded)
+  expect(read).toBeGreaterThanOrEqual(written)
 })

@@ -6,8 +6,7 @@ import { waitFor } from '../../../../test-support/index.js'
 import { durable } from '../../src/index.js'
 import { Alone } from '../support/alone.js'
 import { dataOf, expectRefused, initialize, Session, textOf } from '../support/session.js'
-import { StdioBackend } from '../../src/proxy/stdio/stdio-backend.js'
-import { BeforeStdio, isAlive, LIMIT, serverOf } from '../support/stdio.js'
+import { BeforeStdio, isAlive, LIMIT, StdioAlone, textIn } from '../support/stdio.js'
 
 // Servers that speak stdio, and what may be wrong with them. Each fault concerns the request that it hits: nothing hangs.
 
@@ -293,47 +292,23 @@ test('what a process says faster than it can be recorded makes it wait, and come
 })
 
 test('a process whose messages nobody reads waits', async () => {
-  const log: string[] = []
-  const note = (_fields: object, message: string) => void log.push(message)
-  const server = serverOf(`
+  await using alone = new StdioAlone(`
     on['tools/call'] = ({ id }) => {
       console.error('before')
       for (let n = 0; n < 100; n++) say({ method: 'notifications/message', params: { level: 'info', data: 'x'.repeat(50_000) } })
       answer(id, 'said')
       process.stdout.write('', () => console.error('after'))
     }`)
-  const logger = { error: note, warn: note, info: note, debug: note }
-  const backend = new StdioBackend({ server, maxBytes: 1_000_000, logger })
-  const { signal } = new AbortController()
-  const exchange = (method: string, params: object, session?: string) =>
-    backend.exchange({
-      method: 'POST',
-      headers: session === undefined ? {} : { 'mcp-session-id': session },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
-      signal,
-      extra: {},
-    })
-  const begin = async () => {
-    const begun = await exchange('initialize', { protocolVersion: '2025-11-25' })
-    expect(await sizeOf(begun.body)).toBeGreaterThan(0)
-    return begun.header('mcp-session-id')
-  }
-  const unread = await exchange('tools/call', { name: 'run' }, await begin())
+  const { log } = alone
+  const unread = await alone.exchange('tools/call', { name: 'run' }, await alone.begin())
   await waitFor(() => log.some((line) => line.endsWith('before')))
   // Others are served meanwhile.
   for (let n = 0; n < 3; n++)
-    expect(await sizeOf((await exchange('ping', {}, await begin())).body)).toBeGreaterThan(0)
+    expect(await textIn((await alone.exchange('ping', {}, await alone.begin())).body)).toMatch(/result/)
   expect(log.some((line) => line.endsWith('after'))).toBe(false)
-  expect(await sizeOf(unread.body)).toBeGreaterThan(5_000_000)
+  expect((await textIn(unread.body)).length).toBeGreaterThan(5_000_000)
   await waitFor(() => log.some((line) => line.endsWith('after')))
-  await backend.close()
 })
-
-async function sizeOf(body: AsyncIterable<Uint8Array>) {
-  let size = 0
-  for await (const chunk of body) size += chunk.byteLength
-  return size
-}
 
 test.each([
   [{}, /`stdio` must be how its process is started/],

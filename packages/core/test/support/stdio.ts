@@ -1,5 +1,7 @@
+import { expect } from 'vitest'
 import type { CommonOptions } from '../../src/index.js'
 import { durable } from '../../src/index.js'
+import { StdioBackend } from '../../src/proxy/stdio/stdio-backend.js'
 import type { Nodes } from './nodes.js'
 import { openStorage } from './stores.js'
 
@@ -60,6 +62,45 @@ export class BeforeStdio implements AsyncDisposable {
     await this.mcp.close({ graceMs: 0 })
     await this.#storage[Symbol.asyncDispose]()
   }
+}
+
+/** Such a server without a node before it. */
+export class StdioAlone implements AsyncDisposable {
+  readonly log: string[] = []
+  readonly backend: StdioBackend
+
+  constructor(script: string) {
+    const note = (_fields: object, message: string) => void this.log.push(message)
+    const logger = { error: note, warn: note, info: note, debug: note }
+    this.backend = new StdioBackend({ server: serverOf(script), maxBytes: 1_000_000, logger })
+  }
+
+  exchange(method: string, params: object, session?: string, { signal } = new AbortController()) {
+    const headers: Record<string, string> = session === undefined ? {} : { 'mcp-session-id': session }
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+    return this.backend.exchange({ method: 'POST', headers, body, signal, extra: {} })
+  }
+
+  initialize(gone?: AbortController) {
+    return this.exchange('initialize', { protocolVersion: '2025-11-25' }, undefined, gone)
+  }
+
+  /** Resolves to the id of a session. */
+  async begin() {
+    const begun = await this.initialize()
+    expect(await textIn(begun.body)).toMatch(/serverInfo/)
+    return begun.header('mcp-session-id')
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.backend.close()
+  }
+}
+
+export async function textIn(body: AsyncIterable<Uint8Array>): Promise<string> {
+  let text = ''
+  for await (const chunk of body) text += Buffer.from(chunk).toString()
+  return text
 }
 
 /** Whether there is a process of this number. */

@@ -93,9 +93,9 @@ export class StdioProcess {
     return Promise.race([written, endOfTurn().then(() => true)])
   }
 
-  /** Whether its output is read. What it writes meanwhile makes it wait. */
+  /** Whether its output is read. What it writes meanwhile makes it wait; what it wrote last does not. */
   listen(isRead: boolean) {
-    if (isRead) this.#child.stdout.resume()
+    if (isRead || this.#hasExited) this.#child.stdout.resume()
     else this.#child.stdout.pause()
   }
 
@@ -133,9 +133,10 @@ export class StdioProcess {
       const [code, signal] = (await once(this.#child, 'exit')) as [number | null, string | null]
       this.#hasExited = true
       this.listen(true)
-      await Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })])
-      // What it has left behind.
+      await closesSoon(closed)
+      // What it has left behind. The pipe has an end then, and is read up to that.
       this.#kill('SIGKILL')
+      await closesSoon(closed)
       letOff?.()
       this.#isOver(signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`)
     } catch (error) {
@@ -185,3 +186,6 @@ export class StdioProcess {
     if (left > 0) this.#events.logger.warn({}, `stdio ${this.pid}: (${left} more lines in a second)`)
   }
 }
+
+const closesSoon = (closed: Promise<unknown>) =>
+  Promise.race([closed, sleep(LAST_OUTPUT_MS, undefined, { ref: false })])
