@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { waitFor } from '../../../../test-support/index.js'
 import { StdioProcess } from '../../src/proxy/stdio/stdio-process.js'
 import { Session } from '../support/session.js'
-import { BeforeStdio, isAlive, LIMIT, serverOf } from '../support/stdio.js'
+import { BeforeStdio, isAlive, LIMIT, serverOf, StdioAlone, textIn } from '../support/stdio.js'
 import { openStorage } from '../support/stores.js'
 
 // What is asked of a process that ends, and what it has said before.
@@ -70,7 +70,7 @@ async function firstOnly(script: string) {
   const isFirst = `
     const isFirst = !require('node:fs').existsSync(${begun})
     require('node:fs').writeFileSync(${begun}, '')`
-  return { script: `${isFirst}${script}`, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
+  return { script: `${isFirst}\n${script}`, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
 }
 
 test('an answer that is cut off by the death of its process is none: what may be run again is', async () => {
@@ -151,4 +151,18 @@ test('what a process wrote last is read to its end, although it is more than wha
   kill(process.pid!, 'SIGKILL')
   await waitFor(() => hasEnded)
   expect(read).toBeGreaterThanOrEqual(written)
+})
+
+test('no process is started for who has gone, nor by a node that has left', async () => {
+  await using server = await firstOnly(`isFirst ? process.exit(3) : console.error('started again')`)
+  await using alone = new StdioAlone(server.script)
+  await expect(textIn((await alone.initialize()).body)).rejects.toThrow(/exit code 3/)
+  const gone = new AbortController()
+  // It waits for a moment, since the first has failed.
+  const waiting = alone.initialize(gone)
+  gone.abort()
+  await expect(waiting).rejects.toBe(gone.signal.reason)
+  await alone.backend.close()
+  expect((await alone.initialize()).status).toBe(503)
+  expect(alone.log.filter((line) => /started again/.test(line))).toEqual([])
 })

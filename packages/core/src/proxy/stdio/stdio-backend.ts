@@ -45,6 +45,7 @@ export class StdioBackend implements Backend {
   /** Processes in a row that have ended by themselves before they were asked for anything. */
   #failures = 0
   #notBefore = 0
+  #isClosed = false
 
   constructor(services: StdioServices) {
     this.#services = services
@@ -76,17 +77,29 @@ export class StdioBackend implements Backend {
     if (!ready && waitMs > 0 && waitMs <= WAITED_FOR_MS) await sleepFor(waitMs, { signal })
     else if (!ready && waitMs > 0)
       return refusal(503, request, FAILING, { 'retry-after': String(Math.ceil(waitMs / 1000)) })
+    if (this.#isClosed) return refusal(503, request, CLOSED)
+    signal.throwIfAborted()
+    const held = await this.#hold(request, key, ready)
+    if (!held) return refusal(502, request, NOT_STARTED)
+    // Whoever has gone meanwhile has no session.
+    if (signal.aborted) void held.session.end()
+    signal.throwIfAborted()
+    return streamed(held.session.begin(request, signal), { 'mcp-session-id': held.id })
+  }
+
+  /** A session whose process runs. */
+  async #hold(initialize: JsonRpcRequest, key: string, ready: Held | undefined): Promise<Held | undefined> {
     try {
-      const held = ready ?? this.#start(request, key)
+      const held = ready ?? this.#start(initialize, key)
       this.#ready.delete(key)
-      this.#makeReady(request, key)
+      this.#makeReady(initialize, key)
       held.since = performance.now()
       this.#sessions.set(held.id, held)
       await held.session.started
-      return streamed(held.session.begin(request, signal), { 'mcp-session-id': held.id })
+      return held
     } catch (error) {
       this.#services.logger.error({ error }, 'the command of a server of stdio cannot be started')
-      return refusal(502, request, NOT_STARTED)
+      return undefined
     }
   }
 
@@ -122,6 +135,7 @@ export class StdioBackend implements Backend {
   }
 
   async close() {
+    this.#isClosed = true
     await Promise.all([...this.#alive].map((session) => session.end()))
   }
 }
@@ -130,6 +144,7 @@ const NO_SESSION = 'A server of stdio needs a session.'
 const GONE = 'The process of this session has ended.'
 const NOT_STARTED = 'The command of the server cannot be started; the log of this node says why.'
 const STUCK = 'The process of the server does not read what it is sent.'
+const CLOSED = 'This node is leaving.'
 const FAILING = 'The process of the server ends before it is of use; it is started again in a moment.'
 
 type Headers = Record<string, string>
