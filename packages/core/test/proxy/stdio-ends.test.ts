@@ -166,3 +166,17 @@ test('no process is started for who has gone, nor by a node that has left', asyn
   expect((await alone.initialize()).status).toBe(503)
   expect(alone.log.filter((line) => /started again/.test(line))).toEqual([])
 })
+
+test('a process that asks without end, and reads nothing, is ended', async () => {
+  await using before = new BeforeStdio(
+    `
+    on['tools/call'] = () => {
+      lines.pause(), process.stdin.pause()
+      const ping = () => process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id: 'x'.repeat(90_000), method: 'ping' }) + '\\n', ping)
+      ping()
+    }`,
+  )
+  const session = await Session.begin(before.nodes)
+  expect(await session.result('run')).toMatch(/outcome is unknown/)
+  expect(before.log.join()).toMatch(/reads nothing/)
+})

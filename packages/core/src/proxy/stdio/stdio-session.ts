@@ -193,7 +193,16 @@ export class StdioSession {
   }
 
   #refuse(question: RequestId, why: string) {
-    void this.tell(errorResponse(question, ErrorCode.refused, why))
+    this.#asked.delete(question)
+    this.#reply(errorResponse(question, ErrorCode.refused, why))
+  }
+
+  /** An answer of this node's own. One that asks on and reads nothing would be answered without end. */
+  #reply(response: JsonRpcResponse) {
+    if (!this.isOpen) return
+    if (!this.isStuck) return void this.#write(response)
+    this.#process.log('(it is ended: it asks without end, and reads nothing)')
+    void this.end()
   }
 
   #take(line: Line) {
@@ -257,7 +266,7 @@ export class StdioSession {
 
   #asks(question: JsonRpcRequest, text: string) {
     // Whoever is at the other end of its pipe is this.
-    if (question.method === 'ping') return void this.#write({ jsonrpc: '2.0', id: question.id, result: {} })
+    if (question.method === 'ping') return this.#reply({ jsonrpc: '2.0', id: question.id, result: {} })
     const asker = this.#only()
     this.#asked.set(question.id, asker)
     if (asker) asker.outbox?.push(text)
