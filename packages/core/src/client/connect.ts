@@ -3,6 +3,7 @@ import { connectionOf } from './connection.js'
 import type { Connection } from './connection.js'
 import type { ClientLike, TransportClass, TransportLike } from './transport-like.js'
 import { durableFetch } from './durable-fetch.js'
+import { OwnIds } from './own-ids.js'
 import { ResumedCall } from './resumed-call.js'
 import type { FetchLike } from './retry-options.js'
 
@@ -70,8 +71,9 @@ export async function reconnect(
   const transport = await makeTransport(url, options, sessionId)
   transport.setProtocolVersion?.(protocolVersion)
   await client.connect(transport as never)
+  const ids = new OwnIds(transport)
   const ofStandalone = lastEventId?.startsWith('out.')
-  const resumed = lastEventId !== undefined && !ofStandalone ? new ResumedCall(transport) : undefined
+  const resumed = lastEventId !== undefined && !ofStandalone ? new ResumedCall(transport, ids) : undefined
   await resumed?.begin(lastEventId ?? '')
   // The SDK opens the standalone stream after `initialize` only. An empty id is none: it begins where the last client
   // left off. Failures go to `client.onerror`; the stream stays open long after this.

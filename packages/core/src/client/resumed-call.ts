@@ -1,17 +1,6 @@
 import { DurableError } from '../errors.js'
+import type { Id, LooseMessage, LooseTransport, OwnIds } from './own-ids.js'
 import type { TransportLike } from './transport-like.js'
-
-type Id = string | number
-type Message = {
-  id?: Id | null
-  method?: string
-  result?: unknown
-  error?: { code: number; message: string }
-}
-type Loose = {
-  onmessage?: (message: Message, extra?: unknown) => void
-  send(message: unknown, options?: unknown): Promise<void>
-}
 
 const CLOSED = 'The connection was closed before the call had ended. It runs on: reconnect to get its result.'
 
@@ -21,21 +10,21 @@ const CLOSED = 'The connection was closed before the call had ended. It runs on:
  */
 export class ResumedCall {
   readonly outcome: Promise<unknown>
-  readonly #id = `resumed-${crypto.randomUUID()}`
-  readonly #transport: Loose
-  /** Ids of the client's own requests: the error of the resumed call keeps the id that its own client gave it. */
-  readonly #own = new Set<Id>()
+  readonly #ids: OwnIds
+  readonly #id: Id
+  readonly #transport: LooseTransport
   #settle!: { resolve: (result: unknown) => void; reject: (error: Error) => void }
 
-  /** `transport` is connected already. */
-  constructor(transport: TransportLike) {
-    this.#transport = transport as unknown as Loose
+  /** `transport` is connected already, and sends `ids`. */
+  constructor(transport: TransportLike, ids: OwnIds) {
+    this.#ids = ids
+    this.#id = ids.toWire('resumed')
+    this.#transport = transport as unknown as LooseTransport
     this.outcome = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
     // Whoever does not ask for the outcome need not hear of a failure.
     this.outcome.catch(() => undefined)
-    this.#noteOwnRequests()
     this.#takeResponse()
   }
 
@@ -49,15 +38,6 @@ export class ResumedCall {
     this.#settle.reject(new DurableError('connection-closed', CLOSED))
   }
 
-  #noteOwnRequests() {
-    const send = this.#transport.send.bind(this.#transport)
-    this.#transport.send = (message, options) => {
-      const { id, method } = message as Message
-      if (id != null && method !== undefined && id !== this.#id) this.#own.add(id)
-      return send(message, options)
-    }
-  }
-
   #takeResponse() {
     const pass = this.#transport.onmessage?.bind(this.#transport)
     this.#transport.onmessage = (message, extra) => {
@@ -68,7 +48,8 @@ export class ResumedCall {
     }
   }
 
-  #isOurError({ id, error }: Message) {
-    return error !== undefined && id != null && !this.#own.has(id)
+  /** The SDK of 1.x leaves an error the id that it has from the call's own client. */
+  #isOurError({ id, error }: LooseMessage) {
+    return error !== undefined && id != null && (id === this.#id || !this.#ids.isOwn(id))
   }
 }
