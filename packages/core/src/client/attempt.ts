@@ -1,6 +1,6 @@
 import { startTimer } from '../timers.js'
 import { putBack, untilFirstEvent } from './first-event.js'
-import type { Held } from './first-event.js'
+import type { Chunk, Held, Source } from './first-event.js'
 import type { Outgoing } from './outgoing.js'
 import { pause, readRetryAfter } from './patience.js'
 import type { RetrySettings } from './retry-options.js'
@@ -44,24 +44,30 @@ export async function attempt<T>(
     callOff()
     connection.unlink()
     init.signal?.throwIfAborted()
-    const heldMs = heldSince === undefined ? 0 : Date.now() - heldSince
+    // What was broken off here had come to a stop.
+    const heldMs = heldSince === undefined || connection.signal.aborted ? 0 : Date.now() - heldSince
     return { failure: { reason: error, unsure: !neverSent(error), heldMs, retryAfterMs: 0 } }
   }
 }
 
-/** Takes a response for the caller: its first event has come, or all of it. */
+/** A response that has come to a stop: nothing of it for so long. `mayBreak`: asked then. */
+export type Stall = { afterMs: number; mayBreak: () => boolean }
+
+/** Takes a response for the caller: its first event has come, or all of it. If neither comes, its node may be frozen. */
 export async function acceptFor(
   outgoing: Outgoing,
   response: Response,
   connection: Connection,
+  stall: Stall,
 ): Promise<Attempted<Response>> {
   const isEvents = response.headers.get('content-type')?.includes('text/event-stream')
-  if (response.ok && response.body && isEvents) {
-    const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>
-    const held = await heldBack(reader, outgoing)
+  const reader = response.body?.getReader() as ReadableStreamDefaultReader<Chunk> | undefined
+  const watched = reader && { read: () => readWatched(reader, connection, stall) }
+  if (response.ok && watched && isEvents) {
+    const held = outgoing.kind === 'post' ? await untilFirstEvent(watched) : await heldBack(reader, outgoing)
     return { answer: withBody(response, putBack(reader, held, connection.unlink)) }
   }
-  const body = response.body ? await response.arrayBuffer() : null
+  const body = watched ? await wholeOf(watched) : null
   connection.unlink()
   const whole = withBody(response, body)
   if (!RETRIED.has(response.status)) return { answer: whole }
@@ -69,11 +75,24 @@ export async function acceptFor(
   return { failure: { reason: whole, unsure, heldMs: 0, retryAfterMs: readRetryAfter(response) } }
 }
 
-async function heldBack(
-  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
-  outgoing: Outgoing,
-): Promise<Held> {
-  if (outgoing.kind === 'post') return untilFirstEvent(reader)
+async function readWatched(reader: Source, connection: Connection, { afterMs, mayBreak }: Stall) {
+  const callOff = startTimer(afterMs, () => {
+    if (mayBreak()) connection.abort(lateError(afterMs))
+  })
+  try {
+    return await reader.read()
+  } finally {
+    callOff()
+  }
+}
+
+async function wholeOf(reader: Source): Promise<ArrayBuffer> {
+  const chunks: Chunk[] = []
+  for (let read = await reader.read(); !read.done; read = await reader.read()) chunks.push(read.value)
+  return new Blob(chunks).arrayBuffer()
+}
+
+async function heldBack(reader: Source, outgoing: Outgoing): Promise<Held> {
   // A standalone stream that breaks without an event has lost nothing, and may rightly be silent for ever.
   if (outgoing.kind !== 'get' || !outgoing.resumes) return { chunks: [], ended: false }
   const seen = new AbortController()
@@ -108,7 +127,8 @@ function linkedTo(signal: AbortSignal | null | undefined): Connection {
   }
 }
 
-const lateError = (ms: number) => new DOMException(`There was no response within ${ms} ms.`, 'TimeoutError')
+const lateError = (ms: number) =>
+  new DOMException(`Nothing came of the response within ${ms} ms.`, 'TimeoutError')
 
 type SocketFailure = { code?: string; message?: string; errors?: { code?: string }[] }
 

@@ -45,12 +45,16 @@ function sendDurably(settings: RetrySettings): FetchLike {
     if (outgoing.kind === 'other') return settings.fetch(url, init)
     const isCall = outgoing.kind === 'post' && outgoing.requests.length > 0
     if (isCall && !headers.has('idempotency-key')) headers.set('idempotency-key', crypto.randomUUID())
+    const stall = {
+      afterMs: settings.headersWithinMs,
+      mayBreak: () => mayRepeat(outgoing, true, settings),
+    }
     const { cancelled, leave } = inFlight.enter(outgoing, headers.get('mcp-session-id') ?? '')
     try {
       const attempted = await untilAnswered({
         url,
         init: { ...init, headers },
-        accept: (response, connection) => acceptFor(outgoing, response, connection),
+        accept: (response, connection) => acceptFor(outgoing, response, connection, stall),
         mayRepeat: (unsure) => mayRepeat(outgoing, unsure, settings),
         cancelled,
         settings,

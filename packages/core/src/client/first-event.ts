@@ -1,5 +1,6 @@
-type Chunk = Uint8Array<ArrayBuffer>
+export type Chunk = Uint8Array<ArrayBuffer>
 type Reader = ReadableStreamDefaultReader<Chunk>
+export type Source = Pick<Reader, 'read'>
 
 /** More than this is not held back; whatever it is, it is no priming event. */
 const MAX_HELD_CHARS = 64 * 1024
@@ -9,7 +10,7 @@ const MAX_HELD_CHARS = 64 * 1024
  * client would wait in vain. Resolves with what was read, once there is an event, the stream has ended, or `within` is
  * over; rejects when the stream breaks before.
  */
-export async function untilFirstEvent(reader: Reader, within?: Promise<void>): Promise<Held> {
+export async function untilFirstEvent(reader: Source, within?: Promise<void>): Promise<Held> {
   const decoder = new TextDecoder()
   const chunks: Chunk[] = []
   let text = ''

@@ -22,7 +22,11 @@ export type DurableFetchOptions = {
   /** Attempt n+1 follows after `initialDelayMs * 2^(n-1)`, at most `maxDelayMs`, less a random part. Default: 100 ms, 5 s. */
   initialDelayMs?: number
   maxDelayMs?: number
-  /** An attempt without response headers for so long counts as broken: its node may be frozen. Default: 20 s. */
+  /**
+   * An attempt of which nothing comes for so long counts as broken: its node may be frozen. At first that is headers; then, unless
+   * `mayRepeat` is against it, the first event of a stream, or more of an answer in JSON. Comments of a stream count, so it should be
+   * more than `keepAliveMs` of the server. Default: 20 s.
+   */
   headersWithinMs?: number
   /**
    * Asked before a POST is sent again that may have been carried out already; `false` gives the failure to the caller.

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { freePort } from '../../../../test-support/index.js'
 import { durableFetch } from '../../src/client/index.js'
 import type { RetryInfo } from '../../src/client/index.js'
-import { halfJson, json, never, reset, scripted, status, stream } from './scripted-server.js'
+import { halfJson, json, never, part, reset, scripted, slowly, status, stream } from './scripted-server.js'
 
 const call = { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'pay' } }
 const answer = { jsonrpc: '2.0', id: 7, result: {} }
@@ -61,6 +61,17 @@ describe('a POST is sent again', () => {
     expect(await response.json()).toEqual(answer)
   })
 
+  test.each([
+    ['a stream', stream('', 'stay')],
+    ['a stream, and a comment', stream(': here\n\n', 'stay')],
+    ['JSON', part('application/json', '')],
+    ['JSON, and the begin of it', part('application/json', '{"jsonrpc":')],
+  ])('when nothing follows the headers of %s', async (_name, stalled) => {
+    await using server = await scripted([stalled, json(answer)])
+    const response = await durableFetch({ ...quick, headersWithinMs: 50 })(server.url, postOf(call))
+    expect(await response.json()).toEqual(answer)
+  })
+
   test('each with a key of its own', async () => {
     await using server = await scripted([json(answer)])
     const send = durableFetch(quick)
@@ -83,6 +94,23 @@ describe('what has come is given out as it is', () => {
     expect(await reader.read()).toEqual({ done: false, value: text })
     await expect(reader.read()).rejects.toThrow('terminated')
     expect(server.received).toHaveLength(1)
+  })
+
+  test('a body that comes slowly, if it comes', async () => {
+    const pieces = JSON.stringify(answer).match(/.{1,3}/gs)!
+    await using server = await scripted([slowly(pieces, 100)])
+    const response = await durableFetch({ ...quick, headersWithinMs: 1000 })(server.url, postOf(call))
+    expect(await response.json()).toEqual(answer)
+    expect(server.received).toHaveLength(1)
+  })
+
+  test('a stream that is silent, where mayRepeat refuses to ask again', async () => {
+    await using server = await scripted([
+      slowly([': here\n\n', '', '', '', event('1', answer)], 150, 'text/event-stream'),
+    ])
+    const options = { ...quick, headersWithinMs: 300, mayRepeat: () => false }
+    const response = await durableFetch(options)(server.url, postOf(call))
+    expect(await response.text()).toContain(event('1', answer))
   })
 
   test('a stream that ends without an event', async () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 export type Received = { method: string; headers: IncomingMessage['headers']; body: string; at: number }
 export type Reply = (response: ServerResponse) => void
@@ -73,4 +74,25 @@ export const stream =
     }
     if (text === '') go()
     else response.write(text, go)
+  }
+/** The begin of a body, and no more. */
+export const part =
+  (type: string, text: string): Reply =>
+  (response) => {
+    response.writeHead(200, { 'content-type': type })
+    response.flushHeaders()
+    if (text !== '') response.write(text)
+  }
+/** A body in pieces. */
+export const slowly =
+  (pieces: readonly string[], everyMs: number, type = 'application/json'): Reply =>
+  (response) => {
+    part(type, '')(response)
+    void (async () => {
+      for (const piece of pieces) {
+        await sleep(everyMs)
+        if (piece !== '') response.write(piece)
+      }
+      response.end()
+    })()
   }
