@@ -29,6 +29,10 @@ export class Quotas extends Membership implements QuotaStore {
     return Number(await this.#runWithKeys(scripts.releasePlaces, keys, args)) === 1
   }
 
+  async quotaTime() {
+    return Number(await this.client.run(scripts.quotaTime, [this.keys.quotas()], []))
+  }
+
   async nextTurns(againMs: number, limit: number) {
     const reply: string[] = []
     const deadline = this.client.deadline()

@@ -62,6 +62,8 @@ export class Quotas implements QuotaStore {
       return sql.get('SELECT 1 FROM waiting WHERE name = ? LIMIT 1', name) !== undefined
     })
 
+  quotaTime: QuotaStore['quotaTime'] = () => this.#space.read((now) => now - 1)
+
   oldPlaces: QuotaStore['oldPlaces'] = (quota, olderThanMs, limit) =>
     this.#space.write((now) => {
       const { sql, name } = this.#space

@@ -3,7 +3,7 @@ import type { JsonRpcRequest } from '../json-rpc.js'
 import type { Entry, EntryId } from '../store/store.js'
 import type { EarlierRuns } from './earlier-runs.js'
 import type { JournalServices } from './journal.js'
-import type { BegunHandler, TaskTerms } from './record.js'
+import type { BegunHandler, CallQuota, TaskTerms } from './record.js'
 
 export type CallServices = JournalServices & {
   resumeWindowMs: number
@@ -15,6 +15,8 @@ export type CallStart = {
   scope: string
   id: string
   requests: readonly JsonRpcRequest[]
+  /** Those under which it falls. */
+  quotas: readonly CallQuota[]
   /** This node's first record: the request, or the claim of a call that was another's. */
   first: EntryId
   requestKeys: readonly string[]
@@ -37,8 +39,6 @@ export type CallEvents = {
   onSealed: () => void
   /** Called when the code here does not fit its journal. `heard`: how far its inbox was read. */
   onDiverged: (divergence: Divergence, heard: EntryId) => void
-  /** Called when no node owns it any more, until it is claimed. */
-  onParked: () => void
   /** Called when nothing more will be appended by this node; `isRecorded`: the call has ended, for every node. */
   onEnded: (isRecorded: boolean) => void
 }

@@ -22,7 +22,7 @@ import { dispatchId } from './call-server.js'
 import type { CallServer } from './call-server.js'
 import type { CallEvents, CallServices, CallStart, Standing, Wait } from './call-start.js'
 import { Sleeps } from './sleeps.js'
-import type { BegunHandler, HandlerKind, ProxyRecord, Origin, TaskTerms } from './record.js'
+import type { BegunHandler, CallQuota, HandlerKind, ProxyRecord, Origin, TaskTerms } from './record.js'
 
 /** Where the messages of a dispatched request go. */
 export interface DispatchTarget {
@@ -54,6 +54,8 @@ export class Call implements DispatchTarget {
   readonly id: string
   readonly scope: string
   readonly requests: readonly JsonRpcRequest[]
+  /** Those under which it falls. */
+  readonly quotas: readonly CallQuota[]
   /** 1 on the first run, one more with every takeover. */
   readonly attempt: number
   readonly #services: CallServices
@@ -73,7 +75,6 @@ export class Call implements DispatchTarget {
   #answered: Answer | undefined
   readonly #onSealed: () => void
   readonly #onDiverged: CallEvents['onDiverged']
-  readonly #onParked: () => void
   readonly #onEnded: (isRecorded: boolean) => void
   readonly #abandoned = new LazyAbort()
   readonly versions: { recordedBy: string | undefined; version: string | undefined }
@@ -84,18 +85,18 @@ export class Call implements DispatchTarget {
 
   constructor(
     services: CallServices,
-    { scope, id, requests, first, past, requestKeys, keepKey, endsScope, handlers, task }: CallStart,
+    { scope, id, requests, quotas, first, past, requestKeys, keepKey, endsScope, handlers, task }: CallStart,
     told: CallEvents,
   ) {
     const { watcher, resumeWindowMs } = services
     this.id = id
     this.scope = scope
     this.requests = requests
+    this.quotas = quotas
     this.attempt = past?.runs.attempt ?? 1
     this.#services = services
     this.#onSealed = told.onSealed
     this.#onDiverged = told.onDiverged
-    this.#onParked = told.onParked
     this.#onEnded = told.onEnded
     this.divergesAfterMs = services.divergesAfterMs
     this.versions = { recordedBy: past?.runs.version, version: services.version }
@@ -384,9 +385,7 @@ export class Call implements DispatchTarget {
     const { wait: now } = this
     const { last } = this.#journal
     if (now?.since !== wait.since || now.wakeAt !== wait.wakeAt || last === undefined) return false
-    const isParked = await this.#handOver(() => park({ last, inbox: this.#inbox.heard }))
-    if (isParked) this.#onParked()
-    return isParked
+    return this.#handOver(() => park({ last, inbox: this.#inbox.heard }))
   }
 
   /** As `park`, for a call that nothing has begun to run on this node. */

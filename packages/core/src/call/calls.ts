@@ -98,7 +98,7 @@ export class Calls {
       newCall: (...of) => this.#newCall(...of),
       run,
     })
-    this.#parking = new Parking(services.store, membership, takeovers.dueCalls, {
+    this.#parking = new Parking(services.store, membership, takeovers.dueCalls, quotas, {
       resumeWindowMs: services.resumeWindowMs,
       sessionTtlMs: limits.sessionTtlMs,
     })
@@ -170,20 +170,18 @@ export class Calls {
     const keepKey = idempotencyKey !== undefined
     const endsScope = newCall.begins !== undefined
     const first = opened.id
-    const call = this.#own(
-      {
-        scope,
-        id,
-        requests,
-        first,
-        requestKeys,
-        keepKey,
-        endsScope,
-        handlers,
-        task,
-      },
+    const call = this.#own({
+      scope,
+      id,
+      requests,
       quotas,
-    )
+      first,
+      requestKeys,
+      keepKey,
+      endsScope,
+      handlers,
+      task,
+    })
     return new Opened(call, first, opened.admission)
   }
 
@@ -290,7 +288,7 @@ export class Calls {
     // One that was parked was to go soon.
     await whileStoreFails(() => store.keepAlive(scope, [callId], this.#limits.sessionTtlMs), { signal })
     const inbox = isTooOften ? [] : await readAll(store, scope, `${log}:in`, { signal })
-    const { messages: requests, idempotencyKey, protocol, quotas } = runs.request
+    const { messages: requests, idempotencyKey, protocol, quotas = [] } = runs.request
     const { divergences } = runs
     const isRetried = hasRetry(inbox, divergences)
     // What is left is claimed before it is run.
@@ -298,27 +296,25 @@ export class Calls {
     return {
       isDiverged,
       isRetried,
-      call: this.#own(
-        {
-          scope,
-          id: callId,
-          requests,
-          first,
-          requestKeys: keysOf(requests, runs.request),
-          keepKey: idempotencyKey !== undefined,
-          endsScope: isSessionless(protocol),
-          past: { runs, inbox },
-        },
+      call: this.#own({
+        scope,
+        id: callId,
+        requests,
         quotas,
-      ),
+        first,
+        requestKeys: keysOf(requests, runs.request),
+        keepKey: idempotencyKey !== undefined,
+        endsScope: isSessionless(protocol),
+        past: { runs, inbox },
+      }),
       request: runs.request,
       runs,
       claimed,
     }
   }
 
-  #own(start: CallStart, quotas: readonly CallQuota[] = []): Call {
-    const { scope, id, endsScope } = start
+  #own(start: CallStart): Call {
+    const { scope, id, quotas, endsScope } = start
     const place = { scope, callId: id }
     const onSealed = () => {
       // It is to end here, whatever its inbox holds.
@@ -331,7 +327,6 @@ export class Calls {
       // What can't be noted now shows again when the call is taken over.
       this.#takeovers.diverged.diverged(place, divergence, heard).catch(() => undefined)
     }
-    const onParked = () => this.#quotas.parked(place, quotas)
     const onEnded = (isRecorded: boolean) => {
       leave()
       if (isRecorded) this.#quotas.release(place, quotas)
@@ -342,7 +337,7 @@ export class Calls {
     const onAsked = () => {
       if (this.#parkingSoon) void this.#parking.park(call, Number.POSITIVE_INFINITY)
     }
-    const call = new Call(this.#services, start, { onAsked, onSealed, onDiverged, onParked, onEnded })
+    const call = new Call(this.#services, start, { onAsked, onSealed, onDiverged, onEnded })
     const leave = this.#owned.add(call)
     return call
   }

@@ -7,6 +7,7 @@ import type { Call } from './call.js'
 import type { Standing, Wait } from './call-start.js'
 import type { DueCalls } from './due-calls.js'
 import type { Membership } from './membership.js'
+import type { Quotas } from './quotas.js'
 import { encodeRecord } from './record.js'
 
 /** To run a call anew costs more than to keep it for so long; and the other nodes look for what is due before it is. */
@@ -24,17 +25,20 @@ export class Parking {
   readonly #store: TakeoverStore
   readonly #membership: Membership
   readonly #dueCalls: DueCalls
+  readonly #quotas: Quotas
   readonly #lasting: { resumeWindowMs: number; sessionTtlMs: number }
 
   constructor(
     store: TakeoverStore,
     membership: Membership,
     dueCalls: DueCalls,
+    quotas: Quotas,
     lasting: { resumeWindowMs: number; sessionTtlMs: number },
   ) {
     this.#store = store
     this.#membership = membership
     this.#dueCalls = dueCalls
+    this.#quotas = quotas
     this.#lasting = lasting
   }
 
@@ -53,14 +57,17 @@ export class Parking {
     const { scope, id: callId } = call
     const nonce = randomId()
     const entry = { scope, callId, nonce }
+    const giveBackPlaces = await this.#quotas.parking(entry, call.quotas)
     if (wait.wakeAt !== undefined) await this.#dueCalls.enter(entry, wait.wakeAt)
     const data = this.#encode(nonce, wait)
     const to = wait.answerBy === undefined ? ASLEEP : NOBODY
     const ttlMs = this.#ttlMs(wait, call.keptMs)
     const release = (standing: Standing) => this.#release(entry, { to, data, ttlMs, ...standing })
     const isParked = await call.park(wait, release)
-    if (isParked) this.#membership.releaseParked(scope)
-    else if (wait.wakeAt !== undefined) this.#dueCalls.remove(entry)
+    if (isParked) {
+      giveBackPlaces()
+      this.#membership.releaseParked(scope)
+    } else if (wait.wakeAt !== undefined) this.#dueCalls.remove(entry)
   }
 
   /** False: something has come for the call meanwhile, or it is this node's no longer. */

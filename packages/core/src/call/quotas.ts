@@ -100,14 +100,19 @@ export class Quotas {
     if (quotas.length > 0) this.#release(owner, quotas.map(({ name }) => name).filter(isHeld))
   }
 
-  /** The call waits, and is no node's meanwhile. */
-  parked(owner: PlaceOwner, quotas: readonly CallQuota[]) {
+  /**
+   * Before a call is parked. Resolves to what gives back its places once it is, in the background; those that it takes when it goes on stay
+   * its own, whenever that is done.
+   */
+  async parking(owner: PlaceOwner, quotas: readonly CallQuota[]): Promise<() => void> {
     const names = quotas.filter(isRun).map(({ name }) => name)
-    if (names.length > 0) this.#release(owner, names)
+    if (names.length === 0) return () => undefined
+    const takenAt = await this.#store.quotaTime()
+    return () => this.#release(owner, names, takenAt)
   }
 
-  #release(owner: PlaceOwner, names: readonly string[]) {
-    const release = () => this.#store.releasePlaces(owner, names)
+  #release(owner: PlaceOwner, names: readonly string[], takenAt?: number) {
+    const release = () => this.#store.releasePlaces(owner, names, takenAt)
     whileStoreFails(release, this.#membership.background).then(
       (isWaitedFor) => (isWaitedFor ? this.#queue.look() : undefined),
       () => undefined,

@@ -34,6 +34,7 @@ type Plain =
   | 'removeDue'
   | 'takePlaces'
   | 'releasePlaces'
+  | 'quotaTime'
   | 'oldPlaces'
   | 'nextTurns'
   | 'waitedFor'

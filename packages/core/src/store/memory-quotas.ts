@@ -43,6 +43,8 @@ export class MemoryQuotas implements QuotaStore {
     return this.#data.waiting.size > 0
   }
 
+  quotaTime: QuotaStore['quotaTime'] = async () => Date.now() - 1
+
   oldPlaces: QuotaStore['oldPlaces'] = async (name, olderThanMs, limit) => {
     const now = Date.now()
     const places = this.#data.quotas.get(name)?.places ?? new Map<string, number>()

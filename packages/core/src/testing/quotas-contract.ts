@@ -101,6 +101,19 @@ export function quotasContract(create: CreateStores) {
     expect(await store.takePlaces(newOwner(), [two])).toBeDefined()
   })
 
+  test('by the time that is asked for before, a place is given back, and not one that is taken since', async () => {
+    const { store, peer } = stores
+    const [one, other] = [quota(1), quota(1)]
+    const call = newOwner()
+    await store.takePlaces(call, [one, other])
+    await waitFor('a later time', async () => isLater())
+    const takenAt = await peer.quotaTime()
+    await store.takePlaces(call, [one])
+    await peer.releasePlaces(call, [one.name, other.name], takenAt)
+    expect(await store.takePlaces(newOwner(), [one])).toBeDefined()
+    expect(await store.takePlaces(newOwner(), [other])).toBeUndefined()
+  })
+
   test('who waits has turns in the order in which they came, and nobody passes them', async () => {
     const { store, peer } = stores
     const [open, one] = [quota(5), quota(1)]

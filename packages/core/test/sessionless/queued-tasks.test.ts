@@ -1,93 +1,17 @@
-import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
-import { z } from 'zod'
-import { durableTool } from '../../src/index.js'
-import type { DurableContext, Store, TaskMode } from '../../src/index.js'
+import type { Store } from '../../src/index.js'
 import { encodeInboxItem } from '../../src/call/inbox.js'
 import { requestKeyPrefix } from '../../src/ids.js'
-import { META, TASKS } from '../../src/protocol.js'
 import { CallTimeline } from '../../src/inspect/index.js'
-import { ASLEEP, isParked, OLDEST } from '../../src/store/index.js'
-import { Alone } from '../support/alone.js'
-import type { AloneWhere } from '../support/alone.js'
+import { ASLEEP, OLDEST } from '../../src/store/index.js'
 import { ask } from '../support/caller.js'
-import { startNodes } from '../support/nodes.js'
-import type { Nodes, NodesOptions } from '../support/nodes.js'
 import { overriding } from '../support/overriding.js'
+import { QUEUED, start, Taker } from '../support/queued.js'
+import type { Work } from '../support/queued.js'
 import { expectJson, expectRefused } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import { Happenings } from '../support/world.js'
 import { waitFor } from '../../../../test-support/index.js'
-
-type Work = (ctx: DurableContext, args: { text: string }) => Promise<string>
-type Quotas = NonNullable<NonNullable<NodesOptions['settings']>['quotas']>
-type Task = {
-  resultType: string
-  taskId: string
-  status: string
-  statusMessage?: string
-  inputRequests?: Record<string, unknown>
-  result?: { content: { text: string }[] }
-}
-
-const META_OF_TAKER = { [META.clientCapabilities]: { elicitation: {}, extensions: { [TASKS]: {} } } }
-
-function start(
-  work: Work,
-  quotas: Quotas,
-  { settings, task = 'auto', ...options }: NodesOptions & { task?: TaskMode } = {},
-) {
-  const server = () => {
-    const made = new McpServer({ name: 'queued', version: '1' })
-    const handler = durableTool({ task }, async (args: { text: string }, ctx) => ({
-      content: [{ type: 'text' as const, text: await work(ctx as DurableContext, args) }],
-    }))
-    made.registerTool('work', { inputSchema: { text: z.string() } }, handler)
-    return made
-  }
-  return startNodes({
-    ...options,
-    settings: { server, validateEffects: false, sweepMs: 100, ...settings, quotas },
-  })
-}
-
-class Taker {
-  readonly #client: Alone
-
-  constructor(nodes: Nodes) {
-    this.#client = new Alone(nodes)
-  }
-
-  request(text: string, where: AloneWhere = {}) {
-    const params = { name: 'work', arguments: { text } }
-    return this.#client.request('tools/call', params, { meta: META_OF_TAKER, ...where })
-  }
-
-  async call(text: string, where: AloneWhere = {}): Promise<Task> {
-    await using stream = await this.#client.call('work', { text }, { meta: META_OF_TAKER, ...where })
-    return ((await stream.messages()).at(-1) as unknown as { result: Task }).result
-  }
-
-  about(method: string, taskId: string, more: object = {}, where: AloneWhere = {}) {
-    return this.#client.request(`tasks/${method}`, { taskId, ...more }, { meta: META_OF_TAKER, ...where })
-  }
-
-  async get({ taskId }: Task, where: AloneWhere = {}) {
-    return (await expectJson<{ result: Task }>(await this.about('get', taskId, {}, where))).result
-  }
-
-  async until(task: Task, status: string, where: AloneWhere = {}) {
-    let seen = task
-    await waitFor(async () => (seen = await this.get(task, where)).status === status)
-    return seen
-  }
-}
-
-const QUEUED = {
-  resultType: 'task',
-  status: 'working',
-  statusMessage: expect.stringMatching(/^Waiting for its turn/),
-}
 
 /** Says who has begun, and goes on when it may. */
 function gated() {
@@ -249,22 +173,17 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     await using nodes = await start(work, [{ runsAtOnce: 1 }], options)
     const taker = new Taker(nodes)
     const asking = await taker.call('asks')
-    const { inputRequests = {} } = await taker.until(asking, 'input_required')
-    const ownerOf = async (task: Task) => (await nodes.stores[0]!.listOpenCalls(task.taskId))[0]?.owner
-    await waitFor(async () => isParked((await ownerOf(asking)) ?? 'ended'))
+    const asked = await taker.until(asking, 'input_required')
+    await taker.untilParked(asking)
     await waitFor(async () => {
       const other = await taker.call('other', { node: 1 })
       return other.statusMessage === undefined
     })
     await happened.until('begun other')
-    const [key = ''] = Object.keys(inputRequests)
-    const inputResponses = { [key]: { action: 'accept', content: { value: 'Ann' } } }
-    await expectJson(await taker.about('update', asking.taskId, { inputResponses }, { node: 1 }))
-    await waitFor(
-      async () => (await taker.get(asking)).statusMessage?.startsWith('Waiting for its turn') === true,
-    )
-    expect(await ownerOf(asking)).toBe(ASLEEP)
-    expect(happened.all.filter((each) => each === 'begun asks')).toHaveLength(1)
+    await taker.answer(asked, 'Ann', { node: 1 })
+    await taker.untilQueued(asking)
+    expect(await taker.ownerOf(asking)).toBe(ASLEEP)
+    expect(happened.count('begun asks')).toBe(1)
     happened.add('go other')
     const { result } = await taker.until(asking, 'completed')
     expect(result?.content[0]?.text).toBe('Ann')

@@ -81,6 +81,7 @@ export class TestedRun implements Process {
         scope,
         id,
         requests: [request],
+        quotas: [],
         requestKeys: [id],
         keepKey: false,
         endsScope: false,
@@ -90,7 +91,6 @@ export class TestedRun implements Process {
         onAsked: () => undefined,
         onSealed: () => undefined,
         onDiverged: () => undefined,
-        onParked: () => undefined,
         onEnded: () => undefined,
       },
     )
