@@ -80,42 +80,45 @@ export class Quotas implements QuotaStore {
       const { sql, name } = this.#space
       const again = 'SELECT * FROM waiting WHERE name = ? AND given_at <= ? ORDER BY id LIMIT ?'
       const turns = sql.all<Waiting>(again, name, now - againMs, limit)
-      const waited = `SELECT quota FROM waiting WHERE name = ? AND given_at IS NULL GROUP BY quota ORDER BY min(id)`
-      for (const { quota } of sql.all<{ quota: string }>(waited, name))
-        while (turns.length < limit) {
-          const next = this.#nextOf(quota, now)
-          if (!next) break
-          turns.push(next)
-        }
+      // Who stands first for each quota, unless it is full for that call.
+      const heads = new Map<string, Waiting>()
+      const look = (quota: string) => {
+        const head = sql.get<Waiting>(FIRST_WAITING, name, quota)
+        if (head) heads.set(quota, head)
+        else heads.delete(quota)
+      }
+      for (const quota of this.#waitedFor()) look(quota)
+      while (turns.length < limit && heads.size > 0) {
+        const first = [...heads.values()].reduce((a, b) => (a.id < b.id ? a : b))
+        const full = this.#giveOrMove(first, now)
+        if (full === undefined) turns.push(first)
+        if (full !== first.quota) look(first.quota)
+        if (full !== undefined) heads.delete(full)
+      }
       for (const { id } of turns) sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, id)
       return turns.map(({ scope, call, since }) => ({ scope, callId: call, waitedMs: now - since }))
     })
 
-  /** The first who waits for a quota has its places, or goes on to wait for the next that is full. */
-  #nextOf(quota: string, now: number): Waiting | undefined {
-    const { sql, name } = this.#space
-    for (;;) {
-      const waiting = sql.get<Waiting>(FIRST_WAITING, name, quota)
-      if (!waiting) return undefined
-      const quotas = JSON.parse(waiting.quotas) as Quota[]
-      const call = { scope: waiting.scope, callId: waiting.call }
-      const full = quotas.find((each) => this.#isFull(each, call, now))
-      if (full?.name === quota) return undefined
-      if (full) sql.run('UPDATE waiting SET quota = ? WHERE id = ?', full.name, waiting.id)
-      else {
-        this.#take(call, quotas, now)
-        sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, waiting.id)
-        return waiting
-      }
-    }
+  /** Who waits has its places, or waits on for the first that is full, which is told. */
+  #giveOrMove({ id, scope, call: callId, quota, quotas }: Waiting, now: number): string | undefined {
+    const { sql } = this.#space
+    const wanted = JSON.parse(quotas) as Quota[]
+    const call = { scope, callId }
+    const full = wanted.find((each) => this.#isFull(each, call, now))?.name
+    if (full === undefined) {
+      this.#take(call, wanted, now)
+      sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, id)
+    } else if (full !== quota) sql.run('UPDATE waiting SET quota = ? WHERE id = ?', full, id)
+    return full
   }
 
-  waitedFor: QuotaStore['waitedFor'] = () =>
-    this.#space.read(() => {
-      const { sql, name } = this.#space
-      const waited = 'SELECT DISTINCT quota FROM waiting WHERE name = ? AND given_at IS NULL'
-      return sql.all<{ quota: string }>(waited, name).map(({ quota }) => quota)
-    })
+  waitedFor: QuotaStore['waitedFor'] = () => this.#space.read(() => this.#waitedFor())
+
+  #waitedFor(): string[] {
+    const { sql, name } = this.#space
+    const waited = 'SELECT DISTINCT quota FROM waiting WHERE name = ? AND given_at IS NULL'
+    return sql.all<{ quota: string }>(waited, name).map(({ quota }) => quota)
+  }
 
   leaveQueue: QuotaStore['leaveQueue'] = (call) => this.#space.write(() => this.#leave(call))
 

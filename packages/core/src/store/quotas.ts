@@ -36,8 +36,8 @@ export interface QuotaStore {
   ): Promise<Array<PlaceOwner & { takenAt: number }>>
 
   /**
-   * Up to `limit` calls whose turn has come: those that have waited for a quota for longest, as long as there is room in all that they
-   * wait for. They have their places then. Each is told of once, and again after `againMs`, until it leaves the queue.
+   * Up to `limit` calls whose turn has come: those that have waited for longest, whichever quotas they wait for, as long as there is room in
+   * all of those. They have their places then. Each is told of once, and again after `againMs`, until it leaves the queue.
    */
   nextTurns(againMs: number, limit: number): Promise<Array<PlaceOwner & { waitedMs: number }>>
 

@@ -140,6 +140,30 @@ export function quotasContract(create: CreateStores) {
     expect(await store.takePlaces(late, [one])).toBeUndefined()
   })
 
+  // Whichever is the first by name.
+  test.each([false, true])(
+    'turns come in their order, whichever quota each waits for: %s',
+    async (isTurned) => {
+      const { store, peer } = stores
+      const both = [quota(2), quota(2)].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      const [own, all] = (isTurned ? both.toReversed() : both) as [Quota, Quota]
+      const running = [newOwner(), newOwner()]
+      for (const call of running) await store.takePlaces(call, [own, all])
+      const calls = [[own, all], [all], [own, all], [all]].map((quotas) => ({ call: newOwner(), quotas }))
+      for (const { call, quotas } of calls) {
+        expect(await peer.takePlaces(call, [], quotas)).toMatchObject({ isQueued: true })
+        await waitFor('a later time', async () => isLater())
+      }
+      const expected = calls.map(({ call }) => call)
+      for (const call of running) await store.releasePlaces(call, [own.name, all.name])
+      expect(await store.nextTurns(MINUTE, 10)).toMatchObject(expected.slice(0, 2))
+      await peer.releasePlaces(expected[0]!, [own.name, all.name])
+      expect(await store.nextTurns(MINUTE, 10)).toMatchObject([expected[2]])
+      await peer.releasePlaces(expected[1]!, [all.name])
+      expect(await store.nextTurns(MINUTE, 10)).toMatchObject([expected[3]])
+    },
+  )
+
   test('a turn that nobody takes is told again', async () => {
     const { store, peer } = stores
     const one = quota(1)

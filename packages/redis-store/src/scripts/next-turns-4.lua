@@ -1,5 +1,5 @@
--- Gives places to the calls that have waited for longest, and tells of those whose turn has come. The first in the queue of a quota that
--- waits for another one by now goes to the queue of that, where it stands by when it came.
+-- Gives places to the calls that have waited for longest, of all queues, and tells of those whose turn has come. The first in the queue of a
+-- quota that waits for another one by now goes to the queue of that, where it stands by when it came.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
 -- ARGV  ms after which a call is told of again, or '' for never, most calls, ms after which an unused quota is forgotten
 -- Returns { { '?', names... }, call, ms that it has waited, ... }: it is to be run again if there are names, as far as it has come.
@@ -35,33 +35,48 @@ for _, call in ipairs(ARGV[1] ~= '' and given_before(ARGV[1]) or {}) do
     redis.call('ZREM', KEYS[3], call)
   end
 end
+-- Who stands first in each queue, unless the quota is full for that call.
+local heads = {}
+local function look(quota)
+  local head = redis.call('ZRANGE', queue_of(quota), 0, 0, 'WITHSCORES')
+  heads[quota] = head[1] and { call = head[1], at = tonumber(head[2]) }
+  if not head[1] then
+    redis.call('ZREM', waited, quota)
+  end
+end
+local function longest_waiting()
+  local first
+  for quota, head in pairs(heads) do
+    local than = first and heads[first]
+    if not than or head.at < than.at or head.at == than.at and head.call < than.call then
+      first = quota
+    end
+  end
+  return first
+end
 local quotas = redis.call('ZRANGE', waited, 0, -1)
 for _, quota in ipairs(quotas) do
   ask_for_quota(quota)
 end
-for _, quota in ipairs(quotas) do
+for _, quota in ipairs(#asked == 1 and quotas or {}) do
+  look(quota)
+end
+while #turns < 2 * most do
+  local quota = longest_waiting()
+  if not quota then
+    break
+  end
+  local call = heads[quota].call
+  local wait = wait_of(call)
+  for _, each in ipairs(wait and wait.quotas or {}) do
+    ask_for_quota(each.key)
+  end
   if #asked > 1 then
     break
   end
-  local queue = queue_of(quota)
-  while #turns < 2 * most do
-    local call = redis.call('ZRANGE', queue, 0, 0)[1]
-    if not call then
-      redis.call('ZREM', waited, quota)
-      break
-    end
-    local wait = wait_of(call)
-    for _, each in ipairs(wait and wait.quotas or {}) do
-      ask_for_quota(each.key)
-    end
-    if #asked > 1 then
-      break
-    end
-    local full = wait and full_of(call, wait)
-    if full == quota then
-      break
-    end
-    redis.call('ZREM', queue, call)
+  local full = wait and full_of(call, wait)
+  if full ~= quota then
+    redis.call('ZREM', queue_of(quota), call)
     if full then
       wait_for(full, call, wait, ARGV[3])
     elseif wait then
@@ -70,6 +85,10 @@ for _, quota in ipairs(quotas) do
       end
       give(call, wait)
     end
+    look(quota)
+  end
+  if full then
+    heads[full] = nil
   end
 end
 table.insert(turns, 1, asked)
