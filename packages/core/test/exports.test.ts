@@ -17,7 +17,7 @@ const CORE: Record<string, string> = {
     ASLEEP Admission AppendOptions Appended BEGINNING CallAppended Claim Claimed CloseCall ContextStore DueCall DueCallsStore Durability DurabilityStore Entry EntryId Forgotten FullQuotas
     HistoryEntry HistoryPage HistoryStore Keeping LogName MapChange MapRange MembershipStore NOBODY NewCall NewEntry NewScope NewSession NodeBeat
     OLDEST OpenCall OpenedCall PlaceOwner QuietlyAppended Quota QuotaStore SessionLimits SharedLog StateEntry Store StoreError StoreErrorCode StoreOptions
-    StoredSession StoredValue TakeoverStore Unwatch ValueChange WatchListener WriteOptions compareIds isDurability isParked notDurable strongest`,
+    StoredSession StoredValue TakeoverStore Turn Unwatch ValueChange WatchListener WriteOptions compareIds isDurability isParked notDurable strongest`,
   './context': `
     Backoff ChangeOptions ContextNotification Durability DurableContext ElicitContent ElicitOptions ElicitParams ElicitResult ErrorClass
     ErrorMatcher Handle HandleOptions HandlerExtra InferInput InferOutput LogLevel MapEntries MapEntry NoArgs QuestionOptions RangeOptions RecordLimit

@@ -1,8 +1,7 @@
-import type { PlaceOwner, Quota, QuotaStore } from '@mcp-durable/core/store'
+import type { PlaceOwner, Quota, QuotaStore, Turn } from '@mcp-durable/core/store'
 import { runWithKeys } from './asking.js'
 import { Membership } from './membership.js'
 import { untag } from './keys.js'
-import { groups } from './replies.js'
 import * as scripts from './scripts.generated.js'
 
 /** No call is open for longer. */
@@ -26,7 +25,10 @@ export class Quotas extends Membership implements QuotaStore {
     const [quotas = '', waits = '', given = ''] = this.keys.turns()
     const keys = [quotas, waits, given, ...names.map((name) => this.keys.quota(name))]
     const args = [encodeOwner(call), takenAt ?? '', names.length]
-    return Number(await this.#runWithKeys(scripts.releasePlaces, keys, args)) === 1
+    const deadline = this.client.deadline()
+    const release = (found: readonly string[]) =>
+      this.client.run(scripts.releasePlaces, [...keys, ...found], args, deadline)
+    return Number(await runWithKeys(this.keys.quotas(), deadline, release)) === 1
   }
 
   async quotaTime() {
@@ -34,27 +36,30 @@ export class Quotas extends Membership implements QuotaStore {
   }
 
   async nextTurns(againMs: number, limit: number) {
-    const reply: string[] = []
+    const reply: string[][] = []
     const deadline = this.client.deadline()
     let again: number | '' = Math.ceil(againMs)
     await runWithKeys(this.keys.quotas(), deadline, async (found) => {
-      const args = [again, limit - reply.length / 2, FORGET_MS]
+      const args = [again, limit - reply.length, FORGET_MS]
       const answered = await this.client.run(
         scripts.nextTurns,
         [...this.keys.turns(), ...found],
         args,
         deadline,
       )
-      const [asked, ...turns] = answered as [string[], ...string[]]
+      const [asked, ...turns] = answered as [string[], ...string[][]]
       reply.push(...turns)
       // What was told of is not told of again because there is more to be looked at.
       again = ''
       return asked.length > 1 ? asked : turns
     })
-    return groups(reply, 2).map(([owner = '', waitedMs]) => ({
-      ...decodeOwner(owner),
-      waitedMs: Number(waitedMs),
-    }))
+    return reply.map(decodeTurn)
+  }
+
+  async turnOf(call: PlaceOwner) {
+    const [quotas = '', waits = '', given = ''] = this.keys.turns()
+    const reply = await this.client.run(scripts.turnOf, [quotas, waits, given], [encodeOwner(call)])
+    return reply === null ? undefined : decodeTurn(reply as string[])
   }
 
   async waitedFor() {
@@ -63,16 +68,9 @@ export class Quotas extends Membership implements QuotaStore {
     return keys.map((key) => untag(key.slice(quotas.length + 1)))
   }
 
-  async leaveQueue(call: PlaceOwner) {
-    const [quotas = '', waits = '', given = ''] = this.keys.turns()
-    await this.#runWithKeys(scripts.leaveQueue, [quotas, waits, given], [encodeOwner(call)])
-  }
-
-  #runWithKeys(script: scripts.Script, keys: readonly string[], args: (string | number)[]) {
-    const deadline = this.client.deadline()
-    return runWithKeys(this.keys.quotas(), deadline, (found) =>
-      this.client.run(script, [...keys, ...found], args, deadline),
-    )
+  async leaveQueue(turn: Turn) {
+    const [, waits = '', given = ''] = this.keys.turns()
+    await this.client.run(scripts.leaveQueue, [waits, given], [encodeOwner(turn), turn.toldAt])
   }
 
   async oldPlaces(name: string, olderThanMs: number, limit: number) {
@@ -83,6 +81,15 @@ export class Quotas extends Membership implements QuotaStore {
       args,
     )) as string[]
     return owners.map((owner) => ({ ...decodeOwner(owner), takenAt: Number(now) }))
+  }
+}
+
+function decodeTurn([owner = '', waitedMs, toldAt, names = '']: string[]): Turn {
+  return {
+    ...decodeOwner(owner),
+    waitedMs: Number(waitedMs),
+    toldAt: Number(toldAt),
+    names: names.split(' ').map(untag),
   }
 }
 

@@ -2235,92 +2235,15 @@ return keeping_state(ARGV[2], put_state)
 }
 
 export const leaveQueue: Script = {
-  sha: '5420955d8ccd9ed15dbdf7b21b52b59e4f146624',
-  lua: `-- A call waits no more for its turn.
--- KEYS  what keys of quotas begin with, who waits, whose turn has come, those that were asked for
--- ARGV  call
--- Returns { '?', names... }, or nothing.
--- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
--- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
--- with them.
-local given
-local asked = { '?' }
-local function ask(name)
-  if not given then
-    given = {}
-    for _, key in ipairs(KEYS) do
-      given[key] = true
-    end
-  end
-  if not given[KEYS[1] .. ':' .. name] then
-    asked[#asked + 1] = name
-  end
+  sha: 'c418e047c3f2aa350d13ccc82487994d2980486d',
+  lua: `-- A call whose turn has come waits no more; unless that was told again since, or has to come again.
+-- KEYS  who waits, whose turn has come
+-- ARGV  call, when its turn was told
+local told_at = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if told_at and tonumber(told_at) == tonumber(ARGV[2]) then
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('ZREM', KEYS[2], ARGV[1])
 end
-local function ask_for_queue(quota)
-  ask(string.sub(quota, #KEYS[1] + 2) .. ':queue')
-end
-local function ask_for_quota(quota)
-  ask(string.sub(quota, #KEYS[1] + 2))
-  ask_for_queue(quota)
-end
-local function clock_ms()
-  local clock = redis.call('TIME')
-  return clock[1] * 1000 + math.floor(clock[2] / 1000)
-end
--- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
-local function is_full(quota, call, most, window, now)
-  if window then
-    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
-  end
-  local taken = redis.call('ZCARD', quota)
-  if taken < most or redis.call('ZSCORE', quota, call) then
-    return false
-  end
-  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
-  return true, leaves and leaves[2] + window - now
-end
-local function take_place(quota, call, window, now, forget)
-  if window then
-    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
-  else
-    redis.call('ZADD', quota, string.format('%.0f', now), call)
-  end
-  redis.call('PEXPIRE', quota, window or forget)
-end
--- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
--- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
-local function queue_of(quota)
-  return quota .. ':queue'
-end
-local function wait_for(quota, call, wait, forget)
-  wait.on = quota
-  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
-  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
-  redis.call('ZADD', KEYS[4], 0, quota)
-  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
-    redis.call('PEXPIRE', key, forget)
-  end
-end
-local function wait_of(call)
-  local wait = redis.call('HGET', KEYS[2], call)
-  return wait and cjson.decode(wait)
-end
-local function leave_queue(call)
-  local wait = wait_of(call)
-  if wait then
-    redis.call('HDEL', KEYS[2], call)
-    redis.call('ZREM', KEYS[3], call)
-    redis.call('ZREM', queue_of(wait.on), call)
-  end
-end
-local wait = wait_of(ARGV[1])
-if wait then
-  ask_for_queue(wait.on)
-end
-if #asked > 1 then
-  return asked
-end
-leave_queue(ARGV[1])
 `,
 }
 
@@ -2374,12 +2297,13 @@ return reply
 }
 
 export const nextTurns: Script = {
-  sha: 'b2ab89df732eb8735620f3e56145497d1fab79e0',
+  sha: '14b25d69eff757c18cae2cd3b45abad5dd41de26',
   lua: `-- Gives places to the calls that have waited for longest, of all queues, and tells of those whose turn has come. The first in the queue of a
 -- quota that waits for another one by now goes to the queue of that, where it stands by when it came.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
 -- ARGV  ms after which a call is told of again, or '' for never, most calls, ms after which an unused quota is forgotten
--- Returns { { '?', names... }, call, ms that it has waited, ... }: it is to be run again if there are names, as far as it has come.
+-- Returns { { '?', names... }, { call, ms that it has waited, when this is told, names of quotas }, ... }: it is to be run again if there are
+--         names behind the '?', as far as it has come.
 -- Every key that a script touches is one of its KEYS. One that is only found out within is asked for, before anything is
 -- changed: the script returns { '?', names... }, which are what the keys end with behind KEYS[1] and a colon, and is run again
 -- with them.
@@ -2453,15 +2377,23 @@ local function leave_queue(call)
     redis.call('ZREM', queue_of(wait.on), call)
   end
 end
+-- What is told of a call whose turn has come: the call, ms that it has waited, when that is told, and the names of its quotas.
+local function turn_of(call, wait, told_at, now)
+  local names = {}
+  for i, quota in ipairs(wait.quotas) do
+    names[i] = string.sub(quota.key, #KEYS[1] + 2)
+  end
+  return { call, string.format('%.0f', now - wait.at), told_at, table.concat(names, ' ') }
+end
 local now = clock_ms()
 local waited = KEYS[4]
 local most = tonumber(ARGV[2])
 local turns = {}
 local function give(call, wait)
-  redis.call('ZADD', KEYS[3], string.format('%.0f', now), call)
+  local told_at = string.format('%.0f', now)
+  redis.call('ZADD', KEYS[3], told_at, call)
   redis.call('PEXPIRE', KEYS[3], ARGV[3])
-  turns[#turns + 1] = call
-  turns[#turns + 1] = string.format('%.0f', now - wait.at)
+  turns[#turns + 1] = turn_of(call, wait, told_at, now)
 end
 local function full_of(call, wait)
   for _, quota in ipairs(wait.quotas) do
@@ -2508,7 +2440,7 @@ end
 for _, quota in ipairs(#asked == 1 and quotas or {}) do
   look(quota)
 end
-while #turns < 2 * most do
+while #turns < most do
   local quota = longest_waiting()
   if not quota then
     break
@@ -3495,6 +3427,76 @@ for _, i in ipairs(full) do
   reply[#reply + 1] = tostring(i)
 end
 return reply
+`,
+}
+
+export const turnOf: Script = {
+  sha: '30638fbde87c3d29580b44bbfd6647ca9f520fcb',
+  lua: `-- The turn of a call, if it has come.
+-- KEYS  what keys of quotas begin with, who waits, whose turn has come
+-- ARGV  call
+-- Returns nil, or { call, ms that it has waited, when that was told, names of quotas }.
+local function clock_ms()
+  local clock = redis.call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
+end
+-- Whether a call that has no place in the quota finds none free; and the ms until one is, where places have their time.
+local function is_full(quota, call, most, window, now)
+  if window then
+    redis.call('ZREMRANGEBYSCORE', quota, '-inf', string.format('%.0f', now - window))
+  end
+  local taken = redis.call('ZCARD', quota)
+  if taken < most or redis.call('ZSCORE', quota, call) then
+    return false
+  end
+  local leaves = window and redis.call('ZRANGE', quota, taken - most, taken - most, 'WITHSCORES')
+  return true, leaves and leaves[2] + window - now
+end
+local function take_place(quota, call, window, now, forget)
+  if window then
+    redis.call('ZADD', quota, 'NX', string.format('%.0f', now), call)
+  else
+    redis.call('ZADD', quota, string.format('%.0f', now), call)
+  end
+  redis.call('PEXPIRE', quota, window or forget)
+end
+-- Who waits for a quota stands in its queue, in the order in which they came. Beside the quotas, KEYS[1] being what keys of quotas
+-- begin with: what each waits for (KEYS[2]), whose turn has come and when that was told (KEYS[3]), which quotas are waited for (KEYS[4]).
+local function queue_of(quota)
+  return quota .. ':queue'
+end
+local function wait_for(quota, call, wait, forget)
+  wait.on = quota
+  redis.call('HSET', KEYS[2], call, cjson.encode(wait))
+  redis.call('ZADD', queue_of(quota), string.format('%.0f', wait.at), call)
+  redis.call('ZADD', KEYS[4], 0, quota)
+  for _, key in ipairs({ KEYS[2], queue_of(quota), KEYS[4] }) do
+    redis.call('PEXPIRE', key, forget)
+  end
+end
+local function wait_of(call)
+  local wait = redis.call('HGET', KEYS[2], call)
+  return wait and cjson.decode(wait)
+end
+local function leave_queue(call)
+  local wait = wait_of(call)
+  if wait then
+    redis.call('HDEL', KEYS[2], call)
+    redis.call('ZREM', KEYS[3], call)
+    redis.call('ZREM', queue_of(wait.on), call)
+  end
+end
+-- What is told of a call whose turn has come: the call, ms that it has waited, when that is told, and the names of its quotas.
+local function turn_of(call, wait, told_at, now)
+  local names = {}
+  for i, quota in ipairs(wait.quotas) do
+    names[i] = string.sub(quota.key, #KEYS[1] + 2)
+  end
+  return { call, string.format('%.0f', now - wait.at), told_at, table.concat(names, ' ') }
+end
+local told_at = redis.call('ZSCORE', KEYS[3], ARGV[1])
+local wait = told_at and wait_of(ARGV[1])
+return wait and turn_of(ARGV[1], wait, told_at, clock_ms())
 `,
 }
 

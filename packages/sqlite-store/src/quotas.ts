@@ -1,4 +1,4 @@
-import type { FullQuotas, PlaceOwner, Quota, QuotaStore } from '@mcp-durable/core/store'
+import type { FullQuotas, PlaceOwner, Quota, QuotaStore, Turn } from '@mcp-durable/core/store'
 import type { Space } from './space.js'
 
 type Waiting = {
@@ -96,7 +96,15 @@ export class Quotas implements QuotaStore {
         if (full !== undefined) heads.delete(full)
       }
       for (const { id } of turns) sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, id)
-      return turns.map(({ scope, call, since }) => ({ scope, callId: call, waitedMs: now - since }))
+      return turns.map((waiting) => turnOf(waiting, now, now))
+    })
+
+  turnOf: QuotaStore['turnOf'] = ({ scope, callId }) =>
+    this.#space.read((now) => {
+      const { sql, name } = this.#space
+      const given = 'SELECT * FROM waiting WHERE name = ? AND scope = ? AND call = ? AND given_at IS NOT NULL'
+      const waiting = sql.get<Waiting>(given, name, scope, callId)
+      return waiting && turnOf(waiting, waiting.given_at ?? now, now)
     })
 
   /** Who waits has its places, or waits on for the first that is full, which is told. */
@@ -120,7 +128,12 @@ export class Quotas implements QuotaStore {
     return sql.all<{ quota: string }>(waited, name).map(({ quota }) => quota)
   }
 
-  leaveQueue: QuotaStore['leaveQueue'] = (call) => this.#space.write(() => this.#leave(call))
+  leaveQueue: QuotaStore['leaveQueue'] = ({ scope, callId, toldAt }) =>
+    this.#space.write(() => {
+      const { sql, name } = this.#space
+      const leave = 'DELETE FROM waiting WHERE name = ? AND scope = ? AND call = ? AND given_at = ?'
+      sql.run(leave, name, scope, callId, toldAt)
+    })
 
   #leave({ scope, callId }: PlaceOwner) {
     const { sql, name } = this.#space
@@ -168,6 +181,11 @@ export class Quotas implements QuotaStore {
       sql.get<{ at: number }>(place, name, quota.name, from(quota, now), taken - quota.most) ?? {}
     return at + quota.windowMs - now
   }
+}
+
+function turnOf({ scope, call, since, quotas }: Waiting, toldAt: number, now: number): Turn {
+  const names = (JSON.parse(quotas) as Quota[]).map(({ name }) => name)
+  return { scope, callId: call, waitedMs: now - since, toldAt, names }
 }
 
 /** Places that were taken before are over. */

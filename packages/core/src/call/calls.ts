@@ -197,13 +197,10 @@ export class Calls {
     if (needed.length === 0 || call.isOver) return 'runs'
     const place = { scope: call.scope, callId: call.id }
     const over = await call.whileStoreFails(() => this.#quotas.take(place, needed, { mayWait: true }))
-    if (!over) {
-      this.#quotas.begun(place)
-      return 'runs'
-    }
+    if (!over) return 'runs'
     const queued = isBegun ? 'go-on' : 'start'
     const isAlone = isSessionless(request.protocol)
-    return (await call.queue((standing) => this.#unrun.letWait(place, needed, { queued, standing, isAlone })))
+    return (await call.queue((standing) => this.#unrun.letWait(place, { queued, standing, isAlone })))
       ? 'queued'
       : 'returned'
   }

@@ -1,6 +1,6 @@
-import type { PlaceOwner, QuotaStore } from '../store/quotas.js'
+import type { QuotaStore, Turn } from '../store/quotas.js'
 import { isParked } from '../store/takeover.js'
-import type { TakeoverStore } from '../store/takeover.js'
+import type { OpenCall, TakeoverStore } from '../store/takeover.js'
 import { isHeld } from './call-quotas.js'
 import type { Claims } from './claims.js'
 import { freeGone } from './gone-places.js'
@@ -53,14 +53,20 @@ export class QueuedCalls {
   }
 
   /** The turn of the call has come: it has its places. It is left alone if a node owns it: that one finds the places. */
-  async begin(owner: PlaceOwner, waitedMs = 0) {
+  async begin(turn: Turn) {
     if (this.#membership.leavesCalls) return
-    const { scope, callId } = owner
+    const { scope, callId } = turn
     const open = await this.#store.listOpenCalls(scope)
     const call = open.find((each) => each.callId === callId)
-    if (call && isParked(call.owner)) await this.#claims.claim(scope, call)
+    if (call && isParked(call.owner)) await this.#claim(scope, call, turn)
     // It may be one that is just being opened.
-    else if (!call && waitedMs > 2 * this.#membership.lease.leaseMs) await this.#store.leaveQueue(owner)
+    else if (!call && turn.waitedMs > 2 * this.#membership.lease.leaseMs) await this.#store.leaveQueue(turn)
+  }
+
+  /** It leaves the queue when it runs, whatever it was parked for. If that is lost, its turn is told of again. */
+  async #claim(scope: string, call: OpenCall, turn: Turn) {
+    const claimed = await this.#claims.claim(scope, call)
+    claimed?.running.then(() => this.#store.leaveQueue(turn)).catch(() => undefined)
   }
 
   /** Leaves them to the other nodes. */
@@ -84,7 +90,7 @@ export class QueuedCalls {
     while (!this.#isOver && !this.#membership.leavesCalls) {
       this.#lookedAt = performance.now()
       const turns = await this.#store.nextTurns(leaseMs, PAGE)
-      await Promise.allSettled(turns.map((turn) => this.begin(turn, turn.waitedMs)))
+      await Promise.allSettled(turns.map((turn) => this.begin(turn)))
       if (turns.length < PAGE) return
     }
   }

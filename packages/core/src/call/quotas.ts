@@ -75,15 +75,10 @@ export class Quotas {
   }
 
   /** The call is nobody's, and waits for its turn: which may have come before it was nobody's, and was left alone then. */
-  async queued(owner: PlaceOwner, quotas: readonly CallQuota[]) {
-    const over = await this.#store.takePlaces(owner, [], quotas.map(counted))
-    if (!over) await this.#queue.begin(owner)
+  async queued(owner: PlaceOwner) {
+    const turn = await this.#store.turnOf(owner)
+    if (turn) await this.#queue.begin(turn)
     await this.#queue.look()
-  }
-
-  /** The call runs. What is lost is told of again, and found to run. */
-  begun(owner: PlaceOwner) {
-    this.#store.leaveQueue(owner).catch(() => undefined)
   }
 
   /** The call was not opened: it has not begun either. */

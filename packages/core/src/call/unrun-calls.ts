@@ -6,7 +6,6 @@ import type { Ending } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall, Store } from '../store/store.js'
 import { ASLEEP } from '../store/takeover.js'
-import { isTurn } from './call-quotas.js'
 import type { Standing } from './call-start.js'
 import type { Claimed } from './claims.js'
 import type { Membership } from './membership.js'
@@ -72,17 +71,13 @@ export class UnrunCalls {
     const standing = { last: first, inbox: BEGINNING }
     const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol) } as const
     const place = { scope, callId }
-    const isLeft = await this.letWait(place, quotas.filter(isTurn), waits).catch(() => true)
+    const isLeft = await this.letWait(place, waits).catch(() => true)
     if (!isLeft) void this.#runUnlessTaken({ ...place, first, claims: 0 })
     return { status: 'queued', callId, first, admission }
   }
 
   /** False: something has come for it, or it is another's. */
-  async letWait(
-    place: CallPlace,
-    needed: readonly CallQuota[],
-    { queued, standing, isAlone }: Waits,
-  ): Promise<boolean> {
+  async letWait(place: CallPlace, { queued, standing, isAlone }: Waits): Promise<boolean> {
     const { scope, callId } = place
     const { node } = this.#of.membership
     const data = encodeRecord({ kind: 'parked', parked: { node, nonce: randomId(), queued } })
@@ -90,7 +85,7 @@ export class UnrunCalls {
     const claimed = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), this.#of.closed)
     if (!claimed) return false
     if (isAlone) this.#of.membership.releaseParked(scope)
-    this.#of.quotas.queued(place, needed).catch(() => undefined)
+    this.#of.quotas.queued(place).catch(() => undefined)
     return true
   }
 

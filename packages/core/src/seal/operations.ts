@@ -37,6 +37,7 @@ type Plain =
   | 'quotaTime'
   | 'oldPlaces'
   | 'nextTurns'
+  | 'turnOf'
   | 'waitedFor'
   | 'leaveQueue'
 

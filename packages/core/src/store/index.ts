@@ -6,7 +6,7 @@ export type { Claim, Claimed, OpenCall, TakeoverStore } from './takeover.js'
 export type { DueCall, DueCallsStore } from './due-calls.js'
 export { isDurability, notDurable, strongest } from './durability.js'
 export type { Durability, DurabilityStore } from './durability.js'
-export type { FullQuotas, PlaceOwner, Quota, QuotaStore } from './quotas.js'
+export type { FullQuotas, PlaceOwner, Quota, QuotaStore, Turn } from './quotas.js'
 export type {
   ContextStore,
   MapChange,

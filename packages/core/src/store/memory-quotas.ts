@@ -1,5 +1,5 @@
-import type { MemoryData } from './memory-data.js'
-import type { PlaceOwner, Quota, QuotaStore } from './quotas.js'
+import type { MemoryData, Waiting } from './memory-data.js'
+import type { PlaceOwner, Quota, QuotaStore, Turn } from './quotas.js'
 
 /** Places in quotas, in the in-memory store. */
 export class MemoryQuotas implements QuotaStore {
@@ -58,12 +58,12 @@ export class MemoryQuotas implements QuotaStore {
 
   nextTurns: QuotaStore['nextTurns'] = async (againMs, limit) => {
     const now = Date.now()
-    const turns: Array<PlaceOwner & { waitedMs: number }> = []
+    const turns: Turn[] = []
     // In the order in which they came; nobody passes another who waits for the same quota.
     const blocked = new Set<string>()
     for (const [owner, waiting] of this.#data.waiting) {
       if (turns.length >= limit) break
-      const { since, quotas, forName, givenAt } = waiting
+      const { quotas, forName, givenAt } = waiting
       if (givenAt !== undefined && givenAt > now - againMs) continue
       if (givenAt === undefined) {
         if (blocked.has(forName)) continue
@@ -76,9 +76,14 @@ export class MemoryQuotas implements QuotaStore {
         this.#take(owner, quotas)
       }
       waiting.givenAt = now
-      turns.push({ ...decode(owner), waitedMs: now - since })
+      turns.push(turnOf(owner, waiting, now))
     }
     return turns
+  }
+
+  turnOf: QuotaStore['turnOf'] = async (call) => {
+    const waiting = this.#data.waiting.get(encode(call))
+    return waiting?.givenAt === undefined ? undefined : turnOf(encode(call), waiting, waiting.givenAt)
   }
 
   waitedFor: QuotaStore['waitedFor'] = async () => {
@@ -86,7 +91,10 @@ export class MemoryQuotas implements QuotaStore {
     return [...new Set(waiting.map(({ forName }) => forName))]
   }
 
-  leaveQueue: QuotaStore['leaveQueue'] = async (call) => void this.#data.waiting.delete(encode(call))
+  leaveQueue: QuotaStore['leaveQueue'] = async (turn) => {
+    const owner = encode(turn)
+    if (this.#data.waiting.get(owner)?.givenAt === turn.toldAt) this.#data.waiting.delete(owner)
+  }
 
   #take(owner: string, quotas: readonly Quota[]) {
     for (const quota of quotas) {
@@ -122,6 +130,11 @@ export class MemoryQuotas implements QuotaStore {
     for (const [owner, at] of places) if (at <= from) places.delete(owner)
     return places
   }
+}
+
+function turnOf(owner: string, { since, quotas }: Waiting, toldAt: number): Turn {
+  const names = quotas.map(({ name }) => name)
+  return { ...decode(owner), waitedMs: Date.now() - since, toldAt, names }
 }
 
 const encode = ({ scope, callId }: PlaceOwner) => `${scope} ${callId}`

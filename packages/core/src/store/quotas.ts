@@ -39,18 +39,23 @@ export interface QuotaStore {
    * Up to `limit` calls whose turn has come: those that have waited for longest, whichever quotas they wait for, as long as there is room in
    * all of those. They have their places then. Each is told of once, and again after `againMs`, until it leaves the queue.
    */
-  nextTurns(againMs: number, limit: number): Promise<Array<PlaceOwner & { waitedMs: number }>>
+  nextTurns(againMs: number, limit: number): Promise<Turn[]>
+
+  /** The turn of the call, if it has come and the call is in the queue. Changes nothing. */
+  turnOf(call: PlaceOwner): Promise<Turn | undefined>
 
   /** The names of full quotas that calls wait for. */
   waitedFor(): Promise<string[]>
 
-  /** The call waits no more; its places stay its own. */
-  leaveQueue(call: PlaceOwner): Promise<void>
+  /** The call waits no more; its places stay its own. No-op if its turn was told of since, or has to come again. */
+  leaveQueue(turn: Turn): Promise<void>
 }
 
 /** `name`: a word without spaces. `windowMs`: a place is had for so long, and is not given back; else until it is. */
 export type Quota = { name: string; most: number; windowMs?: number }
 export type PlaceOwner = { scope: string; callId: string }
+/** `toldAt`: when it was told of last, by the time of the store. `names`: of the quotas that the call has waited for, and has places in. */
+export type Turn = PlaceOwner & { waitedMs: number; toldAt: number; names: readonly string[] }
 /**
  * `freeInMs`: until one place is free in each of those with a window; `undefined`: it is not known when there will be room. `isQueued`: the call
  * waits for its turn.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
-import type { Quota } from '../store/quotas.js'
+import type { Quota, QuotaStore, Turn } from '../store/quotas.js'
 import { useStores, waitFor } from './stores.js'
 import type { CreateStores } from './stores.js'
 
@@ -106,8 +106,7 @@ export function quotasContract(create: CreateStores) {
     const [one, other] = [quota(1), quota(1)]
     const call = newOwner()
     await store.takePlaces(call, [one, other])
-    await waitFor('a later time', async () => isLater())
-    const takenAt = await peer.quotaTime()
+    const takenAt = await laterTime(peer)
     await store.takePlaces(call, [one])
     await peer.releasePlaces(call, [one.name, other.name], takenAt)
     expect(await store.takePlaces(newOwner(), [one])).toBeDefined()
@@ -130,9 +129,10 @@ export function quotasContract(create: CreateStores) {
     expect(await store.releasePlaces(running, [one.name, open.name])).toBe(true)
     expect(await store.takePlaces(late, [one])).toMatchObject({ names: [one.name], isQueued: false })
     const turns = await Promise.all([store.nextTurns(MINUTE, 10), peer.nextTurns(MINUTE, 10)])
-    expect(turns.flat()).toEqual([{ ...first, waitedMs: expect.any(Number) }])
+    const told = { waitedMs: expect.any(Number), toldAt: expect.any(Number), names: [one.name] }
+    expect(turns.flat()).toEqual([{ ...first, ...told }])
     expect(await peer.takePlaces(first, [], [one]), 'it has its places').toBeUndefined()
-    await store.leaveQueue(first)
+    await store.leaveQueue(turns.flat()[0]!)
     await store.releasePlaces(first, [one.name])
     expect(await peer.nextTurns(MINUTE, 10)).toMatchObject([second])
     expect(await peer.releasePlaces(second, [one.name])).toBe(false)
@@ -171,11 +171,39 @@ export function quotasContract(create: CreateStores) {
     await store.takePlaces(running, [one])
     await store.takePlaces(call, [], [one])
     await store.releasePlaces(running, [one.name])
-    expect(await store.nextTurns(MINUTE, 10)).toMatchObject([call])
-    await waitFor('again', async () => (await peer.nextTurns(20, 10)).length === 1)
-    await store.leaveQueue(call)
+    expect(await peer.turnOf(call)).toBeUndefined()
+    const [first] = await store.nextTurns(MINUTE, 10)
+    expect(first).toMatchObject(call)
+    expect(await peer.turnOf(call)).toMatchObject({ ...call, toldAt: first?.toldAt, names: [one.name] })
+    let again: Turn | undefined
+    await waitFor('again', async () => {
+      ;[again] = await peer.nextTurns(20, 10)
+      return again !== undefined
+    })
+    await store.leaveQueue(first!)
+    expect(await store.turnOf(call)).toMatchObject({ toldAt: again?.toldAt })
+    await store.leaveQueue(again!)
+    expect(await peer.turnOf(call)).toBeUndefined()
+    expect(await peer.takePlaces(newOwner(), [one]), 'its places stay its own').toBeDefined()
     await waitFor('a later time', async () => isLater())
     expect(await peer.nextTurns(0, 10)).toEqual([])
+  })
+
+  test('who has to wait anew after its turn does not leave the queue by that turn', async () => {
+    const { store, peer } = stores
+    const one = quota(1)
+    const [running, call] = [newOwner(), newOwner()]
+    await store.takePlaces(running, [one])
+    await store.takePlaces(call, [], [one])
+    await store.releasePlaces(running, [one.name])
+    const [turn] = await store.nextTurns(MINUTE, 10)
+    await peer.releasePlaces(call, [one.name], await laterTime(store))
+    expect(await store.takePlaces(running, [one])).toBeUndefined()
+    expect(await store.takePlaces(call, [], [one])).toMatchObject({ isQueued: true })
+    await peer.leaveQueue(turn!)
+    expect(await peer.turnOf(call)).toBeUndefined()
+    await store.releasePlaces(running, [one.name])
+    expect(await peer.nextTurns(MINUTE, 10)).toMatchObject([call])
   })
 
   test('who waits for one quota does not hold up others, and goes on to the next that is full', async () => {
@@ -218,3 +246,9 @@ function laterEachTime() {
   }
 }
 const isLater = laterEachTime()
+
+/** By which whatever was taken before has been taken. */
+async function laterTime(store: QuotaStore) {
+  await waitFor('a later time', async () => isLater())
+  return store.quotaTime()
+}

@@ -2,19 +2,21 @@
 -- quota that waits for another one by now goes to the queue of that, where it stands by when it came.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come, which quotas are waited for, those that were asked for
 -- ARGV  ms after which a call is told of again, or '' for never, most calls, ms after which an unused quota is forgotten
--- Returns { { '?', names... }, call, ms that it has waited, ... }: it is to be run again if there are names, as far as it has come.
+-- Returns { { '?', names... }, { call, ms that it has waited, when this is told, names of quotas }, ... }: it is to be run again if there are
+--         names behind the '?', as far as it has come.
 -- include: ask
 -- include: ask-quota
 -- include: places
+-- include: turn
 local now = clock_ms()
 local waited = KEYS[4]
 local most = tonumber(ARGV[2])
 local turns = {}
 local function give(call, wait)
-  redis.call('ZADD', KEYS[3], string.format('%.0f', now), call)
+  local told_at = string.format('%.0f', now)
+  redis.call('ZADD', KEYS[3], told_at, call)
   redis.call('PEXPIRE', KEYS[3], ARGV[3])
-  turns[#turns + 1] = call
-  turns[#turns + 1] = string.format('%.0f', now - wait.at)
+  turns[#turns + 1] = turn_of(call, wait, told_at, now)
 end
 local function full_of(call, wait)
   for _, quota in ipairs(wait.quotas) do
@@ -61,7 +63,7 @@ end
 for _, quota in ipairs(#asked == 1 and quotas or {}) do
   look(quota)
 end
-while #turns < 2 * most do
+while #turns < most do
   local quota = longest_waiting()
   if not quota then
     break
