@@ -59,7 +59,8 @@ export class Quotas extends Membership implements QuotaStore {
   async turnOf(call: PlaceOwner) {
     const [quotas = '', waits = '', given = ''] = this.keys.turns()
     const reply = await this.client.run(scripts.turnOf, [quotas, waits, given], [encodeOwner(call)])
-    return reply === null ? undefined : decodeTurn(reply as string[])
+    if (reply === null) return undefined
+    return Array.isArray(reply) ? decodeTurn(reply as string[]) : 'waits'
   }
 
   async waitedFor() {

@@ -3431,11 +3431,11 @@ return reply
 }
 
 export const turnOf: Script = {
-  sha: '30638fbde87c3d29580b44bbfd6647ca9f520fcb',
-  lua: `-- The turn of a call, if it has come.
+  sha: '1ffaee22f1844f180106b5b7f180cd77dd9c2469',
+  lua: `-- The turn of a call that is in the queue.
 -- KEYS  what keys of quotas begin with, who waits, whose turn has come
 -- ARGV  call
--- Returns nil, or { call, ms that it has waited, when that was told, names of quotas }.
+-- Returns nil when it is not, 'waits', or { call, ms that it has waited, when that was told, names of quotas }.
 local function clock_ms()
   local clock = redis.call('TIME')
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -3494,9 +3494,9 @@ local function turn_of(call, wait, told_at, now)
   end
   return { call, string.format('%.0f', now - wait.at), told_at, table.concat(names, ' ') }
 end
+local wait = wait_of(ARGV[1])
 local told_at = redis.call('ZSCORE', KEYS[3], ARGV[1])
-local wait = told_at and wait_of(ARGV[1])
-return wait and turn_of(ARGV[1], wait, told_at, clock_ms())
+return wait and (told_at and turn_of(ARGV[1], wait, told_at, clock_ms()) or 'waits')
 `,
 }
 

@@ -102,9 +102,10 @@ export class Quotas implements QuotaStore {
   turnOf: QuotaStore['turnOf'] = ({ scope, callId }) =>
     this.#space.read((now) => {
       const { sql, name } = this.#space
-      const given = 'SELECT * FROM waiting WHERE name = ? AND scope = ? AND call = ? AND given_at IS NOT NULL'
-      const waiting = sql.get<Waiting>(given, name, scope, callId)
-      return waiting && turnOf(waiting, waiting.given_at ?? now, now)
+      const wait = 'SELECT * FROM waiting WHERE name = ? AND scope = ? AND call = ?'
+      const waiting = sql.get<Waiting>(wait, name, scope, callId)
+      if (!waiting) return undefined
+      return waiting.given_at === null ? 'waits' : turnOf(waiting, waiting.given_at, now)
     })
 
   /** Who waits has its places, or waits on for the first that is full, which is told. */

@@ -141,7 +141,7 @@ export class Calls {
       if (newCall.begins && isSure) holding.catch(() => undefined)
       else await holding
     }
-    const over = quotas.length > 0 ? await this.#quotas.take(newCall, quotas, { mayWait }) : undefined
+    const over = quotas.length > 0 ? await this.#take(newCall, quotas, mayWait) : undefined
     if (over?.isQueued) return this.#unrun.queue({ ...request, id }, quotas)
     if (over) return (await this.#unrun.join(newCall, request)) ?? { status: 'limit', quota: over }
     let opened: OpenedCall
@@ -183,6 +183,16 @@ export class Calls {
       task,
     })
     return new Opened(call, first, opened.admission)
+  }
+
+  async #take(newCall: NewCall, quotas: readonly CallQuota[], mayWait: boolean) {
+    try {
+      return await this.#quotas.take(newCall, quotas, { mayWait })
+    } catch (error) {
+      // It may have places, or be in the queue.
+      if (isUnknown(error)) this.#quotas.notOpened(newCall, quotas)
+      throw error
+    }
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { QuotaStore, Turn } from '../store/quotas.js'
+import type { PlaceOwner, QuotaStore, Turn } from '../store/quotas.js'
 import { isParked } from '../store/takeover.js'
 import type { OpenCall, TakeoverStore } from '../store/takeover.js'
 import { isHeld } from './call-quotas.js'
@@ -52,21 +52,25 @@ export class QueuedCalls {
     await this.#looking
   }
 
-  /** The turn of the call has come: it has its places. It is left alone if a node owns it: that one finds the places. */
-  async begin(turn: Turn) {
-    if (this.#membership.leavesCalls) return
-    const { scope, callId } = turn
+  /**
+   * The turn of the call has come: it has its places. It is left alone if a node owns it: that one finds the places. True: there is no such
+   * call, and its places are given back.
+   */
+  async begin({ scope, callId }: PlaceOwner, turn: Turn | undefined): Promise<boolean> {
+    if (this.#membership.leavesCalls) return false
     const open = await this.#store.listOpenCalls(scope)
     const call = open.find((each) => each.callId === callId)
     if (call && isParked(call.owner)) await this.#claim(scope, call, turn)
     // It may be one that is just being opened.
-    else if (!call && turn.waitedMs > 2 * this.#membership.lease.leaseMs) await this.#store.leaveQueue(turn)
+    if (call || !turn || turn.waitedMs <= 2 * this.#membership.lease.leaseMs) return false
+    await this.#store.releasePlaces(turn, turn.names)
+    return true
   }
 
   /** It leaves the queue when it runs, whatever it was parked for. If that is lost, its turn is told of again. */
-  async #claim(scope: string, call: OpenCall, turn: Turn) {
+  async #claim(scope: string, call: OpenCall, turn: Turn | undefined) {
     const claimed = await this.#claims.claim(scope, call)
-    claimed?.running.then(() => this.#store.leaveQueue(turn)).catch(() => undefined)
+    if (turn) claimed?.running.then(() => this.#store.leaveQueue(turn)).catch(() => undefined)
   }
 
   /** Leaves them to the other nodes. */
@@ -90,8 +94,10 @@ export class QueuedCalls {
     while (!this.#isOver && !this.#membership.leavesCalls) {
       this.#lookedAt = performance.now()
       const turns = await this.#store.nextTurns(leaseMs, PAGE)
-      await Promise.allSettled(turns.map((turn) => this.begin(turn)))
-      if (turns.length < PAGE) return
+      const begun = await Promise.allSettled(turns.map((turn) => this.begin(turn, turn)))
+      // Those places are for whoever stands behind.
+      const isFreed = begun.some((each) => each.status === 'fulfilled' && each.value)
+      if (turns.length < PAGE && !isFreed) return
     }
   }
 }

@@ -77,7 +77,8 @@ export class Quotas {
   /** The call is nobody's, and waits for its turn: which may have come before it was nobody's, and was left alone then. */
   async queued(owner: PlaceOwner) {
     const turn = await this.#store.turnOf(owner)
-    if (turn) await this.#queue.begin(turn)
+    // One that stood still for long before it was opened was taken for gone, and is in the queue no more.
+    if (turn !== 'waits') await this.#queue.begin(owner, turn)
     await this.#queue.look()
   }
 
@@ -121,6 +122,7 @@ export class Quotas {
     if (now - (this.#lookedAt.get(name) ?? Number.NEGATIVE_INFINITY) < leaseMs) return false
     if (this.#lookedAt.size >= MOST_KNOWN) this.#lookedAt.clear()
     this.#lookedAt.set(name, now)
-    return freeGone(this.#store, name, leaseMs)
+    // Who asks has its answer from the store already.
+    return freeGone(this.#store, name, leaseMs).catch(() => false)
   }
 }

@@ -83,7 +83,8 @@ export class MemoryQuotas implements QuotaStore {
 
   turnOf: QuotaStore['turnOf'] = async (call) => {
     const waiting = this.#data.waiting.get(encode(call))
-    return waiting?.givenAt === undefined ? undefined : turnOf(encode(call), waiting, waiting.givenAt)
+    if (!waiting) return undefined
+    return waiting.givenAt === undefined ? 'waits' : turnOf(encode(call), waiting, waiting.givenAt)
   }
 
   waitedFor: QuotaStore['waitedFor'] = async () => {

@@ -41,8 +41,8 @@ export interface QuotaStore {
    */
   nextTurns(againMs: number, limit: number): Promise<Turn[]>
 
-  /** The turn of the call, if it has come and the call is in the queue. Changes nothing. */
-  turnOf(call: PlaceOwner): Promise<Turn | undefined>
+  /** The turn of the call, if it has come. `undefined`: the call is not in the queue. Changes nothing. */
+  turnOf(call: PlaceOwner): Promise<Turn | 'waits' | undefined>
 
   /** The names of full quotas that calls wait for. */
   waitedFor(): Promise<string[]>

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import type { Store } from '../../src/index.js'
+import type { PlaceOwner } from '../../src/store/index.js'
 import { StoreError } from '../../src/errors.js'
 import { ask } from '../support/caller.js'
 import { overriding } from '../support/overriding.js'
 import { QUEUED, start, Taker } from '../support/queued.js'
 import type { Work } from '../support/queued.js'
 import { STORES } from '../support/stores.js'
+import type { StoreKind } from '../support/stores.js'
 import { Happenings } from '../support/world.js'
+import { waitFor } from '../../../../test-support/index.js'
 
 /** What node 0 gives back is given back, and it does not hear of it; it does it again when `again` has happened. */
 function unheard(happened: Happenings) {
@@ -26,8 +29,7 @@ function unheard(happened: Happenings) {
   }
 }
 
-/** A task that has asked, and gave its place back as it was parked. */
-async function parked(happened: Happenings, store: (typeof STORES)[number]) {
+const startUnheard = (happened: Happenings, store: StoreKind) => {
   const work: Work = async (ctx, { text }) => {
     const answer = text === 'asks' ? await ask(ctx, 'name') : text
     happened.add(`runs ${text}`)
@@ -35,27 +37,27 @@ async function parked(happened: Happenings, store: (typeof STORES)[number]) {
     return answer
   }
   const settings = { serverIdleMs: 50 }
-  const nodes = await start(work, [{ runsAtOnce: 1 }], {
-    store,
-    wrap: unheard(happened),
-    settings,
-    task: 'always',
-  })
-  const taker = new Taker(nodes)
+  const wrap = unheard(happened)
+  return start(work, [{ runsAtOnce: 1 }], { store, wrap, settings, task: 'always' })
+}
+
+/** A task that has asked, and gave its place back as it was parked. */
+async function parked(taker: Taker) {
   const asking = await taker.call('asks')
   const asked = await taker.until(asking, 'input_required')
   await taker.untilParked(asking)
-  return { nodes, taker, asking, asked }
+  return asked
 }
 
 describe.each(STORES)('a place that is given back once more, long after its call was parked, %s', (store) => {
   test('leaves the call in the queue in which it has come since', async () => {
     const happened = new Happenings()
-    const { nodes: all, taker, asking, asked } = await parked(happened, store)
-    await using _nodes = all
+    await using nodes = await startUnheard(happened, store)
+    const taker = new Taker(nodes)
+    const asking = await parked(taker)
     const other = await taker.call('other', { node: 1 })
     await happened.until('runs other')
-    await taker.answer(asked, 'Ann', { node: 1 })
+    await taker.answer(asking, 'Ann', { node: 1 })
     await taker.untilQueued(asking)
     happened.add('again')
     await happened.until('done again')
@@ -67,9 +69,10 @@ describe.each(STORES)('a place that is given back once more, long after its call
 
   test('is not the one in which the call runs again', async () => {
     const happened = new Happenings()
-    const { nodes: all, taker, asking, asked } = await parked(happened, store)
-    await using _nodes = all
-    await taker.answer(asked, 'Ann', { node: 1 })
+    await using nodes = await startUnheard(happened, store)
+    const taker = new Taker(nodes)
+    const asking = await parked(taker)
+    await taker.answer(asking, 'Ann', { node: 1 })
     await happened.until('runs asks')
     happened.add('again')
     await happened.until('done again')
@@ -137,7 +140,7 @@ describe.each(STORES)('turns, %s', (store) => {
           happened.add('has left')
         },
       })
-    const settings = { leaseMs: 500, heartbeatMs: 50, serverIdleMs: 50 }
+    const settings = { leaseMs: 1000, heartbeatMs: 50, serverIdleMs: 50 }
     await using nodes = await start(work, [{ startsPerMinute: 1 }], { store, wrap, settings, task: 'always' })
     const taker = new Taker(nodes)
     await taker.call('first')
@@ -146,5 +149,85 @@ describe.each(STORES)('turns, %s', (store) => {
     await happened.until('has left')
     expect(await nodes.stores[0]!.turnOf({ scope: second.taskId, callId: second.taskId })).toBeUndefined()
     expect(happened.count('begun second')).toBeLessThanOrEqual(2)
+  })
+
+  const LEASE = { leaseMs: 300, heartbeatMs: 50 }
+  const held = (happened: Happenings): Work => {
+    return async (_ctx, { text }) => {
+      happened.add(`begun ${text}`)
+      if (text === 'first') await happened.until('go')
+      return text
+    }
+  }
+  test('those of calls that were never opened do not hold up the others one after another', async () => {
+    const happened = new Happenings()
+    let isLost = false
+    const wrap = (own: Store) =>
+      overriding(own, {
+        takePlaces: async (...args) => {
+          const full = await own.takePlaces(...args)
+          if (isLost) throw new StoreError('store-timeout', 'no answer')
+          return full
+        },
+        // As of a node that dies in between.
+        releasePlaces: (...args) => (isLost ? Promise.resolve(true) : own.releasePlaces(...args)),
+      })
+    await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap, settings: LEASE })
+    const taker = new Taker(nodes)
+    const first = await taker.call('first')
+    isLost = true
+    for (let n = 0; n < 60; n++) expect((await taker.request('lost', { node: n % 2 })).status).toBe(503)
+    isLost = false
+    const last = await taker.call('last', { node: 1 })
+    expect(last).toMatchObject(QUEUED)
+    happened.add('go')
+    await taker.until(first, 'completed')
+    await happened.until('begun last')
+    expect(happened.count('begun lost')).toBe(0)
+  })
+
+  test('those of calls that are refused since the store did not answer are given back', async () => {
+    const happened = new Happenings()
+    let lost: PlaceOwner | undefined
+    const wrap = (own: Store) =>
+      overriding(own, {
+        takePlaces: async (call, ...args) => {
+          const full = await own.takePlaces(call, ...args)
+          if (!full || lost) return full
+          lost = call
+          throw new StoreError('store-timeout', 'no answer')
+        },
+      })
+    await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap })
+    const taker = new Taker(nodes)
+    await taker.call('first')
+    expect((await taker.request('lost')).status).toBe(503)
+    await waitFor(async () => (await nodes.stores[0]!.turnOf(lost!)) === undefined)
+    happened.add('go')
+  })
+
+  test('a task that was taken for gone before it was opened begins', async () => {
+    const happened = new Happenings()
+    let slow: PlaceOwner | undefined
+    const wrap = (own: Store, node: number) =>
+      node !== 0
+        ? own
+        : overriding(own, {
+            openCall: async (call) => {
+              slow = call
+              await happened.until('is gone')
+              return own.openCall(call)
+            },
+          })
+    await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap, settings: LEASE })
+    const taker = new Taker(nodes)
+    await taker.call('first', { node: 1 })
+    const calling = taker.call('slow', { node: 0 })
+    await waitFor(() => slow !== undefined)
+    happened.add('go')
+    await waitFor(async () => (await nodes.stores[1]!.turnOf(slow!)) === undefined)
+    happened.add('is gone')
+    await calling
+    await happened.until('begun slow')
   })
 })
