@@ -27,6 +27,8 @@ export class Parking {
   readonly #dueCalls: DueCalls
   readonly #quotas: Quotas
   readonly #lasting: { resumeWindowMs: number; sessionTtlMs: number }
+  /** Those that are just being parked, which takes as long as the store is away. */
+  readonly #parking = new Set<Call>()
 
   constructor(
     store: TakeoverStore,
@@ -48,9 +50,12 @@ export class Parking {
    */
   async park(call: Call, before: number, sleptBefore = before) {
     const { wait } = call
-    if (!wait || isSoon(wait)) return
+    if (!wait || isSoon(wait) || this.#parking.has(call)) return
     const isDue = wait.since <= (wait.answerBy === undefined ? sleptBefore : before)
-    if (isDue) await this.#park(call, wait).catch(() => undefined)
+    if (!isDue) return
+    this.#parking.add(call)
+    await this.#park(call, wait).catch(() => undefined)
+    this.#parking.delete(call)
   }
 
   async #park(call: Call, wait: Wait) {

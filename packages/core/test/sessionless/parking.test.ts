@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { encodeInboxItem } from '../../src/call/inbox.js'
 import { parseRecord } from '../../src/call/record.js'
+import { StoreError } from '../../src/errors.js'
 import { durableContext } from '../../src/index.js'
 import type { DurableContext } from '../../src/index.js'
 import { requestKeyPrefix } from '../../src/ids.js'
-import { BEGINNING, NOBODY } from '../../src/store/index.js'
+import { ASLEEP, BEGINNING, NOBODY } from '../../src/store/index.js'
 import type { Store } from '../../src/store/index.js'
 import { Alone } from '../support/alone.js'
 import { ask, Caller, resultOf } from '../support/caller.js'
@@ -272,6 +273,35 @@ describe('a node that leaves', () => {
     expect(textOf(await caller.retry(asked, ['Ann'], { node: 1 }))).toBe('Ann')
     expect(happened.count('before')).toBe(1)
   })
+})
+
+test('while the store is away, a call is parked once, however often its node looks', async () => {
+  const happened = new Happenings()
+  const entries = new Set<string>()
+  let isAway = true
+  const wrap = (own: Store) =>
+    overriding(own, {
+      setDue: async (entry, at) => {
+        entries.add(entry.nonce)
+        happened.add('tried')
+        if (isAway) throw new StoreError('store-timeout', 'away')
+        await own.setDue(entry, at)
+      },
+      claimCall: async (scope, callId, claim) => {
+        if (claim.to === ASLEEP) happened.add('parked')
+        return own.claimCall(scope, callId, claim)
+      },
+    })
+  const work: Work = async (ctx) => {
+    await ctx.sleep('long', 3_600_000)
+    return 'woken'
+  }
+  await using nodes = await start(work, { wrap })
+  await new Alone(nodes).call('work', { text: 'x' })
+  await happened.until('tried', 5)
+  isAway = false
+  await happened.until('parked')
+  expect(entries.size).toBe(1)
 })
 
 describe('what stays in memory', () => {
