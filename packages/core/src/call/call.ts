@@ -173,6 +173,18 @@ export class Call implements DispatchTarget {
     return this.#unanswered.size === 0
   }
 
+  /** When it is ended if it is a task, or may become one, in ms since 1970. */
+  get endsAt(): number | undefined {
+    return this.#task?.endsAt
+  }
+
+  /** Of a call that nothing runs. */
+  endIfExpired(): boolean {
+    if (this.#task?.leftMs !== 0) return false
+    this.#expire()
+    return true
+  }
+
   /** For how long it must be kept from now on, whether or not it ends; 0: for no longer than any call. */
   get keptMs(): number {
     return this.#task?.isTask ? this.#task.leftMs : 0
@@ -367,10 +379,7 @@ export class Call implements DispatchTarget {
     // Its client waits to hear that it is a task.
     if (this.#task?.isTask === false && waiting.questions === 0) return undefined
     const { since = 0, answerBy } = this.questions.wait ?? {}
-    const endsAt = Math.min(
-      answerBy ?? Number.POSITIVE_INFINITY,
-      this.#task?.endsAt ?? Number.POSITIVE_INFINITY,
-    )
+    const endsAt = Math.min(answerBy ?? Number.POSITIVE_INFINITY, this.endsAt ?? Number.POSITIVE_INFINITY)
     const wakeAt =
       waiting.until < Number.POSITIVE_INFINITY ? Math.ceil(Math.min(waiting.until, endsAt)) : undefined
     return { since: Math.max(waiting.since, since), answerBy, wakeAt }
@@ -423,6 +432,10 @@ export class Call implements DispatchTarget {
     }
   }
 
+  #expire() {
+    this.#cancelFirst('The task has run for as long as it may (taskTtlMs).')
+  }
+
   #cancelFirst(reason: string) {
     const [[dispatched] = []] = this.#unanswered
     if (dispatched !== undefined) this.cancel(dispatched, reason)
@@ -435,7 +448,7 @@ export class Call implements DispatchTarget {
       isTask,
       isAsking: () => this.questions.isAsking,
       record: () => this.#journal.append({ kind: 'task', ...(answer && { answer: answer() }) }),
-      expired: () => this.#cancelFirst('The task has run for as long as it may (taskTtlMs).'),
+      expired: () => this.#expire(),
     })
   }
 

@@ -93,6 +93,7 @@ export class Calls {
     this.#unrun = new UnrunCalls(services.store, {
       membership,
       quotas,
+      dueCalls: takeovers.dueCalls,
       closed: this.#closed,
       resumeWindowMs: services.resumeWindowMs,
       newCall: (...of) => this.#newCall(...of),
@@ -197,20 +198,22 @@ export class Calls {
 
   /**
    * Whether a claimed call may run here now. `queued`: a quota is full, and it is nobody's until its turn. `returned`: it is to be
-   * given back, since something has come for it meanwhile. What was interrupted has its places, and is never refused.
+   * given back, since something has come for it meanwhile. `ended`: it is a task, and has waited for as long as it may run. What was
+   * interrupted has its places, and is never refused.
    */
-  async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned'> {
+  async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned' | 'ended'> {
     const { parked } = runs
     const isBegun = parked ? parked.queued !== 'start' : !request.isQueued
     const mayHaveNone = runs.isOnlyClaimed || (request.isQueued && !parked && !runs.hasRun)
     const needed = mayHaveNone ? (request.quotas ?? []).filter(isBegun ? isRun : isTurn) : []
     if (needed.length === 0 || call.isOver) return 'runs'
+    if (call.endIfExpired()) return 'ended'
     const place = { scope: call.scope, callId: call.id }
     const over = await call.whileStoreFails(() => this.#quotas.take(place, needed, { mayWait: true }))
     if (!over) return 'runs'
     const queued = isBegun ? 'go-on' : 'start'
-    const isAlone = isSessionless(request.protocol)
-    return (await call.queue((standing) => this.#unrun.letWait(place, { queued, standing, isAlone })))
+    const waits = { queued, isAlone: isSessionless(request.protocol), endsAt: call.endsAt } as const
+    return (await call.queue((standing) => this.#unrun.letWait(place, { ...waits, standing })))
       ? 'queued'
       : 'returned'
   }
@@ -289,8 +292,9 @@ export class Calls {
     // Another node has claimed it since, and whatever it has parked is its own.
     if (compareIds(runs.last, first) > 0) return undefined
     // A node that is leaving runs nothing; the next one finds the call.
-    if (runs.parked?.wakeAt !== undefined && runs.parked.wakeAt > Date.now())
-      this.#takeovers.dueCalls.remove({ scope, callId, nonce: runs.parked.nonce })
+    const { parked } = runs
+    const isEntered = parked?.queued ? runs.taskTerms !== undefined : (parked?.wakeAt ?? 0) > Date.now()
+    if (parked && isEntered) this.#takeovers.dueCalls.remove({ scope, callId, nonce: parked.nonce })
     if (runs.ended || this.#isClosed) return undefined
     // One that was parked was to go soon.
     await whileStoreFails(() => store.keepAlive(scope, [callId], this.#limits.sessionTtlMs), { signal })

@@ -1,13 +1,14 @@
 import { StoreError } from '../errors.js'
 import { randomId } from '../ids.js'
 import { isSessionless } from '../protocol.js'
-import { whileStoreFails } from '../store/retry.js'
+import { whileStoreFails, within } from '../store/retry.js'
 import type { Ending } from '../store/retry.js'
 import { BEGINNING, splitId } from '../store/store.js'
 import type { Admission, EntryId, NewCall, OpenedCall, Store } from '../store/store.js'
 import { ASLEEP } from '../store/takeover.js'
 import type { Standing } from './call-start.js'
 import type { Claimed } from './claims.js'
+import type { DueCalls } from './due-calls.js'
 import type { Membership } from './membership.js'
 import type { CallRequest } from './new-call.js'
 import type { OverQuota, Quotas } from './quotas.js'
@@ -20,16 +21,20 @@ export type NotOpened =
   | { status: 'unknown' }
   | { status: 'limit'; quota?: OverQuota }
 
+/** The client of a task waits until it is entered when that is to be ended. */
+const DUE_WITHIN_MS = 10_000
+
 /** A task that waits for its turn; no node owns it. */
 export type QueuedCall = { status: 'queued'; callId: string; first: EntryId; admission: Admission }
 type CallPlace = { scope: string; callId: string }
-/** `isAlone`: nothing else is run in its scope. */
-type Waits = { queued: 'start' | 'go-on'; standing: Standing; isAlone: boolean }
+/** `isAlone`: nothing else is run in its scope. `endsAt`: of a task, in ms since 1970. */
+type Waits = { queued: 'start' | 'go-on'; standing: Standing; isAlone: boolean; endsAt: number | undefined }
 
 /** `run`: what runs a call that is this node's and that nothing has run here. `closed`: this node opens none any more. */
 type UnrunCallsOf = {
   membership: Membership
   quotas: Quotas
+  dueCalls: Pick<DueCalls, 'enter' | 'remove'>
   closed: Ending
   resumeWindowMs: number
   newCall: (request: CallRequest, quotas: readonly CallQuota[], how?: { isQueued: boolean }) => NewCall
@@ -69,22 +74,31 @@ export class UnrunCalls {
     }
     const { id: first, admission } = opened
     const standing = { last: first, inbox: BEGINNING }
-    const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol) } as const
+    const endsAt = task && splitId(first)[0] + task.ttlMs
+    const waits = { queued: 'start', standing, isAlone: isSessionless(request.protocol), endsAt } as const
     const place = { scope, callId }
     const isLeft = await this.letWait(place, waits).catch(() => true)
     if (!isLeft) void this.#runUnlessTaken({ ...place, first, claims: 0 })
     return { status: 'queued', callId, first, admission }
   }
 
-  /** False: something has come for it, or it is another's. */
-  async letWait(place: CallPlace, { queued, standing, isAlone }: Waits): Promise<boolean> {
+  /** False: something has come for it, or it is another's. A task is due when it has waited for as long as it may run. */
+  async letWait(place: CallPlace, { queued, standing, isAlone, endsAt }: Waits): Promise<boolean> {
     const { scope, callId } = place
-    const { node } = this.#of.membership
-    const data = encodeRecord({ kind: 'parked', parked: { node, nonce: randomId(), queued } })
+    const { membership, dueCalls, closed } = this.#of
+    const { node } = membership
+    const entry = { ...place, nonce: randomId() }
+    // What can't be entered is ended when its turn has come.
+    const entering = endsAt !== undefined && dueCalls.enter(entry, Math.ceil(endsAt), within(DUE_WITHIN_MS))
+    if (entering) await entering.catch(() => undefined)
+    const data = encodeRecord({ kind: 'parked', parked: { node, nonce: entry.nonce, queued } })
     const claim = { from: node, to: ASLEEP, data, counts: -1, ...standing } as const
-    const claimed = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), this.#of.closed)
-    if (!claimed) return false
-    if (isAlone) this.#of.membership.releaseParked(scope)
+    const claimed = await whileStoreFails(() => this.#store.claimCall(scope, callId, claim), closed)
+    if (!claimed) {
+      if (entering) dueCalls.remove(entry)
+      return false
+    }
+    if (isAlone) membership.releaseParked(scope)
     this.#of.quotas.queued(place).catch(() => undefined)
     return true
   }

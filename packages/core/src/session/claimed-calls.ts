@@ -39,7 +39,7 @@ export class ClaimedCalls {
       if (!taken) return
       if (taken.isDiverged) return await this.#park(taken)
       const turn = await calls.admit(taken)
-      if (turn === 'queued') return
+      if (turn === 'queued' || turn === 'ended') return
       if (turn === 'returned') taken.call.abandon('It is claimed again.')
       if (turn === 'returned') return await takeovers.giveBack(claimed)
       // A call that was opened here, and not begun, was nobody else's; nor was one that was parked.

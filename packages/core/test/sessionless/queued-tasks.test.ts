@@ -161,6 +161,25 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     await taker.until(second, 'completed', { node: 1 })
   })
 
+  test('a task that waits for longer than its ttlMs is cancelled, and makes room for one that is open', async () => {
+    const { work, begun, go } = gated()
+    const quotas = [{ runsAtOnce: 1 }, { maxOpen: 2 }]
+    await using nodes = await start(work, quotas, { store, settings: { taskTtlMs: 300 } })
+    const taker = new Taker(nodes)
+    // No task, which may run for as long as it likes.
+    const holds = await taker.request('a', { meta: {} })
+    await waitFor(() => begun.length === 1)
+    const waiting = await taker.call('b', { node: 1 })
+    expect(waiting).toMatchObject(QUEUED)
+    await waitFor(async () => (await taker.ownerOf(waiting)) === undefined)
+    // Its place is given back behind its end.
+    await waitFor(async () => (await taker.request('c', { node: 1 })).status === 200)
+    for (const text of ['a', 'c']) go(text)
+    await holds.text()
+    await waitFor(async () => (await taker.request('d', { node: 1 })).status === 200)
+    expect(begun).not.toContain('b')
+  })
+
   test('a call that has waited for its client takes its turn again', async () => {
     const happened = new Happenings()
     const work: Work = async (ctx, { text }) => {
