@@ -4,7 +4,7 @@ import type { PlaceOwner } from '../../src/store/index.js'
 import { StoreError } from '../../src/errors.js'
 import { ask } from '../support/caller.js'
 import { overriding } from '../support/overriding.js'
-import { QUEUED, start, Taker } from '../support/queued.js'
+import { QUEUED, QueuedTaker, start } from '../support/queued.js'
 import type { Work } from '../support/queued.js'
 import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
@@ -42,8 +42,8 @@ const startUnheard = (happened: Happenings, store: StoreKind) => {
 }
 
 /** A task that has asked, and gave its place back as it was parked. */
-async function parked(taker: Taker) {
-  const asking = await taker.call('asks')
+async function parked(taker: QueuedTaker) {
+  const asking = await taker.begin('asks')
   const asked = await taker.until(asking, 'input_required')
   await taker.untilParked(asking)
   return asked
@@ -53,9 +53,9 @@ describe.each(STORES)('a place that is given back once more, long after its call
   test('leaves the call in the queue in which it has come since', async () => {
     const happened = new Happenings()
     await using nodes = await startUnheard(happened, store)
-    const taker = new Taker(nodes)
+    const taker = new QueuedTaker(nodes)
     const asking = await parked(taker)
-    const other = await taker.call('other', { node: 1 })
+    const other = await taker.begin('other', { node: 1 })
     await happened.until('runs other')
     await taker.answer(asking, 'Ann', { node: 1 })
     await taker.untilQueued(asking)
@@ -70,13 +70,13 @@ describe.each(STORES)('a place that is given back once more, long after its call
   test('is not the one in which the call runs again', async () => {
     const happened = new Happenings()
     await using nodes = await startUnheard(happened, store)
-    const taker = new Taker(nodes)
+    const taker = new QueuedTaker(nodes)
     const asking = await parked(taker)
     await taker.answer(asking, 'Ann', { node: 1 })
     await happened.until('runs asks')
     happened.add('again')
     await happened.until('done again')
-    const other = await taker.call('other', { node: 1 })
+    const other = await taker.begin('other', { node: 1 })
     await taker.untilQueued(other)
     expect(happened.count('runs other')).toBe(0)
     for (const text of ['asks', 'other']) happened.add(`go ${text}`)
@@ -104,9 +104,9 @@ describe.each(STORES)('turns, %s', (store) => {
       })
     }
     await using nodes = await start(work, [{ runsAtOnce: 1 }], { store, wrap })
-    const taker = new Taker(nodes)
-    const first = await taker.call('first', { node: 1 })
-    const second = await taker.call('second', { node: 0 })
+    const taker = new QueuedTaker(nodes)
+    const first = await taker.begin('first', { node: 1 })
+    const second = await taker.begin('second', { node: 0 })
     expect(second).toMatchObject(QUEUED)
     await happened.until('looks')
     happened.add('go')
@@ -114,7 +114,7 @@ describe.each(STORES)('turns, %s', (store) => {
     await taker.until(second, 'completed', { node: 1 })
     happened.add('ended')
     await happened.until('has looked')
-    await taker.call('third', { node: 1 })
+    await taker.begin('third', { node: 1 })
     await happened.until('begun third')
   })
 
@@ -142,9 +142,9 @@ describe.each(STORES)('turns, %s', (store) => {
       })
     const settings = { leaseMs: 1000, heartbeatMs: 50, serverIdleMs: 50 }
     await using nodes = await start(work, [{ startsPerMinute: 1 }], { store, wrap, settings, task: 'always' })
-    const taker = new Taker(nodes)
-    await taker.call('first')
-    const second = await taker.call('second', { node: 1 })
+    const taker = new QueuedTaker(nodes)
+    await taker.begin('first')
+    const second = await taker.begin('second', { node: 1 })
     expect(second).toMatchObject(QUEUED)
     await happened.until('has left')
     expect(await nodes.stores[0]!.turnOf({ scope: second.taskId, callId: second.taskId })).toBeUndefined()
@@ -173,12 +173,12 @@ describe.each(STORES)('turns, %s', (store) => {
         releasePlaces: (...args) => (isLost ? Promise.resolve(true) : own.releasePlaces(...args)),
       })
     await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap, settings: LEASE })
-    const taker = new Taker(nodes)
-    const first = await taker.call('first')
+    const taker = new QueuedTaker(nodes)
+    const first = await taker.begin('first')
     isLost = true
     for (let n = 0; n < 60; n++) expect((await taker.request('lost', { node: n % 2 })).status).toBe(503)
     isLost = false
-    const last = await taker.call('last', { node: 1 })
+    const last = await taker.begin('last', { node: 1 })
     expect(last).toMatchObject(QUEUED)
     happened.add('go')
     await taker.until(first, 'completed')
@@ -199,8 +199,8 @@ describe.each(STORES)('turns, %s', (store) => {
         },
       })
     await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap })
-    const taker = new Taker(nodes)
-    await taker.call('first')
+    const taker = new QueuedTaker(nodes)
+    await taker.begin('first')
     expect((await taker.request('lost')).status).toBe(503)
     await waitFor(async () => (await nodes.stores[0]!.turnOf(lost!)) === undefined)
     happened.add('go')
@@ -220,9 +220,9 @@ describe.each(STORES)('turns, %s', (store) => {
             },
           })
     await using nodes = await start(held(happened), [{ runsAtOnce: 1 }], { store, wrap, settings: LEASE })
-    const taker = new Taker(nodes)
-    await taker.call('first', { node: 1 })
-    const calling = taker.call('slow', { node: 0 })
+    const taker = new QueuedTaker(nodes)
+    await taker.begin('first', { node: 1 })
+    const calling = taker.begin('slow', { node: 0 })
     await waitFor(() => slow !== undefined)
     happened.add('go')
     await waitFor(async () => (await nodes.stores[1]!.turnOf(slow!)) === undefined)

@@ -6,7 +6,7 @@ import { CallTimeline } from '../../src/inspect/index.js'
 import { ASLEEP, OLDEST } from '../../src/store/index.js'
 import { ask } from '../support/caller.js'
 import { overriding } from '../support/overriding.js'
-import { QUEUED, start, Taker } from '../support/queued.js'
+import { QUEUED, QueuedTaker, start } from '../support/queued.js'
 import type { Work } from '../support/queued.js'
 import { expectJson, expectRefused } from '../support/session.js'
 import { STORES } from '../support/stores.js'
@@ -36,9 +36,9 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     const settings = { leaseMs: 300, heartbeatMs: 50 }
     const quotas = [{ tool: 'work', runsAtOnce: 1 }]
     await using nodes = await start(work, quotas, { store, wrap, settings })
-    const taker = new Taker(nodes)
-    const first = await taker.call('0')
-    const second = await taker.call('1', { node: 1 })
+    const taker = new QueuedTaker(nodes)
+    const first = await taker.begin('0')
+    const second = await taker.begin('1', { node: 1 })
     expect(second).toMatchObject(QUEUED)
     go('0')
     go('1')
@@ -59,9 +59,9 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
         },
       })
     await using nodes = await start(work, [{ tool: 'work', runsAtOnce: 1 }], { store, wrap })
-    const taker = new Taker(nodes)
-    await taker.call('0')
-    const task = await taker.call('1', { node: 1, id: 77 })
+    const taker = new QueuedTaker(nodes)
+    await taker.begin('0')
+    const task = await taker.begin('1', { node: 1, id: 77 })
     expect(task).toMatchObject(QUEUED)
     await taker.until(task, 'cancelled')
     go('0')
@@ -70,11 +70,11 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
   test('are made at once, wait for their turn, and begin in their order', async () => {
     const { work, begun, go } = gated()
     await using nodes = await start(work, [{ tool: 'work', runsAtOnce: 1 }], { store })
-    const taker = new Taker(nodes)
-    const first = await taker.call('0', { node: 1 })
+    const taker = new QueuedTaker(nodes)
+    const first = await taker.begin('0', { node: 1 })
     const tasks = [first]
     for (const text of ['1', '2', '3']) {
-      const task = await taker.call(text, { node: Number(text) % 2 })
+      const task = await taker.begin(text, { node: Number(text) % 2 })
       expect(task).toMatchObject(QUEUED)
       expect(await taker.get(task, { node: 1 })).toMatchObject({ ...QUEUED, resultType: 'complete' })
       tasks.push(task)
@@ -107,9 +107,9 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
       return text
     }
     await using nodes = await start(work, [{ runsAtOnce: 3 }, { tool: 'work', runsAtOnce: 5 }], { store })
-    const taker = new Taker(nodes)
+    const taker = new QueuedTaker(nodes)
     const all = Array.from({ length: 50 }, (_, n) => String(n))
-    const calls = await Promise.all(all.map((text, n) => taker.call(text, { node: n % 2 })))
+    const calls = await Promise.all(all.map((text, n) => taker.begin(text, { node: n % 2 })))
     for (const task of calls) if (task.resultType === 'task') await taker.until(task, 'completed')
     expect(most).toBeLessThanOrEqual(3)
     expect(texts.toSorted()).toEqual(all.toSorted())
@@ -118,8 +118,8 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
   test('a request that can’t be a task does not pass those that wait', async () => {
     const { work, go } = gated()
     await using nodes = await start(work, [{ runsAtOnce: 1 }], { store })
-    const taker = new Taker(nodes)
-    const tasks = [await taker.call('a'), await taker.call('b')]
+    const taker = new QueuedTaker(nodes)
+    const tasks = [await taker.begin('a'), await taker.begin('b')]
     await expectRefused(await taker.request('c', { meta: {} }), 429)
     go('a')
     await taker.until(tasks[0]!, 'completed')
@@ -131,8 +131,8 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
   test('a task that waits can be cancelled, and makes room for one that is open', async () => {
     const { work, begun, go } = gated()
     await using nodes = await start(work, [{ runsAtOnce: 1 }, { tool: 'work', maxOpen: 3 }], { store })
-    const taker = new Taker(nodes)
-    const [first, second, third] = [await taker.call('a'), await taker.call('b'), await taker.call('c')]
+    const taker = new QueuedTaker(nodes)
+    const [first, second, third] = [await taker.begin('a'), await taker.begin('b'), await taker.begin('c')]
     await expectRefused(await taker.request('d'), 429)
     await expectJson(await taker.about('cancel', second.taskId, {}, { node: 1 }))
     expect(await taker.until(second, 'cancelled')).not.toHaveProperty('statusMessage')
@@ -149,9 +149,9 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
   test('what was queued by a node that has left begins on another one', async () => {
     const { work, begun, go } = gated()
     await using nodes = await start(work, [{ runsAtOnce: 1 }], { store })
-    const taker = new Taker(nodes)
-    const first = await taker.call('a', { node: 1 })
-    const second = await taker.call('b', { node: 0 })
+    const taker = new QueuedTaker(nodes)
+    const first = await taker.begin('a', { node: 1 })
+    const second = await taker.begin('b', { node: 0 })
     expect(second).toMatchObject(QUEUED)
     await nodes.mcp(0).close({ graceMs: 0 })
     go('a')
@@ -165,11 +165,11 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     const { work, begun, go } = gated()
     const quotas = [{ runsAtOnce: 1 }, { maxOpen: 2 }]
     await using nodes = await start(work, quotas, { store, settings: { taskTtlMs: 300 } })
-    const taker = new Taker(nodes)
+    const taker = new QueuedTaker(nodes)
     // No task, which may run for as long as it likes.
     const holds = await taker.request('a', { meta: {} })
     await waitFor(() => begun.length === 1)
-    const waiting = await taker.call('b', { node: 1 })
+    const waiting = await taker.begin('b', { node: 1 })
     expect(waiting).toMatchObject(QUEUED)
     await waitFor(async () => (await taker.ownerOf(waiting)) === undefined)
     // Its place is given back behind its end.
@@ -190,12 +190,12 @@ describe.each(STORES)('tasks over a quota, %s', (store) => {
     }
     const options = { store, settings: { serverIdleMs: 50 }, task: 'always' } as const
     await using nodes = await start(work, [{ runsAtOnce: 1 }], options)
-    const taker = new Taker(nodes)
-    const asking = await taker.call('asks')
+    const taker = new QueuedTaker(nodes)
+    const asking = await taker.begin('asks')
     const asked = await taker.until(asking, 'input_required')
     await taker.untilParked(asking)
     await waitFor(async () => {
-      const other = await taker.call('other', { node: 1 })
+      const other = await taker.begin('other', { node: 1 })
       return other.statusMessage === undefined
     })
     await happened.until('begun other')

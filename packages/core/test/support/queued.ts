@@ -3,27 +3,17 @@ import { expect } from 'vitest'
 import { z } from 'zod'
 import { durableTool } from '../../src/index.js'
 import type { DurableContext, TaskMode } from '../../src/index.js'
-import { META, TASKS } from '../../src/protocol.js'
 import { isParked } from '../../src/store/index.js'
-import { Alone } from './alone.js'
 import type { AloneWhere } from './alone.js'
 import { startNodes } from './nodes.js'
 import type { Nodes, NodesOptions } from './nodes.js'
 import { expectJson } from './session.js'
+import { TAKES_TASKS, Taker } from './taker.js'
+import type { Task } from './taker.js'
 import { waitFor } from '../../../../test-support/index.js'
 
 export type Work = (ctx: DurableContext, args: { text: string }) => Promise<string>
-export type Quotas = NonNullable<NonNullable<NodesOptions['settings']>['quotas']>
-export type Task = {
-  resultType: string
-  taskId: string
-  status: string
-  statusMessage?: string
-  inputRequests?: Record<string, unknown>
-  result?: { content: { text: string }[] }
-}
-
-const META_OF_TAKER = { [META.clientCapabilities]: { elicitation: {}, extensions: { [TASKS]: {} } } }
+type Quotas = NonNullable<NonNullable<NodesOptions['settings']>['quotas']>
 
 /** Nodes with a durable tool `work`, whose calls may be tasks. */
 export function start(
@@ -45,38 +35,22 @@ export function start(
   })
 }
 
-/** A client that takes tasks. */
-export class Taker {
+/** A client that takes tasks, which may wait. */
+export class QueuedTaker extends Taker {
   readonly #nodes: Nodes
-  readonly #client: Alone
 
   constructor(nodes: Nodes) {
+    super(nodes)
     this.#nodes = nodes
-    this.#client = new Alone(nodes)
   }
 
   request(text: string, where: AloneWhere = {}) {
     const params = { name: 'work', arguments: { text } }
-    return this.#client.request('tools/call', params, { meta: META_OF_TAKER, ...where })
+    return this.client.request('tools/call', params, { meta: TAKES_TASKS, ...where })
   }
 
-  async call(text: string, where: AloneWhere = {}): Promise<Task> {
-    await using stream = await this.#client.call('work', { text }, { meta: META_OF_TAKER, ...where })
-    return ((await stream.messages()).at(-1) as unknown as { result: Task }).result
-  }
-
-  about(method: string, taskId: string, more: object = {}, where: AloneWhere = {}) {
-    return this.#client.request(`tasks/${method}`, { taskId, ...more }, { meta: META_OF_TAKER, ...where })
-  }
-
-  async get({ taskId }: Task, where: AloneWhere = {}) {
-    return (await expectJson<{ result: Task }>(await this.about('get', taskId, {}, where))).result
-  }
-
-  async until(task: Task, status: string, where: AloneWhere = {}) {
-    let seen = task
-    await waitFor(async () => (seen = await this.get(task, where)).status === status)
-    return seen
+  begin(text: string, where: AloneWhere = {}) {
+    return this.call({ args: { text }, ...where })
   }
 
   /** It waits for its turn, and no node owns it. */
