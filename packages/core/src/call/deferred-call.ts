@@ -111,15 +111,23 @@ export class DeferredCall implements DispatchTarget {
     this.#settleIfAnswered()
   }
 
-  /** Cancels what is not journaled yet; a journaled call hears of it through its inbox. */
+  /** A journaled call hears of it through its inbox, too, unless it was just being opened. */
   cancel(keyPrefix: string, reason: string) {
-    if (this.#journaled) return
+    const journaled = this.#journaled
     for (const [dispatched, request] of this.pending()) {
-      if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.delete(dispatched)) continue
+      if (requestKeyPrefix(request.id) !== keyPrefix || !this.#unanswered.has(dispatched)) continue
+      if (journaled) {
+        journaled.then(
+          (call) => call.cancel(dispatched, reason),
+          () => this.cancel(keyPrefix, reason),
+        )
+        continue
+      }
+      this.#unanswered.delete(dispatched)
       this.#cancelled.set(dispatched, reason)
       this.#server.cancel(dispatched, reason)
     }
-    this.#settleIfAnswered()
+    if (!journaled) this.#settleIfAnswered()
   }
 
   #settleIfAnswered() {

@@ -2,7 +2,10 @@ import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { describe, expect, test } from 'vitest'
 import { startNodes, SYSTEMS } from '../support/nodes.js'
+import { overriding } from '../support/overriding.js'
 import { dataOf, expectJson, expectStream, Session } from '../support/session.js'
+import { Gates, Happenings } from '../support/world.js'
+import type { Store } from '../../src/index.js'
 
 const prompt = (name: string, gate: string) => ({ name, arguments: { gate } })
 
@@ -73,6 +76,30 @@ describe.concurrent.each(SYSTEMS)(
       expect(await stream.messages()).toEqual([])
       await nodes.world.happened.until('aborted g')
     })
+
+    test.each([0, 1])(
+      'cancelled while it is being journaled, from node %i: its stream ends',
+      async (node) => {
+        const [gates, happened] = [new Gates(), new Happenings()]
+        const wrap = (own: Store) =>
+          overriding(own, {
+            openCall: async (call) => {
+              happened.add('opening')
+              await gates.pass('open', new AbortController().signal)
+              return own.openCall(call)
+            },
+          })
+        await using nodes = await startNodes({ store, host, wrap })
+        const session = await Session.begin(nodes)
+        const response = session.request('prompts/get', prompt('wait', 'g'), { id: 0 })
+        await happened.until('opening')
+        await session.notify('notifications/cancelled', { requestId: 0 }, { node })
+        gates.open('open')
+        await using stream = await expectStream(await response)
+        expect((await stream.messages()).map(dataOf)).toEqual([])
+        await nodes.world.happened.until('aborted g')
+      },
+    )
 
     test.each([0, 1])('cancelled after it was journaled, from node %i: its stream ends', async (node) => {
       await using nodes = await startNodes({ store, host })
