@@ -9,7 +9,7 @@ import { expectJson, Session, textOf } from '../support/session.js'
 import { STORES } from '../support/stores.js'
 import type { StoreKind } from '../support/stores.js'
 
-const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 1000 }
+const QUICK = { heartbeatMs: 50, sweepMs: 50, leaseMs: 3000 }
 type Discovered = { result?: { supportedVersions: string[] }; error?: { message: string } }
 
 /** A node of a version that knows nothing of requests without sessions, as far as others can see. */
