@@ -49,7 +49,8 @@ export class Quotas implements QuotaStore {
   #wait({ scope, callId }: PlaceOwner, quotas: readonly Quota[], quota: string, now: number) {
     const { sql, name } = this.#space
     const wait = `INSERT INTO waiting (name, scope, call, since, quotas, quota) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT (name, scope, call) DO UPDATE SET quota = excluded.quota, given_at = NULL WHERE given_at IS NOT NULL`
+      ON CONFLICT (name, scope, call) DO UPDATE SET quotas = excluded.quotas, quota = excluded.quota, given_at = NULL
+      WHERE given_at IS NOT NULL`
     sql.run(wait, name, scope, callId, now, JSON.stringify(quotas), quota)
   }
 
@@ -80,20 +81,27 @@ export class Quotas implements QuotaStore {
       const { sql, name } = this.#space
       const again = 'SELECT * FROM waiting WHERE name = ? AND given_at <= ? ORDER BY id LIMIT ?'
       const turns = sql.all<Waiting>(again, name, now - againMs, limit)
-      // Who stands first for each quota, unless it is full for that call.
-      const heads = new Map<string, Waiting>()
+      // Who stands first for each quota; last of them, who has waited for longest.
+      const heads: Waiting[] = []
       const look = (quota: string) => {
         const head = sql.get<Waiting>(FIRST_WAITING, name, quota)
-        if (head) heads.set(quota, head)
-        else heads.delete(quota)
+        if (head) heads.push(head)
       }
+      const sort = () => heads.sort((a, b) => b.id - a.id)
       for (const quota of this.#waitedFor()) look(quota)
-      while (turns.length < limit && heads.size > 0) {
-        const first = [...heads.values()].reduce((a, b) => (a.id < b.id ? a : b))
+      sort()
+      // Nobody passes another one who waits for the same quota.
+      const blocked = new Set<string>()
+      while (turns.length < limit) {
+        const first = heads.pop()
+        if (!first) break
+        if (blocked.has(first.quota)) continue
         const full = this.#giveOrMove(first, now)
         if (full === undefined) turns.push(first)
-        if (full !== first.quota) look(first.quota)
-        if (full !== undefined) heads.delete(full)
+        else blocked.add(full)
+        if (full === first.quota) continue
+        look(first.quota)
+        sort()
       }
       for (const { id } of turns) sql.run('UPDATE waiting SET given_at = ? WHERE id = ?', now, id)
       return turns.map((waiting) => turnOf(waiting, now, now))

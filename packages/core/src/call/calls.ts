@@ -201,7 +201,15 @@ export class Calls {
    * given back, since something has come for it meanwhile. `ended`: it is a task, and has waited for as long as it may run. What was
    * interrupted has its places, and is never refused.
    */
-  async admit({ call, request, runs }: TakenOver): Promise<'runs' | 'queued' | 'returned' | 'ended'> {
+  async admit(taken: TakenOver): Promise<'runs' | 'queued' | 'returned' | 'ended'> {
+    const { scope, id: callId } = taken.call
+    const answer = await this.#admit(taken)
+    if (answer === 'runs' && taken.request.quotas)
+      await this.#quotas.begins({ scope, callId }).catch(() => undefined)
+    return answer
+  }
+
+  async #admit({ call, request, runs }: TakenOver): ReturnType<Calls['admit']> {
     const { parked } = runs
     const isBegun = parked ? parked.queued !== 'start' : !request.isQueued
     const mayHaveNone = runs.isOnlyClaimed || (request.isQueued && !parked && !runs.hasRun)

@@ -1,6 +1,6 @@
 import type { PlaceOwner, QuotaStore, Turn } from '../store/quotas.js'
 import { isParked } from '../store/takeover.js'
-import type { OpenCall, TakeoverStore } from '../store/takeover.js'
+import type { TakeoverStore } from '../store/takeover.js'
 import { isHeld } from './call-quotas.js'
 import type { Claims } from './claims.js'
 import { freeGone } from './gone-places.js'
@@ -60,17 +60,11 @@ export class QueuedCalls {
     if (this.#membership.leavesCalls) return false
     const open = await this.#store.listOpenCalls(scope)
     const call = open.find((each) => each.callId === callId)
-    if (call && isParked(call.owner)) await this.#claim(scope, call, turn)
+    if (call && isParked(call.owner)) await this.#claims.claim(scope, call)
     // It may be one that is just being opened.
     if (call || !turn || turn.waitedMs <= 2 * this.#membership.lease.leaseMs) return false
     await this.#store.releasePlaces(turn, turn.names)
     return true
-  }
-
-  /** It leaves the queue when it runs, whatever it was parked for. If that is lost, its turn is told of again. */
-  async #claim(scope: string, call: OpenCall, turn: Turn | undefined) {
-    const claimed = await this.#claims.claim(scope, call)
-    if (turn) claimed?.running.then(() => this.#store.leaveQueue(turn)).catch(() => undefined)
   }
 
   /** Leaves them to the other nodes. */

@@ -82,6 +82,12 @@ export class Quotas {
     await this.#queue.look()
   }
 
+  /** The call is about to run on this node: it waits for no turn any more. If that fails, its turn is told of again. */
+  async begins(owner: PlaceOwner) {
+    const turn = await this.#store.turnOf(owner)
+    if (turn !== undefined && turn !== 'waits') await this.#store.leaveQueue(turn)
+  }
+
   /** The call was not opened: it has not begun either. */
   notOpened(owner: PlaceOwner, quotas: readonly CallQuota[]) {
     if (quotas.length > 0)

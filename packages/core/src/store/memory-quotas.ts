@@ -23,7 +23,7 @@ export class MemoryQuotas implements QuotaStore {
       if (!earlier) this.#data.waiting.set(owner, { since: Date.now(), quotas: queued, forName: first.name })
       // Its turn had come, and its places were given back since.
       else if (earlier.givenAt !== undefined)
-        Object.assign(earlier, { givenAt: undefined, forName: first.name })
+        Object.assign(earlier, { givenAt: undefined, quotas: queued, forName: first.name })
     }
     if (all.length === 0) return undefined
     const freeInMs = Math.max(...all.map((quota) => this.#freeInMs(quota) ?? Number.POSITIVE_INFINITY))

@@ -189,12 +189,12 @@ export function quotasContract(create: CreateStores) {
     expect(await peer.nextTurns(0, 10)).toEqual([])
   })
 
-  test('who has to wait anew after its turn does not leave the queue by that turn', async () => {
+  test('who has to wait anew after its turn waits for what it asks for then, and does not leave the queue by that turn', async () => {
     const { store, peer } = stores
-    const one = quota(1)
+    const [one, other] = [quota(1), quota(9)]
     const [running, call] = [newOwner(), newOwner()]
     await store.takePlaces(running, [one])
-    await store.takePlaces(call, [], [one])
+    await store.takePlaces(call, [], [one, other])
     await store.releasePlaces(running, [one.name])
     const [turn] = await store.nextTurns(MINUTE, 10)
     await peer.releasePlaces(call, [one.name], await laterTime(store))
@@ -203,7 +203,7 @@ export function quotasContract(create: CreateStores) {
     await peer.leaveQueue(turn!)
     expect(await peer.turnOf(call)).toBe('waits')
     await store.releasePlaces(running, [one.name])
-    expect(await peer.nextTurns(MINUTE, 10)).toMatchObject([call])
+    expect(await peer.nextTurns(MINUTE, 10)).toMatchObject([{ ...call, names: [one.name] }])
   })
 
   test('who waits for one quota does not hold up others, and goes on to the next that is full', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Store } from '../../src/index.js'
+import { ASLEEP } from '../../src/store/index.js'
 import type { PlaceOwner } from '../../src/store/index.js'
 import { StoreError } from '../../src/errors.js'
 import { ask } from '../support/caller.js'
@@ -97,6 +98,7 @@ describe.each(STORES)('turns, %s', (store) => {
       if (node !== 0) return own
       return overriding(own, {
         turnOf: async (call) => {
+          if (happened.count('looks') > 0) return own.turnOf(call)
           happened.add('looks')
           await happened.until('ended')
           return own.turnOf(call).finally(() => happened.add('has looked'))
@@ -116,6 +118,34 @@ describe.each(STORES)('turns, %s', (store) => {
     await happened.until('has looked')
     await taker.begin('third', { node: 1 })
     await happened.until('begun third')
+  })
+
+  test('a call that was claimed without an answer leaves the queue, too', async () => {
+    const happened = new Happenings()
+    const work: Work = async (ctx, { text }) => {
+      if (text === 'asks') return String(await ask(ctx, 'name'))
+      await happened.until('go')
+      return text
+    }
+    const wrap = (own: Store) =>
+      overriding(own, {
+        claimCall: async (scope, callId, claim) => {
+          const claimed = await own.claimCall(scope, callId, claim)
+          if (claim.from !== ASLEEP || happened.count('lost') > 0) return claimed
+          happened.add('lost')
+          throw new StoreError('store-timeout', 'no answer')
+        },
+      })
+    const settings = { leaseMs: 1000, heartbeatMs: 50, serverIdleMs: 50 }
+    await using nodes = await start(work, [{ runsAtOnce: 1 }], { store, wrap, settings, task: 'always' })
+    const taker = new QueuedTaker(nodes)
+    await taker.begin('first')
+    const asking = await taker.begin('asks', { node: 1 })
+    expect(asking).toMatchObject(QUEUED)
+    happened.add('go')
+    await taker.until(asking, 'input_required')
+    expect(happened.count('lost')).toBe(1)
+    expect(await nodes.stores[0]!.turnOf({ scope: asking.taskId, callId: asking.taskId })).toBeUndefined()
   })
 
   test('a call that could not leave the queue is not woken again and again', async () => {

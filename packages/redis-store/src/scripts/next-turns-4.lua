@@ -37,60 +37,70 @@ for _, call in ipairs(ARGV[1] ~= '' and given_before(ARGV[1]) or {}) do
     redis.call('ZREM', KEYS[3], call)
   end
 end
--- Who stands first in each queue, unless the quota is full for that call.
+-- Who stands first in each queue; last of them, who has waited for longest.
 local heads = {}
-local function look(quota)
+local function has_come_later(a, b)
+  return a.at > b.at or a.at == b.at and a.call > b.call
+end
+local function head_of(quota)
   local head = redis.call('ZRANGE', queue_of(quota), 0, 0, 'WITHSCORES')
-  heads[quota] = head[1] and { call = head[1], at = tonumber(head[2]) }
   if not head[1] then
     redis.call('ZREM', waited, quota)
   end
+  return head[1] and { quota = quota, call = head[1], at = tonumber(head[2]) }
 end
-local function longest_waiting()
-  local first
-  for quota, head in pairs(heads) do
-    local than = first and heads[first]
-    if not than or head.at < than.at or head.at == than.at and head.call < than.call then
-      first = quota
+local function place_among_heads(head)
+  local low, high = 1, #heads + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if has_come_later(heads[middle], head) then
+      low = middle + 1
+    else
+      high = middle
     end
   end
-  return first
+  table.insert(heads, low, head)
 end
 local quotas = redis.call('ZRANGE', waited, 0, -1)
 for _, quota in ipairs(quotas) do
   ask_for_quota(quota)
 end
 for _, quota in ipairs(#asked == 1 and quotas or {}) do
-  look(quota)
+  heads[#heads + 1] = head_of(quota) or nil
 end
-while #turns < most do
-  local quota = longest_waiting()
-  if not quota then
-    break
-  end
-  local call = heads[quota].call
-  local wait = wait_of(call)
+table.sort(heads, has_come_later)
+-- Nobody passes another one who waits for the same quota.
+local blocked = {}
+while #turns < most and #heads > 0 do
+  local head = heads[#heads]
+  local wait = wait_of(head.call)
   for _, each in ipairs(wait and wait.quotas or {}) do
     ask_for_quota(each.key)
   end
   if #asked > 1 then
     break
   end
-  local full = wait and full_of(call, wait)
-  if full ~= quota then
-    redis.call('ZREM', queue_of(quota), call)
+  table.remove(heads)
+  if not blocked[head.quota] then
+    local full = wait and full_of(head.call, wait)
     if full then
-      wait_for(full, call, wait, ARGV[3])
-    elseif wait then
-      for _, each in ipairs(wait.quotas) do
-        take_place(each.key, call, each.window, now, ARGV[3])
-      end
-      give(call, wait)
+      blocked[full] = true
     end
-    look(quota)
-  end
-  if full then
-    heads[full] = nil
+    if full ~= head.quota then
+      redis.call('ZREM', queue_of(head.quota), head.call)
+      if full then
+        wait_for(full, head.call, wait, ARGV[3])
+      elseif wait then
+        for _, each in ipairs(wait.quotas) do
+          take_place(each.key, head.call, each.window, now, ARGV[3])
+        end
+        give(head.call, wait)
+      end
+      local next_head = head_of(head.quota)
+      if next_head then
+        place_among_heads(next_head)
+      end
+    end
   end
 end
 table.insert(turns, 1, asked)
