@@ -77,7 +77,11 @@ export async function acceptFor(
 
 async function readWatched(reader: Source, connection: Connection, { afterMs, mayBreak }: Stall) {
   const callOff = startTimer(afterMs, () => {
-    if (mayBreak()) connection.abort(lateError(afterMs))
+    try {
+      if (mayBreak()) connection.abort(lateError(afterMs))
+    } catch (error) {
+      connection.abort(error)
+    }
   })
   try {
     return await reader.read()

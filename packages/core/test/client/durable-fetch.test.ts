@@ -113,6 +113,15 @@ describe('what has come is given out as it is', () => {
     expect(await response.text()).toContain(event('1', answer))
   })
 
+  test('what mayRepeat throws, of a body that stops', async () => {
+    await using server = await scripted([part('application/json', '{"jsonrpc":')])
+    const mayRepeat = () => {
+      throw new Error('of the application')
+    }
+    const send = durableFetch({ ...quick, headersWithinMs: 50, mayRepeat })
+    await expect(send(server.url, postOf(call))).rejects.toThrow('of the application')
+  })
+
   test('a stream that ends without an event', async () => {
     await using server = await scripted([stream(': nothing\n\n', 'end')])
     const response = await durableFetch(quick)(server.url, postOf(call))
