@@ -82,12 +82,12 @@ export class Quotas implements QuotaStore {
       const again = 'SELECT * FROM waiting WHERE name = ? AND given_at <= ? ORDER BY id LIMIT ?'
       const turns = sql.all<Waiting>(again, name, now - againMs, limit)
       // Who stands first for each quota; last of them, who has waited for longest.
-      const heads: Waiting[] = []
+      let heads: Waiting[] = []
       const look = (quota: string) => {
         const head = sql.get<Waiting>(FIRST_WAITING, name, quota)
         if (head) heads.push(head)
       }
-      const sort = () => heads.sort((a, b) => b.id - a.id)
+      const sort = () => (heads = heads.toSorted((a, b) => b.id - a.id))
       for (const quota of this.#waitedFor()) look(quota)
       sort()
       // Nobody passes another one who waits for the same quota.
