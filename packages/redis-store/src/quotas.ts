@@ -31,8 +31,9 @@ export class Quotas extends Membership implements QuotaStore {
     return Number(await runWithKeys(this.keys.quotas(), deadline, release)) === 1
   }
 
-  async quotaTime() {
-    return Number(await this.client.run(scripts.quotaTime, [this.keys.quotas()], []))
+  async touchPlaces(call: PlaceOwner, names: readonly string[]) {
+    const keys = [this.keys.quotas(), ...names.map((name) => this.keys.quota(name))]
+    return Number(await this.client.run(scripts.touchPlaces, keys, [encodeOwner(call)]))
   }
 
   async nextTurns(againMs: number, limit: number) {

@@ -63,7 +63,11 @@ export class Quotas implements QuotaStore {
       return sql.get('SELECT 1 FROM waiting WHERE name = ? LIMIT 1', name) !== undefined
     })
 
-  quotaTime: QuotaStore['quotaTime'] = () => this.#space.read((now) => now - 1)
+  touchPlaces: QuotaStore['touchPlaces'] = (call, names) =>
+    this.#space.write((now) => {
+      for (const quota of names) this.#touch(call, quota, now - 1)
+      return now - 1
+    })
 
   oldPlaces: QuotaStore['oldPlaces'] = (quota, olderThanMs, limit) =>
     this.#space.write((now) => {
@@ -71,10 +75,16 @@ export class Quotas implements QuotaStore {
       const old =
         'SELECT scope, call FROM places WHERE name = ? AND quota = ? AND at <= ? ORDER BY at LIMIT ?'
       const rows = sql.all<{ scope: string; call: string }>(old, name, quota, now - olderThanMs, limit)
-      const touch = 'UPDATE places SET at = ? WHERE name = ? AND quota = ? AND scope = ? AND call = ?'
-      for (const { scope, call } of rows) sql.run(touch, now, name, quota, scope, call)
-      return rows.map(({ scope, call }) => ({ scope, callId: call, takenAt: now }))
+      const owners = rows.map(({ scope, call }) => ({ scope, callId: call }))
+      for (const owner of owners) this.#touch(owner, quota, now)
+      return owners.map((owner) => ({ ...owner, takenAt: now }))
     })
+
+  #touch({ scope, callId }: PlaceOwner, quota: string, at: number) {
+    const { sql, name } = this.#space
+    const touch = 'UPDATE places SET at = ? WHERE name = ? AND quota = ? AND scope = ? AND call = ?'
+    sql.run(touch, at, name, quota, scope, callId)
+  }
 
   nextTurns: QuotaStore['nextTurns'] = (againMs, limit) =>
     this.#space.write((now) => {

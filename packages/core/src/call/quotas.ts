@@ -109,7 +109,8 @@ export class Quotas {
   async parking(owner: PlaceOwner, quotas: readonly CallQuota[]): Promise<() => void> {
     const names = quotas.filter(isRun).map(({ name }) => name)
     if (names.length === 0) return () => undefined
-    const takenAt = await this.#store.quotaTime()
+    // Nobody else looks at them meanwhile: what they were found with later would not be given back.
+    const takenAt = await this.#store.touchPlaces(owner, names)
     return () => this.#release(owner, names, takenAt)
   }
 

@@ -34,7 +34,7 @@ type Plain =
   | 'removeDue'
   | 'takePlaces'
   | 'releasePlaces'
-  | 'quotaTime'
+  | 'touchPlaces'
   | 'oldPlaces'
   | 'nextTurns'
   | 'turnOf'

@@ -43,7 +43,15 @@ export class MemoryQuotas implements QuotaStore {
     return this.#data.waiting.size > 0
   }
 
-  quotaTime: QuotaStore['quotaTime'] = async () => Date.now() - 1
+  touchPlaces: QuotaStore['touchPlaces'] = async (call, names) => {
+    const takenAt = Date.now() - 1
+    const owner = encode(call)
+    for (const name of names) {
+      const places = this.#data.quotas.get(name)?.places
+      if (places?.has(owner)) places.set(owner, takenAt)
+    }
+    return takenAt
+  }
 
   oldPlaces: QuotaStore['oldPlaces'] = async (name, olderThanMs, limit) => {
     const now = Date.now()

@@ -18,12 +18,15 @@ export interface QuotaStore {
 
   /**
    * Gives back places of the call, and it waits no more; no-op for those that it does not have. `takenAt`: only those that it has had
-   * since then, as `oldPlaces` or `quotaTime` has told, and if it waits it goes on. Resolves to whether calls wait for their turn.
+   * since then, as `oldPlaces` or `touchPlaces` has told, and if it waits it goes on. Resolves to whether calls wait for their turn.
    */
   releasePlaces(call: PlaceOwner, names: readonly string[], takenAt?: number): Promise<boolean>
 
-  /** The time by which places are taken, in ms: what is taken from now on is taken later than that. */
-  quotaTime(): Promise<number>
+  /**
+   * The places of the call count as taken now, so `oldPlaces` tells nobody of them until they are old again; no-op for those that it does not
+   * have, and not for quotas of a window. Resolves to that time, in ms: what is taken from now on is taken later than that.
+   */
+  touchPlaces(call: PlaceOwner, names: readonly string[]): Promise<number>
 
   /**
    * Up to `limit` calls that have had a place for longer than `olderThanMs`, the oldest first. They count as having taken it now, so of those

@@ -101,12 +101,19 @@ export function quotasContract(create: CreateStores) {
     expect(await store.takePlaces(newOwner(), [two])).toBeDefined()
   })
 
-  test('by the time that is asked for before, a place is given back, and not one that is taken since', async () => {
+  test('a place that was touched counts as taken then, and is not given back by that time if it is taken since', async () => {
     const { store, peer } = stores
-    const [one, other] = [quota(1), quota(1)]
+    const [one, other, free] = [quota(1), quota(1), quota(1)]
     const call = newOwner()
     await store.takePlaces(call, [one, other])
-    const takenAt = await laterTime(peer)
+    const before = await laterTime(peer)
+    await waitFor('a later time', async () => isLater())
+    const takenAt = await peer.touchPlaces(call, [one.name, other.name, free.name])
+    expect(takenAt).toBeGreaterThan(before)
+    await store.releasePlaces(call, [one.name, other.name], before)
+    for (const full of [one, other]) expect(await store.takePlaces(newOwner(), [full])).toBeDefined()
+    expect(await store.takePlaces(newOwner(), [free]), 'it has none that it had not').toBeUndefined()
+    await waitFor('a later time', async () => isLater())
     await store.takePlaces(call, [one])
     await peer.releasePlaces(call, [one.name, other.name], takenAt)
     expect(await store.takePlaces(newOwner(), [one])).toBeDefined()
@@ -250,5 +257,5 @@ const isLater = laterEachTime()
 /** By which whatever was taken before has been taken. */
 async function laterTime(store: QuotaStore) {
   await waitFor('a later time', async () => isLater())
-  return store.quotaTime()
+  return store.touchPlaces(newOwner(), [])
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Store } from '../../src/index.js'
-import { ASLEEP } from '../../src/store/index.js'
+import { ASLEEP, isParked } from '../../src/store/index.js'
 import type { PlaceOwner } from '../../src/store/index.js'
 import { StoreError } from '../../src/errors.js'
 import { ask } from '../support/caller.js'
@@ -84,6 +84,47 @@ describe.each(STORES)('a place that is given back once more, long after its call
     await taker.until(asking, 'completed', { node: 1 })
     await taker.until(other, 'completed', { node: 1 })
   })
+})
+
+// What stores make of it is in their contract.
+test('a place is given back although another node has looked at it just before its call is parked', async () => {
+  const happened = new Happenings()
+  const work: Work = async (ctx, { text }) => {
+    if (text === 'asks') await ask(ctx, 'name')
+    return text
+  }
+  let touched: { at: number; names: readonly string[] } | undefined
+  const wrap = (own: Store) =>
+    overriding(own, {
+      touchPlaces: async (call, names) => {
+        touched = { at: Date.now(), names }
+        return own.touchPlaces(call, names)
+      },
+      claimCall: async (scope, callId, claim) => {
+        // As of who finds the quota full: at this call, if it has had its place since before.
+        if (isParked(claim.to) && touched)
+          await own.oldPlaces(touched.names[0]!, Date.now() - touched.at + 5, 100)
+        return own.claimCall(scope, callId, claim)
+      },
+      releasePlaces: async (...args) => {
+        const isWaitedFor = await own.releasePlaces(...args)
+        happened.add('given back')
+        return isWaitedFor
+      },
+    })
+  const settings = { serverIdleMs: 50 }
+  await using nodes = await start(work, [{ runsAtOnce: 1 }], {
+    store: 'memory',
+    wrap,
+    settings,
+    task: 'always',
+  })
+  const taker = new QueuedTaker(nodes)
+  await parked(taker)
+  await happened.until('given back')
+  const other = await taker.begin('other', { node: 1 })
+  expect(other).not.toMatchObject(QUEUED)
+  await taker.until(other, 'completed', { node: 1 })
 })
 
 describe.each(STORES)('turns, %s', (store) => {
