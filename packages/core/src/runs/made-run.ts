@@ -72,10 +72,10 @@ export async function make(store: Store, run: RecordedRun, making: Making): Prom
     throw new RunRefusedError('run-gone', 'the session of this call is over.')
   }
   try {
-    if (making.once) await requireLast(store, place, made)
+    if (making.once) await requireAlone(store, run, place, made)
   } catch (error) {
     if (error instanceof RunRefusedError) {
-      await takeBack(store, run, made, opened.id)
+      await takeBack(store, run, made)
       await places.giveBack()
     }
     throw error
@@ -130,34 +130,64 @@ async function retriesOf(store: Store, { scope, callId }: CallPlace): Promise<Be
 
 /** None of those that were noted, but `made`, is there. Their journals have not gone before that of the old call. */
 async function requireFirst(store: Store, run: RecordedRun, made: CallPlace) {
-  for (const retry of await retriesOf(store, run.place)) {
-    if (retry.callId === made.callId) continue
-    const [first] = (await store.read(retry.scope, `call:${retry.callId}`, BEGINNING, 1)) ?? []
-    if (first)
-      throw new RunRefusedError(
-        'run-retried',
-        `${retry.by} has it done again by the call ${shortId(retry.callId)}: act on that one.`,
-        { scope: retry.scope, callId: retry.callId },
-      )
-  }
+  for (const retry of await retriesOf(store, run.place))
+    if (retry.callId !== made.callId && (await firstOf(store, retry))) throw retried(retry)
 }
 
-/** The call is opened. Whoever has noted another one since has either found it, or is found here. `of`: what it does again. */
-export async function requireLast(store: Store, of: CallPlace, made: CallPlace) {
-  const last = (await retriesOf(store, of)).at(-1)
+/**
+ * The call is opened. Whoever has noted another one since has either found it, or is found here. What others have opened before and not
+ * handed over is taken back, so that it never is. `of`: what it does again.
+ */
+async function requireAlone(store: Store, run: RecordedRun, of: CallPlace, made: CallPlace) {
+  const retries = await retriesOf(store, of)
+  const last = retries.at(-1)
   if (last && last.callId !== made.callId) throw busy(last)
+  for (const retry of retries)
+    if (retry.callId !== made.callId && !(await takeBack(store, run, retry))) throw retried(retry)
 }
 
-/** Nobody owns the call that was opened, and none is to: it goes at once, so that it is in nobody's way. */
-async function takeBack(store: Store, run: RecordedRun, { scope, callId }: CallPlace, first: EntryId) {
-  const [epoch, seq] = splitId(first)
+/**
+ * A call that was opened, and not handed over, is to be: unless another one was noted since and opened too. If that was not opened, it is not
+ * to be any more: it finds that this one is noted once more.
+ */
+export async function requireOnly(store: Store, run: RecordedRun, of: CallPlace, by: string) {
+  const { place } = run
+  const last = (await retriesOf(store, of)).at(-1)
+  if (last && last.callId !== place.callId) {
+    if (await firstOf(store, last)) throw busy(last)
+    await append(store, of, { kind: 'became', ...place, action: 'retry', by }, randomId())
+  }
+  await requireAlone(store, run, of, place)
+}
+
+async function firstOf(store: Store, { scope, callId }: CallPlace): Promise<Entry | undefined> {
+  const [first] = (await store.read(scope, `call:${callId}`, BEGINNING, 1)) ?? []
+  return first
+}
+
+/**
+ * Nobody owns the call that was opened, and none is to: it goes at once, so that it is in nobody's way. False: it was handed over.
+ * No-op if it is not there.
+ */
+async function takeBack(store: Store, run: RecordedRun, { scope, callId }: CallPlace): Promise<boolean> {
+  const first = await firstOf(store, { scope, callId })
+  if (!first) return true
+  const [epoch, seq] = splitId(first.id)
   const data = encodeRecord({ kind: 'cancelled', reason: 'Another operator has had it done again.' })
-  await store.appendCall(scope, callId, [{ id: `${epoch}-${seq + 1}`, data }], {
+  const appended = await store.appendCall(scope, callId, [{ id: `${epoch}-${seq + 1}`, data }], {
     requestKeys: requestKeysOf(run, callId),
     retainMs: 1,
     endsScope: scope === callId,
   })
+  return appended !== 'fenced'
 }
+
+const retried = ({ by, scope, callId }: Became) =>
+  new RunRefusedError(
+    'run-retried',
+    `${by} has it done again by the call ${shortId(callId)}: act on that one.`,
+    { scope, callId },
+  )
 
 const busy = ({ by, scope, callId }: Became) =>
   new RunRefusedError(
@@ -170,15 +200,19 @@ const busy = ({ by, scope, callId }: Became) =>
 async function note(store: Store, { place }: RecordedRun, made: CallPlace, { how, once }: Making) {
   const { scope, callId } = place
   const { action, by } = how
-  const item: Became = { kind: 'became', ...made, action, by }
   const nonce = once ? `${action}-${callId}` : randomId()
-  const log = `call:${callId}:in` as const
-  const id = await store.append(scope, log, encodeInboxItem(item), { nonce, maxLength: MAX_INBOX })
-  if (id === undefined || id === false)
-    throw new RunRefusedError('run-gone', 'the call was deleted just now.')
-  const inbox = await readAll(store, scope, log, within(WITHIN_MS))
+  const id = await append(store, place, { kind: 'became', ...made, action, by }, nonce)
+  const inbox = await readAll(store, scope, `call:${callId}:in`, within(WITHIN_MS))
   const noted = decodeInboxItem(inbox.find((entry) => entry.id === id)?.data ?? '')
   if (noted?.kind === 'became' && noted.callId !== made.callId) throw busy(noted)
+}
+
+async function append(store: Store, { scope, callId }: CallPlace, item: Became, nonce: string) {
+  const limits = { nonce, maxLength: MAX_INBOX }
+  const id = await store.append(scope, `call:${callId}:in`, encodeInboxItem(item), limits)
+  if (id === undefined || id === false)
+    throw new RunRefusedError('run-gone', 'the call was deleted just now.')
+  return id
 }
 
 /** Before anybody owns the call, so all of it is there when it is run. */

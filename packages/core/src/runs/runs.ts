@@ -9,7 +9,7 @@ import type { Store } from '../store/store.js'
 import { isParked } from '../store/takeover.js'
 import { RunRefusedError } from './errors.js'
 import { withHistory } from './histories.js'
-import { make, requireLast } from './made-run.js'
+import { make, requireOnly } from './made-run.js'
 import type { Making } from './made-run.js'
 import { RecordedRun } from './recorded-run.js'
 import type { Ending } from './recorded-run.js'
@@ -119,7 +119,7 @@ class StoredRuns implements Runs {
   async #handOver(store: Store, run: RecordedRun) {
     const { place, isUnbegun, isWhole } = run
     const { of } = run.runs.request
-    if (isUnbegun && of?.action === 'retry') await requireLast(store, of, place)
+    if (isUnbegun && of?.action === 'retry') await requireOnly(store, run, of, this.#by)
     const owner = await unseenOwner(store, place)
     const isLeft = owner !== undefined && (isUnbegun ? isWhole : !isParked(owner))
     if (isLeft && (await this.#pass(store, place, owner, 'resume', { isNew: isUnbegun }))) return

@@ -285,6 +285,84 @@ test.each(STORES)(
   },
 )
 
+/** Ann notes a retry, then Bob; she opens hers when `beforeAnnOpens` of Bob has resolved, and dies. */
+async function bothNoted(nodes: Nodes, beforeAnnOpens: (bob: Store, old: CallPlace) => Promise<unknown>) {
+  const store = nodes.stores[0]!
+  const old = await begin(nodes, 1)
+  await waitFor(() => hasEnded(store, old))
+  const bob = overriding(store, {
+    append: (scope, log, data, options) => store.append(scope, log, data, { ...options, nonce: 'later' }),
+  })
+  const ann = dyingOnceOpened(store, () => beforeAnnOpens(bob, old))
+  await expect(runsOf(ann, { by: 'ann' }).retry(old)).rejects.toThrow('died')
+  const [anns, bobs] = await madeOf(store, old)
+  return { store, anns: anns!, bobs: bobs! }
+}
+
+function dyingOnceOpened(store: Store, beforeItOpens?: () => Promise<unknown>): Store {
+  let isDead = false
+  return overriding(store, {
+    openCall: async (call) => {
+      await beforeItOpens?.()
+      const opened = await store.openCall(call)
+      isDead = true
+      return opened
+    },
+    read: async (...args) => {
+      if (isDead) throw new Error('died')
+      return store.read(...args)
+    },
+  })
+}
+
+describe.each(STORES)('of two retries at once, %s', (kind) => {
+  const failing = (happened: Happenings): Work => {
+    return async (ctx) => {
+      await ctx.atLeastOnce('try', () => happened.add('try'))
+      throw new Error('no')
+    }
+  }
+
+  test('the one that was opened can be resumed, and the other one is opened for nothing later', async () => {
+    const happened = new Happenings()
+    await using nodes = await start(failing(happened), kind)
+    const gates = new Gates()
+    let retry: Promise<unknown> | undefined
+    const { store, anns, bobs } = await bothNoted(nodes, (bob, old) => {
+      const slow = overriding(bob, {
+        openCall: async (call) => {
+          happened.add('stands still')
+          await gates.pass('go on', new AbortController().signal)
+          return bob.openCall(call)
+        },
+      })
+      retry = runsOf(slow, { by: 'bob' }).retry(old)
+      return happened.until('stands still')
+    })
+    const carl = runsOf(store, { by: 'carl' })
+    await carl.resume(anns)
+    gates.open('go on')
+    await expect(retry).rejects.toMatchObject({ name: 'RunRefusedError', call: { callId: anns.callId } })
+    await waitFor(() => hasEnded(store, anns))
+    expect(await refused(carl.resume(bobs))).toBe('run-gone')
+    expect(happened.count('try')).toBe(2)
+  })
+
+  test('the last one can be resumed where both were opened, and the other one goes', async () => {
+    const happened = new Happenings()
+    await using nodes = await start(failing(happened), kind)
+    const { store, anns, bobs } = await bothNoted(nodes, (bob, old) =>
+      expect(runsOf(dyingOnceOpened(bob), { by: 'bob' }).retry(old)).rejects.toThrow('died'),
+    )
+    const carl = runsOf(store, { by: 'carl' })
+    expect(await refused(carl.resume(anns))).toBe('run-busy')
+    await carl.resume(bobs)
+    await waitFor(() => hasEnded(store, bobs))
+    expect(await refused(carl.resume(anns))).toBe('run-gone')
+    expect(happened.count('try')).toBe(2)
+  })
+})
+
 test.each(STORES)(
   'what is made of a task is a task, which its client has by its new id, %s',
   async (store) => {
