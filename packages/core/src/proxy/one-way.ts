@@ -5,6 +5,7 @@ import type { JsonRpcMessage } from '../json-rpc.js'
 import type { MessageExtra } from '../session/transport.js'
 import { drain, isOk, mayPass } from './answer.js'
 import type { Answer } from './answer.js'
+import { deniesSession, UnsentError } from './channel.js'
 import type { ProxyCall } from './proxy-call.js'
 
 /**
@@ -33,11 +34,15 @@ export type OneWayServices = {
 }
 
 const RETRY_MS = 500
+/** Refusals of whoever sends, or of what is sent; any other one may say that nobody waits for it any more. */
+const FINAL = new Set([401, 403, 413, 422])
 
 /** What a client says that is no request, on its way to the server behind this one, in its order. */
 export class OneWay {
   readonly #services: OneWayServices
   #taken: Promise<unknown> = Promise.resolve()
+  /** The server has refused a message in a new session as one refuses that does not know the session: that says nothing of sessions. */
+  #deniesAnyway = false
 
   constructor(services: OneWayServices) {
     this.#services = services
@@ -58,43 +63,60 @@ export class OneWay {
   async #send(outgoing: Outgoing, extra: () => MessageExtra) {
     const until = performance.now() + this.#services.graceMs
     try {
-      await this.#sendOnce(outgoing, extra())
+      this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), true)
     } catch (error) {
-      if (this.#services.shared) void this.#repeat(outgoing, extra, until)
-      else this.#notTaken(outgoing, error as Error)
+      if (this.#services.shared) void this.#repeat(outgoing, extra, until, error instanceof UnsentError)
+      else this.#notTaken(error)
     }
   }
 
-  async #repeat(outgoing: Outgoing, extra: () => MessageExtra, until: number) {
+  /** `isFirst`: it has certainly not reached the server so far. */
+  async #repeat(outgoing: Outgoing, extra: () => MessageExtra, until: number, isFirst: boolean) {
     const { closed } = this.#services
     while (!closed.aborted) {
       await sleep(RETRY_MS, undefined, { ref: false })
       try {
-        return await this.#sendOnce(outgoing, extra())
+        return this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), isFirst)
       } catch (error) {
-        if (performance.now() >= until) return this.#notTaken(outgoing, error as Error)
+        isFirst &&= error instanceof UnsentError
+        if (performance.now() >= until) return this.#notTaken(error)
       }
     }
   }
 
-  /** Throws if the server may take it later. */
-  async #sendOnce(outgoing: Outgoing, extra: MessageExtra): Promise<void> {
-    const { session, post, isLost, revive } = this.#services
-    const current = outgoing.session ?? session()
-    const answer = await post(outgoing.message, current, extra)
-    await drain(answer)
-    if (isOk(answer)) return
-    const refused = new Error(`it answered ${answer.status}`)
-    if (mayPass(answer)) throw refused
-    if (!(await isLost(current, answer))) return this.#notTaken(outgoing, refused)
+  /** Resolves to the refusal, if there is one. Throws if the server may take it later. */
+  async #sendOnce({ message, session }: Outgoing, extra: MessageExtra): Promise<Answer | undefined> {
+    const { isLost, revive } = this.#services
+    const current = session ?? this.#services.session()
+    const refusal = await this.#post(message, current, extra)
+    if (!refusal || this.#deniesAnyway || !(await isLost(current, refusal))) return refusal
     // What belongs to a session that is gone is gone with it.
-    if (outgoing.session) return
-    const fresh = await revive(current, extra)
-    await this.#sendOnce({ ...outgoing, session: fresh }, extra)
+    if (session) return undefined
+    const again = await this.#post(message, await revive(current, extra), extra)
+    this.#deniesAnyway = deniesSession(again)
+    return again
   }
 
-  #notTaken({ message, call }: Outgoing, error: Error) {
+  async #post(message: JsonRpcMessage, session: ProxySession, extra: MessageExtra) {
+    const answer = await this.#services.post(message, session, extra)
+    await drain(answer)
+    if (isOk(answer)) return undefined
+    if (mayPass(answer)) throw statusOf(answer)
+    return answer
+  }
+
+  /** An answer that comes too late, or again, is refused as well: its call goes on. */
+  #sent({ message, call }: Outgoing, refusal: Answer | undefined, isFirst: boolean) {
+    if (!refusal) return
+    const error = statusOf(refusal)
+    this.#notTaken(error)
+    if (call && isResponse(message) && isFirst && FINAL.has(refusal.status))
+      this.#services.fail(call, error.message)
+  }
+
+  #notTaken(error: unknown) {
     this.#services.warn(error, 'the server did not take a message')
-    if (call && isResponse(message)) this.#services.fail(call, error.message)
   }
 }
+
+const statusOf = ({ status }: Answer) => new Error(`it answered ${status}`)
