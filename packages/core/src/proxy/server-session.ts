@@ -81,10 +81,10 @@ export class ServerSession {
   }
 
   revive(stale: ProxySession, extra: MessageExtra): Promise<ProxySession> {
+    // A session that is being begun is in use before it is the current one.
+    if (this.#reviving) return this.#reviving
     if (this.#current.id !== stale.id) return Promise.resolve(this.#current)
-    this.#reviving ??= outside(() => this.#beginAgain(stale, extra)).finally(
-      () => (this.#reviving = undefined),
-    )
+    this.#reviving = outside(() => this.#beginAgain(stale, extra)).finally(() => (this.#reviving = undefined))
     return this.#reviving
   }
 

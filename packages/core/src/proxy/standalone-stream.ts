@@ -55,6 +55,10 @@ export class StandaloneStream {
   #opened: Promise<void> = Promise.resolve()
   /** Also of streams that are being left. */
   readonly #readings = new Set<Promise<void>>()
+  /** The session in which the server has opened the stream. */
+  #heardIn: string | undefined
+  /** The session was begun in place of another one, and the server has not opened the stream in it yet. */
+  #isNew = false
 
   constructor(services: StandaloneServices) {
     this.#services = services
@@ -86,6 +90,7 @@ export class StandaloneStream {
   /** The server has a new session: what it says there should not be missed. Resolves when it is heard, or can't be soon. */
   async reopen(session: ProxySession) {
     if (!this.#isWanted) return
+    this.#isNew = true
     this.#stop()
     this.#start(session)
     await Promise.race([this.#opened, sleep(OPEN_WITHIN_MS, undefined, { ref: false })])
@@ -140,6 +145,8 @@ export class StandaloneStream {
       return headerOf('authorization', extra()) === token ? outcome : 'refused'
     }
     onOpened()
+    this.#heardIn = reading.session.id
+    this.#isNew = false
     try {
       for await (const event of readEvents(answer.body, { maxBytes, onRetry: (ms) => (reading.retry = ms) }))
         await this.#event(reading, event)
@@ -183,7 +190,7 @@ export class StandaloneStream {
       // A server that has no such stream may say the same.
       const pinged = await ping(session)
       if (!pinged || mayPass(pinged)) return 'refused'
-      if (deniesSession(pinged)) {
+      if (deniesSession(pinged) && this.#wasThere(reading, pinged)) {
         // Whoever begins the new session opens this stream anew; where another node has begun it, this one goes on there.
         Object.assign(reading, await this.#placeIn(await revive(session)))
         return 'refused'
@@ -193,5 +200,11 @@ export class StandaloneStream {
     // The place is lost; the stream need not be.
     reading.cursor = undefined
     return 'refused'
+  }
+
+  /** There may be servers that have no such stream, know no `ping`, and say so as if they did not know the session. */
+  #wasThere({ session, cursor }: Reading, pinged: Answer) {
+    if (cursor !== undefined || this.#heardIn === session.id) return true
+    return pinged.status === 404 && !this.#isNew
   }
 }

@@ -59,6 +59,21 @@ class Forgetful {
   }
 }
 
+/** An upstream that never loses a session, and has no standalone stream, no `ping`, and few notifications. */
+class OfFewWords {
+  begun = 0
+
+  constructor(behind: Behind, status: number) {
+    const unknown = new Set<string | undefined>(['ping', 'notifications/odd'])
+    behind.upstream.instead = ({ method, message }) => {
+      if (method === 'GET' || unknown.has(message.method)) return refused(status)
+      if (message.method !== 'initialize') return undefined
+      const result = { jsonrpc: '2.0', id: message.id, result: INFO }
+      return jsonAnswer(result, { 'mcp-session-id': `s${++this.begun}`, connection: 'close' })
+    }
+  }
+}
+
 test.each([404, 400])(
   'is there in the new session of an upstream that was restarted and says %i',
   async (status) => {
@@ -123,4 +138,34 @@ test.each([400, 404, 405])('an upstream that has none, and says %i, loses no ses
     behind.upstream.requests.filter(isCounted).length
   expect(count(({ message }) => message.method === 'initialize')).toBe(1)
   expect(count(({ method }) => method === 'GET')).toBe(1)
+})
+
+test.each([
+  [400, 1],
+  [404, 2],
+])(
+  'an upstream that has none, and says %i to whatever it does not know, is begun %i session(s) for it',
+  async (status, begun) => {
+    await using behind = await Behind.start()
+    const sessions = new OfFewWords(behind, status)
+    const session = await Session.begin(behind.nodes)
+    for (let n = 0; n < 3; n++) {
+      await using stream = await session.stream()
+      await stream.next()
+      expect(await session.result('run')).toBe('fine')
+    }
+    expect(sessions.begun).toBe(begun)
+  },
+)
+
+test('an upstream that refuses a notification as it refuses whatever it does not know is begun one more session at most', async () => {
+  await using behind = await Behind.start()
+  const sessions = new OfFewWords(behind, 400)
+  const session = await Session.begin(behind.nodes)
+  for (let n = 0; n < 3; n++) {
+    await session.notify('notifications/odd')
+    expect(await session.result('run')).toBe('fine')
+  }
+  expect(behind.warnings.length).toBe(3)
+  expect(sessions.begun).toBe(2)
 })
