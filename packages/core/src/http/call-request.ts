@@ -57,9 +57,9 @@ export function idempotencyKeyOf(request: Request) {
 
 /** What the SDK hands to handlers beside the message. */
 export function extraOf(exchange: Exchange, onHead?: () => void): MessageExtra {
-  const { request, authInfo, services } = exchange
+  const { request, arrival, authInfo, services } = exchange
   const mirrored = services.isProxy ? mirroredOf(request) : undefined
-  return { authInfo, request, requestInfo: new RequestInfo(request), mirrored, onHead }
+  return { authInfo, request, arrival, requestInfo: new RequestInfo(request), mirrored, onHead }
 }
 
 /** Few handlers ask for it. A class: an object with getters of its own takes V8 a hidden class each, which outlives the call. */

@@ -61,8 +61,13 @@ export type HttpServices = {
   isLast: boolean
 }
 
+/** Requests that have come to this process. */
+let arrived = 0
+
 /** One HTTP request on its way through the layers. */
 export class Exchange {
+  /** Grows from request to request, in the order in which they come. */
+  readonly arrival = ++arrived
   readonly authInfo: AuthInfo | undefined
   readonly parsedBody: unknown
   readonly outgoing: Outgoing | undefined

@@ -1,6 +1,7 @@
 import { callerOf } from '../proxy/caller.js'
 import type { Claim } from '../proxy/caller.js'
 import type { Verdict, Vouching } from '../proxy/vouching.js'
+import { extraOf } from './call-request.js'
 import type { Exchange } from './exchange.js'
 import { sessionOf } from './guard.js'
 import { refusalWith, refuse } from './replies.js'
@@ -34,14 +35,10 @@ export async function settlePrincipal(exchange: Exchange): Promise<void> {
   if (verdict.status === 'unproven') exchange.principal = callerOf(request, false).principal
 }
 
-async function askFor(
-  { services, request, principal, authInfo }: Exchange,
-  vouching: Vouching,
-  sessionId: string,
-  claim: Claim,
-) {
+async function askFor(exchange: Exchange, vouching: Vouching, sessionId: string, claim: Claim) {
+  const { services, request, principal } = exchange
   // A stranger is not worth a question.
-  const asked = { sessionId, principal, extra: { request, authInfo }, isVouched: false }
+  const asked = { sessionId, principal, extra: extraOf(exchange), isVouched: false }
   if (!(await services.sessions.admit(asked))) throw refuse.sessionNotFound()
   const verdict = await vouching.vouch(sessionId, claim, request)
   if (verdict.status !== 'accepted') throw refusalOf(verdict)

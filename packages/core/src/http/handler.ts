@@ -1,3 +1,4 @@
+import { extraOf } from './call-request.js'
 import { Exchange } from './exchange.js'
 import { gather } from './event-stream.js'
 import type { FetchOptions, HttpServices } from './exchange.js'
@@ -50,10 +51,10 @@ function route(exchange: Exchange): Promise<Response> {
 }
 
 async function endSession(exchange: Exchange): Promise<Response> {
-  const { services, request, authInfo, principal } = exchange
+  const { services, principal } = exchange
   const sessionId = sessionOf(exchange)
   guardProtocolVersion(exchange)
-  if (!(await services.sessions.delete({ sessionId, principal, extra: { request, authInfo } })))
+  if (!(await services.sessions.delete({ sessionId, principal, extra: extraOf(exchange) })))
     throw refuse.sessionNotFound()
   return new Response(null, { status: 200 })
 }

@@ -145,12 +145,16 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   renew(extra: MessageExtra) {
-    // A call that was taken over has at most a token that was kept; the client itself has the newest.
-    const isNewer = extra.request ?? (!this.#extra.request && (extra.url ?? extra.authInfo))
-    if (!isNewer) return
+    if (!this.#isNewer(extra)) return
     const isOther = headerOf('authorization', extra) !== headerOf('authorization', this.#extra)
     this.#extra = extra
     if (isOther) this.#stream.renewed()
+  }
+
+  /** A call that was taken over has at most a token that was kept; the client itself has the newest. What came first may get here last. */
+  #isNewer({ request, arrival = 0, url, authInfo }: MessageExtra) {
+    const known = this.#extra
+    return request ? arrival >= (known.arrival ?? 0) : !known.request && (url ?? authInfo) !== undefined
   }
 
   extraOf(call: ProxyCall) {

@@ -6,6 +6,8 @@ export type MessageExtra = {
   authInfo?: unknown
   requestInfo?: { headers: Record<string, string>; url?: URL }
   request?: Request
+  /** When the request came, by those that came to this node before. */
+  arrival?: number | undefined
   closeSSEStream?: () => void
   closeStandaloneSSEStream?: () => void
   /** Where the request was sent, when the request itself is not at hand any more. */
@@ -21,12 +23,13 @@ export type Closers = Pick<MessageExtra, 'closeSSEStream' | 'closeStandaloneSSES
 
 /** Member by member: what is added to a spread takes V8 a hidden class each time. */
 export function withClosers(extra: MessageExtra, closers: Closers): MessageExtra {
-  const { authInfo, requestInfo, request, url, mirrored, onHead } = extra
+  const { authInfo, requestInfo, request, arrival, url, mirrored, onHead } = extra
   const { closeSSEStream, closeStandaloneSSEStream } = closers
   return {
     authInfo,
     requestInfo,
     request,
+    arrival,
     url,
     mirrored,
     onHead,

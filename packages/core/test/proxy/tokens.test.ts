@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { durable } from '../../src/index.js'
-import type { FetchHandler } from '../../src/index.js'
+import type { FetchHandler, Store } from '../../src/index.js'
 import type { Nodes } from '../support/nodes.js'
 import { startNodes } from '../support/nodes.js'
 import { serverV1 } from '../support/server-v1.js'
@@ -106,7 +106,42 @@ describe('[I-8] an upstream that checks tokens gets', () => {
   })
 })
 
-test.each([401, 403, 422])(
+test('[I-8] a request that came before, and is journaled after, puts its older token in place of no newer one', async () => {
+  const openings: Promise<void>[] = []
+  const slow = (store: Store): Store =>
+    Object.assign(Object.create(store) as Store, {
+      openCall: async (...args: Parameters<Store['openCall']>) => {
+        await openings.pop()
+        return store.openCall(...args)
+      },
+    })
+  await using nodes = await startNodes({ host: 'upstream', count: 1, wrap: slow })
+  const given: (string | null)[] = []
+  nodes.upstream!.instead = (request) => {
+    if (request.method === 'GET') given.push(request.headers.get('authorization'))
+    return undefined
+  }
+  const [one, two] = [{ who: 'alice/one' }, { who: 'alice/two' }]
+  const session = await Session.begin(nodes, one)
+  let open = () => undefined as void
+  openings.push(new Promise((resolve) => (open = resolve)))
+  const first = session.request('tools/call', { name: 'echo', arguments: { text: 'late' } }, one)
+  await waitFor(() => openings.length === 0)
+  await using call = await session.call('chant', { count: 2 }, two)
+  nodes.world.gates.open('verse 1')
+  const amen = await call.nextMessage()
+  open()
+  await (await first).text()
+  await nodes.upstream!.cut()
+  await nodes.upstream!.listen()
+  nodes.world.gates.open('verse 2')
+  let messages = await call.messages()
+  while (messages.length === 0) messages = await (await session.stream(amen.id, two)).messages()
+  expect(textOf(messages.at(-1))).toBe('chanted 2')
+  expect(new Set(given)).toEqual(new Set(['Bearer alice/two']))
+})
+
+test.each([401, 403, 413, 422])(
   '[I-8] an answer that an upstream refuses with %i ends its call, and is on the log',
   async (status) => {
     await using nodes = await startNodes({ host: 'upstream', count: 1 })

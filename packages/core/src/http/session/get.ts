@@ -1,5 +1,6 @@
 import { OLDEST } from '../../store/store.js'
 import type { Admission, Store } from '../../store/store.js'
+import { extraOf } from '../call-request.js'
 import { parseEventId } from '../events.js'
 import type { Cursor } from '../events.js'
 import { eventStreamResponse } from '../event-stream.js'
@@ -10,14 +11,15 @@ import { isOver, preambleFor } from '../resume.js'
 
 /** GET: opens the standalone stream, or resumes any stream of the session from `Last-Event-ID`. */
 export async function openStream(exchange: Exchange): Promise<Response> {
-  const { services, request, principal, authInfo, outgoing } = exchange
+  const { services, request, principal, outgoing } = exchange
   guardAccept(request, 'text/event-stream')
   const sessionId = sessionOf(exchange)
   guardProtocolVersion(exchange)
   const lastEventId = request.headers.get('last-event-id')
   const cursor = lastEventId ? parseEventId(lastEventId) : undefined
   if (lastEventId && !cursor) throw refuse.badRequest('this Last-Event-ID is not one of ours')
-  const admission = await services.sessions.admit({ sessionId, principal, extra: { request, authInfo } })
+  const extra = extraOf(exchange)
+  const admission = await services.sessions.admit({ sessionId, principal, extra })
   if (!admission) throw refuse.sessionNotFound()
   const from = cursor ?? (await standaloneCursor(services.store, sessionId, admission))
   if (cursor && (await isOver(services.store, sessionId, cursor))) return new Response(null, { status: 204 })
@@ -34,7 +36,7 @@ export async function openStream(exchange: Exchange): Promise<Response> {
     services.calls.rescue(sessionId)
     return eventStreamResponse(exchange, services.streams.open(start))
   }
-  const { heard, end } = services.sessions.clientListens(sessionId, admission, { request, authInfo })
+  const { heard, end } = services.sessions.clientListens(sessionId, admission, extra)
   const standalone = await services.streams.openStandalone({ ...start, onClosed: end })
   await heard
   return eventStreamResponse(exchange, standalone)
