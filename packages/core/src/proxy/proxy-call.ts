@@ -192,15 +192,18 @@ export class ProxyCall {
   }
 
   /** Reads to the end, also past the answer: only then can the connection be used again. */
-  async #follow(answer: Answer, onEvent?: () => void): Promise<Outcome> {
+  async #follow(answer: Answer, onSign?: () => void): Promise<Outcome> {
     let outcome: Outcome = 'interrupted'
     try {
       const { maxBytes } = this.#relay
       for await (const { id, data } of readEvents(answer.body, {
         maxBytes,
-        onRetry: (ms) => (this.#retry = ms),
+        onRetry: (ms) => {
+          this.#retry = ms
+          onSign?.()
+        },
       })) {
-        onEvent?.()
+        onSign?.()
         if (outcome === 'answered') continue
         if (data === '') {
           this.#cursor = id ?? this.#cursor
@@ -278,7 +281,7 @@ export class ProxyCall {
       }
       if (!isKnown && performance.now() >= until) return false
       if (isKnown) until = performance.now() + this.#relay.graceMs
-      wait = isKnown ? this.#retry : Math.min(wait * 2, MOST_RETRY_MS)
+      wait = isKnown ? this.#retry : Math.max(this.#retry, Math.min(wait * 2, MOST_RETRY_MS))
       await this.#pause(wait)
     }
     return this.#isStopped

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { Behind } from '../support/bad-answers.js'
+import { Behind, event } from '../support/bad-answers.js'
 import type { EventReader } from '../support/event-reader.js'
 import { startNodes } from '../support/nodes.js'
-import { SSE } from '../support/raw-upstream.js'
+import { resultFor, SSE } from '../support/raw-upstream.js'
 import { dataOf, expectJson, initialize, Session, textOf } from '../support/session.js'
+import type { RequestId } from '../../src/json-rpc.js'
 import type { Store } from '../../src/store/store.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -61,6 +62,23 @@ test('[I-5] a call whose stream the upstream has forgotten, and shows empty, end
   const ended = await toTheEnd(session, await session.call('run'))
   expect(ended.map(textOf)).toEqual([expect.stringMatching(/outcome is unknown/)])
   expect(behind.upstream.requests.filter(({ method }) => method === 'GET').length).toBeLessThan(10)
+})
+
+test('[I-5] an upstream that makes its clients poll is polled for as long as the call runs', async () => {
+  await using behind = await Behind.start({ upstreamGraceMs: 200 })
+  let id: RequestId | undefined
+  let polls = 0
+  behind.upstream.instead = ({ method, message, headers }) => {
+    if (message.method === 'tools/call') {
+      id = message.id
+      return `${SSE}retry: 20\nid: e1\ndata: \n\n`
+    }
+    if (method !== 'GET' || headers['last-event-id'] === undefined) return undefined
+    return ++polls < 30 ? `${SSE}retry: 20\n\n` : event(JSON.stringify(resultFor(id)))
+  }
+  const session = await Session.begin(behind.nodes)
+  const ended = await toTheEnd(session, await session.call('run'))
+  expect(ended.map(textOf)).toEqual(['fine'])
 })
 
 describe('[I-4] an upstream that was restarted', () => {
