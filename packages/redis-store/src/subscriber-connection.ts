@@ -35,6 +35,8 @@ function clusterSubscriber(client: RedisLike) {
     lazyConnect: false,
     enableAutoPipelining: false,
     shardedSubscribers: true,
+    // It asks when a master has none of a channel any more, and each time all channels are subscribed again.
+    slotsRefreshInterval: 0,
     // Each of its own repetitions would remember the channel once more.
     maxRedirections: 2,
     retryDelayOnFailover: 0,

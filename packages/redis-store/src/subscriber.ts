@@ -106,7 +106,7 @@ export class Subscriber {
       this.#broke()
     })
     // A Cluster stays up while it loses, replaces or moves the connection of a master.
-    for (const event of this.#client.isCluster ? ['-node', '-subscriber', 'subscribersReady'] : []) {
+    for (const event of this.#client.isCluster ? CLUSTER_CHANGES : []) {
       connection.on(event, () => this.#brokeSoon())
     }
     return connection
@@ -193,6 +193,12 @@ export class Subscriber {
     return wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
   }
 }
+
+/**
+ * A master that gives up a slot says so once: ioredis 5 calls that an error of the node, ioredis 6 asks for the new map of slots, once,
+ * and maybe of a master that does not know yet.
+ */
+const CLUSTER_CHANGES = ['-node', '-subscriber', 'subscribersReady', 'refresh', 'nodeError']
 
 const COMMANDS = { sharded: 'SSUBSCRIBE', plain: 'SUBSCRIBE', polled: 'XRANGE' } as const
 
