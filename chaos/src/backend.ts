@@ -17,7 +17,7 @@ export interface Backend extends AsyncDisposable {
   /** For the flag `--store` of a node. */
   readonly url: string
   readonly contents: Contents
-  /** When a server was away; of a file, when a node stood still with its lock. */
+  /** When a server was away; of a file, when its lock was held by another program, or by a node that stood still. */
   readonly away: Fate[]
   /** SIGKILL to a server, which is started again after that time. Of a file: another program holds its lock for so long. */
   takeAwayFor(ms: number, random: Random): Promise<void>
@@ -98,10 +98,12 @@ async function openFile(): Promise<Backend> {
     contents,
     away,
     async takeAwayFor(ms) {
+      const from = Date.now()
       // A node may have been stopped with it.
       while (!isBegun(other)) await pause(5)
       await pause(ms)
       other.exec('COMMIT')
+      away.push({ what: 'held', from, to: Date.now() })
     },
     async nodeStandsStill(until) {
       const from = Date.now()

@@ -14,7 +14,7 @@ export type PoolNode = {
 }
 
 /** `to`: when it went on, if it did. */
-export type Fate = { what: 'killed' | 'paused'; from: number; to: number }
+export type Fate = { what: 'killed' | 'paused' | 'held'; from: number; to: number }
 
 export type NodeFlags = {
   /** URL, as of `openStore`. */

@@ -7,7 +7,7 @@ import { startRedisCluster, waitFor, type RedisCluster } from '../../../test-sup
 import { LIMITS, newCall, newSession, once } from './support.js'
 
 /** Moves the slot of a key, with all that is in it, to another master. `midway`: its old master knows it, and no other one. */
-async function moveSlot(ports: number[], key: string, midway?: () => Promise<void>) {
+async function moveSlot(ports: number[], key: string, midway?: () => Promise<unknown>) {
   const nodes = await Promise.all(
     ports.map(async (port) => {
       const admin = new Redis(port, '127.0.0.1')
