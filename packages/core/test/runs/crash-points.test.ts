@@ -22,7 +22,7 @@ function start(work: Work, store: (typeof STORES)[number]) {
   // Room for what is left by those who die.
   const quotas = [{ maxOpen: 500, runsAtOnce: 100 }]
   const server = () => durableServer(work)
-  const settings = { server, quotas, validateEffects: false, heartbeatMs: 50, sweepMs: 50 }
+  const settings = { server, quotas, validateEffects: false, heartbeatMs: 200, sweepMs: 50 }
   return startNodes({ store, settings })
 }
 

@@ -20,7 +20,7 @@ const NODES = 2
 
 function start(work: (ctx: DurableContext) => Promise<string>, store: (typeof STORES)[number]) {
   const server = () => durableServer(work)
-  const settings = { server, validateEffects: false, heartbeatMs: 50, sweepMs: 50, serverIdleMs: 50 }
+  const settings = { server, validateEffects: false, heartbeatMs: 200, sweepMs: 50, serverIdleMs: 50 }
   return startNodes({ count: NODES, store, settings })
 }
 
