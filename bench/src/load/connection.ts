@@ -5,8 +5,23 @@ import type { Socket } from 'node:net'
 const LAST_CHUNK = '\r\n0\r\n\r\n'
 const RECEIVED = Buffer.allocUnsafe(256 * 1024)
 const END_OF_HEAD = '\r\n\r\n'
+const CHUNKED = /\r\ntransfer-encoding: *chunked/i
 
 export type Answer = { status: number; head: string; body: string }
+
+/** The body of an answer without the marks of its chunks, which may come anywhere. */
+export function textOf({ head, body }: Answer): string {
+  if (!CHUNKED.test(head)) return body
+  const chunks: string[] = []
+  for (let at = 0; ;) {
+    const end = body.indexOf('\r\n', at)
+    const length = Number.parseInt(body.slice(at, end), 16)
+    if (!(length > 0)) return chunks.join('')
+    const begin = end + '\r\n'.length
+    chunks.push(body.slice(begin, begin + length))
+    at = begin + length + '\r\n'.length
+  }
+}
 
 /**
  * One HTTP/1.1 connection that is kept alive, one request at a time. It parses no more than it must to find the end of
@@ -106,7 +121,7 @@ export class Connection {
     const [, length] = /\r\ncontent-length: *(\d+)/i.exec(this.#head) ?? []
     const body = length ?? (this.#head.startsWith('HTTP/1.1 204') ? '0' : undefined)
     this.#length = body === undefined ? -1 : this.#head.length + Number(body)
-    if (this.#length < 0 && !/\r\ntransfer-encoding: *chunked/i.test(this.#head))
+    if (this.#length < 0 && !CHUNKED.test(this.#head))
       this.#fail(new Error(`an answer without a length: ${this.#head}`))
   }
 

@@ -2,6 +2,7 @@ import { sessionIdOf } from '@mcp-durable/core'
 import { Redis } from 'ioredis'
 import { openDatabase } from '../sqlite.js'
 import { Client } from './client.js'
+import { textOf } from './connection.js'
 
 /** `redis` or `file`: where the events are. */
 export type ReplayJob = { url: string; redis?: string; file?: string; events: number; rounds: number }
@@ -19,7 +20,7 @@ export async function replay({ url, redis, file, events, rounds }: ReplayJob) {
   const warmUp = 2
   for (let round = -warmUp; round < rounds; round++) {
     const answer = await timed(() => client.resume(first))
-    const shown = answer.value.body.split('"notifications/progress"').length - 1
+    const shown = textOf(answer.value).split('"notifications/progress"').length - 1
     if (shown !== events) throw new Error(`${shown} events came, not ${events}`)
     const entries = await timed(reader.read)
     if (entries.value.length <= events) throw new Error(`only ${entries.value.length} entries were found`)
