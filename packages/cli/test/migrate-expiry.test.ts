@@ -1,36 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Piece, Transfer } from '@mcp-durable/core/transfer'
 import { redisStore } from '@mcp-durable/redis-store'
 import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import { openTarget, transferSqlite } from '@mcp-durable/sqlite-store/transfer'
-import { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { newCall, newSession, NO_LIMIT, once } from '../../core/src/testing/stores.js'
 import { fill } from '../../redis-store/test/filled-store.js'
-import { startRedis, type RedisServer } from '../../../test-support/index.js'
 import { Tally } from '../src/migrate/tally.js'
 import { cli } from './support/cli.js'
+import { twoRedises } from './support/two-redises.js'
 
-let folder: string
-let servers: RedisServer[]
-let clients: Redis[]
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mcp-durable-expiry-'))
-  servers = await Promise.all([startRedis(), startRedis()])
-  clients = servers.map(({ url }) => new Redis(url))
-})
-afterAll(async () => {
-  for (const client of clients) client.disconnect()
-  await rm(folder, { recursive: true, force: true })
-  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
-})
-beforeEach(() => Promise.all(clients.map((client) => client.flushall())))
-
-const url = (which: 0 | 1) => servers[which]?.url ?? ''
-const client = (which: 0 | 1) => clients[which] as Redis
+const { url, client, inFolder } = twoRedises()
 
 /** Ended calls and sessions, one of each going every 20 ms, for much longer than it takes to move them. */
 async function goingOneByOne() {
@@ -62,7 +42,7 @@ async function goingOneByOne() {
 test.each(['redis', 'file'])('what expires one by one is in the way of nothing: to a %s', async (kind) => {
   await goingOneByOne()
   const before = await client(0).dbsize()
-  const to = kind === 'file' ? `sqlite:${join(folder, 'going.db')}` : url(1)
+  const to = kind === 'file' ? `sqlite:${inFolder('going.db')}` : url(1)
   expect(await cli(url(0), 'migrate', '--from', url(0), '--to', to)).toMatchObject({ code: 0 })
   expect(await client(0).dbsize()).toBeLessThan(before)
 })
@@ -101,7 +81,7 @@ test.each(['redis', 'file'])(
   'all that is moved goes at the time at which it would have gone: to a %s',
   async (kind) => {
     await filled()
-    const database = kind === 'file' ? openTarget(join(folder, 'same.db')) : undefined
+    const database = kind === 'file' ? openTarget(inFolder('same.db')) : undefined
     const target = database ? transferSqlite(database) : transferRedis(client(1))
     const pieces = await piecesOf(transferRedis(client(0)))
     await Promise.all(pieces.map((piece) => target.put(piece)))
@@ -119,7 +99,7 @@ test.each(['redis', 'file'])(
   'what expires before it is read leaves no trace that lasts: to a %s',
   async (kind) => {
     await filled()
-    const database = kind === 'file' ? openTarget(join(folder, 'traces.db')) : undefined
+    const database = kind === 'file' ? openTarget(inFolder('traces.db')) : undefined
     const target = database ? transferSqlite(database) : transferRedis(client(1))
     const pieces = await piecesOf(transferRedis(client(0)))
     const goesEarly = (piece: Piece) =>

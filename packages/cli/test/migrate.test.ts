@@ -1,41 +1,21 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { stat } from 'node:fs/promises'
 import { redisStore } from '@mcp-durable/redis-store'
 import { transferRedis } from '@mcp-durable/redis-store/transfer'
 import { file } from '@mcp-durable/sqlite-store'
 import { openReadOnly } from '@mcp-durable/sqlite-store/inspect'
 import { openTarget, transferSqlite } from '@mcp-durable/sqlite-store/transfer'
-import { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { fill } from '../../redis-store/test/filled-store.js'
-import { spawnNode, startRedis, type RedisServer } from '../../../test-support/index.js'
+import { spawnNode } from '../../../test-support/index.js'
 import { Tally } from '../src/migrate/tally.js'
 import { RawSession } from '../../../tests/support/raw.js'
 import { cli, json, out, startCli } from './support/cli.js'
 import { Booking, named } from './support/demo.js'
 import { Gate } from './support/gate.js'
+import { twoRedises } from './support/two-redises.js'
 
-let servers: RedisServer[]
-let folder: string
-let clients: Redis[]
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mcp-durable-migrate-'))
-  servers = await Promise.all([startRedis(), startRedis()])
-  clients = servers.map(({ url }) => new Redis(url))
-})
-afterAll(async () => {
-  for (const client of clients) client.disconnect()
-  await rm(folder, { recursive: true, force: true })
-  await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
-})
-/** Each test has prefixes of its own in servers of ours. */
-beforeEach(() => Promise.all(clients.map((client) => client.flushall())))
-
-const url = (which: 0 | 1) => servers[which]?.url ?? ''
+const { url, client, inFolder } = twoRedises()
 const ways = () => ['--from', url(0), '--to', url(1)]
-const client = (which: 0 | 1) => clients[which] as Redis
 const move = (...more: string[]) => cli(url(0), 'migrate', ...ways(), ...more)
 
 /** Without what the clock changes. */
@@ -74,7 +54,7 @@ test('everything is moved, of all names, and the source stays as it was', async 
 test('to a file and back nothing is changed', async () => {
   await filled()
   await filled('shop')
-  const path = join(folder, 'mcp.db')
+  const path = inFolder('mcp.db')
   const there = await json<{ moved: object }>(url(0), 'migrate', '--from', url(0), '--to', `sqlite:${path}`)
   const back = await json<{ moved: object }>(url(0), 'migrate', '--from', `sqlite:${path}`, '--to', url(1))
   expect(back.moved).toEqual(there.moved)
@@ -91,7 +71,7 @@ test('to a file and back nothing is changed', async () => {
 
 test('a file that was filled from Redis forgets a principal as it would have there', async () => {
   await filled()
-  const path = join(folder, 'other.db')
+  const path = inFolder('other.db')
   await out(url(0), 'migrate', '--from', url(0), '--to', `sqlite:${path}`)
   const store = file(path)
   expect(await store.history('over', { limit: 9 })).toHaveLength(1)
@@ -101,9 +81,9 @@ test('a file that was filled from Redis forgets a principal as it would have the
 })
 
 test('a call of a node that was killed over a file goes on over Redis, for the same client', async () => {
-  const path = join(folder, 'running.db')
+  const path = inFolder('running.db')
   const start = (...store: string[]) =>
-    spawnNode('examples/dist/demo/node.js', [...store, '--ledger', join(folder, 'ledger')])
+    spawnNode('examples/dist/demo/node.js', [...store, '--ledger', inFolder('ledger')])
   const before = await start('--file', path)
   const session = await RawSession.begin(named(before), '2025-11-25', { elicitation: {} })
   const stream = await session.call(named(before), 'book_table')
@@ -122,22 +102,22 @@ test('a call of a node that was killed over a file goes on over Redis, for the s
 })
 
 test('from one file to another one', async () => {
-  const [from, to] = [join(folder, 'from.db'), join(folder, 'to.db')]
+  const [from, to] = [inFolder('from.db'), inFolder('to.db')]
   const store = file(from)
   await fill(store)
   await store.close()
   const both = ['--from', `sqlite:${from}`, '--to', `sqlite:${to}`]
   expect(await out(url(0), 'migrate', ...both)).toContain('moved 3 sessions, 5 calls')
   expect((await cli(url(0), 'migrate', ...both)).stderr).toContain('to.db is not empty')
-  const nothing = await cli(url(0), 'migrate', '--from', `sqlite:${join(folder, 'none.db')}`, '--to', url(1))
+  const nothing = await cli(url(0), 'migrate', '--from', `sqlite:${inFolder('none.db')}`, '--to', url(1))
   expect(nothing.stderr).toContain('there is no file')
-  const others = join(folder, 'others.db')
+  const others = inFolder('others.db')
   const database = openTarget(others)
   database.exec('PRAGMA user_version = 0')
   database.close()
   const beside = await cli(url(0), 'migrate', '--from', `sqlite:${from}`, '--to', `sqlite:${others}`)
   expect(beside.stderr).toContain('of another program')
-  const noFolder = `sqlite:${join(folder, 'none/to.db')}`
+  const noFolder = `sqlite:${inFolder('none/to.db')}`
   expect((await cli(url(0), 'migrate', '--from', `sqlite:${from}`, '--to', noFolder)).stderr).toContain(
     'there is no folder',
   )
@@ -214,7 +194,7 @@ test.each([
   'killed at any moment and begun again it ends as if nothing had been: $from to $to',
   async ({ from, to }) => {
     const [source, whole, target] = ['source', 'whole', 'target'].map((name) =>
-      join(folder, `${from}-${to}-${name}.db`),
+      inFolder(`${from}-${to}-${name}.db`),
     ) as [string, string, string]
     const filledSource = from === 'file' ? source : 0
     const store = from === 'file' ? file(source) : redisStore(client(0))
