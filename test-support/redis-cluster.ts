@@ -21,6 +21,8 @@ export interface RedisCluster extends AsyncDisposable {
   readonly servers: readonly RedisServer[]
   /** A connected client; it is closed with the cluster. */
   client(): Cluster
+  /** Which server serves `key` now. */
+  masterOf(key: string): Promise<RedisServer>
   /** Kills (SIGKILL) the master that serves `key` now, and returns its server, to restart it perhaps. */
   killMaster(key?: string): Promise<RedisServer>
   /** Waits until the servers that run agree that all slots are served. */
@@ -108,13 +110,17 @@ class OwnCluster implements RedisCluster {
     return client
   }
 
-  async killMaster(key = ''): Promise<RedisServer> {
+  async masterOf(key: string): Promise<RedisServer> {
     const asked = this.#members.find(({ server }) => server.running)!.admin
     const slot = await asked.cluster('KEYSLOT', key)
     const ranges = await asked.cluster('SLOTS')
     const [, , master] = ranges.find(([from, to]) => from <= slot && slot <= to)!
     const port = master![1]
-    const { server } = this.#members.find((member) => member.server.port === port)!
+    return this.#members.find((member) => member.server.port === port)!.server
+  }
+
+  async killMaster(key = ''): Promise<RedisServer> {
+    const server = await this.masterOf(key)
     await server.kill('SIGKILL')
     return server
   }

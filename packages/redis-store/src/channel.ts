@@ -12,6 +12,8 @@ export class Channel {
   /** A subscription was confirmed once; wake-ups may have been missed since. */
   wasActive = false
   syncing = false
+  /** A subscription was asked for. */
+  wasSent = false
 
   constructor(name: string) {
     this.name = name

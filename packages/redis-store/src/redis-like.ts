@@ -7,7 +7,7 @@ export interface RedisLike {
   readonly isCluster: boolean
   /** The socket, if there is one only. */
   readonly stream?: { cork(): void; uncork(): void } | undefined
-  readonly options: { keyPrefix?: string | undefined }
+  readonly options: { keyPrefix?: string | undefined; slotsRefreshInterval?: number | undefined }
   connect(): Promise<void>
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
   xadd(key: string, nomkstream: 'NOMKSTREAM', id: string, ...fields: (string | number)[]): Promise<unknown>

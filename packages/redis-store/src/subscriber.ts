@@ -13,8 +13,10 @@ import type { Way } from './wake-ups.js'
 const ATTEMPT_MS = 2000
 const FIRST_RETRY_MS = 100
 const MOST_RETRY_MS = 2000
-/** What happens together in a Cluster (a node leaves, another takes over) is one break, not five. */
+/** What happens together in a Cluster (a node leaves, another takes over) is one break, not five. While breaks follow each other it is longer. */
 const SETTLE_MS = 100
+const MOST_SETTLE_MS = 5000
+const CALM_MS = 10_000
 
 /**
  * Wake-ups of all scopes over one connection (in a Cluster: one for each master that has some).
@@ -35,6 +37,8 @@ export class Subscriber {
   #breaks = 0
   readonly #untold: Array<{ name: string; topic: string; value: string }> = []
   #settling: NodeJS.Timeout | undefined
+  #settleMs = SETTLE_MS
+  #brokeAt = Number.NEGATIVE_INFINITY
   #ready = new Gate()
   #closed = false
 
@@ -106,7 +110,7 @@ export class Subscriber {
       this.#broke()
     })
     // A Cluster stays up while it loses, replaces or moves the connection of a master.
-    for (const event of this.#client.isCluster ? CLUSTER_CHANGES : []) {
+    for (const event of this.#client.isCluster ? ['-node', '-subscriber', 'subscribersReady'] : []) {
       connection.on(event, () => this.#brokeSoon())
     }
     return connection
@@ -125,11 +129,14 @@ export class Subscriber {
 
   #brokeSoon() {
     // When it becomes ready, everything is subscribed again anyway.
-    if (this.#closed || !this.#ready.isOpen) return
-    this.#settling ??= setTimeout(() => {
+    if (this.#closed || !this.#ready.isOpen || this.#settling) return
+    const isCalm = performance.now() - this.#brokeAt > CALM_MS
+    this.#settleMs = isCalm ? SETTLE_MS : Math.min(2 * this.#settleMs, MOST_SETTLE_MS)
+    this.#settling = setTimeout(() => {
       this.#settling = undefined
+      this.#brokeAt = performance.now()
       this.#broke()
-    }, SETTLE_MS).unref()
+    }, this.#settleMs).unref()
   }
 
   #broke() {
@@ -190,15 +197,14 @@ export class Subscriber {
     await this.#ready.opened
     if (way === 'plain')
       return wanted ? connection.subscribe(channel.name) : connection.unsubscribe(channel.name)
-    return wanted ? connection.ssubscribe(channel.name) : connection.sunsubscribe(channel.name)
+    if (!wanted) return connection.sunsubscribe(channel.name)
+    // For a Cluster ioredis remembers each of several subscriptions of a channel, and repeats them all.
+    if (this.#client.isCluster && channel.wasSent)
+      connection.sunsubscribe(channel.name).catch(() => undefined)
+    channel.wasSent = true
+    return connection.ssubscribe(channel.name)
   }
 }
-
-/**
- * A master that gives up a slot says so once: ioredis 5 calls that an error of the node, ioredis 6 asks for the new map of slots, once,
- * and maybe of a master that does not know yet.
- */
-const CLUSTER_CHANGES = ['-node', '-subscriber', 'subscribersReady', 'refresh', 'nodeError']
 
 const COMMANDS = { sharded: 'SSUBSCRIBE', plain: 'SUBSCRIBE', polled: 'XRANGE' } as const
 

@@ -107,22 +107,26 @@ export function ownScopeContract(create: CreateStores) {
       expect(await store.openCall(next())).toMatchObject({ status: 'opened' })
   })
 
-  test('a call that is to last long is not cut short by who keeps it alive, or sends it again', SLOW, async () => {
-    const { store, peer } = stores
-    const begun = (scope: string) => newCall(scope, { callId: scope, begins, ttlMs: SHORT })
-    const [kept, lost] = [randomUUID(), randomUUID()]
-    await store.openCall(begun(kept))
-    const parked = { from: 'node-1', to: ASLEEP, data: 'parked', ttlMs: HOUR }
-    expect(await store.claimCall(kept, kept, parked)).toBeDefined()
-    await peer.keepAlive(kept, [kept], SHORT)
-    const [request] = (await peer.read(kept, `call:${kept}`, BEGINNING, 1)) ?? []
-    expect(await peer.openCall(begun(kept))).toMatchObject({ status: 'opened', id: request?.id })
-    await store.openCall(begun(lost))
-    await waitFor('expired', async () => (await peer.readSession(lost)) === undefined)
-    expect(await peer.listOpenCalls(kept)).toEqual([{ callId: kept, owner: ASLEEP }])
-    expect(await contents(peer, kept, `call:${kept}`)).toEqual(['request', 'parked'])
-    expect(await peer.claimCall(kept, kept, { from: ASLEEP, to: 'b', data: 'claim' })).toBeDefined()
-  })
+  test(
+    'a call that is to last long is not cut short by who keeps it alive, or sends it again',
+    SLOW,
+    async () => {
+      const { store, peer } = stores
+      const begun = (scope: string) => newCall(scope, { callId: scope, begins, ttlMs: SHORT })
+      const [kept, lost] = [randomUUID(), randomUUID()]
+      await store.openCall(begun(kept))
+      const parked = { from: 'node-1', to: ASLEEP, data: 'parked', ttlMs: HOUR }
+      expect(await store.claimCall(kept, kept, parked)).toBeDefined()
+      await peer.keepAlive(kept, [kept], SHORT)
+      const [request] = (await peer.read(kept, `call:${kept}`, BEGINNING, 1)) ?? []
+      expect(await peer.openCall(begun(kept))).toMatchObject({ status: 'opened', id: request?.id })
+      await store.openCall(begun(lost))
+      await waitFor('expired', async () => (await peer.readSession(lost)) === undefined)
+      expect(await peer.listOpenCalls(kept)).toEqual([{ callId: kept, owner: ASLEEP }])
+      expect(await contents(peer, kept, `call:${kept}`)).toEqual(['request', 'parked'])
+      expect(await peer.claimCall(kept, kept, { from: ASLEEP, to: 'b', data: 'claim' })).toBeDefined()
+    },
+  )
 
   test('a call that is kept alive is no session', async () => {
     const { store, peer } = stores
