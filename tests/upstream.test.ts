@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import { describe, expect, test } from 'vitest'
 import { waitFor } from '../test-support/index.js'
 import { majors, type Major } from './support/client.js'
+import { Deferred } from './support/deferred.js'
 import { SessionKeys } from './support/journals.js'
 import type { Load } from './support/load.js'
 import { RawSession } from './support/raw.js'
@@ -50,6 +51,31 @@ describe.each(majors)('an upstream of SDK %i.x behind two nodes', (sdk) => {
     expect(await system.ledger('effect')).toHaveLength(1)
     // Its sessions are gone with it; ours is not.
     expect(await client.call('add', { a: 1, b: 2 })).toEqual({ text: '3', pid: system.upstream.pid })
+  })
+})
+
+describe.each(majors)('an upstream of SDK %i.x asks outside of its requests', (sdk) => {
+  test.each(majors)('client %i.x: the node that has handed it on dies', async (major) => {
+    await using system = await start(sdk)
+    const [victim, survivor] = system.abc
+    const router = (await system.router(survivor)).route(victim, 'GET')
+    const client = await (await system.client(major, router)).listens()
+    const answer = new Deferred()
+    const respond = client.answer
+    client.answer = async (question) => {
+      await answer.promise
+      return respond(question)
+    }
+    const asking = client.call('ask-unrelated', { kind: 'roots' })
+    await client.questions.first(() => true)
+    router.route(survivor, 'GET', 'resume')
+    await victim.kill('SIGKILL')
+    answer.resolve()
+
+    const { text, pid } = await asking
+    expect(text).toContain('file:///root')
+    expect(pid).toBe(system.upstream.pid)
+    expect(client.questions.items).toHaveLength(1)
   })
 })
 

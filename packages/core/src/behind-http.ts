@@ -7,18 +7,23 @@ import { ProxyServers } from './proxy/proxy-servers.js'
 import { PASSED_HEADERS, UpstreamBackend } from './proxy/upstream-backend.js'
 import { StdioBackend } from './proxy/stdio/stdio-backend.js'
 import { Vouching } from './proxy/vouching.js'
+import { StandaloneMessages } from './session/standalone.js'
 import type { Settings } from './settings.js'
 import type { Signals } from './signals/signals.js'
 import type { Store } from './store/store.js'
+import type { Watcher } from './store/watcher.js'
 
 // What options say of a server behind HTTP: docs/architecture.md, "A server behind HTTP".
 
 /** Undefined where server objects are made by the application. */
 export function proxyServers(
   { handler, upstream, stdio, passHeaders }: DurableOptions,
-  { upstreamGraceMs, maxAttempts, maxAnswerBytes: maxBytes }: Settings,
-  { signals, ...services }: { store: Store; logger: Logger; signals: Signals },
+  settings: Settings,
+  { signals, watcher, ...others }: { store: Store; watcher: Watcher; logger: Logger; signals: Signals },
 ): ProxyServers | undefined {
+  const { upstreamGraceMs, maxAttempts, maxAnswerBytes: maxBytes } = settings
+  const messages = new StandaloneMessages(others.store, watcher, settings)
+  const services = { ...others, standalone: (sessionId: string) => messages.of(sessionId) }
   if (handler) {
     const backend = new LocalBackend(handler, services.logger)
     return new ProxyServers({ ...services, backend, graceMs: 0, maxRuns: 1, maxBytes })

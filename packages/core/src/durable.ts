@@ -142,7 +142,7 @@ class Node implements Durable {
     this.#watcher = watcher
     const { maxRecordBytes, resumeWindowMs } = settings
     const { heartbeatMs, leaseMs, sweepMs } = settings
-    const proxy = proxyServers(options, settings, { store, logger, signals })
+    const proxy = proxyServers(options, settings, { store, watcher, logger, signals })
     this.#proxy = proxy
     const onDoubt = () => void this.#services.calls.lost.abandon()
     const membership = new Membership(store, { heartbeatMs, leaseMs, sweepMs }, logger, onDoubt, {

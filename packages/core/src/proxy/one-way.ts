@@ -10,13 +10,14 @@ import type { ProxyCall } from './proxy-call.js'
 
 /**
  * A notification or an answer of the client, in the server's terms. `session`: the one it belongs to, if not to any. `call`: the
- * request that it is about. `ends`: it cancels that.
+ * request that it is about. `ends`: it cancels that. `onOver`: told when it was taken, or will not be.
  */
 export type Outgoing = {
   message: JsonRpcMessage
   session?: ProxySession | undefined
   call?: ProxyCall | undefined
   ends?: true
+  onOver?: () => void
 }
 
 export type OneWayServices = {
@@ -66,7 +67,7 @@ export class OneWay {
       this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), true)
     } catch (error) {
       if (this.#services.shared) void this.#repeat(outgoing, extra, until, error instanceof UnsentError)
-      else this.#notTaken(error)
+      else this.#notTaken(outgoing, error)
     }
   }
 
@@ -79,7 +80,7 @@ export class OneWay {
         return this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), isFirst)
       } catch (error) {
         isFirst &&= error instanceof UnsentError
-        if (performance.now() >= until) return this.#notTaken(error)
+        if (performance.now() >= until) return this.#notTaken(outgoing, error)
       }
     }
   }
@@ -106,15 +107,17 @@ export class OneWay {
   }
 
   /** An answer that comes too late, or again, is refused as well: its call goes on. */
-  #sent({ message, call }: Outgoing, refusal: Answer | undefined, isFirst: boolean) {
-    if (!refusal) return
+  #sent(outgoing: Outgoing, refusal: Answer | undefined, isFirst: boolean) {
+    if (!refusal) return outgoing.onOver?.()
+    const { message, call } = outgoing
     const error = statusOf(refusal)
-    this.#notTaken(error)
+    this.#notTaken(outgoing, error)
     if (call && isResponse(message) && isFirst && FINAL.has(refusal.status))
       this.#services.fail(call, error.message)
   }
 
-  #notTaken(error: unknown) {
+  #notTaken({ onOver }: Outgoing, error: unknown) {
+    onOver?.()
     this.#services.warn(error, 'the server did not take a message')
   }
 }

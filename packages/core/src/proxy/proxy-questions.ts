@@ -41,13 +41,20 @@ export class ProxyQuestions {
 
   /** The server gives a question up: the newest that has the id. */
   withdrawn(params: Params | undefined, session: ProxySession): Params {
-    const [exposed] =
-      [...this.#asked].findLast(
-        ([, asked]) => asked.id === params?.['requestId'] && asked.session.id === session.id,
-      ) ?? []
+    const exposed = this.#newest(params?.['requestId'], session)
     if (exposed === undefined) return { ...params }
     this.#asked.delete(exposed)
     return { ...params, requestId: exposed }
+  }
+
+  /** Whether the server has asked this here. */
+  isAsked(id: unknown, session: ProxySession): boolean {
+    return this.#newest(id, session) !== undefined
+  }
+
+  #newest(id: unknown, session: ProxySession): string | undefined {
+    const isIt = ([, asked]: [string, AskedQuestion]) => asked.id === id && asked.session.id === session.id
+    return [...this.#asked].findLast(isIt)?.[0]
   }
 
   /** Nobody waits any more for what was asked in a call. */

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ProxySession, ResumePoint } from '../call/record.js'
 import { isOver } from '../call/journal.js'
-import { DurableError } from '../errors.js'
 import { digest, randomId } from '../ids.js'
-import { ErrorCode, errorResponse, isRequest, isResponse } from '../json-rpc.js'
+import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import { inSession } from '../protocol.js'
@@ -22,14 +21,18 @@ import { ProxyQuestions } from './proxy-questions.js'
 import type { Asking } from './proxy-questions.js'
 import type { Link } from './link.js'
 import { outside } from './outside.js'
-import { broken } from './refusal.js'
+import { broken, unasked } from './refusal.js'
 import { ServerSession, UNUSABLE } from './server-session.js'
+import { StandaloneQuestions } from './standalone-questions.js'
+import type { StandaloneQuestionsServices } from './standalone-questions.js'
 import { StandaloneStream } from './standalone-stream.js'
 
 export type ProxyServices = {
   backend: Backend
   /** Where nodes agree on the session to use; only for a backend that is shared. */
   link: Link | undefined
+  /** Where it is kept what a server that all nodes share asks outside of its requests. */
+  asking?: Pick<StandaloneQuestionsServices, 'scope' | 'store' | 'standalone'> | undefined
   /** What the session's client has told, for a server that has lost it. */
   readState: () => Promise<readonly StateEntry[]>
   /** It serves one request of a client without a session: the server's session is nobody else's, and ends with it. */
@@ -44,6 +47,7 @@ export type ProxyServices = {
 
 /** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
 const TAKEN_WITHIN_MS = 20_000
+const ANSWER_WAITS = 'an answer waits for the next node that listens to the server'
 /** How long a session that ends waits for that. */
 const TOLD_WITHIN_MS = 1000
 
@@ -63,6 +67,8 @@ export class ProxyServer implements ProxyObject, Relay {
   readonly #services: ProxyServices
   readonly #calls = new Map<string, ProxyCall>()
   readonly #questions = new ProxyQuestions()
+  /** Of a server that is asked by other nodes as well. */
+  readonly #standaloneQuestions: StandaloneQuestions | undefined
   readonly #stream: StandaloneStream
   readonly #session: ServerSession
   readonly #oneWay: OneWay
@@ -101,7 +107,10 @@ export class ProxyServer implements ProxyObject, Relay {
       revive: (stale) => this.revive(stale, this.#extra),
       extra: () => this.#extra,
       deliver: (message, session, event) => this.#deliverStandalone(message, session, event),
-      heard: async (session) => services.link?.heard(session),
+      heard: async (session) => {
+        this.#seeTo(this.#standaloneQuestions?.tellLeft(session))
+        return services.link?.heard(session)
+      },
       hear: (session, event) => services.link?.hear(session, event),
     })
     this.#oneWay = new OneWay({
@@ -114,6 +123,13 @@ export class ProxyServer implements ProxyObject, Relay {
       revive: (stale, extra) => this.revive(stale, extra),
       fail: (call, reason) => this.#failUnanswered(call, reason),
       warn: (error, message) => this.#warn(error, message),
+    })
+    if (!services.asking) return
+    this.#standaloneQuestions = new StandaloneQuestions({
+      ...services.asking,
+      tell: (outgoing) => this.#oneWay.send(outgoing, () => this.#extra),
+      complain: (error) => this.#complainOfQuestion(error),
+      closed: this.#closed.signal,
     })
   }
 
@@ -174,6 +190,14 @@ export class ProxyServer implements ProxyObject, Relay {
     return this.#stream.opened
   }
 
+  clientSaid(asker: string, message: JsonRpcMessage) {
+    this.#seeTo(this.#standaloneQuestions?.said(asker, message))
+  }
+
+  #seeTo(told: Promise<void> | undefined) {
+    told?.catch((error: unknown) => this.#warn(error, ANSWER_WAITS))
+  }
+
   letGo(requestId: string) {
     this.#isLeft = true
     this.#calls.get(requestId)?.stop()
@@ -228,6 +252,7 @@ export class ProxyServer implements ProxyObject, Relay {
         const from = { session: call.session, call }
         await this.#sendQuestion(message, from, { relatedRequestId, ...(origin && { origin }) })
       } else {
+        if (await this.#withdrawsOther(message, call.session, event)) return
         const sent = this.#withdrawn(message, call.session)
         await this.#transport.send(sent, { relatedRequestId, ...(place && { origin: place }) })
       }
@@ -335,16 +360,27 @@ export class ProxyServer implements ProxyObject, Relay {
 
   /** The next node may hear it again, if its client moves on before this one could say how far it has heard. */
   async #deliverStandalone(message: JsonRpcMessage, session: ProxySession, place: string | undefined) {
-    // What a server asks that is about to end is answered by nobody.
-    if (isResponse(message) || (isRequest(message) && this.#closed.signal.aborted)) return
-    const isNamed = place !== undefined && session.id !== undefined
-    const sent = isRequest(message)
-      ? this.#sendQuestion(message, { session }, {})
-      : this.#transport.send(
-          this.#withdrawn(message, session),
-          isNamed ? { once: digest(`${session.id} ${place}`) } : {},
-        )
-    await sent.catch((error: unknown) => this.#warn(error, 'a standalone message was lost'))
+    if (isResponse(message)) return
+    const named = session.id === undefined ? undefined : place
+    try {
+      if (await this.#standaloneQuestions?.hear(message, session, named)) return
+      if (!isRequest(message)) {
+        const once = named === undefined ? {} : { once: digest(`${session.id} ${named}`) }
+        return await this.#transport.send(this.#withdrawn(message, session), once)
+      }
+      // What a server asks that is about to end is answered by nobody.
+      if (!this.#closed.signal.aborted) await this.#sendQuestion(message, { session }, {})
+    } catch (error) {
+      this.#warn(error, 'a standalone message was lost')
+    }
+  }
+
+  /** A call may withdraw what was asked outside of calls. */
+  async #withdrawsOther(message: JsonRpcNotification, session: ProxySession, place: string | undefined) {
+    const { method, params } = message
+    const isOwn =
+      method !== 'notifications/cancelled' || this.#questions.isAsked(params?.['requestId'], session)
+    return !isOwn && (await this.#standaloneQuestions?.hear(message, session, place).catch(() => false))
   }
 
   /** A question that can't be asked is answered with the reason: whoever asked would wait for ever. */
@@ -354,11 +390,14 @@ export class ProxyServer implements ProxyObject, Relay {
       await this.#transport.send(question, options)
     } catch (error) {
       if (isOver(error)) throw error
-      if (!this.#saidUnasked) this.#warn(error, 'a question of the server could not be asked')
-      this.#saidUnasked = true
-      const reason = error instanceof DurableError ? error.message : 'it could not be asked'
-      this.#take(errorResponse(question.id, ErrorCode.refused, reason), {})
+      this.#complainOfQuestion(error)
+      this.#take(unasked(question.id, error), {})
     }
+  }
+
+  #complainOfQuestion(error: unknown) {
+    if (!this.#saidUnasked) this.#warn(error, 'a question of the server could not be asked')
+    this.#saidUnasked = true
   }
 
   #withdrawn(message: JsonRpcNotification, session: ProxySession): JsonRpcNotification {

@@ -11,6 +11,7 @@ import type {
   Spoken,
 } from '../session/server-factory.js'
 import { serverNameIn } from '../session/server-names.js'
+import type { Standalone } from '../session/standalone.js'
 import type { StateEntry, Store } from '../store/store.js'
 import { BadAnswerError, drain, isOk } from './answer.js'
 import { initializeFor } from '../session/envelope.js'
@@ -23,6 +24,7 @@ import { Link } from './link.js'
 import { Listening } from './listening.js'
 import { broken, refusalOf, unreachable } from './refusal.js'
 import { answerIn, UNUSABLE } from './server-session.js'
+import { isAsked } from './standalone-questions.js'
 
 const TRIED_WITHIN_MS = 10_000
 const INITIALIZED = { jsonrpc: '2.0', method: 'notifications/initialized' } as const
@@ -30,6 +32,8 @@ const INITIALIZED = { jsonrpc: '2.0', method: 'notifications/initialized' } as c
 export type ProxyServersOptions = {
   backend: Backend
   store: Store
+  /** What is said to the client of a session outside of its requests. */
+  standalone: (sessionId: string) => Standalone
   logger: Logger
   graceMs: number
   maxRuns: number
@@ -54,9 +58,11 @@ export class ProxyServers implements ProxyOrigin {
   }
 
   make({ sessionId }: SessionInfo): ProxyServer {
-    const { store, ...services } = this.#options
+    const { store, standalone, ...services } = this.#options
+    const asking = { scope: sessionId, store, standalone: standalone(sessionId) }
     return new ProxyServer({
       ...services,
+      asking: this.shared ? asking : undefined,
       link: this.shared ? new Link(store, sessionId, services.backend.address) : undefined,
       readState: async () => store.readState(sessionId, 0),
     })
@@ -75,7 +81,7 @@ export class ProxyServers implements ProxyOrigin {
   }
 
   alone(spoken: Spoken, initialize: JsonRpcRequest): ProxyObject {
-    const { store: _, ...services } = this.#options
+    const { store: _, standalone: _standalone, ...services } = this.#options
     if (!spoken.sessionless) {
       const told: JsonRpcMessage[] = [initialize, INITIALIZED]
       const readState = async () => told.map(asState)
@@ -92,6 +98,10 @@ export class ProxyServers implements ProxyOrigin {
     const { logger, maxBytes } = this.#options
     const complain = (error: Error) => logger.warn({ error }, UNUSABLE)
     return new Listening({ channel: this.#channel, maxBytes, complain }, enveloped(request), extra, to)
+  }
+
+  async hasAsked(sessionId: string, asker: string): Promise<boolean> {
+    return isAsked(this.#options.store, sessionId, asker)
   }
 
   async linkedTo(sessionId: string): Promise<ProxySession | undefined> {

@@ -1,5 +1,6 @@
+import { DurableError } from '../errors.js'
 import { MAX_DEPTH, nestsDeeper } from '../json-depth.js'
-import { ErrorCode } from '../json-rpc.js'
+import { ErrorCode, errorResponse } from '../json-rpc.js'
 import type { JsonRpcError, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { beginningOf } from './answer.js'
 import type { Answer } from './answer.js'
@@ -71,4 +72,10 @@ function errorIn(text: string): JsonRpcError['error'] | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What a server is told whose question can't be asked: it would wait for ever. */
+export function unasked(id: RequestId, error: unknown): JsonRpcError {
+  const reason = error instanceof DurableError ? error.message : 'it could not be asked'
+  return errorResponse(id, ErrorCode.refused, reason)
 }

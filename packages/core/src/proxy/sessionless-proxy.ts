@@ -68,6 +68,10 @@ export class SessionlessProxy implements ProxyObject, Relay {
     for (const call of this.#calls.values()) call.stop()
   }
 
+  clientSaid() {
+    // It asks in requests alone.
+  }
+
   letGo(requestId: string) {
     this.#calls.get(requestId)?.stop()
   }

@@ -3,10 +3,11 @@ import { encodeInboxItem, MAX_INBOX, progressTopic } from '../call/inbox.js'
 import type { InboxItem } from '../call/inbox.js'
 import { randomId, requestKeyPrefix } from '../ids.js'
 import { encodeJson } from '../json-rpc.js'
-import type { JsonRpcNotification, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcResponse, RequestId } from '../json-rpc.js'
 import { shortId } from '../logger.js'
 import type { Logger } from '../logger.js'
 import type { Settings } from '../settings.js'
+import { whileStoreFails, within } from '../store/retry.js'
 import type { Store } from '../store/store.js'
 import { CANCELLED } from './listening.js'
 import type { CallPlace } from './place.js'
@@ -27,6 +28,8 @@ export type ClientMessagesServices = {
 /** How long a client waits for an upstream to be told. */
 const TOLD_WITHIN_MS = 1000
 
+/** How long an answer waits for a store that is away, before it waits for the next node that listens. */
+const LOOKED_WITHIN_MS = 10_000
 /** Of what a client says about a question or a cancellation. */
 const MAX_PROGRESS_CHARS = 16 * 1024
 const MAX_REASON_CHARS = 1000
@@ -56,7 +59,7 @@ export class ClientMessages {
       return 'accepted'
     }
     if (message.method === 'notifications/progress') {
-      await this.#progress(sessionId, message)
+      await this.#progress(sessionId, message, extra)
       return 'accepted'
     }
     if (stateKey(message) === undefined) {
@@ -76,15 +79,20 @@ export class ClientMessages {
 
   /**
    * Takes a client's answer to a question: the first one. Answers that nobody waits for are dropped, as the SDK does.
-   * `full`: the call has been answered as much as it may.
+   * `full`: the call has been answered as much as it may. `extra`: of a client with a session.
    */
-  async answer(sessionId: string, message: JsonRpcResponse): Promise<'accepted' | 'full'> {
+  async answer(
+    sessionId: string,
+    message: JsonRpcResponse,
+    extra?: MessageExtra,
+  ): Promise<'accepted' | 'full'> {
     const asker = askerOf(message.id)
     if (asker === undefined) return 'accepted'
     const question = String(message.id)
     const item: InboxItem = { kind: 'answer', question, json: encodeJson(message) }
     const { maxInboxBytes: maxBytes } = this.#services.settings
     const left = await this.#leave(sessionId, asker, item, { answers: question, maxBytes })
+    if (typeof left === 'string' && extra) void this.#tellAsker(sessionId, asker, message, extra)
     return left === false ? 'full' : 'accepted'
   }
 
@@ -103,6 +111,23 @@ export class ClientMessages {
       this.#services.logger.warn(
         { error, session: shortId(sessionId) },
         'a notification waits for the next request',
+      )
+    }
+  }
+
+  /** What a server behind this one has asked outside of its requests belongs to no call that some node runs. */
+  async #tellAsker(sessionId: string, asker: string, message: JsonRpcMessage, extra: MessageExtra) {
+    const { proxy, logger } = this.#services
+    try {
+      if (!proxy?.shared) return
+      const look = () => proxy.hasAsked(sessionId, asker)
+      if (!(await whileStoreFails(look, within(LOOKED_WITHIN_MS)))) return
+      const server = await this.#servers.get(sessionId, { version: 1, values: 0 }, extra)
+      server.clientSaid(asker, message)
+    } catch (error) {
+      logger.warn(
+        { error, session: shortId(sessionId) },
+        'an answer waits for the next node that listens to the server',
       )
     }
   }
@@ -143,11 +168,12 @@ export class ClientMessages {
   }
 
   /** The client's progress on a question goes to whoever asked, if somebody listens now. */
-  async #progress(sessionId: string, message: JsonRpcNotification) {
+  async #progress(sessionId: string, message: JsonRpcNotification, extra: MessageExtra) {
     const asker = askerOf(message.params?.['progressToken'])
     const json = asker === undefined ? '' : encodeJson(message)
     if (asker === undefined || json.length > MAX_PROGRESS_CHARS) return
     await this.#services.store.publish(sessionId, progressTopic(asker), json)
+    void this.#tellAsker(sessionId, asker, message, extra)
   }
 
   /** `which`: an inbox takes only what somebody waits for. */

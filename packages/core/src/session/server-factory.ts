@@ -1,5 +1,5 @@
 import type { ProxySession } from '../call/record.js'
-import type { JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
+import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest } from '../json-rpc.js'
 import type { ReadonlySessionState } from './state-reads.js'
 import type { MessageExtra } from './transport.js'
 
@@ -40,6 +40,8 @@ export interface ProxyObject extends ServerObject {
   listen(open: boolean): void
   /** Resolves when it listens, or there is nothing to listen to. */
   heard(): Promise<void>
+  /** The client has answered a question that `hasAsked` knows, or tells of its progress on it. */
+  clientSaid(asker: string, message: JsonRpcMessage): void
   /** Whether the server has seen this state of the session already, through another node. */
   hasSeen(version: number): Promise<boolean>
   /** The server has seen all state up to this version. */
@@ -92,6 +94,8 @@ export interface ProxyOrigin {
   listen(request: JsonRpcRequest, extra: MessageExtra, to: Heard): Listened
   /** What the server calls itself; `undefined`: it does not say so now. Asked by an `initialize` of its own, if need be. */
   serverName(begun: BegunSession, extra: MessageExtra): Promise<string | undefined>
+  /** Whether the server has asked this outside of its requests, so that any node may tell it the answer. */
+  hasAsked(sessionId: string, asker: string): Promise<boolean>
   /** The server's session that all nodes use for a session of ours. */
   linkedTo(sessionId: string): Promise<ProxySession | undefined>
   /** The client has ended its session: so has the server. Its refusal, or its absence, is nobody's concern. */

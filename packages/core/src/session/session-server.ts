@@ -356,6 +356,11 @@ export class SessionServer implements CallServer {
     this.#transport.deliver(message, extra)
   }
 
+  /** Of a question that the server behind this one has asked outside of its requests. */
+  clientSaid(asker: string, message: JsonRpcMessage) {
+    this.#proxy?.clientSaid(asker, message)
+  }
+
   cancel(dispatchId: string, reason: string, moved = false) {
     this.#running.stop(dispatchId, reason, moved)
   }

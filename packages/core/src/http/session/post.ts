@@ -65,8 +65,10 @@ async function takeOneWay(exchange: Exchange, sessionId: string, messages: reado
   const { sessions } = exchange.services
   await admit(exchange, sessionId)
   for (const message of messages) {
-    if (isResponse(message) && (await sessions.clientMessages.answer(sessionId, message)) === 'full')
-      throw refuse.answersFull()
+    if (isResponse(message)) {
+      const taken = await sessions.clientMessages.answer(sessionId, message, extraOf(exchange))
+      if (taken === 'full') throw refuse.answersFull()
+    }
     if (!isNotification(message)) continue
     const taken = await sessions.clientMessages.notification(sessionId, message, extraOf(exchange))
     if (taken === 'unknown') throw refuse.sessionNotFound()
