@@ -150,8 +150,12 @@ export class SessionServer implements CallServer {
   }
 
   get busy() {
-    const { pending } = this.#questions
-    return this.#running.size > 0 || pending > 0 || this.#own.size > 0 || this.#awaited.size > 0
+    return this.isAtWork || this.#questions.pending > 0
+  }
+
+  /** Not only waiting for answers to what it has asked outside of requests. */
+  get isAtWork() {
+    return this.#running.size > 0 || this.#own.size > 0 || this.#awaited.size > 0
   }
 
   /** Somebody wants the server as soon as `ready` resolves; until then it counts as busy. */

@@ -256,13 +256,14 @@ export class SessionServers {
     await retired
   }
 
-  /** Lets go of server objects that nothing has used for `serverIdleMs`. */
+  /** Lets go of server objects that nothing has used for `serverIdleMs`, or of whose questions nobody is left to answer. */
   evictIdle() {
     void this.#closeRetired()
-    const before = performance.now() - this.#services.settings.serverIdleMs
+    const { serverIdleMs, sessionTtlMs } = this.#services.settings
+    const now = performance.now()
     for (const [sessionId, { server }] of this.#ready) {
-      if (!server.busy && !this.#listening.has(sessionId) && server.usedAt <= before)
-        void this.drop(sessionId)
+      if (server.isAtWork || this.#listening.has(sessionId)) continue
+      if (now - server.usedAt >= (server.busy ? sessionTtlMs : serverIdleMs)) void this.drop(sessionId)
     }
   }
 

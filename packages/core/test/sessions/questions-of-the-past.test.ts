@@ -3,7 +3,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { expect, test } from 'vitest'
 import { encodeRecord } from '../../src/call/record.js'
 import { SDKS, startNodes } from '../support/nodes.js'
-import { Session, textOf } from '../support/session.js'
+import { initialize, Session, textOf } from '../support/session.js'
 import { Happenings } from '../support/world.js'
 import { waitFor } from '../../../../test-support/index.js'
 
@@ -22,6 +22,23 @@ test.each(SDKS.flatMap((sdk) => [true, false].map((cancelled) => ({ sdk, cancell
     await waitFor(() => Session.begin(nodes))
   },
 )
+
+test('a server whose session has expired goes, though its client has never answered it', async () => {
+  const server = () => {
+    const made = new McpServer({ name: 'asking', version: '1' })
+    made.server.oninitialized = () =>
+      void made.server.listRoots(undefined, { timeout: 3_600_000 }).catch(() => undefined)
+    return made
+  }
+  const settings = { server, serverIdleMs: 100, sessionTtlMs: 1000, maxServers: 1 }
+  await using nodes = await startNodes({ count: 1, settings })
+  const session = await Session.begin(nodes, { capabilities: { roots: {} } })
+  const stream = await session.stream()
+  expect((await stream.nextMessage()).message).toMatchObject({ method: 'roots/list' })
+  await stream[Symbol.asyncDispose]()
+  // There is room for one.
+  await waitFor(async () => (await initialize(nodes)).status === 200)
+})
 
 test('what an earlier run on the same node gives up is not taken from the run that goes on', async () => {
   const happened = new Happenings()
