@@ -61,13 +61,16 @@ describe.each([
     const other = new Redis(cluster.servers.find((server) => server !== master)!.url)
     master.pause()
     try {
-      await waitFor(async () => (await masterPort(other, key)) !== master.port, { what: 'a new master' })
+      await waitFor(async () => (await masterPort(other, key)) !== master.port, {
+        what: 'a new master',
+        timeoutMs: 60_000,
+      })
       const replica = new Redis(await masterPort(other, key))
       const told = async () => {
         await replica.spublish(key, 'after ')
         return heard
       }
-      await waitFor(told, { what: 'a wake-up' })
+      await waitFor(told, { what: 'a wake-up', timeoutMs: 60_000 })
       replica.disconnect()
     } finally {
       master.resume()
