@@ -12,6 +12,7 @@ const CLOCK = [
   'client/task-{leaving,progress}',
   'context/{questions,races,retrying,time}',
   'guard/principal',
+  'proxy/left-answers',
   'sessionless/departing',
   'sessions/fresh-servers',
 ].map((name) => `packages/core/test/${name}.test.ts`)

@@ -7,7 +7,7 @@ export interface RedisLike {
   readonly isCluster: boolean
   /** The socket, if there is one only. */
   readonly stream?: { cork(): void; uncork(): void } | undefined
-  readonly options: { keyPrefix?: string | undefined; slotsRefreshInterval?: number | undefined }
+  readonly options: { keyPrefix?: string | undefined }
   connect(): Promise<void>
   evalsha(sha: string, keyCount: number, ...keysAndArgs: (string | number)[]): Promise<unknown>
   xadd(key: string, nomkstream: 'NOMKSTREAM', id: string, ...fields: (string | number)[]): Promise<unknown>
@@ -41,6 +41,8 @@ export interface SubscriberLike {
   readonly status: string
   ssubscribe(channel: string): Promise<unknown>
   sunsubscribe(channel: string): Promise<unknown>
+  /** Of a Cluster. */
+  refreshSlotsCache?(): void
   /** Where the server has no sharded pub/sub. */
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>

@@ -5,12 +5,6 @@ type RedisDuplicate = (options: object) => SubscriberLike
 type ClusterDuplicate = (nodes: never[], options: object) => SubscriberLike
 
 /**
- * A master that gives a slot away says so once: ioredis 6 asks for the new map then, and maybe a master that has not heard of it, and
- * ioredis 5 does not. If a master stands still, and another one takes its place, nobody says anything.
- */
-const SLOTS_EVERY_MS = 5000
-
-/**
  * A connection like the application's, for wake-ups only. It subscribes again itself after a break: ioredis
  * would do it without telling when it is done, and without catching its failure.
  */
@@ -41,7 +35,8 @@ function clusterSubscriber(client: RedisLike) {
     lazyConnect: false,
     enableAutoPipelining: false,
     shardedSubscribers: true,
-    slotsRefreshInterval: client.options.slotsRefreshInterval || SLOTS_EVERY_MS,
+    // The timer of ioredis outlives a connection that is closed while it asks.
+    slotsRefreshInterval: 0,
     // Each of its own repetitions would remember the channel once more.
     maxRedirections: 2,
     retryDelayOnFailover: 0,

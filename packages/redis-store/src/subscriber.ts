@@ -19,6 +19,12 @@ const MOST_SETTLE_MS = 5000
 const CALM_MS = 10_000
 
 /**
+ * A master that gives a slot away says so once: ioredis 6 asks for the new map then, and maybe a master that has not heard of it, and
+ * ioredis 5 does not. If a master stands still, and another one takes its place, nobody says anything.
+ */
+const SLOTS_EVERY_MS = 5000
+
+/**
  * Wake-ups of all scopes over one connection (in a Cluster: one for each master that has some).
  *
  * Every channel is steered towards what its listeners want, by one loop of its own, until the server has
@@ -34,6 +40,7 @@ export class Subscriber {
   readonly #unlisten: () => void
   readonly #channels = new Map<string, Channel>()
   #connection: SubscriberLike | undefined
+  #askingForSlots: NodeJS.Timeout | undefined
   #breaks = 0
   readonly #untold: Array<{ name: string; topic: string; value: string }> = []
   #settling: NodeJS.Timeout | undefined
@@ -93,6 +100,7 @@ export class Subscriber {
   close() {
     this.#closed = true
     clearTimeout(this.#settling)
+    clearInterval(this.#askingForSlots)
     this.#connection?.disconnect()
     this.#polling.close()
     this.#unlisten()
@@ -109,6 +117,10 @@ export class Subscriber {
       this.#ready.close()
       this.#broke()
     })
+    if (this.#client.isCluster)
+      this.#askingForSlots = setInterval(() => {
+        if (this.#ready.isOpen) connection.refreshSlotsCache?.()
+      }, SLOTS_EVERY_MS).unref()
     // A Cluster stays up while it loses, replaces or moves the connection of a master.
     for (const event of this.#client.isCluster ? ['-node', '-subscriber', 'subscribersReady'] : []) {
       connection.on(event, () => this.#brokeSoon())

@@ -10,14 +10,15 @@ import type { ProxyCall } from './proxy-call.js'
 
 /**
  * A notification or an answer of the client, in the server's terms. `session`: the one it belongs to, if not to any. `call`: the
- * request that it is about. `ends`: it cancels that. `onOver`: told when it was taken, or will not be.
+ * request that it is about. `ends`: it cancels that. `onOver`: told when it was taken, or refused; or not
+ * `heard`, within the time that it may take.
  */
 export type Outgoing = {
   message: JsonRpcMessage
   session?: ProxySession | undefined
   call?: ProxyCall | undefined
   ends?: true
-  onOver?: () => void
+  onOver?: (heard: boolean) => void
 }
 
 export type OneWayServices = {
@@ -67,7 +68,7 @@ export class OneWay {
       this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), true)
     } catch (error) {
       if (this.#services.shared) void this.#repeat(outgoing, extra, until, error instanceof UnsentError)
-      else this.#notTaken(outgoing, error)
+      else this.#notHeard(outgoing, error)
     }
   }
 
@@ -80,7 +81,7 @@ export class OneWay {
         return this.#sent(outgoing, await this.#sendOnce(outgoing, extra()), isFirst)
       } catch (error) {
         isFirst &&= error instanceof UnsentError
-        if (performance.now() >= until) return this.#notTaken(outgoing, error)
+        if (performance.now() >= until) return this.#notHeard(outgoing, error)
       }
     }
   }
@@ -108,16 +109,21 @@ export class OneWay {
 
   /** An answer that comes too late, or again, is refused as well: its call goes on. */
   #sent(outgoing: Outgoing, refusal: Answer | undefined, isFirst: boolean) {
-    if (!refusal) return outgoing.onOver?.()
+    outgoing.onOver?.(true)
+    if (!refusal) return
     const { message, call } = outgoing
     const error = statusOf(refusal)
-    this.#notTaken(outgoing, error)
+    this.#notTaken(error)
     if (call && isResponse(message) && isFirst && FINAL.has(refusal.status))
       this.#services.fail(call, error.message)
   }
 
-  #notTaken({ onOver }: Outgoing, error: unknown) {
-    onOver?.()
+  #notHeard({ onOver }: Outgoing, error: unknown) {
+    onOver?.(false)
+    this.#notTaken(error)
+  }
+
+  #notTaken(error: unknown) {
     this.#services.warn(error, 'the server did not take a message')
   }
 }

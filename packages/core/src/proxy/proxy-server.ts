@@ -47,7 +47,7 @@ export type ProxyServices = {
 
 /** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
 const TAKEN_WITHIN_MS = 20_000
-const ANSWER_WAITS = 'an answer waits for the next node that listens to the server'
+const ANSWER_WAITS = 'an answer to a question of the server has to wait'
 /** How long a session that ends waits for that. */
 const TOLD_WITHIN_MS = 1000
 
@@ -188,6 +188,10 @@ export class ProxyServer implements ProxyObject, Relay {
 
   heard() {
     return this.#stream.opened
+  }
+
+  get isTelling() {
+    return this.#standaloneQuestions?.isTelling ?? false
   }
 
   clientSaid(asker: string, message: JsonRpcMessage) {

@@ -68,6 +68,8 @@ export class SessionlessProxy implements ProxyObject, Relay {
     for (const call of this.#calls.values()) call.stop()
   }
 
+  readonly isTelling = false
+
   clientSaid() {
     // It asks in requests alone.
   }

@@ -1,5 +1,6 @@
 import { decodeInboxItem, parseAnswer } from '../call/inbox.js'
 import type { ProxySession } from '../call/record.js'
+import { DurableError } from '../errors.js'
 import { digest } from '../ids.js'
 import { isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, RequestId } from '../json-rpc.js'
@@ -7,6 +8,7 @@ import type { Standalone } from '../session/standalone.js'
 import { whileStoreFails, within } from '../store/retry.js'
 import { BEGINNING } from '../store/store.js'
 import type { Store } from '../store/store.js'
+import { sleepFor } from '../timers.js'
 import type { Outgoing } from './one-way.js'
 import { unasked } from './refusal.js'
 
@@ -26,11 +28,14 @@ export type StandaloneQuestionsServices = {
 }
 
 const KEY = 'mcp-durable:asked'
-/** Of a session; the oldest goes for a newer one. A server decides how many it asks, and how long its ids are. */
+/** Of a session; the server hears that the oldest is not asked any more. It decides how many it asks, and how long its ids are. */
 const MOST_KEPT = 100
 const MOST_CHARS = 1000
 /** What clients say of their progress before the server has taken what they said before. */
 const MOST_TOLD = 100
+/** While questions are open it is looked whether an answer was left by who has taken it; twice as long each time. */
+const LOOK_MS = 5000
+const MOST_LOOK_MS = 30_000
 /** How long a question may wait for a store that is away. */
 const KEPT_WITHIN_MS = 10_000
 
@@ -38,16 +43,22 @@ const KEPT_WITHIN_MS = 10_000
  * What a server asks outside of its requests, whose session all nodes use and that gives its events again.
  *
  * Invariant: a question is kept in our session before the client is asked, by a name that follows from its event, until the server has
- * the answer. So the node to which the client answers tells the server, whichever has handed the question on; and if it dies before
- * it has, the next one that listens to the server does.
+ * the answer. So the node to which the client answers tells the server, whichever has handed the question on; and if it does not, any
+ * that knows of the question does later.
  */
 export class StandaloneQuestions {
   readonly #services: StandaloneQuestionsServices
   readonly #answering = new Set<string>()
   #telling = 0
+  #isLooking = false
 
   constructor(services: StandaloneQuestionsServices) {
     this.#services = services
+  }
+
+  /** Whether the server is just being told. */
+  get isTelling() {
+    return this.#answering.size > 0
   }
 
   /** True: it is a question, which is kept, or withdraws one that is. `place`: of the message in the session, if it has one. */
@@ -72,7 +83,9 @@ export class StandaloneQuestions {
 
   /** What the client has answered, and nobody has told the server, as its node has died. */
   async tellLeft(session: ProxySession) {
-    for (const kept of await this.#asked()) if (kept.session.id === session.id) await this.#answer(kept)
+    const asked = await this.#asked()
+    if (asked.length > 0) this.#lookLater()
+    for (const kept of asked) if (kept.session.id === session.id) await this.#answer(kept)
   }
 
   /** Asks the client once, whichever nodes hear of it. */
@@ -88,6 +101,7 @@ export class StandaloneQuestions {
     try {
       await whileStoreFails(() => this.#keep(kept), within(KEPT_WITHIN_MS))
       await standalone.send({ ...sent, id: question }, asker)
+      this.#lookLater()
     } catch (error) {
       complain(error)
       void tell({ session, message: unasked(id, error), onOver: () => void this.#forget(asker) })
@@ -106,16 +120,49 @@ export class StandaloneQuestions {
     return true
   }
 
-  /** The first answer counts, which is the one in the inbox. */
-  async #answer({ asker, session, id }: Kept) {
-    const { scope, store, tell } = this.#services
+  /** Whoever has taken an answer tells the server at once, if it can. What was there at one look, and is at the next, is told here. */
+  #lookLater() {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    this.#look()
+      .catch(this.#services.complain)
+      .finally(() => (this.#isLooking = false))
+  }
+
+  async #look() {
+    const { closed } = this.#services
+    let left = new Set<string>()
+    for (let wait = LOOK_MS; ; wait = Math.min(2 * wait, MOST_LOOK_MS)) {
+      await sleepFor(wait, { signal: closed, ref: false })
+      if (closed.aborted) return
+      const asked = await this.#asked()
+      if (asked.length === 0) return
+      const answered = new Set<string>()
+      for (const kept of asked) {
+        if (left.has(kept.asker)) await this.#answer(kept)
+        else if (await this.#answerOf(kept.asker)) answered.add(kept.asker)
+      }
+      left = answered
+    }
+  }
+
+  /** The first one counts, which is the one in the inbox. */
+  async #answerOf(asker: string) {
+    const { scope, store } = this.#services
     const [entry] = (await this.#patiently(() => store.read(scope, inboxOf(asker), BEGINNING, 1))) ?? []
     const item = entry && decodeInboxItem(entry.data)
-    if (item?.kind !== 'answer' || this.#answering.has(asker)) return
+    return item?.kind === 'answer' ? parseAnswer(item.json) : undefined
+  }
+
+  async #answer({ asker, session, id }: Kept) {
+    const answer = await this.#answerOf(asker)
+    if (!answer || this.#answering.has(asker)) return
     this.#answering.add(asker)
-    const answer = parseAnswer(item.json)
-    const onOver = () => void this.#forget(asker).finally(() => this.#answering.delete(asker))
-    await tell({ session, message: { ...answer, id }, onOver })
+    const onOver = async (heard: boolean) => {
+      if (heard) await this.#forget(asker)
+      this.#answering.delete(asker)
+    }
+    await this.#services.tell({ session, message: { ...answer, id }, onOver: (heard) => void onOver(heard) })
   }
 
   async #tellProgress({ session, id, token = id }: Kept, message: JsonRpcNotification) {
@@ -125,11 +172,22 @@ export class StandaloneQuestions {
     await this.#services.tell({ session, message: { ...message, params } }).finally(() => this.#telling--)
   }
 
-  #keep(kept: Kept) {
-    return this.#change((asked) => {
-      const isKnown = asked.some(({ asker }) => asker === kept.asker)
-      return isKnown ? undefined : [...asked, kept].slice(-MOST_KEPT)
+  async #keep(kept: Kept) {
+    const { tell } = this.#services
+    let gone: readonly Kept[] = []
+    await this.#change((asked) => {
+      gone = []
+      if (asked.some(({ asker }) => asker === kept.asker)) return undefined
+      const all = [...asked, kept]
+      // Nobody answers in a session that the server has lost.
+      const staying = all.filter(({ session }) => session.id === kept.session.id).slice(-MOST_KEPT)
+      gone = all.filter((each) => !staying.includes(each))
+      return staying
     })
+    for (const { asker, session, id } of gone) {
+      void this.#forget(asker)
+      if (session.id === kept.session.id) void tell({ session, message: unasked(id, tooMany()) })
+    }
   }
 
   /** If this fails for as long as the server object lives, the server may hear the same answer again. */
@@ -186,6 +244,12 @@ async function readAsked(store: Pick<Store, 'readValue'>, scope: string) {
   if (!stored) return { asked: [] as readonly Kept[], version: 0 }
   return { asked: JSON.parse(stored.data) as readonly Kept[], version: stored.version }
 }
+
+const tooMany = () =>
+  new DurableError(
+    'too-many-questions',
+    `The client has ${MOST_KEPT} newer questions of this session to answer. Ask again when it has answered some.`,
+  )
 
 const inboxOf = (asker: string) => `call:${asker}:in` as const
 /** As of any question, and of its progress. */

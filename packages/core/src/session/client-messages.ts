@@ -28,7 +28,8 @@ export type ClientMessagesServices = {
 /** How long a client waits for an upstream to be told. */
 const TOLD_WITHIN_MS = 1000
 
-/** How long an answer waits for a store that is away, before it waits for the next node that listens. */
+const MOST_LOOKED_FOR = 100
+/** How long an answer waits here for a store that is away. */
 const LOOKED_WITHIN_MS = 10_000
 /** Of what a client says about a question or a cancellation. */
 const MAX_PROGRESS_CHARS = 16 * 1024
@@ -39,6 +40,7 @@ const CANCELLED_BY_CLIENT = 'The client cancelled the request.'
 export class ClientMessages {
   readonly #services: ClientMessagesServices
   readonly #servers: SessionServers
+  #lookedFor = 0
 
   constructor(services: ClientMessagesServices, servers: SessionServers) {
     this.#services = services
@@ -118,17 +120,17 @@ export class ClientMessages {
   /** What a server behind this one has asked outside of its requests belongs to no call that some node runs. */
   async #tellAsker(sessionId: string, asker: string, message: JsonRpcMessage, extra: MessageExtra) {
     const { proxy, logger } = this.#services
+    if (!proxy?.shared) return
+    this.#lookedFor++
     try {
-      if (!proxy?.shared) return
       const look = () => proxy.hasAsked(sessionId, asker)
       if (!(await whileStoreFails(look, within(LOOKED_WITHIN_MS)))) return
       const server = await this.#servers.get(sessionId, { version: 1, values: 0 }, extra)
       server.clientSaid(asker, message)
     } catch (error) {
-      logger.warn(
-        { error, session: shortId(sessionId) },
-        'an answer waits for the next node that listens to the server',
-      )
+      logger.warn({ error, session: shortId(sessionId) }, 'an answer to a question of the server has to wait')
+    } finally {
+      this.#lookedFor--
     }
   }
 
@@ -173,7 +175,8 @@ export class ClientMessages {
     const json = asker === undefined ? '' : encodeJson(message)
     if (asker === undefined || json.length > MAX_PROGRESS_CHARS) return
     await this.#services.store.publish(sessionId, progressTopic(asker), json)
-    void this.#tellAsker(sessionId, asker, message, extra)
+    // A client decides how much progress it tells of, and how fast.
+    if (this.#lookedFor < MOST_LOOKED_FOR) void this.#tellAsker(sessionId, asker, message, extra)
   }
 
   /** `which`: an inbox takes only what somebody waits for. */

@@ -40,6 +40,8 @@ export interface ProxyObject extends ServerObject {
   listen(open: boolean): void
   /** Resolves when it listens, or there is nothing to listen to. */
   heard(): Promise<void>
+  /** The server is just being told what the client has answered. */
+  readonly isTelling: boolean
   /** The client has answered a question that `hasAsked` knows, or tells of its progress on it. */
   clientSaid(asker: string, message: JsonRpcMessage): void
   /** Whether the server has seen this state of the session already, through another node. */

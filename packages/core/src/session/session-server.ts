@@ -155,7 +155,8 @@ export class SessionServer implements CallServer {
 
   /** Not only waiting for answers to what it has asked outside of requests. */
   get isAtWork() {
-    return this.#running.size > 0 || this.#own.size > 0 || this.#awaited.size > 0
+    const isTelling = this.#proxy?.isTelling === true
+    return this.#running.size > 0 || this.#own.size > 0 || this.#awaited.size > 0 || isTelling
   }
 
   /** Somebody wants the server as soon as `ready` resolves; until then it counts as busy. */
