@@ -28,6 +28,7 @@ export type ClientMessagesServices = {
 /** How long a client waits for an upstream to be told. */
 const TOLD_WITHIN_MS = 1000
 
+/** Of what clients say of their progress, so much is looked after at once. */
 const MOST_LOOKED_FOR = 100
 /** How long an answer waits here for a store that is away. */
 const LOOKED_WITHIN_MS = 10_000
