@@ -47,7 +47,6 @@ export type ProxyServices = {
 
 /** A notification, an answer or `initialize` should be taken within this time; what follows waits for it. */
 const TAKEN_WITHIN_MS = 20_000
-const ANSWER_WAITS = 'an answer to a question of the server has to wait'
 /** How long a session that ends waits for that. */
 const TOLD_WITHIN_MS = 1000
 
@@ -129,6 +128,7 @@ export class ProxyServer implements ProxyObject, Relay {
       ...services.asking,
       tell: (outgoing) => this.#oneWay.send(outgoing, () => this.#extra),
       complain: (error) => this.#complainOfQuestion(error),
+      postpone: (error) => this.#postpone(error),
       closed: this.#closed.signal,
     })
   }
@@ -199,7 +199,11 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   #seeTo(told: Promise<void> | undefined) {
-    told?.catch((error: unknown) => this.#warn(error, ANSWER_WAITS))
+    told?.catch((error: unknown) => this.#postpone(error))
+  }
+
+  #postpone(error: unknown) {
+    this.#warn(error, 'an answer to a question of the server has to wait')
   }
 
   letGo(requestId: string) {

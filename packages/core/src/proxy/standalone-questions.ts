@@ -22,7 +22,10 @@ export type StandaloneQuestionsServices = {
   standalone: Standalone
   /** Tells the server, in its terms. Resolves when that was tried once. */
   tell: (outgoing: Outgoing) => Promise<unknown>
+  /** A question could not be asked. */
   complain: (error: unknown) => void
+  /** An answer could not be looked for: it is told later. */
+  postpone: (error: unknown) => void
   /** The server object is closed. */
   closed: AbortSignal
 }
@@ -125,7 +128,7 @@ export class StandaloneQuestions {
     if (this.#isLooking) return
     this.#isLooking = true
     this.#look()
-      .catch(this.#services.complain)
+      .catch(this.#services.postpone)
       .finally(() => (this.#isLooking = false))
   }
 

@@ -40,6 +40,7 @@ function start() {
     standalone: new StandaloneMessages(store, new Watcher(store), parseSettings({})).of(scope),
     tell: async (outgoing) => told.push(outgoing),
     complain: (error) => expect(error).toBeUndefined(),
+    postpone: (error) => expect(error).toBeUndefined(),
     closed: closed.signal,
   })
   return { told, questions }
