@@ -37,6 +37,10 @@ export class Names {
   }
 }
 
+/** JSON-RPC's own codes and those that it reserves for servers, as which MCP defines its; any other one is its sender's to invent. */
+export const isReserved = (code: number) =>
+  code === -32700 || (code >= -32603 && code <= -32600) || (code >= -32099 && code <= -32000)
+
 export const methodOf = (method: string) => (METHODS.has(method) ? method : OTHER)
 export const cut = (text: string) => text.slice(0, MOST_CHARS)
 
@@ -67,18 +71,17 @@ export const versionAttribute = ({ protocolVersion }: Pick<Run, 'protocolVersion
     ? {}
     : { 'mcp.protocol.version': VERSIONS.has(protocolVersion) ? protocolVersion : OTHER }
 
-/** How a call came out; `error.type` as the conventions have it. */
-export function endAttributes({ outcome, errorCode }: CallEnding): Attributes {
+/** How a call came out; `error.type` as the conventions have it. `isKnown`: which codes are told, the others being one. */
+export function endAttributes(
+  { outcome, errorCode }: CallEnding,
+  isKnown: (code: number) => boolean = () => true,
+): Attributes {
+  const code = errorCode === undefined ? undefined : isKnown(errorCode) ? String(errorCode) : OTHER
   return {
     'mcp_durable.outcome': outcome,
-    ...(errorCode !== undefined && { 'rpc.response.status_code': String(errorCode) }),
-    ...(isError(outcome) && { 'error.type': errorTypeOf(outcome, errorCode) }),
+    ...(code !== undefined && { 'rpc.response.status_code': code }),
+    ...(isError(outcome) && { 'error.type': outcome === 'tool-error' ? 'tool_error' : (code ?? OTHER) }),
   }
-}
-
-function errorTypeOf(outcome: CallOutcome, errorCode: number | undefined) {
-  if (outcome === 'tool-error') return 'tool_error'
-  return errorCode === undefined ? OTHER : String(errorCode)
 }
 
 export const isError = (outcome: CallOutcome) => outcome === 'tool-error' || outcome === 'error'

@@ -1,7 +1,7 @@
 import type { Histogram, Meter } from '@opentelemetry/api'
 import type { Events, Hooks } from '../signals/events.js'
 import type { Holdings } from '../signals/telemetry.js'
-import { attributesOf, endAttributes, methodOf, Names, versionAttribute } from './attributes.js'
+import { attributesOf, endAttributes, isReserved, methodOf, Names, versionAttribute } from './attributes.js'
 
 /** In seconds. The first are those of the semantic conventions for MCP. */
 const CALL_BOUNDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
@@ -31,7 +31,7 @@ export function countingHooks(meter: Meter): Hooks {
       calls.record(durationMs / 1000, {
         ...attributesOf(methodOf(method), target),
         ...versionAttribute(call),
-        ...endAttributes({ outcome, errorCode }),
+        ...endAttributes({ outcome, errorCode }, isReserved),
       })
     },
     step: ({ step, outcome, durationMs }) =>

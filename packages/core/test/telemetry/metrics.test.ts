@@ -1,6 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { McpError } from '@modelcontextprotocol/sdk/types.js'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { waitFor } from '../../../../test-support/index.js'
 import { Alone } from '../support/alone.js'
 import { durableServer } from '../support/durable-server.js'
@@ -156,6 +159,30 @@ test.each(HOSTS)('names that clients make up take no place, $host $sdk', async (
   expect(values('gen_ai.tool.name')).toEqual(new Set([undefined, '_OTHER', 'echo', ...failing]))
   expect(values('gen_ai.prompt.name')).toEqual(new Set([undefined, '_OTHER', 'greet']))
   expect(values('mcp.method.name')).toEqual(new Set(['initialize', 'tools/call', 'prompts/get', '_OTHER']))
+})
+
+test('codes of errors that clients may choose are one in metrics', async () => {
+  await using otel = new OpenTelemetry()
+  const server = () => {
+    const made = new McpServer({ name: 'codes', version: '1' })
+    made.registerPrompt('fail', { argsSchema: { code: z.string() } }, ({ code }) => {
+      throw new McpError(Number(code), 'as the client wants')
+    })
+    return made
+  }
+  await using nodes = await startNodes({ count: 1, settings: { telemetry: otel.telemetry, server } })
+  const session = await Session.begin(nodes)
+  const codes = [-32603, -32002, 7, 100_001, 100_002, -31_999]
+  for (const code of codes)
+    await (await session.request('prompts/get', { name: 'fail', arguments: { code: String(code) } })).json()
+  const points = await waitFor(async () => {
+    const found = (await otel.points(CALLS)).filter(({ attributes }) => 'error.type' in attributes)
+    return found.reduce((sum, { value }) => sum + value, 0) === codes.length && found
+  })
+  for (const name of ['error.type', 'rpc.response.status_code'])
+    expect(new Set(points.map(({ attributes }) => attributes[name]))).toEqual(
+      new Set(['-32603', '-32002', '_OTHER']),
+    )
 })
 
 test('nothing but telemetry imports OpenTelemetry', async () => {
