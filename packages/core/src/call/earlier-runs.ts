@@ -1,5 +1,6 @@
 import { keepNewest } from '../context/call-log.js'
 import type { StepRecord } from '../context/call-log.js'
+import { digest } from '../ids.js'
 import { encodeJson, isNotification, isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest, RequestId } from '../json-rpc.js'
 import { BEGINNING, splitId } from '../store/store.js'
@@ -259,8 +260,8 @@ type Begun = Omit<ResumePoint, 'event' | 'asked'> & {
 }
 
 /**
- * The messages of earlier runs. A message that is sent again is recognised by its content and how often
- * it occurred: where the content differs there is a second delivery, never a lost message.
+ * The messages of earlier runs, of which only digests are held. A message that is sent again is recognised by its content and how
+ * often it occurred: where the content differs there is a second delivery, never a lost message.
  */
 export class SentMessages {
   readonly #notifications = new Map<string, number>()
@@ -286,10 +287,10 @@ export class SentMessages {
 
   /** True if an earlier run has sent this notification; each one counts once. */
   takeNotification(message: JsonRpcMessage, step?: string): boolean {
-    const progress = progressOf(message)
-    if (progress) return progress.value <= this.#highest(progress.token)
     // In a first run, which nearly all are.
     if (this.#notifications.size === 0) return false
+    const progress = progressOf(message)
+    if (progress) return progress.value <= this.#highest(progress.token)
     const key = contentKey(message, step)
     const left = this.#notifications.get(key) ?? 0
     if (left > 0) this.#notifications.set(key, left - 1)
@@ -337,18 +338,18 @@ function progressOf(message: JsonRpcMessage) {
   if (!isNotification(message) || message.method !== 'notifications/progress') return undefined
   const { progressToken, progress } = message.params ?? {}
   return typeof progress === 'number'
-    ? { token: encodeJson(progressToken ?? null), value: progress }
+    ? { token: digest(encodeJson(progressToken ?? null)), value: progress }
     : undefined
 }
 
 function contentKey(message: JsonRpcMessage, step: string | undefined) {
-  return 'method' in message ? encodeJson([step ?? null, message.method, message.params]) : ''
+  return 'method' in message ? digest(encodeJson([step ?? null, message.method, message.params])) : ''
 }
 
 /** Without the progress token: the SDK draws it from its numbering, which begins anew in every server object. */
 function questionKey({ method, params }: JsonRpcRequest) {
-  if (!params?._meta) return encodeJson([method, params])
+  if (!params?._meta) return digest(encodeJson([method, params]))
   const { progressToken: _, ...meta } = params._meta
   const { _meta: __, ...rest } = params
-  return encodeJson([method, Object.keys(meta).length > 0 ? { ...rest, _meta: meta } : rest])
+  return digest(encodeJson([method, Object.keys(meta).length > 0 ? { ...rest, _meta: meta } : rest]))
 }
