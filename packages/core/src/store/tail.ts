@@ -39,7 +39,7 @@ const PAGE_BYTES = 1 << 20
  * Follows one log from a cursor: what is there already, then what is appended, by whichever node.
  *
  * Invariant: the sink gets every entry after the cursor once, in order. It is pulled: while the sink
- * wants nothing, nothing is read, so a slow reader costs no memory, only a cursor that stays behind.
+ * wants nothing, nothing is read, so a slow reader costs a cursor and the entry it is at.
  */
 export class Tail {
   readonly #store: Store
