@@ -17,14 +17,12 @@ export const isRandomId = (text: string) => /^[\w-]{22}$/.test(text)
 
 /** Different for different texts. Of half a surrogate pair UTF-8 makes U+FFFD, whichever it is; 0xff begins no text in UTF-8. */
 export function digest(text: string): string {
-  const bytes = (text as WellFormedText).isWellFormed()
-    ? text
-    : Buffer.concat([NO_TEXT, Buffer.from(text, 'utf16le')])
+  const bytes = isWellFormed(text) ? text : Buffer.concat([NO_TEXT, Buffer.from(text, 'utf16le')])
   return hash('sha256', bytes, 'base64url').slice(0, 22)
 }
 
-/** In Node.js since 20, in the types of ES2024. */
-type WellFormedText = string & { isWellFormed(): boolean }
+/** Without half a surrogate pair. In Node.js since 20, in the types of ES2024. */
+export const isWellFormed = (text: string) => (text as string & { isWellFormed(): boolean }).isWellFormed()
 
 const NO_TEXT = Buffer.of(0xff)
 

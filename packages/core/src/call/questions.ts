@@ -14,6 +14,7 @@ import type { SentMessages } from './earlier-runs.js'
 import { parseAnswer, parseProgress, progressTopic } from './inbox.js'
 import { JournalLostError } from './journal.js'
 import type { Journal, JournalServices } from './journal.js'
+import { encodeName, keyOf } from './question-names.js'
 import type { Origin } from './record.js'
 
 /** Makes the message of a question for the id under which it goes out. `asked`: an earlier run has asked it. */
@@ -199,14 +200,15 @@ export class Questions {
   }
 
   #givenFor(name: string): Record<string, unknown> | undefined {
-    const given = Object.hasOwn(this.#of.given, name) ? this.#of.given[name] : undefined
+    const key = keyOf(name)
+    const given = Object.hasOwn(this.#of.given, key) ? this.#of.given[key] : undefined
     return typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : undefined
   }
 
   /** A client without a session answers by the name. */
   #kindFor(name: string) {
     const { kind } = this.#of
-    return kind === 'question' ? { kind, step: encodeURIComponent(Buffer.from(name).toString()) } : { kind }
+    return kind === 'question' ? { kind, step: encodeName(name) } : { kind }
   }
 
   #idOf(name: string) {

@@ -1,4 +1,5 @@
 import { EarlierRuns } from '../call/earlier-runs.js'
+import { decodeName } from '../call/question-names.js'
 import { parseRecord } from '../call/record.js'
 import type { CallRecord } from '../call/record.js'
 import { isOutcomeUnknown } from '../session/recovery.js'
@@ -41,7 +42,7 @@ export class RecordedRun {
   get steps(): string[] {
     const ids = this.records.flatMap((record) => {
       if (record?.kind === 'step') return record.step.id
-      return record?.kind === 'question' && record.step !== undefined ? decodeURIComponent(record.step) : []
+      return record?.kind === 'question' && record.step !== undefined ? decodeName(record.step) : []
     })
     return [...new Set(ids)]
   }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { decodeName, encodeName, keyOf } from '../../src/call/question-names.js'
 import type { DurableContext } from '../../src/context/context.js'
 import { digest } from '../../src/ids.js'
 import { NAMES } from '../../src/testing/stores.js'
@@ -12,6 +13,12 @@ test('no digest is that of another text', () => {
   expect(new Set(texts.map(digest)).size).toBe(texts.length)
   // As it is in journals and key names.
   expect(digest('a')).toBe('ypeBEsobvcr6wjGzmiPcTa')
+})
+
+test('no question is answered by the name of another', () => {
+  const names = [...ONE_LINE, ...[...NAMES, ...HALVES].map((key) => `a\n${key}`), '"a"', '"\\ud800"']
+  expect(new Set(names.map(keyOf)).size).toBe(names.length)
+  expect(names.map((name) => decodeName(encodeName(name)))).toEqual(names)
 })
 
 describe('steps', () => {

@@ -4,7 +4,7 @@ import { waitFor } from '../../../../test-support/index.js'
 import type { DurableContext, Store } from '../../src/index.js'
 import { Alone } from '../support/alone.js'
 import type { AloneWhere } from '../support/alone.js'
-import { ask, Caller, CAPABILITIES, resultOf } from '../support/caller.js'
+import { answersTo, ask, Caller, CAPABILITIES, resultOf } from '../support/caller.js'
 import { durableServer } from '../support/durable-server.js'
 import { SDKS, startNodes } from '../support/nodes.js'
 import { overriding } from '../support/overriding.js'
@@ -41,6 +41,23 @@ describe.each(STORES)('questions without a session, %s', (store) => {
     expect(ran).toBe(1)
     // It is the same answer for whoever sends the same again.
     expect(textOf(await caller.retry(asked, ['Bob'], { id: 'third' }))).toBe('hello Ann')
+  })
+
+  test('of names that differ by half a character are told apart', async () => {
+    const names = ['\ud83d', '\ud83e', '\ufffd', '%', '%EF%BF%BD', '"\\ud83d"']
+    await using nodes = await start(async (ctx) => {
+      const answers = await Promise.all(names.map((name) => ask(ctx, name)))
+      return answers.join()
+    }, store)
+    const caller = new Caller(new Alone(nodes))
+    const asked = resultOf(await caller.last())
+    const keys = Object.keys(asked.inputRequests)
+    expect(new Set(keys).size).toBe(names.length)
+    expect(keys.slice(2)).toEqual(names.slice(2))
+    const values = names.map((_, place) => String(place))
+    expect(textOf(await caller.retry(asked, values, { node: 1 }))).toBe(values.join())
+    // The next call may come with the answers.
+    expect(textOf(await caller.last({ inputResponses: answersTo(asked, ...values) }))).toBe(values.join())
   })
 
   test('outlive the node that asked', async () => {

@@ -1,3 +1,4 @@
+import { decodeKey } from '../../call/question-names.js'
 import { WITHDRAWAL } from '../../call/questions.js'
 import { isAnswer, isShown, isTerminal, parseRecord, splitRecord } from '../../call/record.js'
 import type { CallRecord } from '../../call/record.js'
@@ -31,7 +32,7 @@ export function readQuestion(record: CallRecord): Asked | string | undefined {
   if (isRequest(message)) {
     // In a session the step is that in whose body it was sent.
     const isNamed = kind === 'question' && step !== undefined
-    return { key: isNamed ? decodeURIComponent(step) : String(message.id), question: message }
+    return { key: isNamed ? decodeKey(step) : String(message.id), question: message }
   }
   const isWithdrawal = 'method' in message && message.method === WITHDRAWAL
   return isWithdrawal ? String(message.params?.['requestId']) : undefined
