@@ -87,7 +87,10 @@ const settings = z.object({
     .int()
     .nonnegative()
     .default(5 * 60_000),
-  /** How long a new step of a call that is run again waits until the code has come to all recorded ones, before the call is parked. */
+  /**
+   * How long a new step of a call that is run again waits for all recorded ones, before the call is parked. A recorded one waits as
+   * long, or 1 s, for earlier ones.
+   */
   divergesAfterMs: ms.default(30_000),
   /** How long a running call waits for an `upstream` that can't be reached. */
   upstreamGraceMs: ms.default(30_000),

@@ -35,7 +35,10 @@ export interface CallLog {
   handBack?(): boolean
   /** The code does not fit the journal: the call stops here, with no answer. Not there in replays for comparison. */
   diverge?(error: DivergenceError): void
-  /** For how long a new step waits until the code has come to all recorded ones. Not there: a little longer than `patienceMs`. */
+  /**
+   * For how long a new step waits until the code has come to all recorded ones, and a recorded one for those that ended before it. Not
+   * there: a little longer than `patienceMs`, and as long.
+   */
   readonly divergesAfterMs?: number | undefined
   /** Of the code that has run the call last, and of that of this node. */
   readonly versions?: { recordedBy?: string | undefined; version?: string | undefined }

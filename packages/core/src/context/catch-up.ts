@@ -19,6 +19,7 @@ export class CatchUp {
   /** The ids of the steps that this run has begun. */
   readonly #begun: ReadonlySet<string>
   readonly #patienceMs: number
+  readonly #order: { readonly isHeldUp: boolean }
   readonly #left: Set<string>
   readonly #recorded: number
   #isOver = false
@@ -28,11 +29,18 @@ export class CatchUp {
   #partsLeft = PARTS
   #reading = 0
 
-  constructor(log: CallLog, begun: ReadonlySet<string>, patienceMs: number) {
+  /** `order`: what it holds up goes on when its time is over, and may come to more. */
+  constructor(
+    log: CallLog,
+    begun: ReadonlySet<string>,
+    patienceMs: number,
+    order: { readonly isHeldUp: boolean },
+  ) {
     const recorded = log.recordedSteps?.() ?? []
     this.#log = log
     this.#begun = begun
     this.#patienceMs = patienceMs
+    this.#order = order
     this.#left = new Set(recorded)
     this.#recorded = recorded.length
   }
@@ -94,7 +102,7 @@ export class CatchUp {
 
   #wait(step: string, end: (error: DivergenceError) => void) {
     const goOn = () => {
-      if (this.#reading === 0) this.#partsLeft--
+      if (this.#reading === 0 && !this.#order.isHeldUp) this.#partsLeft--
       if (this.#partsLeft > 0) this.#wait(step, end)
       else end(this.#divergence({ step }))
     }

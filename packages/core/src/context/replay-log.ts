@@ -7,7 +7,15 @@ import { ReplayDivergedError } from './errors.js'
 /** What a call has left when its handler has ended. */
 export type FinishedCall = Pick<
   CallLog,
-  'callId' | 'scope' | 'request' | 'caller' | 'attempt' | 'clientCapabilities' | 'logLevel' | 'timeAndChance'
+  | 'callId'
+  | 'scope'
+  | 'request'
+  | 'caller'
+  | 'attempt'
+  | 'clientCapabilities'
+  | 'logLevel'
+  | 'timeAndChance'
+  | 'divergesAfterMs'
 > & {
   /** The newest record of each step, as `keepNewest` keeps them. */
   steps: ReadonlyMap<string, StepRecord>
@@ -34,6 +42,7 @@ export class ReplayLog implements CallLog {
   readonly clientCapabilities: Record<string, unknown>
   readonly logLevel: string | undefined
   readonly timeAndChance: CallLog['timeAndChance']
+  readonly divergesAfterMs: number | undefined
   readonly stop: LazyAbort
   readonly asked = new Set<string>()
   readonly sent: JsonRpcMessage[] = []
@@ -50,6 +59,7 @@ export class ReplayLog implements CallLog {
     this.clientCapabilities = call.clientCapabilities
     this.logLevel = call.logLevel
     this.timeAndChance = call.timeAndChance
+    this.divergesAfterMs = call.divergesAfterMs
     this.stop = stop
     this.#call = call
   }

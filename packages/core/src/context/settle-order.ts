@@ -1,3 +1,5 @@
+import { startTimer } from '../timers.js'
+
 /** A step, or whatever else has its place in the order of steps. */
 export interface Settling {
   settle(): void
@@ -16,13 +18,14 @@ const PARTS = 10
  * settlements all microtasks run, in a first run too, so that what follows from one has followed before the next.
  *
  * A recorded step that this run has not begun yet holds up what comes after it: the code before it may wait for something
- * that is no step. It does so for a limited time, since this run may never come to it: its code was changed by a deploy, or
- * branches on what is not recorded. Such steps are passed over then, and the order of those that have begun is kept without
- * waiting for others.
+ * that is no step. It does so for as long as this run comes to no other one within `patienceMs`, since it may never come to it: its
+ * code was changed by a deploy, or branches on what is not recorded. Such steps are passed over then, and the order of those that have
+ * begun is kept without waiting for others.
  */
 export class SettleOrder {
   readonly #recorded: readonly string[]
   readonly #patienceMs: number
+  readonly #onPassedOver: (ids: readonly string[]) => void
   #places: ReadonlyMap<string, number> | undefined
   #next = 0
   /** Recorded steps that this run has begun and whose turn has not come, by id. */
@@ -34,12 +37,25 @@ export class SettleOrder {
   #isFollowed = true
   #isStopped = false
   #reading = 0
-  #patience: NodeJS.Timeout | undefined
+  #endPatience: (() => void) | undefined
 
-  /** `recorded`: the ids of the steps that earlier runs have ended, in the order in which they did. */
-  constructor(recorded: readonly string[], patienceMs: number) {
+  /**
+   * `recorded`: the ids of the steps that earlier runs have ended, in the order in which they did. `onPassedOver`: told of the first
+   * that are passed over.
+   */
+  constructor(
+    recorded: readonly string[],
+    patienceMs: number,
+    onPassedOver: (ids: readonly string[]) => void,
+  ) {
     this.#recorded = recorded
     this.#patienceMs = patienceMs
+    this.#onPassedOver = onPassedOver
+  }
+
+  /** What has begun waits for a recorded step that has not. */
+  get isHeldUp(): boolean {
+    return this.#endPatience !== undefined
   }
 
   /** A step that an earlier run has ended. */
@@ -47,6 +63,7 @@ export class SettleOrder {
     this.#places ??= new Map(this.#recorded.map((recorded, place) => [recorded, place]))
     if ((this.#places.get(id) ?? -1) < this.#next) this.#late.push(step)
     else this.#begun.set(id, step)
+    this.#stopWaiting()
     this.#ask()
   }
 
@@ -71,7 +88,7 @@ export class SettleOrder {
   /** Nothing settles any more. */
   stop() {
     this.#isStopped = true
-    clearTimeout(this.#patience)
+    this.#stopWaiting()
     this.#begun.clear()
     this.#late = []
     this.#ended = []
@@ -90,13 +107,12 @@ export class SettleOrder {
     if (this.#isStopped) return
     const step = this.#take()
     if (step) {
-      clearTimeout(this.#patience)
-      this.#patience = undefined
+      this.#stopWaiting()
       step.settle()
     }
     if (this.#late.length + this.#begun.size + this.#ended.length === 0) return
     if (step) this.#ask()
-    else if (this.#reading === 0) this.#patience ??= this.#wait(this.#isFollowed ? PARTS : 0)
+    else if (this.#reading === 0) this.#endPatience ??= this.#wait(this.#isFollowed ? PARTS : 0)
   }
 
   #take(): Settling | undefined {
@@ -110,17 +126,24 @@ export class SettleOrder {
     return step
   }
 
-  #wait(parts: number): NodeJS.Timeout {
+  #wait(parts: number): () => void {
     const goOn = () => {
-      this.#patience = parts > 1 ? this.#wait(parts - 1) : undefined
-      if (!this.#patience && this.#reading === 0) this.#passOver()
+      this.#endPatience = parts > 1 ? this.#wait(parts - 1) : undefined
+      if (!this.#endPatience && this.#reading === 0) this.#passOver()
     }
-    return setTimeout(goOn, parts > 0 ? this.#patienceMs / PARTS : 0)
+    return startTimer(parts > 0 ? this.#patienceMs / PARTS : 0, goOn)
+  }
+
+  #stopWaiting() {
+    this.#endPatience?.()
+    this.#endPatience = undefined
   }
 
   #passOver() {
-    this.#isFollowed = false
+    const from = this.#next
     while (this.#next < this.#recorded.length && !this.#begun.has(this.#recorded[this.#next]!)) this.#next++
+    if (this.#isFollowed) this.#onPassedOver(this.#recorded.slice(from, this.#next))
+    this.#isFollowed = false
     this.#ask()
   }
 }

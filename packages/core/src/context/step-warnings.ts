@@ -34,6 +34,12 @@ export class StepWarnings {
     if (thrown instanceof Error && this.#told.has(thrown)) this.#told.add(decoded)
   }
 
+  /** Steps that ended before others, and that this run has not come to for long. */
+  passedOver(ids: readonly string[]) {
+    const steps = ids.map(publicName)
+    this.#log.tell('warn', { steps }, 'a run did not come to steps that had ended before others')
+  }
+
   tooLate(step: string) {
     this.#log.tell('warn', { step }, 'a step was begun after its handler had ended, and is not run')
   }

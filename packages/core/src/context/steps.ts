@@ -78,8 +78,12 @@ export class Steps implements StepOwner {
     this.lifetime = lifetime
     this.warnings = new StepWarnings(log)
     this.timeAndChance = log.timeAndChance ?? realTimeAndChance
-    this.#order = new SettleOrder(log.endedSteps(), this.timeAndChance.patienceMs)
-    this.#catchUp = new CatchUp(log, this.#used, log.divergesAfterMs ?? 2 * this.timeAndChance.patienceMs)
+    const { patienceMs } = this.timeAndChance
+    const { divergesAfterMs = 0 } = log
+    this.#order = new SettleOrder(log.endedSteps(), Math.max(divergesAfterMs, patienceMs), (ids) =>
+      this.warnings.passedOver(ids),
+    )
+    this.#catchUp = new CatchUp(log, this.#used, log.divergesAfterMs ?? 2 * patienceMs, this.#order)
     this.#alarms = new Alarms(this.timeAndChance, (turn) => this.#order.ended(turn))
   }
 

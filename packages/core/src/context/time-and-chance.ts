@@ -9,7 +9,7 @@ export interface TimeAndChance {
   startAlarm(time: number, action: () => void): () => void
   /** Calls `action` after `ms`, before the next attempt of a step. Returns how to call it off. */
   startPause(ms: number, action: () => void): () => void
-  /** For how long a replay waits for a step that was recorded and is not begun; see `SettleOrder`. */
+  /** For how long a run waits at least for a step that was recorded and is not begun; see `SettleOrder`. */
   readonly patienceMs: number
   /** For a step, by its id; from 0 up to but without 1. */
   random(step: string): number

@@ -16,6 +16,9 @@ import type { Signals } from '../signals/signals.js'
 
 const NOTHING = { steps: new Map<string, StepRecord>(), sent: [] }
 
+/** Half of what a replay may take: the other half is for what it comes to then. */
+const DIVERGES_AFTER_MS = 5000
+
 type Run = { log: RequestLog; store: ContextStore; limits: ContextLimits }
 
 /** A run whose durable handler is replayed against its own journal once it has ended, to find effects it forgot to wrap. */
@@ -55,6 +58,7 @@ async function validate(
     attempt,
     clientCapabilities,
     logLevel,
+    divergesAfterMs: DIVERGES_AFTER_MS,
     ...recorded,
     begun,
     ending,

@@ -163,6 +163,16 @@ test('steps side by side: what had not ended begins when the others have come as
   ran(0)
 })
 
+test('steps that have changed places fit, also beside a new one that waits no longer than they do', async () => {
+  const call = await killed(async (ctx) => [await ctx.now('at'), await ctx.now('then'), await never], 2)
+  const node = call.node({ patienceMs: 5, divergesAfterMs: 40 })
+  const changed = async (ctx: DurableContext) => [await ctx.now('then'), await ctx.now('at')]
+  await node.run((ctx) => Promise.all([ctx.atLeastOnce('new', effect), changed(ctx)]))
+  expect(node.diverged).toBeUndefined()
+  expect(node.told).toMatchObject([{ level: 'warn', fields: { steps: ['at'] } }])
+  ran(1)
+})
+
 test('what the code does beside its steps may take as long as it likes', async () => {
   const code: Code = async (ctx) => {
     await ctx.now('at')
@@ -179,7 +189,7 @@ test('what the code does beside its steps may take as long as it likes', async (
 
 test('it is waited for as long as is said, however long that is', async () => {
   const log = { recordedSteps: () => ['at'] } as unknown as CallLog
-  const catchUp = new CatchUp(log, new Set(), 1000 * 86_400_000)
+  const catchUp = new CatchUp(log, new Set(), 1000 * 86_400_000, { isHeldUp: false })
   const over = vi.fn<() => void>()
   catchUp.until('new').then(over, over)
   await new Promise((resolve) => setTimeout(resolve, 80))

@@ -264,6 +264,38 @@ describe('steps that earlier runs have ended', () => {
     // That the others never come is a divergence, and shows when the handler has returned.
     expect(await run).toMatchObject({ code: 'divergence', data: { expected: 'removed 2', position: 4 } })
     expect(order).toEqual(['a', 'b', 'removed 1'])
+    expect(node.told).toMatchObject([{ level: 'warn', fields: { steps: ['removed 1'] } }])
+  })
+
+  test('are waited for as long as is said, by what ended behind them', async () => {
+    const call = new TestCall()
+    await crashedAfter(call, async (ctx) => {
+      await ctx.now('begun')
+      await ctx.now('quoted')
+      await ctx.sleep('patience', 0)
+      await held()
+    })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const node = call.node({ divergesAfterMs: 30_000 })
+    const winner = node.run(async (ctx) => {
+      const quote = async () => {
+        for (const name of ['begun', 'quoted']) {
+          // A read that is no step; what is waited for anew counts anew.
+          await new Promise((resolve) => setTimeout(resolve, 20_000))
+          await ctx.now(name)
+        }
+        return 'the quote'
+      }
+      const won = await Promise.race([quote(), ctx.sleep('patience', 0).then(() => 'the patience')])
+      return ctx.atLeastOnce('book', () => won)
+    })
+    for (let second = 0; second < 45; second++) {
+      await vi.advanceTimersByTimeAsync(1000)
+      for (let i = 0; i < 10; i++) await turn()
+    }
+    expect(await Promise.race([winner, turn()])).toBe('the quote')
+    expect(node.told).toEqual([])
   })
 
   test('wait for a handler that reads before it comes to them, as long as that takes', async () => {

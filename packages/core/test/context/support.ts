@@ -26,6 +26,8 @@ export type RunOptions = {
   partial?: boolean
   /** For how long a replay waits for a step that was recorded. */
   patienceMs?: number
+  /** For how long it waits for one in all, where that is longer. */
+  divergesAfterMs?: number
 }
 
 const KINDS: Record<string, StepKind> = {
@@ -125,6 +127,7 @@ export class TestNode implements CallLog {
   readonly attempt: number
   handled: HandledCall | undefined
   readonly timeAndChance: CallLog['timeAndChance']
+  readonly divergesAfterMs: number | undefined
   diverged: DivergenceError | undefined
   /** What the server's log was told. */
   readonly told: { level: string; fields: Record<string, unknown>; message: string }[] = []
@@ -148,8 +151,9 @@ export class TestNode implements CallLog {
   constructor(
     call: TestCall,
     attempt: number,
-    { crash, store = call.store, batches = false, partial = false, patienceMs }: RunOptions,
+    { crash, store = call.store, batches = false, partial = false, patienceMs, divergesAfterMs }: RunOptions,
   ) {
+    this.divergesAfterMs = divergesAfterMs
     this.#call = call
     this.#store = store
     this.callId = call.callId
