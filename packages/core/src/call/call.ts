@@ -294,6 +294,11 @@ export class Call implements DispatchTarget {
     )
   }
 
+  /** Nothing is known of an earlier one. */
+  get isFirstRun() {
+    return this.#steps === undefined
+  }
+
   /** The newest record of a step from an earlier run. */
   step(id: string): StepRecord | undefined {
     const recorded = this.#steps?.get(id)

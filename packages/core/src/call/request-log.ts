@@ -1,6 +1,7 @@
 import { linkedTo } from './linked-signal.js'
 import { endedOf, goBeyond, recordedOf } from '../context/call-log.js'
-import type { CallLog, Effect, Receipt, StepRecord, Waiting } from '../context/call-log.js'
+import type { CallLog, Effect, Receipt, StepRecord } from '../context/call-log.js'
+import { CatchUp } from '../context/catch-up.js'
 import { CallStoppedError } from '../context/errors.js'
 import type { DivergenceError } from '../context/errors.js'
 import { untilAborted } from '../context/timers.js'
@@ -52,8 +53,8 @@ export class RequestLog implements CallLog {
   #stopped: string | undefined
   /** What the handler needed of the client that it can't do. */
   lacking: string | undefined
-  /** Of a handler without a context nothing can be seen. */
-  waiting: () => Waiting | undefined = () => undefined
+  /** Not there: the handler has no context, and nothing of it can be seen. */
+  waiting: CallLog['waiting'] = undefined
 
   constructor(
     { id, scope, request, target, isRegistered, caller, protocolVersion }: Dispatched,
@@ -113,6 +114,15 @@ export class RequestLog implements CallLog {
     if (!(target instanceof Call) || this.stop.aborted) return
     this.tell('error', { ...data }, `DivergenceError: ${message}`)
     target.diverge(data)
+  }
+
+  /** Why what the server answers now is not what its handler has come to: an earlier run has begun that, and this one has not. */
+  get refused(): DivergenceError | undefined {
+    const { target, request } = this
+    if (this.waiting || !(target instanceof Call) || target.isFirstRun) return undefined
+    // What any other tool has recorded, and what has become of it since, is for `recover` to judge.
+    if (request.method === 'tools/call' && target.handlerOf(request) !== 'durable') return undefined
+    return new CatchUp(this, NONE, 0, NO_ORDER).refused
   }
 
   get versions() {
@@ -237,6 +247,9 @@ export class RequestLog implements CallLog {
     if (this.#stopped !== undefined) throw new CallStoppedError(this.#stopped)
   }
 }
+
+const NONE: ReadonlySet<string> = new Set()
+const NO_ORDER = { isHeldUp: false }
 
 /** What the request is about, if it is a tool or a prompt. */
 function targetOf({ method, params }: JsonRpcRequest): string | undefined {

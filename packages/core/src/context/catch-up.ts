@@ -4,6 +4,8 @@ import type { Divergence } from './divergence.js'
 import { publicName } from './step-warnings.js'
 import { startTimer } from '../timers.js'
 
+type Order = { readonly isHeldUp: boolean }
+
 /** A process that stood still for all of the time has had no time to come to anything. */
 const PARTS = 20
 
@@ -19,7 +21,7 @@ export class CatchUp {
   /** The ids of the steps that this run has begun. */
   readonly #begun: ReadonlySet<string>
   readonly #patienceMs: number
-  readonly #order: { readonly isHeldUp: boolean }
+  readonly #order: Order
   readonly #left: Set<string>
   readonly #recorded: number
   #isOver = false
@@ -30,12 +32,7 @@ export class CatchUp {
   #reading = 0
 
   /** `order`: what it holds up goes on when its time is over, and may come to more. */
-  constructor(
-    log: CallLog,
-    begun: ReadonlySet<string>,
-    patienceMs: number,
-    order: { readonly isHeldUp: boolean },
-  ) {
+  constructor(log: CallLog, begun: ReadonlySet<string>, patienceMs: number, order: Order) {
     const recorded = log.recordedSteps?.() ?? []
     this.#log = log
     this.#begun = begun
@@ -78,6 +75,11 @@ export class CatchUp {
   /** What the handler did not come to, if it has returned. */
   get missed(): DivergenceError | undefined {
     return this.isOver ? undefined : this.#divergence()
+  }
+
+  /** What the handler did not come to, if it was not begun. */
+  get refused(): DivergenceError | undefined {
+    return this.isOver ? undefined : this.#divergence({ refused: true })
   }
 
   /** Of a step that is of another kind now. */

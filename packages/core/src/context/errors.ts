@@ -70,14 +70,17 @@ export class DivergenceError extends DurableError {
   constructor(data: Divergence) {
     super(
       'divergence',
-      `${partingOf(data)} Nothing was run in its place, and nothing is lost: the call is parked. ${REMEDY}`,
+      `${partingOf(data)} Nothing was run in its place, and nothing is lost: the call is parked. ${data.refused ? TAKES : FITS} ${TRIES}`,
     )
     this.data = data
   }
 }
 
-const REMEDY =
-  'Deploy code that comes to the recorded steps: put what is new or gone behind ctx.patched(), or give a step its old name back. A node with another version tries the call by itself; `mcp-durable retry` makes any node try it.'
+const FITS =
+  'Deploy code that comes to the recorded steps: put what is new or gone behind ctx.patched(), or give a step its old name back.'
+const TAKES = 'Deploy code that takes the recorded request.'
+const TRIES =
+  'A node with another version tries the call by itself; `mcp-durable retry` makes any node try it.'
 
 /** An at-most-once step began on a node that did not live to record its end. Whether it took effect is unknown. */
 export class AtMostOnceFailedBeforeCompleting extends StepError {

@@ -57,6 +57,8 @@ type Told = {
   onStopped: (dispatchId: string, reason: string, moved: boolean) => void
   /** Of each run, when it is over. */
   onOver: (log: RequestLog) => void
+  /** Whether no node has any more what a request asks for: what says so is its answer. */
+  isWithdrawn: (request: JsonRpcRequest) => boolean
   /** Nothing runs any more. */
   onIdle: (() => void) | undefined
 }
@@ -118,7 +120,7 @@ export class RunningRequests {
 
   async respond(id: string, response: JsonRpcResponse) {
     const running = this.#running.get(id)
-    if (!running) return
+    if (!running || this.#isRefused(running)) return
     running.unfollow()
     try {
       const answer = await this.#record(id, running, response)
@@ -127,6 +129,14 @@ export class RunningRequests {
       this.#remove(id, running)
       running.observed?.end(endOf(running.log, 'moved'))
     }
+  }
+
+  /** What a handler has begun is not ended by an answer that it never gave: the call stops here, and other code may go on with it. */
+  #isRefused({ request, log }: Running): boolean {
+    const { refused } = log
+    if (!refused || this.#told.isWithdrawn(request)) return false
+    log.diverge(refused)
+    return true
   }
 
   /** A call whose handler has ended must end: whatever goes wrong between that and the journal is the answer. */

@@ -112,6 +112,7 @@ export class SessionServer implements CallServer {
     this.#running = new RunningRequests(services.logger, {
       onStopped: (...stopped) => this.#tellStopped(...stopped),
       onOver: (log) => this.#questions.over(log),
+      isWithdrawn: (request) => this.#registered.isWithdrawn(request),
       onIdle: services.onIdle,
     })
     const parts = {
@@ -377,7 +378,7 @@ export class SessionServer implements CallServer {
   }
 
   waiting(dispatchId: string): Waiting | undefined {
-    return this.#running.logOf(dispatchId)?.waiting()
+    return this.#running.logOf(dispatchId)?.waiting?.()
   }
 
   /** Cancels requests that are not journaled yet, by what their request keys begin with. */

@@ -164,7 +164,7 @@ export class TestedRun implements Process {
       // A process that has died tells its handlers nothing.
       cancel: () => undefined,
       receive: () => undefined,
-      waiting: () => this.log.waiting(),
+      waiting: () => this.log.waiting?.(),
     }
     const [[dispatched] = ['']] = this.call.runOn(server)
     const onHandled = (handled: HandledCall) => (this.handled = handled)
@@ -192,7 +192,7 @@ export class TestedRun implements Process {
       // Real work, such as a request of a body over the network, takes real time.
       await (busy < BUSY_TURNS ? turn() : sleep(1))
       const { awaited, notes } = this.log
-      const waiting = awaited === 0 && activity === notes.activity ? this.log.waiting() : undefined
+      const waiting = awaited === 0 && activity === notes.activity ? this.log.waiting?.() : undefined
       activity = notes.activity
       busy++
       idle = waiting ? idle + 1 : 0
