@@ -1,4 +1,4 @@
-import { checkNames, shown } from './known-options.js'
+import { checkNames, isList, shown } from './known-options.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { CommonOptions, DurableOptions, Served } from './options.js'
@@ -18,7 +18,6 @@ type Check = [isRight: (value: unknown) => boolean, right: string]
 const isFunction = (value: unknown) => typeof value === 'function'
 const isBoolean = (value: unknown) => typeof value === 'boolean'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-const isList = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
 const isHttpUrl = (value: unknown) => {
   const text = typeof value === 'string' || value instanceof URL ? String(value) : ''
   return /^https?:/.test(parseUrl(text)?.protocol ?? '')

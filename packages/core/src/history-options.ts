@@ -1,4 +1,4 @@
-import { checkNames } from './known-options.js'
+import { checkNames, isList, shown } from './known-options.js'
 import type { Keeping } from './store/history.js'
 
 /** What is kept of sessions past their end, for whoever has to answer for it later. */
@@ -29,6 +29,10 @@ export function parseHistory(options: HistoryOptions | undefined): ParsedHistory
     throw new TypeError('durable(): `history.keep` is a time like 30d, 12h, 90m or 45s, or a number of ms.')
   if (!(Number.isSafeInteger(maxEntries) && maxEntries > 0))
     throw new TypeError('durable(): `history.maxEntries` must be a positive whole number.')
+  if (!isList(methods))
+    throw new TypeError(
+      `durable(): \`history.methods\` must be a list: ['resources/read']. It is ${shown(methods)}.`,
+    )
   if (methods.includes('initialize'))
     throw new TypeError(
       'durable(): `initialize` is always part of a history; leave it out of `history.methods`.',

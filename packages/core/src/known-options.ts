@@ -11,6 +11,10 @@ export function checkNames(where: string, options: unknown, known: readonly stri
   }
 }
 
+/** A text is none, though it can be gone through as one: letter by letter. */
+export const isList = (value: unknown): value is readonly string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')
+
 /** What a value is, without what is in it: that may be a secret. */
 export function shown(value: unknown): string {
   if (value === null || value === undefined || typeof value === 'boolean') return String(value)

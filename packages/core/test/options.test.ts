@@ -75,6 +75,11 @@ const WRONG: [name: string, options: object, says?: string][] = [
     'Did you mean `maxEntries`?',
   ],
   [
+    'one method of a history',
+    { server, history: { keep: '1d', methods: 'resources/read' } },
+    "`history.methods` must be a list: ['resources/read']. It is a string.",
+  ],
+  [
     'a pin without a time',
     { server, version: 'v2', whenVersionsDiffer: { pin: 1 } },
     '{ pinForMs: 600_000 }',

@@ -1,4 +1,5 @@
 import type { CallPlace } from '../session/place.js'
+import { isList, shown } from '../known-options.js'
 import { isParked } from '../store/takeover.js'
 import type { CallEvent } from './call-event.js'
 import { CallLog } from './call-log.js'
@@ -84,6 +85,8 @@ export async function listCalls(
   wanted: WantedCalls = {},
 ): Promise<{ calls: ListedCall[]; looked: number }> {
   const { principal, most = MOST, leaseMs = 10_000 } = wanted
+  if (wanted.status && !isList(wanted.status))
+    throw new TypeError(`listCalls(): \`status\` must be a list: ['failed']. It is ${shown(wanted.status)}.`)
   const status = wanted.status && new Set(wanted.status)
   const ended = status ? [...ENDED].some((each) => status.has(each)) : wanted.ended === true
   const [nodes, now] = await Promise.all([inspect.nodes.list(), inspect.nodes.clock()])

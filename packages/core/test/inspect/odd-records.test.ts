@@ -96,3 +96,9 @@ test('one odd journal does not hide all other calls', async () => {
   await redis.unlink(...(await redis.keys(`${prefix}*`)))
   redis.disconnect()
 })
+
+test('a status in place of a list of them is no list of its letters', async () => {
+  await expect(listCalls({} as never, { status: 'failed' as never })).rejects.toThrow(
+    "`status` must be a list: ['failed']. It is a string.",
+  )
+})
