@@ -26,6 +26,7 @@ import { Streams } from './http/streams.js'
 import type { ProxyServers } from './proxy/proxy-servers.js'
 import { ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
+import { checkNames } from './known-options.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
@@ -316,7 +317,9 @@ class Node implements Durable {
     return healthOf(this.#membership, closing, options)
   }
 
-  async drain({ graceMs = Number.POSITIVE_INFINITY } = {}) {
+  async drain(options: { graceMs?: number } = {}) {
+    checkNames('drain()', options, ['graceMs'])
+    const { graceMs = Number.POSITIVE_INFINITY } = options
     if (!(graceMs >= 0)) throw new TypeError('drain(): `graceMs` is a number of milliseconds, not negative.')
     if (!this.#handsOver) throw new TypeError('drain(): without a `store` there is nobody to hand calls to.')
     this.#draining ??= this.#drain(graceMs)
@@ -337,7 +340,9 @@ class Node implements Durable {
     await Promise.allSettled(givenBack)
   }
 
-  async close({ graceMs = 10_000 } = {}) {
+  async close(options: { graceMs?: number } = {}) {
+    checkNames('close()', options, ['graceMs'])
+    const { graceMs = 10_000 } = options
     if (!(graceMs >= 0)) throw new TypeError('close(): `graceMs` is a number of milliseconds, not negative.')
     this.#closing ??= this.#leave(graceMs).finally(() => (this.#closed = true))
     await this.#closing

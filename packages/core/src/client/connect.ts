@@ -1,4 +1,5 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { checkNames } from '../known-options.js'
 import { connectionOf } from './connection.js'
 import type { Connection } from './connection.js'
 import type { ClientLike, TransportClass, TransportLike } from './transport-like.js'
@@ -31,6 +32,7 @@ export type ReconnectOptions<C extends ClientLike = Client> = ConnectOptions<C> 
   lastEventId?: string
 }
 
+const NAMES = ['client', 'transport', 'fetch', 'headers']
 const CLIENT_INFO = { name: 'mcp-durable-client', version: '0.1.0' }
 
 /**
@@ -46,6 +48,7 @@ export async function connect(
   url: string | URL,
   options: ConnectOptions<ClientLike> = {},
 ): Promise<Connection<ClientLike>> {
+  checkNames('connect()', options, NAMES)
   const client = options.client ?? (await defaultClient())
   const transport = await makeTransport(url, options)
   await client.connect(transport as never)
@@ -66,6 +69,7 @@ export async function reconnect(
   url: string | URL,
   options: ReconnectOptions<ClientLike>,
 ): Promise<Connection<ClientLike>> {
+  checkNames('reconnect()', options, [...NAMES, 'sessionId', 'protocolVersion', 'lastEventId'])
   const { sessionId, protocolVersion, lastEventId } = options
   const client = options.client ?? (await defaultClient())
   const transport = await makeTransport(url, options, sessionId)

@@ -1,3 +1,5 @@
+import { checkNames } from '../known-options.js'
+
 export type FetchLike = (url: string | URL, init?: RequestInit) => Promise<Response>
 
 /** A JSON-RPC request in the body of a POST. */
@@ -45,16 +47,20 @@ export type DurableFetchOptions = {
 export type RetrySettings = Required<Omit<DurableFetchOptions, 'onRetry'>> &
   Pick<DurableFetchOptions, 'onRetry'>
 
+const TIMES = ['giveUpAfterMs', 'initialDelayMs', 'maxDelayMs', 'headersWithinMs']
+const NAMES = ['fetch', ...TIMES, 'mayRepeat', 'tasks', 'onRetry']
+
 export function retrySettings(options: DurableFetchOptions): RetrySettings {
+  checkNames('durableFetch()', options, NAMES)
   return {
     // Looked up at each call, so that a `fetch` that is replaced later counts.
-    fetch: (url, init) => fetch(url, init),
-    giveUpAfterMs: 60_000,
-    initialDelayMs: 100,
-    maxDelayMs: 5_000,
-    headersWithinMs: 20_000,
-    mayRepeat: () => true,
-    tasks: false,
-    ...options,
+    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+    giveUpAfterMs: options.giveUpAfterMs ?? 60_000,
+    initialDelayMs: options.initialDelayMs ?? 100,
+    maxDelayMs: options.maxDelayMs ?? 5_000,
+    headersWithinMs: options.headersWithinMs ?? 20_000,
+    mayRepeat: options.mayRepeat ?? (() => true),
+    tasks: options.tasks ?? false,
+    onRetry: options.onRetry,
   }
 }

@@ -10,6 +10,7 @@ import { Handles } from './handles.js'
 import { DEFAULT_LIMITS } from './limits.js'
 import type { ContextLimits } from './limits.js'
 import { stateOfPrincipal } from './principal-state.js'
+import { checkNames } from '../known-options.js'
 import { isAlone } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
 import { Patches } from './patches.js'
@@ -25,6 +26,7 @@ import type { InferOutput, StandardSchema } from './standard-schema.js'
 import type { StepBody, StepKey, StepOptions } from './step-options.js'
 import type { Step } from './step.js'
 import { Steps } from './steps.js'
+import type { StepSpec } from './steps.js'
 import { TAIL_BYTES, uuid7Of } from './uuid7.js'
 
 /** `begun`: the ids of the steps that were begun; `unfinished`: the names of those that had not ended, and would have had an effect. */
@@ -288,14 +290,18 @@ export class DurableContext<Extra = unknown> {
     if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
       throw new RangeError('The time to sleep is a number of milliseconds, not negative.')
     }
-    await this.#steps.run(name, { key: options.key, kind: 'sleep' }, async (step, earlier) => {
-      const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
-      const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
-      step.waitsUntil = deadline
-      await this.#until(deadline, step)
-      step.waitsUntil = undefined
-      return this.#steps.outcome(step, deadline)
-    })
+    await this.#steps.run(
+      name,
+      () => keyed('sleep', name, options),
+      async (step, earlier) => {
+        const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
+        const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
+        step.waitsUntil = deadline
+        await this.#until(deadline, step)
+        step.waitsUntil = undefined
+        return this.#steps.outcome(step, deadline)
+      },
+    )
   }
 
   /** Or until the step is woken, in its turn as if its time had come. */
@@ -314,8 +320,17 @@ export class DurableContext<Extra = unknown> {
     listenNoMore?.()
   }
 
-  #memoize<T>(kind: StepKind, name: string, { key }: StepKey, produce: (step: Step) => T): Promise<T> {
-    const value = this.#steps.run(name, { key, kind }, (step) => this.#steps.outcome(step, produce(step)))
+  #memoize<T>(kind: StepKind, name: string, options: StepKey, produce: (step: Step) => T): Promise<T> {
+    const spec = () => keyed(kind, name, options)
+    const value = this.#steps.run(name, spec, (step) => this.#steps.outcome(step, produce(step)))
     return value as Promise<T>
   }
 }
+
+/** A step that has no option but its key. */
+function keyed(kind: StepKind, name: string, options: StepKey): StepSpec {
+  checkNames(`The step "${name}"`, options, KEY)
+  return { kind, key: options.key }
+}
+
+const KEY = ['key']

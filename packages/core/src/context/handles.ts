@@ -1,4 +1,5 @@
 import type { ContextStore } from '../store/context-store.js'
+import { checkNames } from '../known-options.js'
 import { isRandomId, RANDOM_ID_BYTES } from '../ids.js'
 import type { ContextLimits } from './limits.js'
 import { HandleLimitError, UnknownHandleError } from './errors.js'
@@ -51,7 +52,9 @@ export class Handles {
     return quietly(this.#open(id))
   }
 
-  async #create(name: string, { key, ttlMs }: HandleOptions) {
+  async #create(name: string, options: Partial<HandleOptions> = {}) {
+    checkNames(`The handle "${name}"`, options, ['key', 'ttlMs'])
+    const { key, ttlMs = 0 } = options
     if (!(Number.isSafeInteger(ttlMs) && ttlMs > 0))
       throw new RangeError('`ttlMs` of a handle is a whole number of milliseconds, above 0.')
     const { steps, store, principal, limits } = this.#call

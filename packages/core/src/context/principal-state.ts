@@ -1,4 +1,5 @@
 import { recognising } from '../seal/sealed-store.js'
+import { checkNames } from '../known-options.js'
 import type { ContextStore } from '../store/context-store.js'
 import type { Caller } from './call-log.js'
 import { NoPrincipalError, UnknownScopeError } from './errors.js'
@@ -46,7 +47,12 @@ export function principalState(
   principal: string,
   limits: Partial<Pick<ContextLimits, 'maxRecordBytes' | 'maxStateBytes' | 'sessionTtlMs'>> = {},
 ): SessionState {
-  const { maxRecordBytes, maxStateBytes: maxBytes, sessionTtlMs } = { ...DEFAULT_LIMITS, ...limits }
+  checkNames('principalState()', limits, ['maxRecordBytes', 'maxStateBytes', 'sessionTtlMs'])
+  const {
+    maxRecordBytes = DEFAULT_LIMITS.maxRecordBytes,
+    maxStateBytes: maxBytes = DEFAULT_LIMITS.maxStateBytes,
+    sessionTtlMs = DEFAULT_LIMITS.sessionTtlMs,
+  } = limits
   const begins = { principal, ttlMs: sessionTtlMs }
   return stateOutside(recognising(store), scopeOfPrincipal(principal), maxRecordBytes, { begins, maxBytes })
 }

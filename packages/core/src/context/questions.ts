@@ -1,3 +1,4 @@
+import { checkNames } from '../known-options.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { checkElicitation, checkRoots, checkSampling } from './answers.js'
 import { ClientCapabilityError, QuestionRefusedError, StepTimeoutError } from './errors.js'
@@ -33,6 +34,8 @@ export type SampleParams = {
   [key: string]: unknown
 }
 
+const NAMES = ['key', 'timeoutMs']
+
 type Question = {
   kind: StepKind
   method: string
@@ -56,13 +59,15 @@ export class Questions {
     this.#steps = steps
   }
 
-  async elicit(name: string, params: ElicitParams, { schema, ...options }: ElicitOptions) {
+  async elicit(name: string, params: ElicitParams, options: ElicitOptions) {
+    checkNames(`The question "${name}"`, options, [...NAMES, 'schema'])
     const requested = params.mode === 'url' ? undefined : params.requestedSchema
-    const check = checkElicitation(requested, checkWith(schema))
+    const check = checkElicitation(requested, checkWith(options.schema))
     return this.#ask(name, { kind: 'elicit', method: 'elicitation/create', params, check }, options)
   }
 
-  sample(name: string, params: SampleParams, options: QuestionOptions) {
+  async sample(name: string, params: SampleParams, options: QuestionOptions) {
+    checkNames(`The question "${name}"`, options, NAMES)
     const question = {
       kind: 'sample',
       method: 'sampling/createMessage',
@@ -72,7 +77,8 @@ export class Questions {
     return this.#ask(name, question, options)
   }
 
-  listRoots(name: string, options: QuestionOptions) {
+  async listRoots(name: string, options: QuestionOptions) {
+    checkNames(`The question "${name}"`, options, NAMES)
     return this.#ask(name, { kind: 'listRoots', method: 'roots/list', check: checkRoots }, options)
   }
 

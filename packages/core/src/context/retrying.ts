@@ -3,7 +3,7 @@ import { AtMostOnceFailedBeforeCompleting, StepValueError } from './errors.js'
 import { isPromise } from './maybe-promise.js'
 import type { MaybePromise } from './maybe-promise.js'
 import { checkWith } from './standard-schema.js'
-import { backoffMs, classesOf, mayRetry } from './step-options.js'
+import { backoffMs, checkStepOptions, classesOf, mayRetry } from './step-options.js'
 import type { Guarantee, StepBody, StepOptions } from './step-options.js'
 import type { Step } from './step.js'
 import type { Outcome, Steps, StepSpec } from './steps.js'
@@ -112,6 +112,7 @@ function specOf(name: string, body: unknown, options: StepOptions): StepSpec {
     const what = isPromise(body) ? 'a promise of something that has begun already' : typeof body
     throw new TypeError(`The body of the step ${JSON.stringify(name)} is a function, not ${what}.`)
   }
+  checkStepOptions(name, options)
   const { key, schema, durability } = options
   if (durability !== undefined && !isDurability(durability))
     throw new TypeError(

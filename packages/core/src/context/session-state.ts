@@ -1,4 +1,5 @@
 import { recognising } from '../seal/sealed-store.js'
+import { checkNames } from '../known-options.js'
 import type { ContextStore, WriteOptions } from '../store/context-store.js'
 import { MAX_RECORD_BYTES, requireFits } from '../errors.js'
 import { StateFullError, UnknownScopeError } from './errors.js'
@@ -12,11 +13,9 @@ import type { Steps, StepSpec } from './steps.js'
  * The state of a session, from outside of a call. In a call use `ctx.state`, whose changes are not repeated. A value of
  * more than `maxRecordBytes` is refused with a `RecordTooLargeError`.
  */
-export function sessionState(
-  store: ContextStore,
-  scope: string,
-  { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
-): SessionState {
+export function sessionState(store: ContextStore, scope: string, options: RecordLimit = {}): SessionState {
+  checkNames('sessionState()', options, ['maxRecordBytes'])
+  const { maxRecordBytes = MAX_RECORD_BYTES } = options
   return stateOutside(recognising(store), scope, maxRecordBytes)
 }
 

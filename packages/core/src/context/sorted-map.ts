@@ -1,4 +1,5 @@
 import { recognising } from '../seal/sealed-store.js'
+import { checkNames } from '../known-options.js'
 import { MAX_RECORD_BYTES, RecordTooLargeError } from '../errors.js'
 import type { ContextStore, MapChange, MapRange } from '../store/context-store.js'
 import { checkText, prefixEnd } from './map-keys.js'
@@ -94,10 +95,14 @@ export class SortedMap {
   /** Entries whose keys begin with `prefix`. */
   prefixRange(
     prefix: string,
-    { reverse = false, after, limit }: Pick<RangeOptions, 'after' | 'limit'> & { reverse?: boolean } = {},
+    options: Pick<RangeOptions, 'after' | 'limit'> & { reverse?: boolean } = {},
   ): Promise<MapEntry[]> {
     const to = prefixEnd(checkText('A prefix', prefix))
-    return this.#use.run(() => this.#range({ from: prefix, ...defined({ to, after, limit }) }, reverse))
+    return this.#use.run(async () => {
+      checkNames('prefixRange()', options, ['after', 'limit', 'reverse'])
+      const { reverse = false, after, limit } = options
+      return this.#range({ from: prefix, ...defined({ to, after, limit }) }, reverse)
+    })
   }
 
   async #insert(entries: MapEntries) {
@@ -118,7 +123,9 @@ export class SortedMap {
     return values.map((value) => (value === undefined ? undefined : decodeBytes(value)))
   }
 
-  async #range({ limit = DEFAULT_LIMIT, ...bounds }: RangeOptions, reverse: boolean): Promise<MapEntry[]> {
+  async #range(options: RangeOptions, reverse: boolean): Promise<MapEntry[]> {
+    checkNames('range()', options, ['from', 'to', 'after', 'limit'])
+    const { limit = DEFAULT_LIMIT, ...bounds } = options
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
       throw new RangeError(`The limit of a page is 1 to ${MAX_LIMIT}.`)
     }
@@ -145,11 +152,9 @@ export class SortedMap {
 }
 
 /** A map outside of a call. In a call use `ctx.map(name)`, whose changes are not repeated when the call is run again. */
-export function sortedMap(
-  store: ContextStore,
-  name: string,
-  { maxRecordBytes = MAX_RECORD_BYTES }: RecordLimit = {},
-): SortedMap {
+export function sortedMap(store: ContextStore, name: string, options: RecordLimit = {}): SortedMap {
+  checkNames('sortedMap()', options, ['maxRecordBytes'])
+  const { maxRecordBytes = MAX_RECORD_BYTES } = options
   return new SortedMap(recognising(store), name, { ...unmarked, maxBytes: maxRecordBytes })
 }
 

@@ -1,3 +1,4 @@
+import { checkNames } from '../known-options.js'
 import type { StoredValue } from '../store/context-store.js'
 import { decodeValue, encodeValue } from './codec.js'
 import { StateConflictError, StateValueError } from './errors.js'
@@ -144,15 +145,21 @@ class State implements SessionState {
     return this.#at.settling(this.update(() => value, options).then(() => undefined))
   }
 
-  update(change: (current: unknown) => unknown, { name }: ChangeOptions = {}): Promise<unknown> {
-    return this.#at.write(this.#place, name, change)
+  update(change: (current: unknown) => unknown, options: ChangeOptions = {}): Promise<unknown> {
+    try {
+      checkNames(`The state "${this.#place.key}"`, options, ['name'])
+      return this.#at.write(this.#place, options.name, change)
+    } catch (error) {
+      return this.#at.settling(Promise.reject(error as Error))
+    }
   }
 
   of<Schema extends StandardSchema>(
     key: string,
-    options?: { schema: Schema },
+    options: { schema?: Schema } = {},
   ): SessionState<InferInput<Schema>, InferOutput<Schema>> {
-    return new State(this.#at, checkText('A key of the state', key), options?.schema)
+    checkNames(`The state "${key}"`, options, ['schema'])
+    return new State(this.#at, checkText('A key of the state', key), options.schema)
   }
 }
 

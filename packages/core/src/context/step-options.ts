@@ -1,3 +1,4 @@
+import { checkNames } from '../known-options.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepValueError } from './errors.js'
 import type { Durability } from '../store/durability.js'
@@ -48,9 +49,18 @@ export type StepOptions<Schema extends StandardSchema | undefined = StandardSche
 export type Backoff = { initialMs: number; factor: number; maxMs: number; jitter: number }
 
 const DEFAULT_ATTEMPTS = 10
-const DEFAULT_BACKOFF: Backoff = { initialMs: 100, factor: 2, maxMs: 30_000, jitter: 0.5 }
+const RETRIES = ['attempts', 'backoff', 'retryable', 'nonRetryable']
+const NAMES = ['key', 'schema', ...RETRIES, 'errors', 'timeoutMs', 'durability']
+const BACKOFF_NAMES = ['initialMs', 'factor', 'maxMs', 'jitter']
 
 export type Guarantee = 'at-least-once' | 'at-most-once'
+
+/** Throws a `TypeError` if there is no option of such a name. */
+export function checkStepOptions(name: string, options: StepOptions) {
+  checkNames(`The step "${name}"`, options, NAMES)
+  const { backoff } = options
+  if (backoff !== undefined) checkNames(`The \`backoff\` of the step "${name}"`, backoff, BACKOFF_NAMES)
+}
 
 /** Whether the body is run again after attempt number `attempt` has thrown. */
 export function mayRetry(error: unknown, attempt: number, guarantee: Guarantee, options: StepOptions) {
@@ -63,7 +73,7 @@ export function mayRetry(error: unknown, attempt: number, guarantee: Guarantee, 
 
 /** How long to wait after attempt number `attempt`. */
 export function backoffMs(attempt: number, options: StepOptions): number {
-  const { initialMs, factor, maxMs, jitter } = { ...DEFAULT_BACKOFF, ...options.backoff }
+  const { initialMs = 100, factor = 2, maxMs = 30_000, jitter = 0.5 } = options.backoff ?? {}
   return Math.min(initialMs * factor ** (attempt - 1), maxMs) * (1 - jitter * Math.random())
 }
 

@@ -42,16 +42,16 @@ async function sameIds(sdk: keyof typeof setups, argument = 2) {
   )
   const fetch = (to: string | URL, init?: RequestInit) => behind.mcps[0]!.fetch(new Request(to, init))
   const common = { fetch: async (to: string | URL, init?: RequestInit) => fetch(to, init) }
-  const one = setups[sdk]()
+  const { callTool: callFirst, ...one } = setups[sdk]()
   const first = await connect(url, { ...common, ...one } as never)
   const lastEventId = await new Promise<string>((onresumptiontoken) => {
     const options = { onresumptiontoken, onprogress: () => undefined }
-    one.callTool(1, options).catch(() => undefined)
+    callFirst(1, options).catch(() => undefined)
   })
   await waitFor(() => runs.length === 1)
   const { sessionId, protocolVersion } = first
   await first.close()
-  const other = setups[sdk]()
+  const { callTool, ...other } = setups[sdk]()
   const second = await reconnect(url, {
     ...common,
     ...other,
@@ -63,7 +63,7 @@ async function sameIds(sdk: keyof typeof setups, argument = 2) {
   await other.client.ping()
   const told: object[] = []
   const stop = new AbortController()
-  const mine = other.callTool(argument, {
+  const mine = callTool(argument, {
     signal: stop.signal,
     onprogress: (progress) => void told.push(progress),
   })

@@ -115,11 +115,11 @@ describe('ctx.patched()', () => {
 
   test('is no question for the body of a step, nor without a name', async () => {
     const { context } = new TestCall().node()
-    expect(
-      await thrown(context.atLeastOnce('s', () => context.patched('p'), { retry: { attempts: 1 } } as never)),
-    ).toMatchObject({
-      code: new NestedStepError('p', 's').code,
-    })
+    expect(await thrown(context.atLeastOnce('s', () => context.patched('p'), { attempts: 1 }))).toMatchObject(
+      {
+        code: new NestedStepError('p', 's').code,
+      },
+    )
     expect(() => context.patched('')).toThrow(TypeError)
   })
 })
