@@ -5,6 +5,7 @@ import { StateConflictError, StateValueError } from './errors.js'
 import { checkText } from './map-keys.js'
 import { checkWith } from './standard-schema.js'
 import type { Check, InferInput, InferOutput, StandardSchema } from './standard-schema.js'
+import { describeUnrecordable } from './step-value.js'
 
 /**
  * One value of a state, shared by all calls that have the state, on every node. Any value that a step can have; `undefined`:
@@ -114,7 +115,7 @@ export class Place {
     try {
       return encodeValue(value)
     } catch (cause) {
-      throw new StateValueError(this.key, `cannot be stored: ${String(cause)}`, { cause })
+      throw new StateValueError(this.key, `cannot be stored: ${describeUnrecordable(cause)}`, { cause })
     }
   }
 

@@ -37,8 +37,8 @@ export function valueOf({ name }: Step, checked: Checked): unknown {
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 /** Where a value has a part that cannot be recorded, and what to do about it. `cause`: what `encodeValue` threw. */
-function describeUnrecordable(cause: unknown): string {
-  if (cause instanceof RangeError) return 'it is nested too deeply. Return a flatter value.'
+export function describeUnrecordable(cause: unknown): string {
+  if (cause instanceof RangeError) return 'it is nested too deeply. Give a flatter one.'
   const { message, path, value } = cause as { message?: unknown; path?: unknown; value?: unknown }
   if (typeof path !== 'string') return String(message ?? cause)
   const where = path === '' ? 'it is' : `at ${path} it has`
@@ -55,17 +55,16 @@ function kindOf(value: unknown): string {
 
 function adviceFor(value: unknown, isWhole: boolean): string {
   if (typeof value === 'function' || typeof value === 'symbol') return 'Leave it out.'
-  if (isThenable(value)) return 'Await it in the body.'
+  if (isThenable(value)) return 'Await it first.'
   if (value instanceof Error) {
-    return isWhole ? 'Throw it, or return its message.' : 'Return its message, or what you need of it.'
+    return isWhole ? 'Throw it, or give its message.' : 'Give its message, or what you need of it.'
   }
   const name = classOf(value)
-  if (name === 'Response' || name === 'Request')
-    return 'Return what it holds, such as `await response.json()`.'
-  if (name === 'Headers' || name === 'FormData') return 'Return `Object.fromEntries(…)` of it.'
-  if (name.endsWith('Stream')) return 'Read it in the body, and return what it holds.'
+  if (name === 'Response' || name === 'Request') return 'Give what it holds, such as `await response.json()`.'
+  if (name === 'Headers' || name === 'FormData') return 'Give `Object.fromEntries(…)` of it.'
+  if (name.endsWith('Stream')) return 'Read it first, and give what it holds.'
   const hasJson = typeof (value as { toJSON?: unknown } | null)?.toJSON === 'function'
-  return `Return a plain object in its place, such as ${hasJson ? 'what its `toJSON()` gives' : '`{ ...value }`'}.`
+  return `Give a plain object in its place, such as ${hasJson ? 'what its `toJSON()` gives' : '`{ ...value }`'}.`
 }
 
 /** Those that others extend under a name of their own, as servers do. */

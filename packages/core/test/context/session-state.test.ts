@@ -120,9 +120,12 @@ describe('in a call', () => {
   })
 
   test('a value without a recorded form is an error', async () => {
-    const error = await thrown(new TestCall().node().context.state.set(() => 1))
+    const { state } = new TestCall().node().context
+    const error = await thrown(state.of('cart').set({ items: [{ order: () => 1 }] }))
     expect(error).toBeInstanceOf(StateValueError)
-    expect(error.message).toContain('"default" cannot be stored')
+    expect(error.message).toBe(
+      'The state "cart" cannot be stored: at .items[0].order it has a function. Leave it out.',
+    )
   })
 
   test('waits for a store that is away', async () => {

@@ -199,11 +199,7 @@ describe('a value that cannot be recorded', () => {
     ['a response', new Response('x'), /it is an instance of Response\. .*await response\.json\(\)/],
     ['a response inside', { answer: new Response('x') }, /at \.answer it has an instance of Response/],
     ['an error', new Error('x'), /it is an instance of Error\. Throw it/],
-    [
-      'an error inside',
-      { errors: [new TypeError('x')] },
-      /at \.errors\[0\] .*TypeError\. Return its message/,
-    ],
+    ['an error inside', { errors: [new TypeError('x')] }, /at \.errors\[0\] .*TypeError\. Give its message/],
     [
       'an instance of a class',
       { a: [{ price: new Money() }] },
@@ -213,9 +209,9 @@ describe('a value that cannot be recorded', () => {
     ['a symbol', Symbol('x'), /it is a symbol\. Leave it out/],
     ['a promise', { p: Promise.resolve(1) }, /at \.p it has a promise\. Await it/],
     ['an answer', new (class Answer extends Response {})(), /instance of Response\./],
-    ['what has no class that can be named', Object.create(unnamed), /an object that is not plain\. Return/],
+    ['what has no class that can be named', Object.create(unnamed), /an object that is not plain\. Give/],
     ['headers', new Headers(), /Object\.fromEntries/],
-    ['a stream', new ReadableStream(), /Read it in the body/],
+    ['a stream', new ReadableStream(), /Read it first/],
     ['what has no end', nested, /nested too deeply/],
   ]
   test.each(values)('%s', async (_what, value, says) => {
