@@ -24,9 +24,9 @@ import { ServedEras } from './http/served-eras.js'
 import { refuse } from './http/replies.js'
 import { Streams } from './http/streams.js'
 import type { ProxyServers } from './proxy/proxy-servers.js'
-import { ErrorCode, errorResponse } from './json-rpc.js'
+import { checkNotification, ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
-import { checkNames } from './known-options.js'
+import { checkGiven, checkNames } from './known-options.js'
 import { consoleLogger } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
@@ -290,6 +290,12 @@ class Node implements Durable {
   }
 
   async notify(sessionId: string, notification: Notification) {
+    checkGiven(
+      typeof sessionId === 'string',
+      'notify() takes the id of a session, and what to tell',
+      sessionId,
+    )
+    checkNotification('notify()', notification)
     const { standalone } = this.#services.sessions
     const message = { jsonrpc: '2.0', ...notification } as const
     return (
@@ -303,6 +309,7 @@ class Node implements Durable {
   }
 
   async broadcast(notification: Notification) {
+    checkNotification('broadcast()', notification)
     const { sessions, eras } = this.#services
     const message = { jsonrpc: '2.0', ...notification } as const
     const notified = await sessions.broadcast(message)

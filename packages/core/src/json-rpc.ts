@@ -1,4 +1,5 @@
 import { NotJsonError } from './errors.js'
+import { checkGiven } from './known-options.js'
 import { MAX_DEPTH, nestsDeeper } from './json-depth.js'
 
 /** JSON-RPC 2.0 messages as MCP uses them (specification, "Base Protocol: Messages"). Shapes only; no method is known here. */
@@ -79,4 +80,11 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
 
 export function errorResponse(id: RequestId | null, code: number, message: string): JsonRpcError {
   return { jsonrpc: '2.0', id, error: { code, message } }
+}
+
+/** Throws a `TypeError` unless a program has given a notification. */
+export function checkNotification(of: string, given: unknown) {
+  const { method, params = {} } = Object(given) as { method?: unknown; params?: unknown }
+  const isRight = typeof method === 'string' && isObject(params)
+  checkGiven(isRight, `${of} takes a notification: { method: 'notifications/…', params: { … } }`, given)
 }

@@ -11,6 +11,11 @@ export function checkNames(where: string, options: unknown, known: readonly stri
   }
 }
 
+/** Throws a `TypeError` that says what to give, unless it was given. `takes`: as in 'node() takes …'. */
+export function checkGiven(isRight: boolean, takes: string, given: unknown) {
+  if (!isRight) throw new TypeError(`${takes}. It was given ${shown(given)}.`)
+}
+
 /** A text is none, though it can be gone through as one: letter by letter. */
 export const isList = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express'
 import type { Durable } from '../durable.js'
+import { checkMounted } from './check-mounted.js'
 import { node } from './node.js'
 
 export { fromNode } from './from-node.js'
@@ -9,5 +10,6 @@ export { fromNode } from './from-node.js'
  * Auth info is `req.auth`.
  */
 export function express(mcp: Pick<Durable, 'fetch'>): RequestHandler {
+  checkMounted('express', mcp)
   return node(mcp)
 }

@@ -2,6 +2,7 @@ import { createServer, request as requestHttp } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex, Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { checkGiven } from '../known-options.js'
 import { checkAnswer } from '../proxy/answer.js'
 import type { FetchHandler } from '../proxy/local-backend.js'
 import { answerOf, incomingFor } from '../proxy/node-http.js'
@@ -19,6 +20,7 @@ const NO_BODY = new Set([204, 205, 304])
  * come, and runs in the async context of the call. Auth info is `req.auth`.
  */
 export function fromNode(handler: (req: never, res: ServerResponse<never>) => unknown): FetchHandler {
+  checkGiven(typeof handler === 'function', 'fromNode() takes a (req, res) handler, as Express has', handler)
   const exchanges = new WeakMap<Duplex, Exchange>()
   const server = createServer((incoming: Incoming, outgoing) => {
     const { authInfo, fail } = exchanges.get(incoming.socket) ?? {}

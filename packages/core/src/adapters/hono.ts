@@ -5,6 +5,7 @@ import { BODY_TAKEN } from '../http/body.js'
 import { randomId } from '../ids.js'
 import type { AuthInfo } from '../auth-info.js'
 import type { FetchOptions } from '../http/exchange.js'
+import { checkMounted } from './check-mounted.js'
 
 /** A class, not a literal: see CONTRIBUTING.md. */
 class Options implements FetchOptions {
@@ -17,6 +18,7 @@ class Options implements FetchOptions {
 
 /** Mounts the server in Hono: `app.use('/mcp', hono(mcp))`. Auth info is what an earlier middleware `c.set('auth', …)`. */
 export function hono(mcp: Pick<Durable, 'fetch'>): MiddlewareHandler {
+  checkMounted('hono', mcp)
   return async (context: Context) => {
     const authInfo = context.get('auth') as AuthInfo | undefined
     // Present on @hono/node-server only.

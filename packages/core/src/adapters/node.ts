@@ -6,6 +6,7 @@ import { BODY_TAKEN } from '../http/body.js'
 import type { EventBody } from '../http/event-body.js'
 import { unreadEvents } from '../http/event-response.js'
 import type { AuthInfo } from '../auth-info.js'
+import { checkMounted } from './check-mounted.js'
 
 export { fromNode } from './from-node.js'
 
@@ -16,6 +17,7 @@ type Incoming = IncomingMessage & { auth?: AuthInfo; body?: unknown; rawBody?: u
  * Auth info is `req.auth`; a body that was read before is `req.body`: parsed, a text, or bytes.
  */
 export function node(mcp: Pick<Durable, 'fetch'>) {
+  checkMounted('node', mcp)
   return (incoming: Incoming, outgoing: ServerResponse): void => {
     const options = {
       authInfo: incoming.auth,

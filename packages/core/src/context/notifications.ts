@@ -1,8 +1,12 @@
+import { checkNotification } from '../json-rpc.js'
 import type { JsonRpcNotification, Params } from '../json-rpc.js'
+import { checkGiven } from '../known-options.js'
 import { leastLevel, LOG_LEVELS } from '../protocol.js'
 import type { LogLevel } from '../protocol.js'
 import type { CallLog } from './call-log.js'
 import type { Steps } from './steps.js'
+
+const PROGRESS = 'progress() takes two numbers and a text: progress(done, total, message)'
 
 export type ContextNotification = { method: string; params?: Params }
 
@@ -22,6 +26,9 @@ export class Notifications {
 
   /** Nothing is sent when the client gave no token and the call is no task, or when the number does not grow (specification, "Progress"). */
   async progress(progress: number, total?: number, message?: string) {
+    checkGiven(Number.isFinite(progress) || Number.isNaN(progress), PROGRESS, progress)
+    checkGiven(total === undefined || Number.isFinite(total), PROGRESS, total)
+    checkGiven(!message || typeof message === 'string', PROGRESS, message)
     const { request, taskToken } = this.#log
     const progressToken = request.params?._meta?.['progressToken'] ?? taskToken
     this.#steps.lifetime.throwIfAborted()
@@ -45,7 +52,9 @@ export class Notifications {
     await this.notify({ method: 'notifications/message', params })
   }
 
-  async notify({ method, params }: ContextNotification) {
+  async notify(notification: ContextNotification) {
+    checkNotification('notify()', notification)
+    const { method, params } = notification
     this.#steps.lifetime.throwIfAborted()
     const message: JsonRpcNotification = { jsonrpc: '2.0', method, ...(params && { params }) }
     await this.#log.send(message, this.#steps.current)

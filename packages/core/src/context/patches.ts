@@ -1,6 +1,7 @@
 import { encodeValue } from './codec.js'
 import { patchOf, patchedIn } from './call-log.js'
 import type { CallLog } from './call-log.js'
+import { checkName } from './step-name.js'
 import type { Steps } from './steps.js'
 
 const NOBODY = { resolve: () => undefined, reject: () => undefined }
@@ -23,7 +24,7 @@ export class Patches {
 
   /** Throws as the begin of a step does. */
   has(name: string): boolean {
-    if (name === '' || name.includes('\n')) throw new TypeError('The name of a patch is one line of text.')
+    checkName('patch', name)
     this.#steps.guard(name)
     const id = patchOf(name)
     const known = this.#asked.get(id) ?? patchedIn(this.#log.step(id))

@@ -1,4 +1,5 @@
-import { checkNames } from '../known-options.js'
+import { isObject } from '../json-rpc.js'
+import { checkGiven, checkNames } from '../known-options.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { checkElicitation, checkRoots, checkSampling } from './answers.js'
 import { ClientCapabilityError, QuestionRefusedError, StepTimeoutError } from './errors.js'
@@ -60,6 +61,11 @@ export class Questions {
   }
 
   async elicit(name: string, params: ElicitParams, options: ElicitOptions) {
+    checkGiven(
+      isObject(params),
+      'elicit() takes what it asks: elicit(name, { message, requestedSchema })',
+      params,
+    )
     checkNames(`The question "${name}"`, options, [...NAMES, 'schema'])
     const requested = params.mode === 'url' ? undefined : params.requestedSchema
     const check = checkElicitation(requested, checkWith(options.schema))
@@ -67,6 +73,7 @@ export class Questions {
   }
 
   async sample(name: string, params: SampleParams, options: QuestionOptions) {
+    checkGiven(isObject(params), 'sample() takes what it asks: sample(name, { messages, maxTokens })', params)
     checkNames(`The question "${name}"`, options, NAMES)
     const question = {
       kind: 'sample',

@@ -1,5 +1,5 @@
 import { recognising } from '../seal/sealed-store.js'
-import { checkNames } from '../known-options.js'
+import { checkGiven, checkNames, isList } from '../known-options.js'
 import { MAX_RECORD_BYTES, RecordTooLargeError } from '../errors.js'
 import type { ContextStore, MapChange, MapRange } from '../store/context-store.js'
 import { checkText, prefixEnd } from './map-keys.js'
@@ -106,6 +106,8 @@ export class SortedMap {
   }
 
   async #insert(entries: MapEntries) {
+    const areEntries = typeof entries === 'object' && entries !== null
+    checkGiven(areEntries, 'insert() takes entries: insert({ key: bytes })', entries)
     const pairs = Symbol.iterator in entries ? [...entries] : Object.entries(entries)
     // Of two with the same key the later one counts, as in a `Map`.
     const set = new Map(pairs.map(([key, value]) => [checkText('A key', key), encodeBytes(value)]))
@@ -113,11 +115,14 @@ export class SortedMap {
   }
 
   async #remove(keys: string | Iterable<string>) {
+    const areKeys = typeof keys === 'string' || Symbol.iterator in Object(keys)
+    checkGiven(areKeys, 'remove() takes a key, or a list of keys', keys)
     const remove = typeof keys === 'string' ? [keys] : [...new Set(keys)]
     await this.#change({ set: [], remove: remove.map((key) => checkText('A key', key)) })
   }
 
   async #getMany(keys: readonly string[]) {
+    checkGiven(isList(keys), 'getMany() takes a list of keys', keys)
     const checked = keys.map((key) => checkText('A key', key))
     const values = await this.#store.readMap(this.name, checked)
     return values.map((value) => (value === undefined ? undefined : decodeBytes(value)))

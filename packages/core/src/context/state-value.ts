@@ -1,4 +1,4 @@
-import { checkNames } from '../known-options.js'
+import { checkGiven, checkNames } from '../known-options.js'
 import type { StoredValue } from '../store/context-store.js'
 import { decodeValue, encodeValue } from './codec.js'
 import { StateConflictError, StateValueError } from './errors.js'
@@ -149,6 +149,11 @@ class State implements SessionState {
   update(change: (current: unknown) => unknown, options: ChangeOptions = {}): Promise<unknown> {
     try {
       checkNames(`The state "${this.#place.key}"`, options, ['name'])
+      checkGiven(
+        typeof change === 'function',
+        'update() takes a function of the value: update((value) => …)',
+        change,
+      )
       return this.#at.write(this.#place, options.name, change)
     } catch (error) {
       return this.#at.settling(Promise.reject(error as Error))

@@ -26,6 +26,7 @@ import { quietly } from './quietly.js'
 import { SettleOrder } from './settle-order.js'
 import { accept } from './standard-schema.js'
 import type { Check } from './standard-schema.js'
+import { checkName } from './step-name.js'
 import { checkStep, encodeStep, valueOf } from './step-value.js'
 import { publicName, StepWarnings } from './step-warnings.js'
 import { Step } from './step.js'
@@ -104,6 +105,7 @@ export class Steps implements StepOwner {
    */
   run(name: string, spec: StepSpec | (() => StepSpec), work: Work): Promise<unknown> {
     try {
+      checkName('step', name)
       const step = this.#begin(name, typeof spec === 'function' ? spec() : spec)
       const earlier = this.#log.step(step.id)
       this.#guardKind(step, earlier)
@@ -252,7 +254,6 @@ export class Steps implements StepOwner {
   }
 
   #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES, durability }: StepSpec): Step {
-    if (name === '' || name.includes('\n')) throw new TypeError('The name of a step is one line of text.')
     const title = key === undefined ? name : `${name} (${key})`
     this.guard(title)
     const id = key === undefined ? name : `${name}\n${key}`

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { JsonRpcResponse } from '../json-rpc.js'
-import { checkNames, shown } from '../known-options.js'
+import { checkGiven, checkNames, shown } from '../known-options.js'
 import { isAlone } from '../protocol.js'
 import { whileStoreFails } from '../store/retry.js'
 import type { CallLog } from './call-log.js'
@@ -40,6 +40,8 @@ export const taskToolOf = (handler: unknown): TaskToolRole | undefined =>
  * `outputSchema` are not: their clients wait for what it describes.
  */
 export function taskTools(server: ToolServer, options: TaskToolsOptions = {}): void {
+  const isServer = typeof (server as Partial<ToolServer> | undefined)?.registerTool === 'function'
+  checkGiven(isServer, 'taskTools() takes a server object: taskTools(server)', server)
   const names = namesOf(options)
   const { status, result, cancel } = names
   const taskId = z.string().max(100).describe('The id of the task, as the tool that began it has told it')

@@ -5,7 +5,10 @@ import type { Handles } from '../../src/context/handles.js'
 import { sortedMap } from '../../src/context/sorted-map.js'
 import type { SortedMap } from '../../src/context/sorted-map.js'
 import type { SessionState } from '../../src/context/state-value.js'
-import { durable } from '../../src/index.js'
+import { express } from '../../src/adapters/express.js'
+import { hono } from '../../src/adapters/hono.js'
+import { fromNode, node } from '../../src/adapters/node.js'
+import { durable, taskTools } from '../../src/index.js'
 import { TestCall, thrown } from './support.js'
 
 type Name = keyof DurableContext | keyof SortedMap | keyof SessionState | keyof Handles
@@ -62,7 +65,55 @@ describe('an option that there is not is refused, and the one that was meant is 
   ])('%s', async (use, says) => {
     const error = await failure(use)
     expect(error.message).toContain(says)
-    expect(error).toBeInstanceOf(Error)
+    expect(error.name).toMatch(/^(Type|Range)Error$/)
+  })
+})
+
+describe('an argument that is none is refused, and the right one is told:', () => {
+  test.each<[code: Untyped, says: string]>([
+    [(ctx) => ctx.now(), 'The name of a step is one line of text.'],
+    [(ctx) => ctx.atLeastOnce(5, body), 'The name of a step is one line of text.'],
+    [(ctx) => ctx.patched(), 'The name of a patch is one line of text.'],
+    [(ctx) => ctx.elicit('e'), 'elicit(name, { message, requestedSchema }). It was given undefined.'],
+    [(ctx) => ctx.sample('e', 'Hello'), 'sample(name, { messages, maxTokens }). It was given a string.'],
+    [(ctx) => ctx.state.update(), 'update((value) => …). It was given undefined.'],
+    [(ctx) => ctx.map('m').insert('a', 'b'), 'insert({ key: bytes }). It was given a string.'],
+    [(ctx) => ctx.map('m').remove(), 'remove() takes a key, or a list of keys. It was given undefined.'],
+    [(ctx) => ctx.map('m').getMany('ab'), 'getMany() takes a list of keys. It was given a string.'],
+    [
+      (ctx) => ctx.notify('notifications/x'),
+      "{ method: 'notifications/…', params: { … } }. It was given a string.",
+    ],
+    [(ctx) => ctx.notify(), 'It was given undefined.'],
+    [(ctx) => ctx.notify({ params: {} }), 'It was given an object.'],
+    [(ctx) => ctx.notify({ method: 'notifications/x', params: 'text' }), 'It was given an object.'],
+    [(ctx) => ctx.progress(Infinity), 'progress(done, total, message). It was given the number Infinity.'],
+    [(ctx) => ctx.progress('1'), 'It was given a string.'],
+    [(ctx) => ctx.progress(1, null), 'It was given null.'],
+    [(ctx) => ctx.progress(1, 2, { a: 1 }), 'It was given an object.'],
+    [() => taskTools(undefined as never), 'taskTools(server). It was given undefined.'],
+    [
+      () => node(undefined as never),
+      'node() takes what durable() returns: node(durable({ server, store })).',
+    ],
+    [() => node((() => undefined) as never), 'It was given a function.'],
+    [() => node(Promise.resolve() as never), 'It was given an object.'],
+    [() => hono(null as never), 'hono(durable({ server, store })). It was given null.'],
+    [() => express(undefined as never), 'express(durable({ server, store })). It was given undefined.'],
+    [() => fromNode(undefined as never), 'fromNode() takes a (req, res) handler'],
+  ])('%s', async (use, says) => {
+    const error = await failure(use)
+    expect(error.message).toContain(says)
+    expect(error).toBeInstanceOf(TypeError)
+  })
+
+  test('a notification of a session, or of all', async () => {
+    const mcp = durable({ handler: () => new Response() })
+    const wrong = 'notifications/x' as never
+    await expect(mcp.notify('s', wrong)).rejects.toThrow('notify() takes a notification: {')
+    await expect(mcp.notify(undefined as never, { method: 'x' })).rejects.toThrow('the id of a session')
+    await expect(mcp.broadcast(wrong)).rejects.toThrow('broadcast() takes a notification: {')
+    await mcp.close()
   })
 })
 
@@ -84,9 +135,9 @@ test('options that are undefined are not set', async () => {
     return attempt
   }
   const run = (ctx: DurableContext) => ctx.atLeastOnce('s', step, { backoff, timeoutMs: undefined })
-  const node = call.node()
-  expect(await node.run(run)).toBe(3)
-  expect(node.told.map(({ fields }) => fields['nextTryMs'])).toEqual([0, 0])
+  const last = call.node()
+  expect(await last.run(run)).toBe(3)
+  expect(last.told.map(({ fields }) => fields['nextTryMs'])).toEqual([0, 0])
   const answer = await durableFetch({ fetch: undefined, giveUpAfterMs: undefined })('data:,here', {})
   expect(await answer.text()).toBe('here')
 })
