@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Command, OptionSpec } from './command.js'
+import type { GlobalOptions, Values } from './context.js'
 import { messageOf, usageError } from './errors.js'
 
 /** What every command takes. */
@@ -32,19 +33,6 @@ export const globalOptions = {
   help: { type: 'boolean', short: 'h', help: 'this text' },
 } satisfies Record<string, OptionSpec>
 
-export type Values = Record<string, string | boolean | undefined>
-export type GlobalOptions = {
-  redis: string | undefined
-  sqlite: string | undefined
-  prefix: string
-  name: string | undefined
-  keyFile: string | undefined
-  secrets: string | undefined
-  json: boolean
-  color: boolean
-  showPayloads: boolean
-  fullIds: boolean
-}
 export type CommandLine =
   | { what: 'version' }
   | { what: 'help'; command: Command | undefined }

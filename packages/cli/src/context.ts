@@ -5,7 +5,6 @@ import { runsOf } from '@mcp-durable/core/runs'
 import type { Runs } from '@mcp-durable/core/runs'
 import type { Store } from '@mcp-durable/core'
 import type { Inspection } from '@mcp-durable/core/inspect'
-import type { GlobalOptions, Values } from './command-line.js'
 import type { Connected, Patience } from './connect/connected.js'
 import { connectEnd } from './connect/ends.js'
 import { sealedWith, withKeys } from './connect/key-file.js'
@@ -15,6 +14,21 @@ import { usageError } from './errors.js'
 import type { End } from './migrate/end.js'
 import { Output } from './show/output.js'
 import { Privacy } from './show/privacy.js'
+
+/** Options by their names, and those that every command takes. */
+export type Values = Record<string, string | boolean | undefined>
+export type GlobalOptions = {
+  redis: string | undefined
+  sqlite: string | undefined
+  prefix: string
+  name: string | undefined
+  keyFile: string | undefined
+  secrets: string | undefined
+  json: boolean
+  color: boolean
+  showPayloads: boolean
+  fullIds: boolean
+}
 
 const DEFAULT_FILE = 'mcp.db'
 

@@ -8,13 +8,11 @@ import type { Evaluate } from './evaluation.js'
 import { LargestValue } from './largest-value.js'
 import type { RedisLike } from './redis-like.js'
 import { groups } from './replies.js'
+import type { Added } from './replies.js'
 import { findRisks } from './scripts.generated.js'
 import type { Script } from './scripts.generated.js'
 import { WakeUps } from './wake-ups.js'
 import type { Findings } from './wake-ups.js'
-
-/** `refused`: the stream has an id that is not below this one. `gone`: there is no such stream. */
-export type Added = 'appended' | 'refused' | 'gone'
 
 /** How long a subscription is tried before anything that wakes others is sent. */
 const TRY_MS = 1000

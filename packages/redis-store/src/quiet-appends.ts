@@ -1,5 +1,5 @@
 import type { NewEntry, QuietlyAppended } from '@mcp-durable/core/store'
-import type { Added } from './client.js'
+import type { Added } from './replies.js'
 import { isOfSeveralSlots } from './errors.js'
 
 /** As many entries go to Redis in one script, in which it serves nobody else. */

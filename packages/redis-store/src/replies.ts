@@ -1,4 +1,3 @@
-import type { Added } from './client.js'
 import { isRefusal, storeError } from './errors.js'
 import type {
   Admission,
@@ -11,6 +10,9 @@ import type {
 } from '@mcp-durable/core/store'
 
 /** Turns what scripts return into what the store answers. Shapes are documented in the header of each script. */
+
+/** `refused`: the stream has an id that is not below this one. `gone`: there is no such stream. */
+export type Added = 'appended' | 'refused' | 'gone'
 
 /** A name, or none, which differs from every name: of a principal, of a server. */
 export function encodeName(name: string | undefined) {

@@ -1,4 +1,3 @@
-import type { Engine } from './engine.js'
 import type { Statements } from './statements.js'
 
 /** So many rows go in one transaction, in which nobody else writes. */
@@ -10,6 +9,13 @@ const LEAST_MS = 1_000
 const LATER_MS = 60_000
 /** Timers of Node.js beyond it fire at once. */
 const LONGEST_MS = 2 ** 31 - 1
+
+/** Of the whole one, what is needed here. `sql`: within a transaction. */
+type Engine = {
+  readonly sql: Statements
+  read<T>(work: (now: number) => T): Promise<T>
+  write<T>(work: (now: number) => T): Promise<T>
+}
 
 /** What has expired, or was deleted, is found by nobody; here its rows go, a few at a time. One timer, and none when nothing is left. */
 export class Expiry {

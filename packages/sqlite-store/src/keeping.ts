@@ -1,6 +1,9 @@
 import type { Entry, Keeping, LogName } from '@mcp-durable/core/store'
-import type { Space } from './space.js'
+import type { Engine } from './engine.js'
+import type { Statements } from './statements.js'
 
+/** Of the whole one, what is needed here. */
+type Space = { readonly engine: Engine; readonly name: string; readonly sql: Statements }
 type Written = { scope: string; principal: string | null; log: LogName | 'state'; entries: readonly Entry[] }
 type History = { id: number; entries: number; expires_at: number }
 
