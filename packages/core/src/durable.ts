@@ -7,6 +7,7 @@ import { OlderNodes } from './call/older-nodes.js'
 import { Takeovers } from './call/takeovers.js'
 import { Versions } from './call/versions.js'
 import { Backlog } from './call/waiting-records.js'
+import { checkMs } from './check-ms.js'
 import { checkOptions } from './check-options.js'
 import type { FetchOptions, HttpServices } from './http/exchange.js'
 import { handle } from './http/handler.js'
@@ -327,7 +328,7 @@ class Node implements Durable {
   async drain(options: { graceMs?: number } = {}) {
     checkNames('drain()', options, ['graceMs'])
     const { graceMs = Number.POSITIVE_INFINITY } = options
-    if (!(graceMs >= 0)) throw new TypeError('drain(): `graceMs` is a number of milliseconds, not negative.')
+    checkMs('drain(): `graceMs`', graceMs)
     if (!this.#handsOver) throw new TypeError('drain(): without a `store` there is nobody to hand calls to.')
     this.#draining ??= this.#drain(graceMs)
     await this.#draining
@@ -350,7 +351,7 @@ class Node implements Durable {
   async close(options: { graceMs?: number } = {}) {
     checkNames('close()', options, ['graceMs'])
     const { graceMs = 10_000 } = options
-    if (!(graceMs >= 0)) throw new TypeError('close(): `graceMs` is a number of milliseconds, not negative.')
+    checkMs('close(): `graceMs`', graceMs)
     this.#closing ??= this.#leave(graceMs).finally(() => (this.#closed = true))
     await this.#closing
   }

@@ -1,4 +1,5 @@
 import type { Membership } from './call/membership.js'
+import { checkMs } from './check-ms.js'
 import { startTimer } from './timers.js'
 
 /** How a node is. `ready` is what a readiness check asks for, `live` a liveness check. */
@@ -30,6 +31,7 @@ export async function healthOf(
   { leaving, closed }: Closing,
   { timeoutMs = 500 }: HealthOptions,
 ): Promise<Health> {
+  checkMs('health(): `timeoutMs`', timeoutMs)
   const beganAt = performance.now()
   const isAsked = !closed && timeoutMs > 0
   const seen = isAsked ? await answerWithin(timeoutMs, membership.seen()) : undefined

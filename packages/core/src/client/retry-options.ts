@@ -1,3 +1,4 @@
+import { checkMs } from '../check-ms.js'
 import { checkNames } from '../known-options.js'
 
 export type FetchLike = (url: string | URL, init?: RequestInit) => Promise<Response>
@@ -47,12 +48,12 @@ export type DurableFetchOptions = {
 export type RetrySettings = Required<Omit<DurableFetchOptions, 'onRetry'>> &
   Pick<DurableFetchOptions, 'onRetry'>
 
-const TIMES = ['giveUpAfterMs', 'initialDelayMs', 'maxDelayMs', 'headersWithinMs']
+const TIMES = ['giveUpAfterMs', 'initialDelayMs', 'maxDelayMs', 'headersWithinMs'] as const
 const NAMES = ['fetch', ...TIMES, 'mayRepeat', 'tasks', 'onRetry']
 
 export function retrySettings(options: DurableFetchOptions): RetrySettings {
   checkNames('durableFetch()', options, NAMES)
-  return {
+  const settings: RetrySettings = {
     // Looked up at each call, so that a `fetch` that is replaced later counts.
     fetch: options.fetch ?? ((url, init) => fetch(url, init)),
     giveUpAfterMs: options.giveUpAfterMs ?? 60_000,
@@ -63,4 +64,6 @@ export function retrySettings(options: DurableFetchOptions): RetrySettings {
     tasks: options.tasks ?? false,
     onRetry: options.onRetry,
   }
+  for (const name of TIMES) checkMs(`durableFetch(): \`${name}\``, settings[name])
+  return settings
 }

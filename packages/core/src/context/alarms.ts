@@ -23,10 +23,10 @@ export class Alarms {
     this.#enqueue = enqueue
   }
 
-  /** Calls `action` after `deadline` (ms since 1970), and after `notBefore`. Returns how to call it off. */
+  /** Calls `action` after `deadline` (ms since 1970), and after `notBefore`; what is no number is up. Returns how to call it off. */
   add(deadline: number, action: Action, notBefore = 0): () => void {
-    const alarm = { deadline, notBefore, action }
-    const before = this.#alarms.findLastIndex((other) => other.deadline <= deadline)
+    const alarm = { deadline: deadline || 0, notBefore: notBefore || 0, action }
+    const before = this.#alarms.findLastIndex((other) => other.deadline <= alarm.deadline)
     this.#alarms.splice(before + 1, 0, alarm)
     this.#set()
     return () => this.#remove(alarm)

@@ -1,3 +1,4 @@
+import { checkMs } from '../check-ms.js'
 import type { ElicitResult, Root, SamplingResult } from './answers.js'
 import type { CallLog, StepKind } from './call-log.js'
 import { decodeValue } from './codec.js'
@@ -287,21 +288,18 @@ export class DurableContext<Extra = unknown> {
   }
 
   async #sleep(name: string, ms: number, options: StepKey) {
-    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
-      throw new RangeError('The time to sleep is a number of milliseconds, not negative.')
+    const specOf = () => {
+      checkMs(`The time of the sleep ${JSON.stringify(name)}`, ms, Number.MAX_SAFE_INTEGER)
+      return keyed('sleep', name, options)
     }
-    await this.#steps.run(
-      name,
-      () => keyed('sleep', name, options),
-      async (step, earlier) => {
-        const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
-        const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
-        step.waitsUntil = deadline
-        await this.#until(deadline, step)
-        step.waitsUntil = undefined
-        return this.#steps.outcome(step, deadline)
-      },
-    )
+    await this.#steps.run(name, specOf, async (step, earlier) => {
+      const wakeAt = earlier?.phase === 'done' ? decodeValue(earlier.value) : undefined
+      const deadline = Number(wakeAt ?? (await this.#steps.deadline(step, ms)).deadline)
+      step.waitsUntil = deadline
+      await this.#until(deadline, step)
+      step.waitsUntil = undefined
+      return this.#steps.outcome(step, deadline)
+    })
   }
 
   /** Or until the step is woken, in its turn as if its time had come. */

@@ -1,3 +1,4 @@
+import { checkMs } from '../check-ms.js'
 import { isObject } from '../json-rpc.js'
 import { checkGiven, checkNames } from '../known-options.js'
 import type { CallLog, StepKind } from './call-log.js'
@@ -98,7 +99,11 @@ export class Questions {
       this.#log.lacks?.(capability)
       throw new ClientCapabilityError(name, capability)
     }
-    return this.#steps.run(name, { key, kind, check }, async (step) => {
+    const specOf = () => {
+      if (timeoutMs !== undefined) checkMs(`\`timeoutMs\` of the question ${JSON.stringify(name)}`, timeoutMs)
+      return { key, kind, check }
+    }
+    return this.#steps.run(name, specOf, async (step) => {
       const outcome = await this.#answer(step, question, timeoutMs)
       this.#steps.lifetime.throwIfAborted()
       return outcome

@@ -1,3 +1,4 @@
+import { checkMs, checkNumber } from '../check-ms.js'
 import { checkNames } from '../known-options.js'
 import type { ErrorClass } from './error-codec.js'
 import { DuplicateStepError, NestedStepError, StepValueError } from './errors.js'
@@ -55,11 +56,16 @@ const BACKOFF_NAMES = ['initialMs', 'factor', 'maxMs', 'jitter']
 
 export type Guarantee = 'at-least-once' | 'at-most-once'
 
-/** Throws a `TypeError` if there is no option of such a name. */
-export function checkStepOptions(name: string, options: StepOptions) {
-  checkNames(`The step "${name}"`, options, NAMES)
-  const { backoff } = options
-  if (backoff !== undefined) checkNames(`The \`backoff\` of the step "${name}"`, backoff, BACKOFF_NAMES)
+/** Throws a `TypeError` if there is no option of such a name, or a time is none. */
+export function checkStepOptions(step: string, options: StepOptions) {
+  checkNames(`The step "${step}"`, options, NAMES)
+  const { timeoutMs, backoff } = options
+  const of = `of the step "${step}"`
+  if (timeoutMs !== undefined) checkMs(`\`timeoutMs\` ${of}`, timeoutMs)
+  if (backoff === undefined) return
+  checkNames(`The \`backoff\` ${of}`, backoff, BACKOFF_NAMES)
+  for (const [name, value] of Object.entries(backoff))
+    if (value !== undefined) checkNumber(`\`backoff.${name}\` ${of}`, value, 'a number')
 }
 
 /** Whether the body is run again after attempt number `attempt` has thrown. */

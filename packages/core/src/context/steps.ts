@@ -221,7 +221,8 @@ export class Steps implements StepOwner {
   /** When the time of a step is up, in ms since 1970: recorded when it is first begun, and the same in every run. */
   async deadline({ id }: Step, ms: number): Promise<{ deadline: number; isOld: boolean }> {
     const earlier = this.#log.step(deadlineOf(id))
-    if (earlier?.phase === 'done') return { deadline: Number(decodeValue(earlier.value)), isOld: true }
+    // Earlier versions have recorded what is no number: that time is up.
+    if (earlier?.phase === 'done') return { deadline: Number(decodeValue(earlier.value)) || 0, isOld: true }
     const deadline = this.timeAndChance.now() + ms
     await recorded(this.#log, { id: deadlineOf(id), phase: 'done', value: encodeValue(deadline) })
     return { deadline, isOld: false }

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checkMs } from '../check-ms.js'
 import { isDurable } from '../context/durable-handlers.js'
 import { checkNames } from '../known-options.js'
 import type { Effect } from './crash/effects.js'
@@ -75,6 +76,7 @@ export async function crashTest(
     ignore = [],
     withinMs = 3000,
   } = options
+  checkMs('crashTest(): `withinMs`', withinMs)
   const world = (effect: Effect) =>
     toolOf(isDurable(given) ? given : (given as (effect: Effect) => unknown)(effect))
   const tester = new Tester({ world, args, answers, now, extra, principal }, withinMs)

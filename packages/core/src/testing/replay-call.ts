@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EarlierRuns } from '../call/earlier-runs.js'
 import { parseRecord } from '../call/record.js'
 import type { CallRecord } from '../call/record.js'
+import { checkMs } from '../check-ms.js'
 import { followScopes } from '../context/async-scope.js'
 import type { Caller } from '../context/call-log.js'
 import { DEFAULT_LIMITS } from '../context/limits.js'
@@ -67,6 +68,7 @@ export async function replayCall(
 ): Promise<ReplayReport> {
   checkNames('replayCall()', options, ['withinMs'])
   const { withinMs = WITHIN_MS } = options
+  checkMs('replayCall(): `withinMs`', withinMs)
   const journal = readJournal(call)
   if ('kind' in journal) return report({ tool: '', problem: journal })
   const runs = await EarlierRuns.read([call.journal])
