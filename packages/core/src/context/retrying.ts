@@ -57,6 +57,7 @@ async function tryAgain(
     // What a stopped body throws says nothing of the step: the next node runs it again.
     steps.lifetime.throwIfAborted()
     const nextMs = nextTry(steps, step, outcome.error, { attempt, guarantee: 'at-least-once', options })
+    steps.warnings.failed(step, attempt, outcome.error, nextMs)
     if (nextMs === undefined) break
     await steps.pause(nextMs)
     outcome = await steps.attempt(step, body, attempt + 1, options.timeoutMs)
@@ -83,9 +84,10 @@ export function atMostOnce(steps: Steps, name: string, body: StepBody<unknown>, 
           if (!('error' in outcome)) return outcome
           const { error } = outcome
           if (error instanceof StepValueError) error.message += AFTER_THE_FACT
-          // Thrown by a body that was told to stop: the end is unknown, and the mark says so.
-          if (!mayRetry(error, attempt, 'at-most-once', options)) steps.lifetime.throwIfAborted()
           nextMs = nextTry(steps, step, error, { attempt, guarantee: 'at-most-once', options })
+          // Thrown by a body that was told to stop: the end is unknown, and the mark says so.
+          if (nextMs === undefined) steps.lifetime.throwIfAborted()
+          steps.warnings.failed(step, attempt, error, nextMs)
           if (nextMs === undefined) return outcome
         }
         await steps.mark(step, 'cleared')
@@ -99,11 +101,14 @@ const AFTER_THE_FACT = ' The body has run: what it did has happened, and it is n
 
 type Failed = { attempt: number; guarantee: Guarantee; options: StepOptions }
 
-/** How long to wait before the body is run again; `undefined`: it is not. The log is told either way. */
+/** How long to wait before the body is run again; `undefined`: it is not. */
 function nextTry(steps: Steps, step: Step, error: unknown, { attempt, guarantee, options }: Failed) {
-  const nextMs = mayRetry(error, attempt, guarantee, options) ? backoffMs(attempt, options) : undefined
-  steps.warnings.failed(step, attempt, error, nextMs)
-  return nextMs
+  try {
+    return mayRetry(error, attempt, guarantee, options) ? backoffMs(attempt, options) : undefined
+  } catch (thrown) {
+    steps.warnings.undecided(step, thrown)
+    return undefined
+  }
 }
 
 /** What can't be run is refused before anything is: a body that is no function, and a schema that would be asked after the effect. */

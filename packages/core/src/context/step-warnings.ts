@@ -4,6 +4,8 @@ import type { Step } from './step.js'
 /** The name of a step without its key, which may say more than should be seen. */
 export const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
 
+const UNDECIDED = '`retryable` or `nonRetryable` of a step failed: what its body threw is not tried again'
+
 /** What the server's log is told of the steps of a call. The stack of each error is there once. */
 export class StepWarnings {
   readonly #log: CallLog
@@ -19,6 +21,11 @@ export class StepWarnings {
     if (nextTryMs === undefined) return this.threw(error, 'a step failed', about)
     const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
     this.#log.tell('warn', fields, 'a step failed, and is tried again')
+  }
+
+  /** What the body threw ends the step. */
+  undecided({ id }: Step, error: unknown) {
+    this.threw(error, UNDECIDED, { step: publicName(id) })
   }
 
   threw(error: unknown, message: string, about: object = {}) {

@@ -87,6 +87,28 @@ describe('a body that fails', () => {
     expect(JSON.stringify(node.told)).not.toContain('secret')
   })
 
+  const asked = { retryable: () => unanswerable(), nonRetryable: () => unanswerable() }
+  const unanswerable = (): boolean =>
+    (undefined as unknown as { response: { status: number } }).response.status === 503
+  describe.each(['atLeastOnce', 'atMostOnce'] as const)('%s, and', (method) => {
+    test.each(Object.entries(asked))('%s too, is what the step ends with', async (name, matcher) => {
+      const call = new TestCall()
+      const body = vi.fn<() => never>(() => {
+        throw new Error('the true one')
+      })
+      const node = call.node()
+      const options = { [name]: matcher, backoff: AT_ONCE }
+      expect((await thrown(node.context[method]('s', body, options))).message).toBe('the true one')
+      expect((await thrown(call.node().context[method]('s', body, options))).message).toBe('the true one')
+      expect(body).toHaveBeenCalledTimes(1)
+      expect(node.told).toMatchObject([
+        { message: expect.stringMatching(/^`retryable` or/) as string, fields: { step: 's' } },
+        { message: 'a step failed', fields: { step: 's', stepAttempt: 1 } },
+      ])
+      expect(call.phases('s').at(-1)).toBe('failed')
+    })
+  })
+
   test('is not, when it was told to stop', async () => {
     const node = new TestCall().node()
     const step = node.context.atLeastOnce('s', ({ signal }) => {
