@@ -2,7 +2,8 @@
 export type { DurableContext } from './context.js'
 export type { HandlerExtra, NoArgs } from './durable-handlers.js'
 export type { Durability } from '../store/durability.js'
-export type { Backoff, ErrorMatcher, StepBody, StepKey, StepOptions, StepRun } from './step-options.js'
+export type { ErrorMatcher } from './error-matchers.js'
+export type { Backoff, StepBody, StepKey, StepOptions, StepRun } from './step-options.js'
 export type { ErrorClass } from './error-codec.js'
 export type {
   ElicitOptions,

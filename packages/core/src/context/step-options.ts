@@ -1,6 +1,8 @@
 import { checkMs, checkNumber } from '../check-ms.js'
 import { checkNames } from '../known-options.js'
 import type { ErrorClass } from './error-codec.js'
+import { checkMatchers, listed, matches } from './error-matchers.js'
+import type { ErrorMatcher } from './error-matchers.js'
 import { DuplicateStepError, NestedStepError, StepValueError } from './errors.js'
 import type { Durability } from '../store/durability.js'
 import type { StandardSchema } from './standard-schema.js'
@@ -15,9 +17,6 @@ export type StepRun = {
   attempt: number
 }
 export type StepBody<T> = (run: StepRun) => T | Promise<T>
-
-/** Errors, by class or by a question about them. */
-export type ErrorMatcher = readonly ErrorClass[] | ((error: unknown) => boolean)
 
 export type StepKey = {
   /** Tells steps of the same name apart, such as those of a loop. */
@@ -53,12 +52,14 @@ const DEFAULT_ATTEMPTS = 10
 const RETRIES = ['attempts', 'backoff', 'retryable', 'nonRetryable']
 const NAMES = ['key', 'schema', ...RETRIES, 'errors', 'timeoutMs', 'durability']
 const BACKOFF_NAMES = ['initialMs', 'factor', 'maxMs', 'jitter']
+const NO_CLASSES: readonly ErrorClass[] = []
 
 export type Guarantee = 'at-least-once' | 'at-most-once'
 
-/** Throws a `TypeError` if there is no option of such a name, or a time is none. */
+/** Throws a `TypeError` if there is no option of such a name, or it can't have that value. */
 export function checkStepOptions(step: string, options: StepOptions) {
   checkNames(`The step "${step}"`, options, NAMES)
+  checkMatchers(step, options)
   const { timeoutMs, backoff } = options
   const of = `of the step "${step}"`
   if (timeoutMs !== undefined) checkMs(`\`timeoutMs\` ${of}`, timeoutMs)
@@ -84,16 +85,9 @@ export function backoffMs(attempt: number, options: StepOptions): number {
 }
 
 /** The classes a step knows, for its recorded errors to be instances of. */
-export function classesOf({ errors = [], retryable, nonRetryable }: StepOptions): readonly ErrorClass[] {
-  if (errors.length === 0 && !retryable && !nonRetryable) return errors
-  return [...errors, ...listed(retryable), ...listed(nonRetryable)]
-}
-
-const listed = (matcher: ErrorMatcher | undefined) => (typeof matcher === 'object' ? matcher : [])
-
-function matches(error: unknown, matcher: ErrorMatcher): boolean {
-  if (typeof matcher === 'function') return matcher(error)
-  return matcher.some((candidate) => error instanceof candidate)
+export function classesOf({ errors, retryable, nonRetryable }: StepOptions): readonly ErrorClass[] {
+  if (!errors && !retryable && !nonRetryable) return NO_CLASSES
+  return [...listed(errors), ...listed(retryable), ...listed(nonRetryable)]
 }
 
 /** Mistakes in the code of the handler, which no retry mends. */

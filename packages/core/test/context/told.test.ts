@@ -107,6 +107,25 @@ describe('a body that fails', () => {
       ])
       expect(call.phases('s').at(-1)).toBe('failed')
     })
+
+    const neither: Record<string, () => unknown> = {
+      'a promise': () => Promise.reject(new Error('unheard')),
+      text: () => 'yes',
+      'a number': () => 1,
+      'an object': () => ({ retry: true }),
+    }
+    test.each(Object.entries(neither))('%s is no answer', async (_what, answer) => {
+      const body = vi.fn<() => never>(() => {
+        throw new Error('the true one')
+      })
+      for (const name of ['retryable', 'nonRetryable']) {
+        const node = new TestCall().node()
+        const options = { [name]: answer, backoff: AT_ONCE }
+        expect((await thrown(node.context[method]('s', body, options))).message).toBe('the true one')
+        expect(String(node.told[0]?.fields['error'])).toMatch(/says true or false at once/)
+      }
+      expect(body).toHaveBeenCalledTimes(2)
+    })
   })
 
   test('is not, when it was told to stop', async () => {
@@ -253,6 +272,44 @@ describe('a value that cannot be recorded', () => {
 })
 
 describe('what can be seen to be wrong is refused before anything runs', () => {
+  class Refused extends Error {}
+  const matchers: [what: string, matcher: unknown, says: RegExp][] = [
+    ['a class', Refused, /the class Refused\. It must be a list of classes/],
+    ['a built-in class', TypeError, /the class TypeError\./],
+    ['Error itself', Error, /the class Error\./],
+    [
+      'an async function',
+      async () => false,
+      /an async function\. .* a function that says true or false at once/,
+    ],
+    ['names of classes', [Refused, 'Error'], /a list with a string in it\./],
+    ['functions in a list', [() => true], /a list with a function in it\./],
+    ['text', 'Error', /a string\./],
+  ]
+  describe.each(['retryable', 'nonRetryable'] as const)('%s is', (name) => {
+    test.each(matchers)('%s', async (_what, matcher, says) => {
+      const body = vi.fn<() => void>()
+      for (const method of ['atLeastOnce', 'atMostOnce'] as const) {
+        const call = new TestCall()
+        const error = await thrown(call.node().context[method]('s', body, { [name]: matcher }))
+        expect(error).toBeInstanceOf(TypeError)
+        expect(error.message).toContain(`\`${name}\` of the step "s" is`)
+        expect(error.message).toMatch(says)
+        expect(call.records).toEqual([])
+      }
+      expect(body).not.toHaveBeenCalled()
+    })
+  })
+
+  test('errors that are no list', async () => {
+    const body = vi.fn<() => void>()
+    for (const errors of [Refused, () => true, ['Refused'], 'Refused'] as never[]) {
+      const error = await thrown(new TestCall().node().context.atLeastOnce('s', body, { errors }))
+      expect(error.message).toMatch(/`errors` of the step "s" is .*\. It must be a list of classes/)
+    }
+    expect(body).not.toHaveBeenCalled()
+  })
+
   test.each(['atLeastOnce', 'atMostOnce'] as const)('%s without a body', async (method) => {
     const call = new TestCall()
     for (const body of [undefined, { key: 1 }, Promise.resolve(1)]) {
