@@ -100,11 +100,12 @@ const NETWORK =
 /**
  * What the language itself throws at a mistake in the code, which the next attempt makes again: a `TypeError` or
  * `ReferenceError`, and a `SyntaxError`. Not the `TypeError` of a failed `fetch`, nor the `SyntaxError` of an answer that is
- * not JSON, such as the page of a proxy: those may pass. A `RangeError` may come from data. Subclasses are an application's own.
+ * not JSON, such as the page of a proxy: those may pass, but that of a URL that is none doesn't. A `RangeError` may come from data. Subclasses are an application's own.
  */
 function isProgrammingError(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error.constructor === ReferenceError) return true
   if (error.constructor === SyntaxError) return !/JSON/.test(error.message)
-  return error.constructor === TypeError && error.cause === undefined && !NETWORK.test(error.message)
+  if (error.constructor !== TypeError || NETWORK.test(error.message)) return false
+  return error.cause === undefined || isProgrammingError(error.cause)
 }

@@ -57,6 +57,13 @@ describe('a body that fails', () => {
     expect(body).toHaveBeenCalledTimes(3)
   })
 
+  test('with a fetch of a URL that is none is not', async () => {
+    const body = vi.fn<() => unknown>(() => fetch('undefined/stock'))
+    const error = await thrown(new TestCall().node().context.atLeastOnce('s', body, { backoff: AT_ONCE }))
+    expect(error.message).toContain('undefined/stock')
+    expect(body).toHaveBeenCalledTimes(1)
+  })
+
   test('with a TypeError that is retryable is', async () => {
     const body = vi.fn<() => unknown>(mistakes['TypeError'])
     const options = { backoff: AT_ONCE, attempts: 3, retryable: [TypeError] }
