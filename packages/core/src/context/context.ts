@@ -211,12 +211,12 @@ export class DurableContext<Extra = unknown> {
    * They reject with an `UnrecordableError` if it can't be (`NotJsonError`, `RecordTooLargeError`, `BacklogError`).
    */
   progress(progress: number, total?: number, message?: string): Promise<void> {
-    return quietly(this.#notifications.progress(progress, total, message))
+    return this.#steps.beside(this.#notifications.progress(progress, total, message))
   }
 
   /** Sends a log message to the client, unless it wants none of this level. What of `data` is not JSON is sent as text. */
   log(level: LogLevel, data: unknown, logger?: string): Promise<void> {
-    return quietly(this.#notifications.log(level, data, logger))
+    return this.#steps.beside(this.#notifications.log(level, data, logger))
   }
 
   debug(data: unknown, logger?: string) {
@@ -253,7 +253,7 @@ export class DurableContext<Extra = unknown> {
 
   /** Sends any other notification on the stream of the call. */
   notify(notification: ContextNotification): Promise<void> {
-    return quietly(this.#notifications.notify(notification))
+    return this.#steps.beside(this.#notifications.notify(notification))
   }
 
   /** A sorted map, whose changes apply once however often the call is run; see `SortedMap`. */

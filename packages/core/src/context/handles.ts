@@ -41,7 +41,7 @@ export class Handles {
    * an argument in later calls. Throws a `HandleLimitError` where the principal has `maxHandlesPerPrincipal`.
    */
   create(name: string, options: HandleOptions): Promise<Handle> {
-    return quietly(this.#create(name, options))
+    return this.#call.steps.beside(this.#create(name, options))
   }
 
   /**

@@ -1,5 +1,4 @@
 import { MapChangedTwiceError } from './errors.js'
-import { quietly } from './quietly.js'
 import type { MapUse } from './sorted-map.js'
 import type { Steps } from './steps.js'
 
@@ -27,6 +26,6 @@ export class MapChanges implements MapUse {
   }
 
   run<T>(work: () => Promise<T>): Promise<T> {
-    return quietly(work())
+    return this.#steps.beside(work())
   }
 }

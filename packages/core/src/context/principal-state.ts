@@ -26,7 +26,8 @@ export const stateScopeOf = ({ principal, isUser }: Caller) =>
 export function stateOfPrincipal({ callId, caller, store, steps, limits }: PrincipalCall): SessionState {
   const { principal } = caller
   const scope = stateScopeOf(caller)
-  if (scope === undefined) return refused(() => new NoPrincipalError(principal !== undefined))
+  if (scope === undefined)
+    return refused(() => steps.beside(Promise.reject(new NoPrincipalError(principal !== undefined))))
   const { sessionTtlMs, maxStateBytes: maxBytes } = limits
   let used: Promise<boolean> | undefined
   const read = async (key: string) => {
@@ -58,11 +59,11 @@ export function principalState(
 }
 
 /** In place of a state, where there is none. */
-function refused(problem: () => Error): SessionState {
+function refused(refusal: () => Promise<never>): SessionState {
   const state: SessionState = {
-    get: () => Promise.reject(problem()),
-    set: () => Promise.reject(problem()),
-    update: () => Promise.reject(problem()),
+    get: refusal,
+    set: refusal,
+    update: refusal,
     of: () => state as never,
   }
   return state

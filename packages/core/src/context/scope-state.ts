@@ -41,7 +41,8 @@ export function stateElsewhere(
 ): SessionState {
   return stateAt({
     read,
-    settling: quietly,
+    reading: (promise) => steps.beside(promise),
+    changing: quietly,
     write: (place, name, change) =>
       steps.run(...stepOf(place, name, key), (step) => {
         const mark = `${callId}:${step.id}`

@@ -28,7 +28,8 @@ export function stateOutside(
 ): SessionState {
   return stateAt({
     read: (key) => store.readValue(scope, key),
-    settling: (promise) => promise,
+    reading: (promise) => promise,
+    changing: (promise) => promise,
     async write(place, _name, change) {
       const outcome = await untilApplied(place.key, async () => {
         const { version, value } = await place.read()
@@ -49,7 +50,8 @@ export function stateOutside(
 export function stateInCall(store: ContextStore, scope: string, steps: Steps): SessionState {
   return stateAt({
     read: (key) => store.readValue(scope, key),
-    settling: quietly,
+    reading: (promise) => steps.beside(promise),
+    changing: quietly,
     write: (place, name, change) =>
       steps.run(...stepOf(place, name), (step) =>
         untilApplied(place.key, async () => {

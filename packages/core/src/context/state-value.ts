@@ -126,8 +126,9 @@ export class Place {
   }
 }
 
-/** `settling`: what becomes of a promise that rejects while nobody waits for it. */
-type At = { read: Reader; settling: <T>(promise: Promise<T>) => Promise<T>; write: Writer }
+/** `reading`, `changing`: what becomes of a promise that rejects while nobody waits for it. */
+type At = { read: Reader; reading: Settling; changing: Settling; write: Writer }
+type Settling = <T>(promise: Promise<T>) => Promise<T>
 
 class State implements SessionState {
   readonly #at: At
@@ -139,11 +140,11 @@ class State implements SessionState {
   }
 
   get(): Promise<unknown> {
-    return this.#at.settling(this.#place.read().then(({ value }) => value))
+    return this.#at.reading(this.#place.read().then(({ value }) => value))
   }
 
   set(value: unknown, options?: ChangeOptions): Promise<void> {
-    return this.#at.settling(this.update(() => value, options).then(() => undefined))
+    return this.#at.changing(this.update(() => value, options).then(() => undefined))
   }
 
   update(change: (current: unknown) => unknown, options: ChangeOptions = {}): Promise<unknown> {

@@ -6,9 +6,12 @@ export const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
 
 const UNDECIDED = '`retryable` or `nonRetryable` of a step failed: what its body threw is not tried again'
 
+const FAILED = 'a step failed'
+
 /** What the server's log is told of the steps of a call. The stack of each error is there once. */
 export class StepWarnings {
   readonly #log: CallLog
+  /** Errors, and steps that have failed. */
   readonly #told = new WeakSet<object>()
 
   constructor(log: CallLog) {
@@ -16,9 +19,12 @@ export class StepWarnings {
   }
 
   /** The body of a step has failed; without `nextTryMs` it is not run again. */
-  failed({ id }: Step, attempt: number, error: unknown, nextTryMs?: number) {
-    const about = { step: publicName(id), stepAttempt: attempt }
-    if (nextTryMs === undefined) return this.threw(error, 'a step failed', about)
+  failed(step: Step, attempt: number, error: unknown, nextTryMs?: number) {
+    const about = { step: publicName(step.id), stepAttempt: attempt }
+    if (nextTryMs === undefined) {
+      this.#told.add(step)
+      return this.threw(error, FAILED, about)
+    }
     const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
     this.#log.tell('warn', fields, 'a step failed, and is tried again')
   }
@@ -36,9 +42,20 @@ export class StepWarnings {
     this.#log.tell('warn', { ...about, error }, message)
   }
 
-  /** A step gives out its error as it was recorded; that is the same one. */
-  isRecordedAs(thrown: unknown, decoded: Error) {
-    if (thrown instanceof Error && this.#told.has(thrown)) this.#told.add(decoded)
+  /** A step ends with what was thrown, and gives that out as it was recorded: it is the same error. */
+  endedWith(step: Step, thrown: unknown, decoded: Error) {
+    if (!this.#told.has(step)) this.unrecorded(step.id, thrown)
+    this.#told.add(decoded)
+  }
+
+  /** It was not begun, or could not go on. */
+  unrecorded(id: string, error: unknown) {
+    this.threw(error, FAILED, { step: publicName(id) })
+  }
+
+  /** What is no step, and is not said by one. */
+  besideSteps(error: unknown) {
+    this.threw(error, 'a use of the durable context failed')
   }
 
   /** Steps that ended before others, and that this run has not come to for long. */

@@ -119,6 +119,7 @@ export class Steps implements StepOwner {
       return quietly(this.#unlessForgotten(observed))
     } catch (error) {
       if (this.lifetime.ended) this.warnings.tooLate(name)
+      else if (!this.#isStopping(error)) this.warnings.unrecorded(name, error)
       return quietly(Promise.reject(error as Error))
     }
   }
@@ -148,6 +149,14 @@ export class Steps implements StepOwner {
     this.lifetime.throwIfAborted()
     const current = currentStep()
     if (current?.owner === this) throw new NestedStepError(name, current.name)
+  }
+
+  /** What is done beside the steps: if it fails, the server's log hears of it, and nobody else need. */
+  beside<T>(promise: Promise<T>): Promise<T> {
+    promise.catch((error: unknown) => {
+      if (!this.#isStopping(error)) this.warnings.besideSteps(error)
+    })
+    return promise
   }
 
   /** Runs the body once. */
@@ -275,16 +284,23 @@ export class Steps implements StepOwner {
         outcome.then(
           (settled) => this.#end(step, settled),
           (error: unknown) => {
-            step.fail(error)
+            this.#failUnrecorded(step, error)
             if (error instanceof DivergenceError) this.diverge(error)
           },
         )
       } else this.#end(step, outcome)
     } catch (error) {
-      step.fail(error)
+      this.#failUnrecorded(step, error)
     }
     return step.promise
   }
+
+  #failUnrecorded(step: Step, error: unknown) {
+    if (!this.#isStopping(error)) this.warnings.unrecorded(step.id, error)
+    step.fail(error)
+  }
+
+  #isStopping = (error: unknown) => this.lifetime.aborted || error instanceof DivergenceError
 
   #whenCaughtUp(work: Work): Work {
     return async (step, earlier) => {
@@ -378,7 +394,7 @@ export class Steps implements StepOwner {
       this.#log.record(doneRecord(step, outcome.encoded), step, undefined, step.durability)
     } catch (error) {
       // What was thrown may have no recorded form at all.
-      step.fail(error)
+      this.#failUnrecorded(step, error)
     }
   }
 
@@ -393,7 +409,7 @@ export class Steps implements StepOwner {
     const decoded = decodeError(error, step.classes)
     if (thrown instanceof Error && thrown.stack !== undefined) decoded.stack = thrown.stack
     const { id, kind, ms } = step
-    this.warnings.isRecordedAs(thrown, decoded)
+    if (!this.lifetime.aborted) this.warnings.endedWith(step, thrown, decoded)
     step.throws(decoded)
     this.#log.record({ id, kind, phase: 'failed', error, ms }, step, undefined, step.durability)
   }
