@@ -266,7 +266,9 @@ export class DurableContext<Extra = unknown> {
    * below; a handler has no use for it.
    */
   end(): EndedHandler {
-    const unfinished = this.#lifetime.aborted ? [] : this.#steps.unfinished
+    const unfinished = this.#lifetime.aborted
+      ? []
+      : [...this.#steps.unfinished, ...this.#mapChanges.unfinished]
     this.#lifetime.end()
     return { begun: this.#steps.begun, unfinished }
   }

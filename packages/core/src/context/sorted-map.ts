@@ -28,8 +28,8 @@ const PAGE_BYTES = 1 << 20
 export interface MapUse {
   /** Bytes of one change, as it is stored. */
   readonly maxBytes: number
-  /** The mark of a change for the store to apply once, if any; throws if it cannot be told apart from an earlier one. */
-  claim(map: string, alias: string): string | undefined
+  /** Makes a change, with a mark for the store to apply it once, if any; throws if it cannot be told apart from an earlier one. */
+  change(map: string, alias: string, apply: (mark?: string) => Promise<unknown>): Promise<unknown>
   run<T>(work: () => Promise<T>): Promise<T>
 }
 
@@ -151,8 +151,7 @@ export class SortedMap {
     const { maxBytes } = this.#use
     const bytes = bytesOf(change)
     if (bytes > maxBytes) throw new RecordTooLargeError(bytes, maxBytes, `the change of the map ${this.name}`)
-    const mark = this.#use.claim(this.name, this.#alias)
-    await this.#store.changeMap(this.name, change, mark)
+    await this.#use.change(this.name, this.#alias, (mark) => this.#store.changeMap(this.name, change, mark))
   }
 }
 
@@ -167,8 +166,8 @@ export function sortedMap(store: ContextStore, name: string, options: RecordLimi
 export type RecordLimit = { maxRecordBytes?: number }
 
 const unmarked: Omit<MapUse, 'maxBytes'> = {
-  claim(_map, alias) {
-    if (alias === '') return undefined
+  change(_map, alias, apply) {
+    if (alias === '') return apply()
     throw new TypeError('idempotently() tells the changes of one call apart; there is no call here.')
   },
   run: (work) => work(),

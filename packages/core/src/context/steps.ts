@@ -118,8 +118,7 @@ export class Steps implements StepOwner {
       const observed = observe(publicName(step.id), () => this.#perform(step, earlier, fitting))
       return quietly(this.#unlessForgotten(observed))
     } catch (error) {
-      if (this.lifetime.ended) this.warnings.tooLate(name)
-      else if (!this.#isStopping(error)) this.warnings.unrecorded(name, error)
+      if (!this.#isStopping(error)) this.warnings.unrecorded(name, error)
       return quietly(Promise.reject(error as Error))
     }
   }
@@ -144,11 +143,12 @@ export class Steps implements StepOwner {
     return questions === 0 && until === Number.POSITIVE_INFINITY ? undefined : { since, until, questions }
   }
 
-  /** Throws when the call is over, or when the code runs in the body of a step. */
-  guard(name: string) {
+  /** Throws when the call is over, or when the code runs in the body of a step. `title`: the name with its key. */
+  guard(name: string, title = name) {
+    if (this.lifetime.ended) this.warnings.tooLate(name)
     this.lifetime.throwIfAborted()
     const current = currentStep()
-    if (current?.owner === this) throw new NestedStepError(name, current.name)
+    if (current?.owner === this) throw new NestedStepError(title, current.name)
   }
 
   /** What is done beside the steps: if it fails, the server's log hears of it, and nobody else need. */
@@ -265,7 +265,7 @@ export class Steps implements StepOwner {
 
   #begin(name: string, { key, kind, check = accept, classes = NO_CLASSES, durability }: StepSpec): Step {
     const title = key === undefined ? name : `${name} (${key})`
-    this.guard(title)
+    this.guard(name, title)
     const id = key === undefined ? name : `${name}\n${key}`
     if (this.#used.has(id)) throw new DuplicateStepError(title, kind)
     this.#used.add(id)

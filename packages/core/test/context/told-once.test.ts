@@ -124,3 +124,37 @@ describe('what fails is on the log once', () => {
     expect(node.told).toEqual([])
   })
 })
+
+describe('changes of maps that nobody waits for', () => {
+  test('are named when the handler ends', async () => {
+    const call = new TestCall()
+    call.store.changeMap = () => new Promise<never>(() => undefined)
+    const node = call.node()
+    await node.run((ctx) => {
+      void ctx.map('audit').insert({ a: bytes })
+      void ctx.map('audit').idempotently('secret').remove('b')
+      void ctx.map('audit').get('c')
+    })
+    expect(node.told).toMatchObject([{ fields: { steps: ['map audit', 'map audit'] } }])
+  })
+
+  test('are not when they had ended, or failed', async () => {
+    const node = new TestCall().node()
+    await node.run(async (ctx) => {
+      await ctx.map('audit').insert({ a: bytes })
+      await thrown(ctx.map('audit').insert({ b: bytes }))
+    })
+    expect(node.told.filter(({ message }) => /ended before/.test(message))).toEqual([])
+  })
+
+  test('and that begin after it are named too, without their alias', async () => {
+    const node = new TestCall().node()
+    const ctx = (await node.run((context) => context)) as DurableContext
+    await thrown(ctx.map('audit').idempotently('secret').insert({ a: bytes }))
+    await thrown(ctx.elicit('q', form))
+    const late = /after its handler had ended/
+    expect(node.told.filter(({ message }) => late.test(message)).map(({ fields }) => fields['step'])).toEqual(
+      ['map audit', 'q'],
+    )
+  })
+})
