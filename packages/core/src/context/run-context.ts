@@ -84,10 +84,11 @@ export function durableContext(): DurableContext {
   return contextOf(run)
 }
 
-/** Runs a wrapped handler with the context of its request; the context ends with it. */
+/** Runs a wrapped handler with the context of its request; the context ends with it. `thrown`: what becomes of what it throws. */
 export async function withContext<T>(
   extra: unknown,
   handler: (context: DurableContext<never>) => T | Promise<T>,
+  thrown: (error: unknown) => unknown = forClient,
 ): Promise<T> {
   const run = currentRun()
   if (!run) {
@@ -112,13 +113,15 @@ export async function withContext<T>(
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
     try {
-      return await runInCall({ ...(limits && { limits }), ...call }, () => withContext(extra, handler))
+      return await runInCall({ ...(limits && { limits }), ...call }, () =>
+        withContext(extra, handler, asItIs),
+      )
     } finally {
       unfollow()
     }
   }
   run.onHandled?.({ ending, begun, rerun })
-  if ('error' in ending) throw forClient(ending.error)
+  if ('error' in ending) throw thrown(ending.error)
   return ending.result as T
 }
 
@@ -130,6 +133,9 @@ function forClient(error: unknown) {
   if (!(error instanceof UnknownHandleError)) return error
   return Object.assign(new Error(error.message, { cause: error }), { code: ErrorCode.invalidParams })
 }
+
+/** A replay is compared with how the handler itself has ended. */
+const asItIs = (error: unknown) => error
 
 async function endingOf(handler: () => unknown): Promise<Ending> {
   try {

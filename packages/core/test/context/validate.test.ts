@@ -41,6 +41,10 @@ afterEach(() => {
 })
 
 describe('a handler whose effects are all in steps', () => {
+  test('does not differ when it opens a handle that there is not', async () => {
+    expect(await differences((ctx) => ctx.handle.open('none'))).toEqual([])
+  })
+
   test('does not differ', async () => {
     const call = new TestCall({ progressToken: 't' })
     call.answer('ask', { action: 'accept', content: { ok: true } })
