@@ -55,6 +55,7 @@ export class RequestLog implements CallLog {
   lacking: string | undefined
   /** Not there: the handler has no context, and nothing of it can be seen. */
   waiting: CallLog['waiting'] = undefined
+  answered: CallLog['answered']
 
   constructor(
     { id, scope, request, target, isRegistered, caller, protocolVersion }: Dispatched,

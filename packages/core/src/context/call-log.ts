@@ -54,6 +54,9 @@ export interface CallLog {
   /** Set by the context: what the handler waits for, if it does nothing else as far as its steps say. */
   waiting?: () => Waiting | undefined
 
+  /** Set by the context: a handler that was not wrapped, and so says nothing of its end, has answered. */
+  answered?: (succeeded: boolean) => void
+
   /** There if somebody wants to know of steps: does the work of one, and tells how it went. */
   readonly observeStep?: (<T>(name: string, work: () => Promise<T>) => Promise<T>) | undefined
 

@@ -105,10 +105,7 @@ export async function withContext<T>(
   const ending = await endingOf(() => handler(context as DurableContext<never>))
   if ('result' in ending) context.requireFit()
   if ('error' in ending) context.failed(ending.error)
-  const { begun, unfinished } = context.end()
-  // What fails leaves alone what ran beside it; what succeeds should have waited for it.
-  const forgotten = 'result' in ending ? unfinished : []
-  if (forgotten.length > 0) run.log.tell(run.onHandled ? 'error' : 'warn', { steps: forgotten }, FORGOTTEN)
+  const begun = endContext(run, context, 'result' in ending)
   const { limits } = run
   const rerun = async (call: RunningCall) => {
     const unfollow = followScopes()
@@ -123,6 +120,14 @@ export async function withContext<T>(
   run.onHandled?.({ ending, begun, rerun })
   if ('error' in ending) throw thrown(ending.error)
   return ending.result as T
+}
+
+function endContext({ log, onHandled }: Run, context: DurableContext, succeeded: boolean) {
+  const { begun, unfinished } = context.end()
+  // What fails leaves alone what ran beside it; what succeeds should have waited for it.
+  const forgotten = succeeded ? unfinished : []
+  if (forgotten.length > 0) log.tell(onHandled ? 'error' : 'warn', { steps: forgotten }, FORGOTTEN)
+  return begun
 }
 
 const FORGOTTEN =
@@ -146,6 +151,10 @@ async function endingOf(handler: () => unknown): Promise<Ending> {
 }
 
 function contextOf(run: Run): DurableContext {
-  run.context ??= new DurableContext(run.log, run.store, run, run.limits)
-  return run.context
+  if (run.context) return run.context
+  const context = (run.context = new DurableContext(run.log, run.store, run, run.limits))
+  run.log.answered = (succeeded) => {
+    if (!run.handling) endContext(run, context, succeeded)
+  }
+  return context
 }

@@ -123,6 +123,7 @@ export class RunningRequests {
     if (!running || this.#isRefused(running)) return
     running.unfollow()
     try {
+      running.log.answered?.('result' in response && response.result['isError'] !== true)
       const answer = await this.#record(id, running, response)
       running.observed?.end({ ...running.log.run, ...endingOf(answer) })
     } finally {

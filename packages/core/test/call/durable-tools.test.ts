@@ -1,6 +1,6 @@
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { describe, expect, test } from 'vitest'
-import { durableTool } from '../../src/index.js'
+import { durableContext, durableTool } from '../../src/index.js'
 import type { DurableContext } from '../../src/index.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes } from '../support/nodes.js'
@@ -90,4 +90,34 @@ test('what goes wrong in a step is on the log of its node, with the tool, the ca
   const { error, session: about } = lines[1]!.fields as { error: Error; session: string }
   expect(error.stack).toContain('durable-tools.test.ts')
   expect(session.id.startsWith(about.slice(0, 6))).toBe(true)
+})
+
+test.each([false, true])('a plain tool ends its context with its answer; an error: %s', async (isError) => {
+  const late: unknown[] = []
+  await using nodes = await startNodes({
+    store: 'memory',
+    serverOf: () => () => {
+      const server = new McpServer({ name: 's', version: '1' })
+      server.registerTool('run', {}, async () => {
+        const ctx = durableContext()
+        await ctx.now('awaited')
+        void ctx.atLeastOnce('left', ({ signal }) => {
+          signal.addEventListener('abort', () => {
+            late.push(signal.reason)
+            nodes.world.happened.add('stopped')
+          })
+          return new Promise(() => undefined)
+        })
+        return { content: [{ type: 'text', text: 'done' }], isError }
+      })
+      return server
+    },
+  })
+  const session = await Session.begin(nodes)
+  const messages = await (await session.call('run')).messages()
+  expect(messages.map(textOf).at(-1)).toBe('done')
+  await nodes.world.happened.until('stopped')
+  expect(late).toMatchObject([{ code: 'call-stopped' }])
+  const told = nodes.logs.filter(({ message }) => message.startsWith('a durable handler ended before'))
+  expect(told.map(({ fields }) => fields)).toMatchObject(isError ? [] : [{ steps: ['left'] }])
 })
