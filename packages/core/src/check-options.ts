@@ -1,5 +1,5 @@
 import { checkNames, isList, shown } from './known-options.js'
-import { consoleLogger } from './logger.js'
+import { consoleLogger, unfailing } from './logger.js'
 import type { Logger } from './logger.js'
 import type { CommonOptions, DurableOptions, Served } from './options.js'
 import { ERAS } from './protocol.js'
@@ -117,7 +117,8 @@ export function checkOptions(given: DurableOptions): DurableOptions {
     throw new TypeError(
       `${EXAMPLE}; it was given ${has(given, 'connect') ? 'a server object' : shown(given)}.`,
     )
-  const options = renamed(given, isLogger(given.logger) ? given.logger : consoleLogger)
+  const logger = unfailing(isLogger(given.logger) ? given.logger : consoleLogger)
+  const options = renamed(given, logger)
   checkNames('durable()', options, NAMES)
   for (const [name, [isRight, right]] of Object.entries(CHECKS)) {
     const value: unknown = options[name as Other]

@@ -28,7 +28,7 @@ import type { ProxyServers } from './proxy/proxy-servers.js'
 import { checkNotification, ErrorCode, errorResponse } from './json-rpc.js'
 import { sessionIdOf } from './ids.js'
 import { checkGiven, checkNames } from './known-options.js'
-import { consoleLogger } from './logger.js'
+import { consoleLogger, unfailing } from './logger.js'
 import type { Logger } from './logger.js'
 import type { DurableOptions } from './options.js'
 import { SESSIONLESS } from './protocol.js'
@@ -124,7 +124,7 @@ class Node implements Durable {
   #closed = false
 
   constructor(options: DurableOptions, settings: Settings) {
-    const logger = options.logger ?? consoleLogger
+    const logger = unfailing(options.logger ?? consoleLogger)
     const signals = signalsFor({ on: options.on, telemetry: options.telemetry, logger })
     this.#signals = signals
     const given = options.store ?? memoryStore()

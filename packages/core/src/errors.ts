@@ -102,6 +102,15 @@ export class NotJsonError extends UnrecordableError {
   }
 }
 
+/** What was thrown, in words: it may be anything, even what has none. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown)
+  } catch {
+    return `what was thrown has no text (${typeof thrown})`
+  }
+}
+
 /** `maxRecordBytes`, where nobody sets it. */
 export const MAX_RECORD_BYTES = 16 * 1024 * 1024
 

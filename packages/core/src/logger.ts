@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { escapeControls } from './escape-controls.js'
 
 /** The part of pino's interface that is used; pino, winston and `console`-likes fit. Fields never hold payloads or tokens. */
@@ -16,14 +17,49 @@ export const consoleLogger: Logger = {
   debug: () => undefined,
 }
 
+/** A logger that fails, which is the application's, must fail nothing else: its line goes to standard error. */
+export function unfailing(logger: Logger): Logger {
+  const log = (level: keyof Logger) => (fields: object, message: string) => {
+    const failed = (failure: unknown) => writeAnyway({ ...fields, logger: failure }, message)
+    try {
+      const pending: unknown = logger[level](fields, message)
+      if (pending instanceof Promise) pending.catch(failed)
+    } catch (failure) {
+      failed(failure)
+    }
+  }
+  return { error: log('error'), warn: log('warn'), info: log('info'), debug: log('debug') }
+}
+
+function writeAnyway(fields: object, message: string) {
+  try {
+    consoleLogger.error(fields, `${message} (the logger has failed)`)
+  } catch {
+    // There is nobody left to tell.
+  }
+}
+
 function line(level: string, fields: object, message: string) {
   const details = Object.entries(fields).map(([key, value]) => ` ${key}=${text(value)}`)
   return `[mcp-durable] ${level}: ${escapeControls(message)}${details.join('')}`
 }
 
+/** Of whatever was thrown: it may be no error, or have no form in JSON. */
 function text(value: unknown) {
-  if (value instanceof Error) return indented(value.stack ?? value.message)
-  return escapeControls(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)))
+  try {
+    if (value instanceof Error) return indented(value.stack ?? value.message)
+    return escapeControls(typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)))
+  } catch {
+    return inspected(value)
+  }
+}
+
+function inspected(value: unknown) {
+  try {
+    return indented(inspect(value, { customInspect: false, breakLength: Infinity }))
+  } catch {
+    return `(${typeof value} without a text)`
+  }
 }
 
 /** The lines of a stack, so that none of them looks like a line of the log. */

@@ -1,6 +1,6 @@
 import { recognising } from '../seal/sealed-store.js'
 import { checkNames } from '../known-options.js'
-import { consoleLogger } from '../logger.js'
+import { consoleLogger, unfailing } from '../logger.js'
 import type { Logger } from '../logger.js'
 import { changeOf, CHANGES, Changes } from '../session/changes.js'
 import type { Change } from '../session/changes.js'
@@ -65,7 +65,8 @@ class Bus implements StoredEventBus {
   #hasLeftOut = false
   #tail: Tail | undefined
 
-  constructor(store: Store, { ttlMs = DAY_MS, logger = consoleLogger }: ServerEventBusOptions) {
+  constructor(store: Store, { ttlMs = DAY_MS, logger: given = consoleLogger }: ServerEventBusOptions) {
+    const logger = unfailing(given)
     this.#store = store
     this.#changes = new Changes(store, ttlMs)
     this.#watcher = new Watcher(store, logger)
