@@ -21,7 +21,8 @@ export function initializeFor(request: JsonRpcRequest): JsonRpcRequest {
 }
 
 /** The same for all requests that a server object could not tell apart by who asks. */
-export const clientKeyOf = (request: JsonRpcRequest) => digest(JSON.stringify(initializeFor(request).params))
+export const clientKeyOf = (request: JsonRpcRequest, principal: string | undefined) =>
+  digest(JSON.stringify([principal ?? null, initializeFor(request).params]))
 
 /** Results that clients may keep, which say for how long (2026-07-28, "Caching"). */
 const KEPT = new Set([

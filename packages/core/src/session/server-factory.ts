@@ -106,5 +106,8 @@ export interface ProxyOrigin {
 
 export const isProxy = (server: ServerObject): server is ProxyObject => 'letGo' in server
 
-/** Makes a fresh server object for a session. */
+/**
+ * Makes a fresh server object for a session. Where there is none (2026-07-28), one that is made before anything of `session` is
+ * read serves all requests of its principal, and any other one a single request.
+ */
 export type ServerFactory = (session: SessionInfo) => ServerObject | Promise<ServerObject>

@@ -38,7 +38,7 @@ export type Progress = Pick<Admission, 'version' | 'values'>
 
 /**
  * What differs where a server object belongs to no session. `stateScope`: where the state is of who asks; `undefined`: that is not known.
- * `make`: in place of the factory.
+ * `make`: in place of the factory. `tell`: what the factory is told.
  */
 export type Alone = Pick<
   Parameters<typeof SessionServer.connect>[2],
@@ -46,6 +46,7 @@ export type Alone = Pick<
 > & {
   stateScope: string | undefined
   make?: ServerFactory | undefined
+  tell: (session: SessionInfo) => SessionInfo
 }
 
 const NOBODY_S_STATE =
@@ -143,7 +144,8 @@ export class SessionServers {
     const stateScope = alone ? alone.stateScope : sessionId
     const onRead = () => alone && this.#isRead(alone.stateScope, identity.principal)
     const reads = new StateReads(rest.store, stateScope, values, onRead)
-    const made = await freshServer(alone?.make ?? server, { ...identity, state: reads.state })
+    const session = { ...identity, state: reads.state }
+    const made = await freshServer(alone?.make ?? server, alone?.tell(session) ?? session)
     reads.end()
     const services = {
       ...rest,

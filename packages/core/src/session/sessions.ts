@@ -79,7 +79,6 @@ export class Sessions {
     this.shared = new SharedServers({
       callerOf: services.callerOf,
       make: (identity, alone) => this.servers.create(identity, 0, alone),
-      isSame: server.length === 0,
       proxy: services.proxy,
       changes: this.changes,
       logger,

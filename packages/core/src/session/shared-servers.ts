@@ -9,19 +9,18 @@ import { changeIn } from './changes.js'
 import type { Changes } from './changes.js'
 import { clientInfoOf, clientKeyOf, initializeFor } from './envelope.js'
 import { ParamHeaders } from './param-headers.js'
-import type { Heard, ProxyOrigin, SessionIdentity, Spoken } from './server-factory.js'
+import type { Heard, ProxyOrigin, SessionIdentity, SessionInfo, Spoken } from './server-factory.js'
 import { NobodyToAskError, notTaken, ServerRefusedError, ServersBusyError } from './session-errors.js'
 import type { SessionServer } from './session-server.js'
 import type { Alone } from './session-servers.js'
 import type { Standalone } from './standalone.js'
+import { TellingSession } from './telling-session.js'
 import type { MessageExtra } from './transport.js'
 
 export type SharedServerServices = {
   callerOf: (principal: string | undefined, authInfo: unknown) => Caller
   /** Makes a server object that belongs to no session. */
   make: (identity: SessionIdentity, alone: Alone) => Promise<SessionServer>
-  /** The factory makes the same for everybody: it takes no parameter. */
-  isSame: boolean
   /** Set if the server objects stand for a server behind HTTP. */
   proxy: ProxyOrigin | undefined
   changes: Changes
@@ -40,23 +39,26 @@ const HEARD_WITHIN_MS = 1000
 
 const LOST =
   'a call without a session has added, enabled, disabled or removed tools, prompts or resources: no other request gets to see that. ' +
-  'Keep what they depend on in `ctx.state`, and let a factory with a parameter read it from `session.state`'
+  'Keep what they depend on in `ctx.state`, and let the factory read it from `session.state`'
 
 /** A request without a session, the scope that it would have, and whose it is. */
 export type AskedAlone = { request: JsonRpcRequest; scope: string; principal: string | undefined }
 
 /**
- * Server objects for requests without sessions. One serves all requests of clients that say the same of themselves, if the
- * factory makes the same for everybody; else each request has its own.
+ * Server objects for requests without sessions. One serves all requests of a principal whose clients say the same of themselves,
+ * if the factory makes it without a look at what it is told; else each request has its own.
  */
 export class SharedServers {
   readonly #services: SharedServerServices
-  readonly #held = new Map<string, Promise<SessionServer>>()
+  /** `undefined`: not to be shared after all. */
+  readonly #held = new Map<string, Promise<SessionServer | undefined>>()
   readonly #ready = new Map<string, SessionServer>()
   /** By principal. */
   readonly #lists = new Map<string | undefined, { headers: ParamHeaders; until: number }>()
   /** What a call has changed in them is nobody else's: they end what they run. */
   readonly #retired = new Set<SessionServer>()
+  /** The factory has looked at what it is told. */
+  #looks = false
   #serverInfo: unknown
   #saidLost = false
   #closed = false
@@ -100,7 +102,8 @@ export class SharedServers {
 
   async #obtain(asked: AskedAlone, spoken: Spoken | undefined, extra: MessageExtra): Promise<SessionServer> {
     const key = this.#keyOf(asked, spoken)
-    return this.#held.get(key) ?? this.#make(key, asked, spoken, extra)
+    const server = await (this.#held.get(key) ?? this.#make(key, asked, spoken, extra))
+    return server ?? this.#obtain(asked, spoken, extra)
   }
 
   /**
@@ -132,7 +135,7 @@ export class SharedServers {
         if (isNotification(message)) to.tell(message)
       },
     }
-    const server = await this.#make(asked.scope, asked, spoken, extra, standalone)
+    const server = (await this.#make(asked.scope, asked, spoken, extra, standalone))!
     let end: () => void = () => undefined
     void server.isWanted(new Promise<void>((resolve) => (end = resolve)))
     const stop = () => {
@@ -157,9 +160,9 @@ export class SharedServers {
     if (this.#ready.get(scope)?.busy === false) await this.#drop(scope)
   }
 
-  #keyOf({ request, scope }: AskedAlone, spoken: Spoken | undefined): string {
+  #keyOf({ request, scope, principal }: AskedAlone, spoken: Spoken | undefined): string {
     if (spoken?.sessionless) return PASSING
-    return this.#services.isSame ? clientKeyOf(request) : scope
+    return this.#looks || spoken ? scope : clientKeyOf(request, principal)
   }
 
   #make(
@@ -168,14 +171,16 @@ export class SharedServers {
     spoken: Spoken | undefined,
     extra: MessageExtra,
     standalone = this.#outsideOfCalls,
-  ): Promise<SessionServer> {
+  ): Promise<SessionServer | undefined> {
     this.#makeRoom()
     const making = this.#begin(key, asked, spoken, extra, standalone)
     this.#held.set(key, making)
-    making.then(
-      (server) => this.#held.get(key) === making && this.#ready.set(key, server),
-      () => this.#held.get(key) === making && this.#held.delete(key),
-    )
+    const settled = (server?: SessionServer) => {
+      if (this.#held.get(key) !== making) return
+      if (server) this.#ready.set(key, server)
+      else this.#held.delete(key)
+    }
+    making.then(settled, () => settled())
     return making
   }
 
@@ -185,11 +190,13 @@ export class SharedServers {
     spoken: Spoken | undefined,
     extra: MessageExtra,
     standalone: Standalone,
-  ) {
+  ): Promise<SessionServer | undefined> {
     const { proxy } = this.#services
     const identity = { sessionId: scope, clientInfo: clientInfoOf(request), principal }
+    const telling = new TellingSession()
     // What nobody else uses goes when it has done its work.
     const onIdle = () => (key === scope ? void this.#drop(key) : undefined)
+    const tell = (session: SessionInfo) => new Proxy(session, telling)
     const initialize = initializeFor(request)
     const putState = async () => 'unknown' as const
     const stateScope = stateScopeOf(this.#services.callerOf(principal, extra.authInfo))
@@ -199,10 +206,16 @@ export class SharedServers {
     }
     const made: { server?: SessionServer } = {}
     const onRegistered = () => made.server && this.#retire(key, made.server, key !== scope)
-    const alone = { standalone, putState, onIdle, onRegistered, stateScope, ...behind }
+    const alone = { standalone, putState, onIdle, onRegistered, stateScope, tell, ...behind }
     const server = await this.#services.make(identity, alone)
+    telling.end()
     made.server = server
     try {
+      if (telling.isRead && key !== scope) {
+        this.#looks = true
+        await server.close()
+        return undefined
+      }
       const response = await server.ask(initialize, extra)
       if ('error' in response) {
         proxy?.doubt()
