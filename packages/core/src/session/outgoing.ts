@@ -151,11 +151,11 @@ export class OutgoingMessages {
 
   /** What a call changes in the lists is its session's. What happens outside of calls happens in each server object. */
   async #keepChanges(method: ListChanged, inCall: boolean) {
-    const { kept, added } = this.#parts.registered.changes(method)
-    if (!inCall || kept.length + added.length === 0) return
+    const { kept, lost } = this.#parts.registered.changes(method)
+    if (!inCall || kept.length + lost.length === 0) return
     const { onRegistered } = this.#services
     if (onRegistered) return onRegistered()
-    if (added.length > 0) this.#warnOfLoss(method, added)
+    if (lost.length > 0) this.#warnOfLoss(method, lost)
     if (kept.length === 0) return
     const keeping = Promise.all([this.#keeping, ...kept.map((change) => this.#services.keep(change))])
     this.#keeping = keeping
@@ -168,13 +168,13 @@ export class OutgoingMessages {
     const { reads, saidLost, logger } = this.#services
     if (reads.any || saidLost.has(method)) return
     saidLost.add(method)
-    logger.warn({ added: names.slice(0, 3) }, LOST)
+    logger.warn({ lost: names.slice(0, 3) }, LOST)
   }
 }
 
 const LOST =
-  'a call has added tools, prompts or resources to its session. They are lost on other nodes, and here ' +
-  'once the session was idle: keep what they depend on in `ctx.state`, and let the factory read it from `session.state`'
+  'a call has added, renamed or updated tools, prompts or resources of its session. That is lost on other nodes, and here ' +
+  'once the session was idle: keep what it depends on in `ctx.state`, and let the factory read it from `session.state`'
 
 /** The call whose handler is running, if it can still send. A question asked there belongs to that call, related or not. */
 function currentTarget() {

@@ -44,10 +44,20 @@ export const changeOf = (kept: JsonRpcMessage): RegistrationChange | undefined =
 type ListedTool = { name: string; annotations?: RecoveredTool['annotations'] }
 type Entry = {
   enabled?: boolean
+  name?: unknown
+  title?: unknown
+  description?: unknown
+  icons?: unknown
+  _meta?: unknown
+  metadata?: unknown
+  scopeChallenge?: unknown
   handler?: unknown
   callback?: unknown
+  readCallback?: unknown
   annotations?: RecoveredTool['annotations']
+  inputSchema?: unknown
   outputSchema?: unknown
+  argsSchema?: unknown
   enable?(): void
   disable?(): void
   remove?(): void
@@ -65,34 +75,40 @@ type Entries = Record<string, Entry | undefined>
  */
 export class Registered {
   readonly #server: ServerObject
-  /** By list, what is known to be there, and whether it is enabled. */
-  readonly #known = new Map<string, Map<string, boolean>>()
+  /** By list, what is known to be there. */
+  readonly #known = new Map<string, Map<string, Known>>()
   /** By list and name, what calls of the session have disabled or removed. */
-  readonly #withdrawn = new Set<string>()
+  readonly #withdrawn = new Map<string, Entry>()
 
   constructor(server: ServerObject) {
     this.#server = server
-    for (const list of Object.values(LISTS).flat()) this.#known.set(list, this.#enabled(list))
+    for (const list of Object.values(LISTS).flat()) this.#known.set(list, this.#knownOf(list))
   }
 
-  /** What has changed since this was last asked, of the list that the server object tells of. What was added is code, which can't be kept. */
-  changes(method: ListChanged): { kept: RegistrationChange[]; added: string[] } {
+  /**
+   * What has changed since this was last asked, of the list that the server object tells of. `lost`: what was added, renamed or
+   * updated is code, which can't be kept.
+   */
+  changes(method: ListChanged): { kept: RegistrationChange[]; lost: string[] } {
     const kept: RegistrationChange[] = []
-    const added: string[] = []
+    const lost: string[] = []
     for (const list of LISTS[method]) {
-      const before = this.#known.get(list) ?? new Map<string, boolean>()
-      const after = this.#enabled(list)
+      const before = this.#known.get(list) ?? new Map<string, Known>()
+      const after = this.#knownOf(list)
       this.#known.set(list, after)
-      for (const name of new Set([...before.keys(), ...after.keys()])) {
-        const isEnabled = after.get(name)
-        if (before.get(name) === isEnabled) continue
-        if (!before.has(name)) added.push(name)
-        else if (isEnabled === undefined) kept.push({ list, name, now: 'removed' })
-        else kept.push({ list, name, now: isEnabled ? 'enabled' : 'disabled' })
+      const there = new Set([...after.values()].map(({ entry }) => entry))
+      for (const [name, was] of before) {
+        const is = after.get(name)
+        // What was renamed others have under its old name.
+        if (!is && there.has(was.entry)) continue
+        if (!is) kept.push(this.#noted({ list, name, now: 'removed' }, was.entry))
+        else if (is.isEnabled !== was.isEnabled)
+          kept.push(this.#noted({ list, name, now: is.isEnabled ? 'enabled' : 'disabled' }, was.entry))
+        if (is && !isSame(is, was)) lost.push(name)
       }
+      lost.push(...[...after.keys()].filter((name) => !before.has(name)))
     }
-    for (const change of kept) this.#note(change)
-    return { kept, added }
+    return { kept, lost }
   }
 
   /** Makes a change that a call has made elsewhere. */
@@ -102,18 +118,25 @@ export class Registered {
     if (now === 'removed') entry.remove?.()
     else if ((entry.enabled !== false) !== (now === 'enabled'))
       entry[now === 'enabled' ? 'enable' : 'disable']?.()
-    this.#known.set(list, this.#enabled(list))
-    this.#note({ list, name, now })
+    this.#known.set(list, this.#knownOf(list))
+    this.#noted({ list, name, now }, entry)
   }
 
-  #note({ list, name, now }: RegistrationChange) {
+  #noted(change: RegistrationChange, entry: Entry) {
+    const { list, name, now } = change
     if (now === 'enabled') this.#withdrawn.delete(`${list} ${name}`)
-    else this.#withdrawn.add(`${list} ${name}`)
+    else this.#withdrawn.set(`${list} ${name}`, entry)
+    return change
   }
 
-  /** Whether the session itself has no tool or prompt of this name any more, on whichever node. */
+  /** Whether the session itself does not have any more what is asked for, on whichever node. */
   isWithdrawn({ method, params }: JsonRpcRequest): boolean {
-    return this.#withdrawn.has(`${listOf(method)} ${String(params?.['name'])}`)
+    if (method !== 'resources/read')
+      return this.#withdrawn.has(`${listOf(method)} ${String(params?.['name'])}`)
+    const uri = String(params?.['uri'])
+    const [resources] = RESOURCES
+    if ([uri, normalUri(uri)].some((name) => this.#withdrawn.has(`${resources} ${name}`))) return true
+    return [...this.#withdrawn.values()].some((entry) => matches(entry, uri))
   }
 
   /** What runs a request of the client here. */
@@ -181,11 +204,17 @@ export class Registered {
 
   /** `undefined`: that can't be seen. Resources that can be read need not be listed. */
   #servesResource(uri: string): boolean | undefined {
-    const [resources = {}, templates = {}] = RESOURCES.map((list) => this.#entries(list))
-    const all = Object.values(templates)
-    if (Object.keys(resources).length + all.length === 0) return undefined
-    if (Object.hasOwn(resources, uri) || Object.hasOwn(resources, normalUri(uri))) return true
-    return all.some((entry) => Boolean(entry?.resourceTemplate?.uriTemplate?.match?.(uri)))
+    const registered = RESOURCES.flatMap((list) => Object.keys(this.#entries(list) ?? {}))
+    if (registered.length === 0) return undefined
+    const entry = this.#resourceOf(uri)
+    return entry !== undefined && entry.enabled !== false
+  }
+
+  /** What the SDK takes to read it: a resource goes before a template, and no template comes in place of another one. */
+  #resourceOf(uri: string): Entry | undefined {
+    const [resources, templates = {}] = RESOURCES.map((list) => this.#entries(list))
+    const resource = own(resources, uri) ?? own(resources, normalUri(uri))
+    return resource ?? Object.values(templates).find((entry) => entry && matches(entry, uri))
   }
 
   /** `undefined`: that can't be seen, as behind HTTP. */
@@ -203,15 +232,50 @@ export class Registered {
     return isRepeatable(tool?.annotations) ? 'repeatable' : 'plain'
   }
 
-  #enabled(list: string): Map<string, boolean> {
+  #knownOf(list: string): Map<string, Known> {
     const entries = Object.entries(this.#entries(list) ?? {})
-    return new Map(entries.map(([name, entry]) => [name, entry?.enabled !== false]))
+    return new Map(entries.flatMap(([name, entry]) => (entry ? [[name, new Known(entry)]] : [])))
   }
 
   #entries(list: string) {
     return (this.#server as unknown as Record<string, Entries | undefined>)[list]
   }
 }
+
+/** What is registered, as it was. */
+class Known {
+  readonly entry: Entry
+  readonly isEnabled: boolean
+  readonly parts: readonly unknown[]
+
+  constructor(entry: Entry) {
+    this.entry = entry
+    this.isEnabled = entry.enabled !== false
+    this.parts = partsOf(entry)
+  }
+}
+
+/** All that `update()` of the SDK can change, beside the name under which it is there, and `enabled`. */
+const partsOf = (entry: Entry) => [
+  entry.handler ?? entry.callback ?? entry.readCallback,
+  entry.name,
+  entry.title,
+  entry.description,
+  entry.inputSchema ?? entry.argsSchema,
+  entry.outputSchema,
+  entry.annotations,
+  entry.icons,
+  entry.metadata,
+  entry._meta,
+  entry.resourceTemplate,
+  entry.scopeChallenge,
+]
+
+const isSame = (one: Known, other: Known) =>
+  one.entry === other.entry && one.parts.every((part, place) => part === other.parts[place])
+
+const matches = ({ resourceTemplate }: Entry, uri: string) =>
+  Boolean(resourceTemplate?.uriTemplate?.match?.(uri))
 
 const modeOf = ({ handler, callback }: Entry) =>
   (taskToolOf(handler) ?? taskToolOf(callback)) ? 'never' : (taskModeOf(handler) ?? taskModeOf(callback))

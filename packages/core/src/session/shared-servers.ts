@@ -38,7 +38,7 @@ const MOST_LISTS = 1000
 const HEARD_WITHIN_MS = 1000
 
 const LOST =
-  'a call without a session has added, enabled, disabled or removed tools, prompts or resources: no other request gets to see that. ' +
+  'a call without a session has added, updated, enabled, disabled or removed tools, prompts or resources: no other request gets to see that. ' +
   'Keep what they depend on in `ctx.state`, and let the factory read it from `session.state`'
 
 /** A request without a session, the scope that it would have, and whose it is. */

@@ -12,12 +12,21 @@ import { waitAt } from '../support/tools.js'
 import { waitFor } from '../../../../test-support/index.js'
 import { overriding } from '../support/overriding.js'
 
-/** What a node is of; `broken`: its factory throws as often. `reads`: the names of its prompts and resources. */
-type Version = { tools?: readonly string[]; broken?: number; reads?: readonly string[] }
+/**
+ * What a node is of; `broken`: its factory throws as often. `reads`: the names of its prompts and resources. `off`: it has disabled them.
+ * `withdraws`: what reads one takes it from its session.
+ */
+type Version = {
+  tools?: readonly string[]
+  broken?: number
+  reads?: readonly string[]
+  off?: boolean
+  withdraws?: 'disable' | 'remove'
+}
 
 function server(
   node: number,
-  { tools = ['order'], broken = 0, reads = ['plan', 'other'] }: Version,
+  { tools = ['order'], broken = 0, reads = ['plan', 'other'], off = false, withdraws }: Version,
   nodes: () => Nodes,
 ) {
   let failures = 0
@@ -44,7 +53,9 @@ function server(
       )
     }
     // What has said something is journaled.
+    const all: { disable(): void; remove(): void }[] = []
     const read = async (ctx: DurableContext<never>) => {
+      if (withdraws) for (const one of all) one[withdraws]()
       await ctx.info('reading')
       const { content } = await run(ctx.signal)
       return content[0]!
@@ -53,15 +64,15 @@ function server(
       contents: [{ uri: uri.href, text: (await read(ctx as DurableContext<never>)).text }],
     }))
     for (const name of reads) {
-      made.registerPrompt(
+      const prompt = made.registerPrompt(
         name,
         {},
         durablePrompt(async (_args, ctx) => ({
           messages: [{ role: 'user' as const, content: await read(ctx as DurableContext<never>) }],
         })),
       )
-      made.registerResource(name, `note://${name}`, {}, contents)
-      made.registerResource(
+      const resource = made.registerResource(name, `note://${name}`, {}, contents)
+      const template = made.registerResource(
         `${name} of a day`,
         new ResourceTemplate(`${name}://{day}`, { list: undefined }),
         {},
@@ -69,7 +80,9 @@ function server(
           contents: [{ uri: uri.href, text: (await read(ctx as DurableContext<never>)).text }],
         })),
       )
+      all.push(prompt, resource, template)
     }
+    if (off) for (const one of all) one.disable()
     return made
   }
 }
@@ -114,6 +127,13 @@ async function takenOver(nodes: Nodes, method?: string, params?: object) {
   return (await call.resumed()).at(-1)
 }
 
+const BY_TEMPLATE = { uri: 'plan://monday' }
+const READS: [what: string, method: string, params: object][] = [
+  ['prompt', 'prompts/get', { name: 'plan' }],
+  ['resource', 'resources/read', { uri: 'note://plan' }],
+  ['resource of a template', 'resources/read', BY_TEMPLATE],
+]
+
 describe.concurrent.each(STORES)('a node that can’t run a call gives it back, %s', (store) => {
   test.each([
     ['its factory throws', { broken: Infinity }],
@@ -126,17 +146,26 @@ describe.concurrent.each(STORES)('a node that can’t run a call gives it back, 
     expect(returned).toHaveLength(1)
   })
 
-  test.each([
-    ['prompt', 'prompts/get', { name: 'plan' }],
-    ['resource', 'resources/read', { uri: 'note://plan' }],
-    ['resource of a template', 'resources/read', { uri: 'plan://monday' }],
-  ])('it has not this %s, or none: another one finishes it', async (_what, method, params) => {
-    for (const reads of [['other'], []]) {
-      await using nodes = await deployed([{}, { reads }, {}], { store, settings: { maxAttempts: 2 } })
+  test.each(READS)('it has not this %s, or none: another one finishes it', async (_what, method, params) => {
+    for (const version of [{ reads: ['other'] }, { reads: [] }, { off: true }]) {
+      await using nodes = await deployed([{}, version, {}], { store, settings: { maxAttempts: 2 } })
       expect(JSON.stringify(await takenOver(nodes, method, params))).toContain('run by 2')
       expect(nodes.logs.filter(({ message }) => message === 'a call was given back')).toHaveLength(1)
     }
   })
+
+  test.each(READS)(
+    'its session has withdrawn the %s: no other one is asked',
+    async (_what, method, params) => {
+      for (const withdraws of ['disable', 'remove'] as const) {
+        await using nodes = await deployed([{ withdraws }, {}], { store })
+        // The SDK 1.x reads by templates that are disabled.
+        const how = withdraws === 'disable' && params === BY_TEMPLATE ? 'result' : 'error'
+        expect(await takenOver(nodes, method, params)).toHaveProperty(how)
+        expect(nodes.logs.map(({ message }) => message)).not.toContain('a call was given back')
+      }
+    },
+  )
 
   test('its session has disabled the tool, so no node has it: the call ends as unknown', async () => {
     const version = { tools: ['once'] }

@@ -247,14 +247,15 @@ describe.each(STORES)('a factory that reads the state, %s', (store) => {
   })
 })
 
-describe.each(['enable', 'add'] as const)('a call that changes its server object: %s', (how) => {
+describe.each(['enable', 'add', 'rename'] as const)('a call that changes its server object: %s', (how) => {
   const factory = () => {
     const server = new McpServer({ name: 'changing', version: '1' })
     const done = (text: string) => ({ content: [{ type: 'text' as const, text }] })
     const hidden = server.registerTool('hidden', {}, async () => done('hidden'))
     hidden.disable()
-    server.registerTool('change', {}, async () => {
+    const change = server.registerTool('change', {}, async () => {
       if (how === 'enable') hidden.enable()
+      else if (how === 'rename') change.update({ name: 'renamed' })
       else server.registerTool('more', {}, async () => done('more'))
       return done('changed')
     })

@@ -151,7 +151,7 @@ describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ 
   },
 )
 
-type Changeable = { enable(): void; disable(): void; remove(): void }
+type Changeable = { enable(): void; disable(): void; remove(): void; update(to: object): void }
 type Change = (server: Registers, tools: { hidden: Changeable; shown: Changeable }) => void
 
 /** A server with a hidden tool and one that is shown, and `change`, which does what the test wants. */
@@ -255,15 +255,75 @@ describe.each(STORES.flatMap((store) => (['v1', 'v2'] as const).map((sdk) => ({ 
   },
 )
 
+const UPDATES: [name: string, update: object][] = [
+  ['another description', { description: 'new' }],
+  ['another title', { title: 'new' }],
+  ['another handler', { callback: async () => text('new') }],
+  ['other arguments', { paramsSchema: { name: z.string() } }],
+  ['another result', { outputSchema: { name: z.string() } }],
+  ['other annotations', { annotations: { readOnlyHint: true } }],
+  ['another name', { name: 'renamed' }],
+]
+const nothing = async () => ({ messages: [], contents: [] })
+const OTHERS: [
+  what: string,
+  register: (server: McpServerV1) => Pick<Changeable, 'update'>,
+  update: object,
+][] = [
+  ['a prompt', (server) => server.registerPrompt('p', {}, nothing), { description: 'new' }],
+  [
+    'the handler of a prompt',
+    (server) => server.registerPrompt('p', {}, nothing),
+    { callback: async () => nothing() },
+  ],
+  ['the name of a prompt', (server) => server.registerPrompt('p', {}, nothing), { name: 'q' }],
+  ['a resource', (server) => server.registerResource('r', 'r://1', {}, nothing), { metadata: {} }],
+  ['where a resource is', (server) => server.registerResource('r', 'r://1', {}, nothing), { uri: 'r://2' }],
+]
+
 describe.each(['v1', 'v2'] as const)('what a call adds to its server object, SDK %s', (sdk) => {
-  const warnings = ({ logs }: Nodes) => logs.filter(({ message }) => message.includes('has added tools'))
+  const warnings = ({ logs }: Nodes) =>
+    logs.filter(({ message }) => message.includes('has added, renamed or updated'))
 
   test('it is warned of, once, that it will be lost', async () => {
     await using nodes = await startNodes({ count: 1, serverOf: () => changing(sdk, ADDS) })
     for (let n = 0; n < 2; n++) await (await Session.begin(nodes)).result('change')
     expect(warnings(nodes)).toEqual([
-      { level: 'warn', fields: { added: ['more'] }, message: expect.stringContaining('session.state') },
+      { level: 'warn', fields: { lost: ['more'] }, message: expect.stringContaining('session.state') },
     ])
+  })
+
+  test.each(UPDATES)('so is what it makes of a tool: %s', async (_name, update) => {
+    const change: Change = (_, { shown }) => shown.update(update)
+    await using nodes = await startNodes({ count: 1, serverOf: () => changing(sdk, change) })
+    for (let n = 0; n < 2; n++) await (await Session.begin(nodes)).result('change')
+    const lost = ['name' in update ? 'renamed' : 'shown']
+    expect(warnings(nodes)).toEqual([expect.objectContaining({ fields: { lost } })])
+  })
+
+  test('a tool that was renamed other nodes have under the name that the factory gives it', async () => {
+    const change: Change = (_, { shown }) => shown.update({ name: 'renamed' })
+    await using nodes = await startNodes({ serverOf: () => changing(sdk, change) })
+    const session = await Session.begin(nodes)
+    await session.result('change')
+    expect((await toolsOf(session, 0)).toSorted()).toEqual(['change', 'renamed'])
+    expect(await toolsOf(session, 1)).toEqual(['shown', 'change'])
+    expect(await session.result('shown', {}, { node: 1 })).toBe('shown')
+  })
+
+  test.each(OTHERS)('so is what it makes of %s', async (_what, register, update) => {
+    const updating: ServerFactory = () => {
+      const server = MAKERS[sdk]()
+      const registered = register(server as McpServerV1)
+      server.registerTool('change', {}, async () => {
+        registered.update(update)
+        return text('changed')
+      })
+      return server
+    }
+    await using nodes = await startNodes({ count: 1, serverOf: () => updating })
+    await (await Session.begin(nodes)).result('change')
+    expect(warnings(nodes)).toHaveLength(1)
   })
 
   test('nothing is said where the factory reads the state, or nothing has changed', async () => {
@@ -271,7 +331,11 @@ describe.each(['v1', 'v2'] as const)('what a call adds to its server object, SDK
     const telling = changing(sdk, (server) =>
       (server as unknown as { sendToolListChanged(): void }).sendToolListChanged(),
     )
-    for (const factoryOf of [reading, telling]) {
+    const same = changing(sdk, (_, { shown, hidden }) => {
+      shown.enable()
+      hidden.update({ enabled: true })
+    })
+    for (const factoryOf of [reading, telling, same]) {
       await using nodes = await startNodes({ count: 1, serverOf: () => factoryOf })
       await (await Session.begin(nodes)).result('change')
       expect(warnings(nodes)).toEqual([])
