@@ -157,7 +157,7 @@ class State implements SessionState {
       )
       return this.#at.write(this.#place, options.name, change)
     } catch (error) {
-      return this.#at.settling(Promise.reject(error as Error))
+      return this.#at.changing(Promise.reject(error as Error))
     }
   }
 
