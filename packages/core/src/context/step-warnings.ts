@@ -48,9 +48,9 @@ export class StepWarnings {
     this.#told.add(decoded)
   }
 
-  /** It was not begun, or could not go on. */
-  unrecorded(id: string, error: unknown) {
-    this.threw(error, FAILED, { step: publicName(id) })
+  /** It was not begun, or could not go on; `id` may be what a handler has given. */
+  unrecorded(id: unknown, error: unknown) {
+    this.threw(error, FAILED, { step: publicName(String(id)) })
   }
 
   /** What is no step, and is not said by one. */

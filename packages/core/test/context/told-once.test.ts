@@ -38,6 +38,7 @@ describe('what is thrown and is no error', () => {
 /** What fails in a context, though no body has thrown. */
 const failing: Record<string, (ctx: DurableContext) => Promise<unknown>> = {
   'a step without a body': (ctx) => ctx.atMostOnce('s', undefined as never),
+  'a step whose name is no text': (ctx) => ctx.now(undefined as never),
   'a second step of one name': async (ctx) => {
     await ctx.now('twice')
     await ctx.now('twice')
