@@ -1,6 +1,7 @@
 import { DurableError, StoreError } from '../errors.js'
 import { decodeValue, encodeValue, isEncodable } from './codec.js'
 import * as contextErrors from './errors.js'
+import { textOf } from './text-of.js'
 
 /** A class of errors that a step may throw. */
 export type ErrorClass = abstract new (...args: never[]) => Error
@@ -63,7 +64,7 @@ function toRecorded(thrown: unknown, depth: number): Recorded {
 
 function thrownValue(thrown: unknown): Recorded {
   const { name } = contextErrors.RecordedError
-  return { classes: [name], name, message: String(thrown), ...(isEncodable(thrown) && { data: thrown }) }
+  return { classes: [name], name, message: textOf(thrown), ...(isEncodable(thrown) && { data: thrown }) }
 }
 
 function causeOf(cause: unknown, depth: number): Pick<Recorded, 'cause'> {

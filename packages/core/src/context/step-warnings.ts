@@ -1,5 +1,6 @@
 import type { CallLog } from './call-log.js'
 import type { Step } from './step.js'
+import { textOf } from './text-of.js'
 
 /** The name of a step without its key, which may say more than should be seen. */
 export const publicName = (id: string) => id.split('\n', 1)[0] ?? ''
@@ -25,7 +26,7 @@ export class StepWarnings {
       this.#told.add(step)
       return this.threw(error, FAILED, about)
     }
-    const fields = { ...about, error: String(error), nextTryMs: Math.round(nextTryMs) }
+    const fields = { ...about, error: textOf(error), nextTryMs: Math.round(nextTryMs) }
     this.#log.tell('warn', fields, 'a step failed, and is tried again')
   }
 

@@ -9,6 +9,7 @@ import type { MapRecord } from './map-record.js'
 import { ReplayLog } from './replay-log.js'
 import type { Ending, FinishedCall } from './replay-log.js'
 import type { RunningCall } from './run-context.js'
+import { textOf } from './text-of.js'
 import { untilAborted } from './timers.js'
 
 const REPLAY_WITHIN_MS = 10_000
@@ -84,7 +85,7 @@ export function compareEndings(before: Ending, after: Ending): Difference[] {
 function comparable(ending: Ending) {
   if (!('error' in ending)) return ending
   const { error } = ending
-  if (!(error instanceof Error)) return { error: String(error) }
+  if (!(error instanceof Error)) return { error: textOf(error) }
   const { name, message, code } = error as Error & { code?: unknown }
   return { error: { name, message, code } }
 }

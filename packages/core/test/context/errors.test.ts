@@ -50,8 +50,11 @@ describe('what a step throws is the same in the first run and in a replay', () =
   })
 
   test('a step ends also with what has no recorded form', async () => {
-    // It can't even be written as text.
-    const nothing: unknown = Object.create(null)
+    const nothing = Object.defineProperty(new Error('x'), 'message', {
+      get() {
+        throw new TypeError('no message')
+      },
+    })
     const bodies = [
       () => {
         throw nothing

@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { DurableContext } from '../../src/context/context.js'
 import { StoreError } from '../../src/errors.js'
-import { settled, TestCall, thrown } from './support.js'
+import { AT_ONCE, settled, TestCall, thrown } from './support.js'
 import type { TestNode } from './support.js'
 
 const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } }
@@ -21,6 +21,7 @@ describe('what is thrown and is no error', () => {
     ['an object', { code: 5 }],
     ['undefined', undefined],
     ['a symbol', Symbol('x')],
+    ['an object without a text', Object.create(null)],
   ]
   test.each(odd)('is on the log once, as it was thrown: %s', async (_what, value) => {
     for (const method of ['atLeastOnce', 'atMostOnce'] as const) {
@@ -33,6 +34,18 @@ describe('what is thrown and is no error', () => {
       expect(node.told[0]).toMatchObject({ message: 'a step failed', fields: { step: 's' } })
     }
   })
+})
+
+test('what has no text is tried again, and then ends its step', async () => {
+  const call = new TestCall()
+  const body = vi.fn<() => never>(() => {
+    throw Object.create(null)
+  })
+  const node = call.node()
+  await thrown(node.context.atLeastOnce('s', body, { attempts: 2, backoff: AT_ONCE }))
+  expect(body).toHaveBeenCalledTimes(2)
+  expect(node.told[0]?.fields).toMatchObject({ error: '[object Object]', stepAttempt: 1 })
+  expect(call.phases('s')).toEqual(['failed'])
 })
 
 /** What fails in a context, though no body has thrown. */

@@ -41,6 +41,13 @@ afterEach(() => {
 })
 
 describe('a handler whose effects are all in steps', () => {
+  test('does not differ when it throws what has no text', async () => {
+    const handler = () => {
+      throw Object.create(null)
+    }
+    expect(await differences(handler)).toEqual([])
+  })
+
   test('does not differ when it opens a handle that there is not', async () => {
     expect(await differences((ctx) => ctx.handle.open('none'))).toEqual([])
   })
