@@ -10,7 +10,7 @@ import type { Waiting } from '../context/call-log.js'
 import type { CallerTasks } from '../context/caller-tasks.js'
 import type { ContextStore } from '../store/context-store.js'
 import type { ContextLimits } from '../context/limits.js'
-import { runInCall } from '../context/run-context.js'
+import { currentLog, runInCall } from '../context/run-context.js'
 import type { RunningCall } from '../context/run-context.js'
 import { digest, randomId } from '../ids.js'
 import { LazyAbort } from '../lazy-abort.js'
@@ -44,6 +44,7 @@ import type { ServerNames } from './server-names.js'
 import { OtherServerError, ServerRefusedError, ServerUnknownError } from './session-errors.js'
 import { ServerTransport } from './transport.js'
 import type { DispatchExtra, MessageExtra } from './transport.js'
+import { hearUnsent } from './unsent-responses.js'
 import { validated } from './validation.js'
 
 /** Progress of the client that waits to be handed on. */
@@ -141,6 +142,7 @@ export class SessionServer implements CallServer {
     services: SessionServerServices,
   ): Promise<SessionServer> {
     const server = new SessionServer(object, sessionId, services)
+    hearUnsent(object, (error) => server.#failCurrent(error))
     await object.connect(server.#transport)
     return server
   }
@@ -365,6 +367,13 @@ export class SessionServer implements CallServer {
   /** Of a question that the server behind this one has asked outside of its requests. */
   clientSaid(asker: string, message: JsonRpcMessage) {
     this.#proxy?.clientSaid(asker, message)
+  }
+
+  /** The request in which the code runs can't be answered. */
+  #failCurrent(error: Error) {
+    const log = currentLog()
+    if (log instanceof RequestLog && this.#running.isRunning(log.callId, log))
+      void this.#running.fail(log.callId, error)
   }
 
   cancel(dispatchId: string, reason: string, moved = false) {
