@@ -22,6 +22,8 @@ export class Step implements Receipt, Settling {
   readonly promise: Promise<unknown>
   /** Somebody beside the handler waits for its end. */
   isObserved = false
+  /** What it came to was refused by the log. */
+  isUnrecordable = false
   /** It only waits: for a time, in ms since 1970, or for its client. `undefined`: it does something. */
   waitsUntil: number | undefined
   /** By `performance.now()`. */

@@ -398,9 +398,14 @@ export class Steps implements StepOwner {
     }
   }
 
-  /** That is how the step ends, in every run. */
+  /** That is how the step ends, in every run; in this one only if that can't be recorded either, since its name is too long. */
   unrecordable(step: Step, cause: UnrecordableError) {
-    this.#fail(step, new StepValueError(step.name, `cannot be recorded: ${cause.message}`, { cause }))
+    const { name } = step
+    const short = name.length > MOST_OF_A_NAME ? `${name.slice(0, MOST_OF_A_NAME)}…` : name
+    const error = new StepValueError(short, `cannot be recorded: ${cause.message}`, { cause })
+    if (step.isUnrecordable) return step.fail(error)
+    step.isUnrecordable = true
+    this.#fail(step, error)
   }
 
   /** What is given out is the recorded form; its stack is the original's while there is one. */
@@ -422,6 +427,8 @@ export class Steps implements StepOwner {
 }
 
 const NO_CLASSES: readonly ErrorClass[] = []
+/** In characters, in the message of an error: it is recorded too. */
+const MOST_OF_A_NAME = 200
 const NO_STEP = { settle: () => undefined }
 const doneRecord = ({ id, kind, ms }: Step, value: string) =>
   ({ id, kind, phase: 'done', value, ms }) as const

@@ -16,6 +16,23 @@ import { startRedis, waitFor } from '../../../../test-support/index.js'
 const text = (words: string) => ({ content: [{ type: 'text' as const, text: words }] })
 const input = { size: z.number(), filler: z.string().optional() }
 
+/** What is recorded by its name, or key. */
+const NAMED: Record<string, (ctx: DurableContext, name: string) => Promise<unknown>> = {
+  'a step by its name': (ctx, name) => ctx.atLeastOnce(name, () => 'value'),
+  'a step by its key': (ctx, key) => ctx.atLeastOnce('s', () => 'value', { key }),
+  'a step that is run once': (ctx, name) => ctx.atMostOnce(name, () => 'value'),
+  'a step that fails': (ctx, name) =>
+    ctx.atLeastOnce(name, () => Promise.reject(new Error(name)), { attempts: 1 }),
+  'a time': (ctx, name) => ctx.now(name),
+  'a sleep': (ctx, name) => ctx.sleep(name, 1),
+  'a question': (ctx, name) => {
+    const form = { message: '?', requestedSchema: { type: 'object' as const, properties: {} } }
+    return ctx.elicit(name, form, { timeoutMs: 1 })
+  },
+  'a change of state': (ctx, name) => ctx.state.set(1, { name }),
+  'a handle': (ctx, name) => ctx.handle.create(name, { ttlMs: 60_000 }),
+}
+
 function server() {
   const made = new McpServer({ name: 'sizes', version: '1' }, { capabilities: { logging: {} } })
   const large = (size: number) => 'x'.repeat(size)
@@ -36,6 +53,8 @@ function server() {
     )
   inContext('step', (ctx, data) => ctx.atLeastOnce('a step', () => data, { retryable: [] }))
   inContext('state', (ctx, data) => ctx.state.set(data))
+  for (const [what, begin] of Object.entries(NAMED))
+    inContext(what, (ctx, data) => begin(ctx, data.replaceAll('x', '"')))
   inContext('told', (ctx, data) => ctx.info(data))
   inContext('map', async (ctx, data) => {
     const map = ctx.map('sizes')
@@ -75,6 +94,18 @@ describe.each(STORES)('what is larger than a record may be, %s', (store) => {
     expect(await session.result('step', { size: 5000 })).toBe('done')
     for (const name of ['state', 'told'])
       expect(await session.result(name, { size: 20_000 })).toMatch(/maxRecordBytes/)
+  })
+
+  test.each(Object.keys(NAMED))('%s: an error that the handler may catch', async (what) => {
+    await using nodes = await startNodes({ store, serverOf: () => server, settings })
+    const session = await Session.begin(nodes, { capabilities: { elicitation: {} } })
+    // The first has room for the name, and none for an error that repeats it.
+    for (const size of [4000, 20_000]) {
+      const ended = await session.result(what, { size })
+      expect(ended).toMatch(/maxRecordBytes|^done$/)
+      expect(ended.length).toBeLessThan(1000)
+    }
+    await nothingOpen(nodes, session)
   })
 
   test('a change of a map: an error that the handler may catch', async () => {
