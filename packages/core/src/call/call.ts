@@ -40,6 +40,10 @@ export interface DispatchTarget {
    * the question goes out, and takes the answer for that id from then on. Resolves when the question is in the journal.
    */
   ask(question: JsonRpcRequest, outgoing: Outgoing, origin?: Origin): Promise<void>
+  /** What has run a request, or is about to, by the journal. */
+  handlerOf(request: JsonRpcRequest): BegunHandler
+  /** Notes what runs a request from here on, which must not begin before this has resolved; `undefined`: the journal says so already. */
+  noteHandler(request: JsonRpcRequest, kind: HandlerKind): Promise<unknown> | undefined
   readonly isJournaled: boolean
   /** The call in its journal; a request that is not journaled yet is now. */
   journaled(): Promise<Call>
@@ -212,12 +216,10 @@ export class Call implements DispatchTarget {
     return this
   }
 
-  /** What has run a request, or is about to, by the journal. */
   handlerOf(request: JsonRpcRequest): BegunHandler {
     return this.#handlers?.[this.requests.indexOf(request)] ?? 'plain'
   }
 
-  /** Notes what runs a request from here on, which must not begin before this has resolved; `undefined`: the journal says so already. */
   noteHandler(request: JsonRpcRequest, kind: HandlerKind): Promise<unknown> | undefined {
     if (this.handlerOf(request) === kind) return undefined
     const place = this.requests.indexOf(request)

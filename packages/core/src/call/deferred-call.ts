@@ -8,7 +8,7 @@ import type { Call, DispatchTarget } from './call.js'
 import type { CallServer } from './call-server.js'
 import { JournalClosedError } from './journal.js'
 import type { Outgoing } from './questions.js'
-import type { Origin } from './record.js'
+import type { BegunHandler, HandlerKind, Origin } from './record.js'
 import { isUnknown } from './unrun-calls.js'
 import { callIdFor } from './new-call.js'
 import type { CallOutcome, Calls, Opened } from './calls.js'
@@ -42,7 +42,7 @@ export class DeferredCall implements DispatchTarget {
   readonly requests: readonly JsonRpcRequest[]
   readonly outcome: Promise<DeferredOutcome>
   readonly #calls: Calls
-  readonly #request: CallRequest
+  #request: CallRequest
   readonly #server: CallServer
   readonly #unanswered: Set<string>
   readonly #answers = new Map<string, EncodedResponse>()
@@ -84,6 +84,22 @@ export class DeferredCall implements DispatchTarget {
 
   get open() {
     return !this.#settled || this.#journaled !== undefined
+  }
+
+  handlerOf(request: JsonRpcRequest): BegunHandler {
+    return this.#request.handlers?.[this.requests.indexOf(request)] ?? 'plain'
+  }
+
+  /** Its journal will say so from the beginning, if it is not there yet. */
+  noteHandler(request: JsonRpcRequest, kind: HandlerKind): Promise<unknown> | undefined {
+    if (this.handlerOf(request) === kind) return undefined
+    const handlers = this.requests.map((each) => (each === request ? kind : this.handlerOf(each)))
+    this.#request = { ...this.#request, handlers }
+    // What could not be opened says so when it is.
+    return this.#journaled?.then(
+      (call) => call.noteHandler(request, kind),
+      () => undefined,
+    )
   }
 
   async send(message: JsonRpcMessage, step?: string, origin?: Origin) {

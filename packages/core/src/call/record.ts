@@ -108,8 +108,8 @@ export type CallQuota = { name: string; most: number }
 export type TaskTerms = { afterMs: number; ttlMs: number }
 
 /**
- * What kind of handler runs a call of a tool: a `durableTool`; one whose tool is annotated `idempotentHint` or
- * `readOnlyHint`; any other. `listed`: not visible to this process; what the server lists of the tool has to do, until
+ * What kind of handler runs a call: a durable one of a tool, a prompt or a resource; one whose tool is annotated `idempotentHint` or
+ * `readOnlyHint`; any other. `listed`: not visible to this process; what the server lists of a tool has to do, until
  * a durable handler says what it is.
  */
 export type HandlerKind = 'durable' | 'repeatable' | 'plain' | 'listed'

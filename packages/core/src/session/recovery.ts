@@ -19,6 +19,10 @@ const REPEATABLE = new Set([
   'tools/list',
 ])
 
+/** Of whose handlers a journal says what kind they are. */
+const OF_HANDLERS = new Set(['tools/call', 'prompts/get', 'resources/read'])
+export const isOfHandler = ({ method }: JsonRpcRequest) => OF_HANDLERS.has(method)
+
 /** What is known of a tool when one of its calls is taken over: what it is now, by the server that would run it. */
 export type RecoveredTool = {
   name: string
@@ -45,9 +49,11 @@ export type RecoveredCall = {
  * agree.
  */
 export function mayRunAgain({ method, tool, interrupted }: RecoveredCall, now: HandlerKind): boolean {
-  if (REPEATABLE.has(method)) return true
-  if (method !== 'tools/call' || !tool || interrupted === 'plain') return false
+  const isRead = REPEATABLE.has(method)
+  if (!isRead && (method !== 'tools/call' || !tool)) return false
   if (interrupted === 'durable') return now === 'durable' || now === 'listed'
+  if (isRead) return true
+  if (!tool || interrupted === 'plain') return false
   return isRepeatable(tool.annotations) || (interrupted === 'repeatable' && now === 'durable')
 }
 

@@ -141,7 +141,11 @@ export class Registered {
 
   /** What runs a request of the client here. */
   handlerOf({ method, params }: JsonRpcRequest): HandlerKind {
-    return method === 'tools/call' ? this.#kindOf(String(params?.['name'])) : 'plain'
+    if (method === 'tools/call') return this.#kindOf(String(params?.['name']))
+    if (method === 'resources/read')
+      return kindOfReader(this.#resourceOf(String(params?.['uri']))?.readCallback)
+    if (method !== 'prompts/get') return 'plain'
+    return kindOfReader(own(this.#entries('_registeredPrompts'), String(params?.['name']))?.callback)
   }
 
   /** `undefined`: the tool does not say, or can't be seen. */
@@ -276,6 +280,12 @@ const isSame = (one: Known, other: Known) =>
 
 const matches = ({ resourceTemplate }: Entry, uri: string) =>
   Boolean(resourceTemplate?.uriTemplate?.match?.(uri))
+
+/** The SDK 2.x keeps the handler of a prompt to itself. */
+const kindOfReader = (handler: unknown): HandlerKind => {
+  if (handler === undefined) return 'listed'
+  return isDurable(handler) ? 'durable' : 'plain'
+}
 
 const modeOf = ({ handler, callback }: Entry) =>
   (taskToolOf(handler) ?? taskToolOf(callback)) ? 'never' : (taskModeOf(handler) ?? taskModeOf(callback))

@@ -18,7 +18,7 @@ import { startedText } from '../context/task-tools.js'
 import { describeTask } from './describe-task.js'
 import { handleForm, lackingForm, sessionlessForm } from './envelope.js'
 import type { TasksOption } from './task-mode.js'
-import { gaveUp, mayRunAgain, outcomeUnknown } from './recovery.js'
+import { gaveUp, isOfHandler, mayRunAgain, outcomeUnknown } from './recovery.js'
 import type { RecoveredCall } from './recovery.js'
 import type { RequestStates } from './request-states.js'
 import type { ProxyOrigin } from './server-factory.js'
@@ -94,7 +94,7 @@ export class Runner {
   handlersOf(sessionId: string, requests: readonly JsonRpcRequest[]): readonly BegunHandler[] {
     const server = this.#servers.peek(sessionId)
     return requests.map((request) => {
-      if (request.method !== 'tools/call') return 'plain'
+      if (!isOfHandler(request)) return 'plain'
       if (this.#services.proxy) return 'listed'
       return server?.handlerOf(request) ?? 'none'
     })
@@ -241,8 +241,8 @@ export class Runner {
     const recovered = { method, params, tool, interrupted, attempt }
     const given = isContinued || isMade ? undefined : this.#services.recover?.(recovered)
     if (given ?? mayRunAgain(recovered, server.handlerOf(request))) return isElsewhere ? 'elsewhere' : 'run'
-    const isForOthers = tool ? interrupted !== 'listed' : isElsewhere
-    return given === undefined && isCall && interrupted !== 'plain' && isForOthers ? 'elsewhere' : 'unknown'
+    const isForOthers = isMissing ? isElsewhere : interrupted !== 'listed'
+    return given === undefined && interrupted !== 'plain' && isForOthers ? 'elsewhere' : 'unknown'
   }
 
   /** An upstream is the same one for every node. */
@@ -276,7 +276,7 @@ export class Runner {
     if (target instanceof Call) this.#mayBecomeTask(target, server)
     for (const [dispatched, request] of pending) {
       // As the journal has it now: the dispatch notes what will run.
-      const kind = target instanceof Call ? target.handlerOf(request) : 'plain'
+      const kind = target.handlerOf(request)
       const attempt = target instanceof Call ? target.attempt + 1 : 2
       const again = () => this.#mayRunAgain(server, request, { attempt, interrupted: kind }, extra)
       const ofState = stateKey(request) === undefined ? undefined : keepState

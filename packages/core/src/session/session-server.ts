@@ -28,6 +28,7 @@ import { OwnRequests } from './own-requests.js'
 import { ParamHeaders } from './param-headers.js'
 import type { MirroredParams } from './param-headers.js'
 import { Questions } from './questions.js'
+import { isOfHandler } from './recovery.js'
 import type { RecoveredTool } from './recovery.js'
 import { changeMessage, changeOf, Registered } from './registered.js'
 import type { PlainTask, RegistrationChange } from './registered.js'
@@ -218,7 +219,7 @@ export class SessionServer implements CallServer {
       if (observed) observed.run(runInCall, noted, deliver)
       else runInCall(noted, deliver)
     }
-    if (!(target instanceof Call) || request.method !== 'tools/call') return begin(run)
+    if (!isOfHandler(request)) return begin(run)
     const kind = this.handlerOf(request)
     const noting =
       kind === 'listed' ? { ...run, onBegin: async () => target.noteHandler(request, 'durable') } : run

@@ -318,7 +318,7 @@ function requestOf(exchange: Exchange, asked: Asked, server: SessionServer): Cal
     requests: [told],
     idempotencyKey: key,
     server: exchange.services.sessions.own.isByName ? server.name : undefined,
-    handlers: [isCall ? server.handlerOf(request) : 'plain'],
+    handlers: [server.handlerOf(request)],
     task,
     // A client that knows no tasks may be given one by tools.
     keptMs: !task && server.plainTaskOf(request, tasks) ? settings.taskTtlMs : undefined,
