@@ -102,12 +102,18 @@ export class NotJsonError extends UnrecordableError {
   }
 }
 
-/** What was thrown, in words: it may be anything, even what has none. */
-export function textOf(thrown: unknown): string {
+/** What is thrown can be anything, also what has no text. */
+export const textOf = (thrown: unknown) => readText(() => thrown)
+
+/** As `textOf`, without the name of the error. */
+export const messageOf = (thrown: unknown) =>
+  readText(() => (thrown instanceof Error ? thrown.message : thrown))
+
+function readText(read: () => unknown): string {
   try {
-    return String(thrown instanceof Error ? thrown.message : thrown)
+    return String(read())
   } catch {
-    return `what was thrown has no text (${typeof thrown})`
+    return 'what was thrown has no text'
   }
 }
 

@@ -1,4 +1,4 @@
-import { NotJsonError, textOf } from './errors.js'
+import { NotJsonError, messageOf } from './errors.js'
 import { checkGiven } from './known-options.js'
 import { MAX_DEPTH, nestsDeeper } from './json-depth.js'
 
@@ -40,7 +40,7 @@ export function encodeJson(value: unknown): string {
   try {
     json = JSON.stringify(value)
   } catch (cause) {
-    const [problem = ''] = textOf(cause).split('\n', 1)
+    const [problem = ''] = messageOf(cause).split('\n', 1)
     throw new NotJsonError(problem, { cause })
   }
   if (json === undefined) throw new NotJsonError(`${typeof value} has no form in it.`)

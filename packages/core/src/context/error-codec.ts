@@ -1,7 +1,6 @@
-import { DurableError, StoreError } from '../errors.js'
+import { DurableError, StoreError, textOf } from '../errors.js'
 import { decodeValue, encodeValue, isEncodable } from './codec.js'
 import * as contextErrors from './errors.js'
-import { textOf } from './text-of.js'
 
 /** A class of errors that a step may throw. */
 export type ErrorClass = abstract new (...args: never[]) => Error

@@ -1,6 +1,6 @@
 import type { CallLog } from './call-log.js'
 import type { Step } from './step.js'
-import { textOf } from './text-of.js'
+import { textOf } from '../errors.js'
 
 /** The name of a step without its key, which may say more than should be seen. */
 export const publicName = (id: string) => id.split('\n', 1)[0] ?? ''

@@ -9,7 +9,7 @@ import type { MapRecord } from './map-record.js'
 import { ReplayLog } from './replay-log.js'
 import type { Ending, FinishedCall } from './replay-log.js'
 import type { RunningCall } from './run-context.js'
-import { textOf } from './text-of.js'
+import { textOf } from '../errors.js'
 import { untilAborted } from './timers.js'
 
 const REPLAY_WITHIN_MS = 10_000

@@ -5,7 +5,7 @@ import type { ProxyRecord } from '../call/record.js'
 import { UNRECORDABLE } from '../call/request-log.js'
 import type { RequestLog } from '../call/request-log.js'
 import { followScopes } from '../context/async-scope.js'
-import { textOf, UnrecordableError } from '../errors.js'
+import { messageOf, UnrecordableError } from '../errors.js'
 import { errorResponse } from '../json-rpc.js'
 import type { JsonRpcError, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
 import type { Logger } from '../logger.js'
@@ -213,7 +213,7 @@ export class RunningRequests {
 
 const endOf = ({ run }: RequestLog, outcome: CallOutcome) => ({ ...run, outcome, errorCode: undefined })
 
-const asError = (error: unknown) => (error instanceof Error ? error : new Error(textOf(error)))
+const asError = (error: unknown) => (error instanceof Error ? error : new Error(messageOf(error)))
 
 function tellUnrecordable(log: RequestLog, error: unknown) {
   // What a `toJSON` or a getter threw tells where; what we made of it does not.

@@ -1,4 +1,4 @@
-import { textOf } from '../errors.js'
+import { messageOf } from '../errors.js'
 import type { ServerObject } from './server-factory.js'
 
 type SdkServer = { _onerror?: (error: Error) => void }
@@ -12,7 +12,7 @@ export function hearUnsent(object: ServerObject, unsent: (error: Error) => void)
   const { _onerror: told } = server as SdkServer
   if (typeof told !== 'function') return
   const hear = (error: Error) => {
-    if (textOf(error).startsWith('Failed to send response')) unsent(error)
+    if (messageOf(error).startsWith('Failed to send response')) unsent(error)
     told.call(server, error)
   }
   Object.assign(server, { _onerror: hear } satisfies SdkServer)
