@@ -33,7 +33,8 @@ export type SharedServerServices = {
 const PASSING = 'passing'
 /** For how long the tools that a caller was told of say which headers repeat their parameters. */
 const LISTED_MS = 60_000
-const MOST_LISTS = 1000
+/** Of how many principals something is kept. */
+const MOST_PRINCIPALS = 1000
 /** How long a client waits for a server behind this one to be heard. */
 const HEARD_WITHIN_MS = 1000
 
@@ -59,7 +60,8 @@ export class SharedServers {
   readonly #retired = new Set<SessionServer>()
   /** The factory has looked at what it is told. */
   #looks = false
-  #serverInfo: unknown
+  /** By principal. */
+  readonly #serverInfos = new Map<string | undefined, unknown>()
   #saidLost = false
   #closed = false
 
@@ -67,9 +69,9 @@ export class SharedServers {
     this.#services = services
   }
 
-  /** What the server calls itself, as far as it was heard here. */
-  get serverInfo(): unknown {
-    return this.#serverInfo
+  /** What the server calls itself to this principal, or to everybody, as far as it was heard here. */
+  serverInfoFor(principal: string | undefined): unknown {
+    return this.#serverInfos.get(principal) ?? this.#serverInfos.get(undefined)
   }
 
   get size() {
@@ -221,7 +223,8 @@ export class SharedServers {
         proxy?.doubt()
         throw new ServerRefusedError(proxy ? response : notTaken(response))
       }
-      this.#serverInfo = server.initialized?.['serverInfo']
+      const toWhom = key === PASSING ? undefined : principal
+      keepNewest(this.#serverInfos, toWhom, server.initialized?.['serverInfo'])
       server.notify({ jsonrpc: '2.0', method: 'notifications/initialized' }, extra)
       return server
     } catch (error) {
@@ -236,10 +239,7 @@ export class SharedServers {
     const known = this.#lists.get(principal)
     if (known && known.until > now) return known.headers
     const headers = new ParamHeaders()
-    this.#lists.delete(principal)
-    this.#lists.set(principal, { headers, until: now + LISTED_MS })
-    const [oldest] = this.#lists.keys()
-    if (this.#lists.size > MOST_LISTS) this.#lists.delete(oldest)
+    keepNewest(this.#lists, principal, { headers, until: now + LISTED_MS })
     return headers
   }
 
@@ -304,4 +304,11 @@ export class SharedServers {
     const retired = [...this.#retired].map((server) => server.close())
     await Promise.all([...retired, ...[...this.#ready.keys()].map((key) => this.#drop(key))])
   }
+}
+
+function keepNewest<T>(of: Map<string | undefined, T>, principal: string | undefined, value: T) {
+  of.delete(principal)
+  of.set(principal, value)
+  const [oldest] = of.keys()
+  if (of.size > MOST_PRINCIPALS) of.delete(oldest)
 }

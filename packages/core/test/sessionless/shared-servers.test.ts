@@ -2,11 +2,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import type { MiddlewareHandler } from 'hono'
 import { expect, test } from 'vitest'
-import type { ServerFactory, SessionInfo } from '../../src/index.js'
+import { durableTool } from '../../src/index.js'
+import type { DurableContext, ServerFactory, SessionInfo } from '../../src/index.js'
 import { Alone } from '../support/alone.js'
+import { ask, CAPABILITIES } from '../support/caller.js'
 import { startNodes } from '../support/nodes.js'
 import type { Nodes, NodesOptions } from '../support/nodes.js'
-import { expectJson, textOf } from '../support/session.js'
+import { expectJson, expectStream, textOf } from '../support/session.js'
 
 // Which requests without a session one server object serves.
 
@@ -88,6 +90,31 @@ test('what a factory has made without a look at who asks serves all requests of 
   for (const user of ['boss', 'ann', 'boss', 'ann'])
     expect((await answers(nodes, user)).whose).toBe(`orders of ${user}`)
   expect(made).toBe(2)
+})
+
+test('what a server calls itself to one principal no other one is told', async () => {
+  const server: ServerFactory = ({ principal: user }) => {
+    const own = new McpServer({ name: 'orders', title: `orders of ${user}`, version: '1' })
+    own.registerTool(
+      'ask',
+      {},
+      durableTool(async (_args: unknown, ctx: DurableContext) => ({
+        content: [{ type: 'text', text: await ask(ctx, 'which') }],
+      })),
+    )
+    return own
+  }
+  await using nodes = await startNodes({ count: 1, settings: { principal, server } })
+  const client = new Alone(nodes)
+  const params = { name: 'ask', arguments: {} }
+  const where = { who: 'ann/1', meta: CAPABILITIES, headers: { 'idempotency-key': 'once' } }
+  await using asked = await expectStream(await client.request('tools/call', params, where))
+  expect(JSON.stringify(await asked.messages())).toContain('orders of ann')
+  await client.request('tools/list', {}, { who: 'boss/1' })
+  await using again = await expectStream(await client.request('tools/call', params, where))
+  const shown = JSON.stringify(await again.messages())
+  expect(shown).toContain('input_required')
+  expect(shown).not.toContain('boss')
 })
 
 test('of principals that come and go no more server objects stay than there may be', async () => {

@@ -40,7 +40,7 @@ export function showRound(exchange: Exchange, shown: Shown): Response {
   const { services, outgoing, principal } = exchange
   const { place, after, requestId, resumed, caughtUp = false, isOwn = false, rescued = caughtUp } = shown
   const { scope, callId } = place
-  const { serverInfo } = services.sessions.shared
+  const serverInfo = services.sessions.shared.serverInfoFor(principal)
   const stateAt = (entry: string) => services.requestStates.encode(place, entry, principal)
   const round = new Round(shown, { serverInfo, stateAt })
   const { left, end } = services.departures.show(place, requestId)

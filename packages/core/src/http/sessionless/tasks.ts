@@ -36,7 +36,7 @@ export async function answerAboutTask(
   const task = await findTask(exchange, request.params?.['taskId'])
   if (!task) return undefined
   const told = await METHODS.get(request.method)!(exchange, task, request, goOn)
-  const { serverInfo } = exchange.services.sessions.shared
+  const serverInfo = exchange.services.sessions.shared.serverInfoFor(exchange.principal)
   const _meta = serverInfo === undefined ? undefined : { [META.serverInfo]: serverInfo }
   const result = { resultType: 'complete', ...told, ...(_meta && { _meta }) }
   return json({ jsonrpc: '2.0', id: request.id, result })
