@@ -12,7 +12,7 @@ const CLOCK = [
   'client/task-{leaving,progress}',
   'context/{questions,races,retrying,time}',
   'guard/principal',
-  'proxy/left-answers',
+  'proxy/{left-answers,silent-servers}',
   'sessionless/departing',
   'sessions/fresh-servers',
 ].map((name) => `packages/core/test/${name}.test.ts`)

@@ -18,6 +18,7 @@ import { httpAnswerOf } from '../proxy/refusal.js'
 import {
   ServerRefusedError,
   ServersBusyError,
+  ServerSilentError,
   ServerUnknownError,
   SessionGoneError,
 } from '../session/session-errors.js'
@@ -183,6 +184,10 @@ export function refusalWith(response: JsonRpcError): Refusal {
 export function refusalFor(error: unknown, logger: Logger): Refusal {
   if (error instanceof Refusal) return error
   if (error instanceof ServerRefusedError) return refusalWith(error.refusal)
+  if (error instanceof ServerSilentError) {
+    logger.warn({ error }, 'a request to the server failed')
+    return new Refusal(502, ErrorCode.internalError, `Bad Gateway: ${error.message}`)
+  }
   if (error instanceof SessionGoneError || isForgotten(error)) return refuse.sessionNotFound()
   if ([ServersBusyError, ServerUnknownError, NodeLeavingError].some((kind) => error instanceof kind))
     return refuse.unavailable((error as Error).message)

@@ -1,12 +1,19 @@
 import { DurableError } from '../errors.js'
 import { randomId } from '../ids.js'
 import type { JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { ServerSilentError } from './session-errors.js'
 
 const ANSWERED_WITHIN_MS = 30_000
 
 /** Requests of our own to a server object, for what they do there or tell: no client waits for their answers. */
 export class OwnRequests {
   readonly #waiting = new Map<string, (response: JsonRpcResponse) => void>()
+  readonly #isBehind: boolean
+
+  /** `isBehind`: the server object stands for a server behind this one. */
+  constructor(isBehind = false) {
+    this.#isBehind = isBehind
+  }
 
   get size() {
     return this.#waiting.size
@@ -29,7 +36,11 @@ export class OwnRequests {
         const { method } = request
         const params = { requestId: id, reason: 'Nobody waits for the answer any more.' }
         deliver({ jsonrpc: '2.0', method: 'notifications/cancelled', params })
-        reject(new DurableError('setup-timeout', `The server object did not answer ${method} in time.`))
+        reject(
+          this.#isBehind
+            ? new ServerSilentError(method)
+            : new DurableError('setup-timeout', `The server object did not answer ${method} in time.`),
+        )
       }, withinMs)
       this.#waiting.set(id, (response) => {
         clearTimeout(timer)

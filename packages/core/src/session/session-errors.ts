@@ -25,6 +25,13 @@ export class ServerUnknownError extends DurableError {
   }
 }
 
+/** The server behind this one did not answer what a request needs. */
+export class ServerSilentError extends DurableError {
+  constructor(method: string) {
+    super('setup-timeout', `the server behind this one did not answer ${method} in time.`)
+  }
+}
+
 /** A server object asked outside of any call, in a version without sessions. */
 export class NobodyToAskError extends DurableError {
   constructor() {

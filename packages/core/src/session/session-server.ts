@@ -95,7 +95,7 @@ export class SessionServer implements CallServer {
   readonly #paramHeaders: ParamHeaders
   readonly #questions = new Questions()
   readonly #running: RunningRequests
-  readonly #own = new OwnRequests()
+  readonly #own: OwnRequests
   readonly #outgoing: OutgoingMessages
   readonly #seenAhead = new Set<number>()
   readonly #awaited = new Set<Promise<unknown>>()
@@ -110,6 +110,7 @@ export class SessionServer implements CallServer {
     this.#registered = new Registered(server)
     this.#paramHeaders = services.paramHeaders ?? new ParamHeaders()
     this.#proxy = isProxy(server) ? server : undefined
+    this.#own = new OwnRequests(isProxy(server))
     this.#services = services
     this.#running = new RunningRequests(services.logger, {
       onStopped: (...stopped) => this.#tellStopped(...stopped),
