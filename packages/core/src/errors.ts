@@ -103,17 +103,20 @@ export class NotJsonError extends UnrecordableError {
 }
 
 /** What is thrown can be anything, also what has no text. */
-export const textOf = (thrown: unknown) => readText(() => thrown)
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    return Object.prototype.toString.call(thrown)
+  }
+}
 
 /** As `textOf`, without the name of the error. */
-export const messageOf = (thrown: unknown) =>
-  readText(() => (thrown instanceof Error ? thrown.message : thrown))
-
-function readText(read: () => unknown): string {
+export function messageOf(thrown: unknown): string {
   try {
-    return String(read())
+    return textOf(thrown instanceof Error ? thrown.message : thrown)
   } catch {
-    return 'what was thrown has no text'
+    return textOf(thrown)
   }
 }
 

@@ -48,22 +48,23 @@ export type DurableFetchOptions = {
 export type RetrySettings = Required<Omit<DurableFetchOptions, 'onRetry'>> &
   Pick<DurableFetchOptions, 'onRetry'>
 
-const TIMES = ['giveUpAfterMs', 'initialDelayMs', 'maxDelayMs', 'headersWithinMs'] as const
+const TIMES = ['giveUpAfterMs', 'initialDelayMs', 'maxDelayMs', 'headersWithinMs']
 const NAMES = ['fetch', ...TIMES, 'mayRepeat', 'tasks', 'onRetry']
 
 export function retrySettings(options: DurableFetchOptions): RetrySettings {
   checkNames('durableFetch()', options, NAMES)
-  const settings: RetrySettings = {
+  const {
     // Looked up at each call, so that a `fetch` that is replaced later counts.
-    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
-    giveUpAfterMs: options.giveUpAfterMs ?? 60_000,
-    initialDelayMs: options.initialDelayMs ?? 100,
-    maxDelayMs: options.maxDelayMs ?? 5_000,
-    headersWithinMs: options.headersWithinMs ?? 20_000,
-    mayRepeat: options.mayRepeat ?? (() => true),
-    tasks: options.tasks ?? false,
-    onRetry: options.onRetry,
-  }
-  for (const name of TIMES) checkMs(`durableFetch(): \`${name}\``, settings[name])
-  return settings
+    fetch: ask = (url, init) => fetch(url, init),
+    giveUpAfterMs = 60_000,
+    initialDelayMs = 100,
+    maxDelayMs = 5_000,
+    headersWithinMs = 20_000,
+    mayRepeat = () => true,
+    tasks = false,
+    onRetry,
+  } = options
+  const times = { giveUpAfterMs, initialDelayMs, maxDelayMs, headersWithinMs }
+  for (const [name, ms] of Object.entries(times)) checkMs(`durableFetch(): \`${name}\``, ms)
+  return { fetch: ask, ...times, mayRepeat, tasks, onRetry }
 }

@@ -3,7 +3,7 @@ import { McpServer as McpServerV2 } from '@modelcontextprotocol/server'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { waitFor } from '../../../../test-support/index.js'
-import { durablePrompt, durableResource, durableTool } from '../../src/index.js'
+import { durablePrompt, durableTool } from '../../src/index.js'
 import type { DurableContext, Store } from '../../src/index.js'
 import { runsOf } from '../../src/runs/index.js'
 import { Alone } from '../support/alone.js'
@@ -16,12 +16,11 @@ import { STORES } from '../support/stores.js'
 import { waitAt } from '../support/tools.js'
 
 // What becomes of a call that the server object answers without its handler, which an earlier run has begun. Node 0 begins it; node 1
-// takes other arguments, and has the resource switched off; node 2 has the code of node 0, and takes nothing before it is let.
+// takes other arguments; node 2 has the code of node 0, and takes nothing before it is let.
 
 const REQUESTS = [
   ['tools/call', { name: 'pay', arguments: { amount: '5' } }],
   ['prompts/get', { name: 'plan', arguments: { amount: '5' } }],
-  ['resources/read', { uri: 'doc://1' }],
 ] as const
 
 /** `withdraws`: the prompt takes itself from its session. */
@@ -49,14 +48,6 @@ async function start(store: (typeof STORES)[number], sdk: Sdk = 'v1', { withdraw
         messages: [{ role: 'user' as const, content: await work(ctx) }],
       })),
     )
-    const resource = made.registerResource(
-      'doc',
-      'doc://1',
-      {},
-      durableResource(async ({ href }, ctx) => ({ contents: [{ uri: href, text: (await work(ctx)).text }] })),
-    )
-    made.registerResource('other', 'doc://2', {}, async () => ({ contents: [] }))
-    if (node === 1) resource.disable()
     return made
   }
   const wrap = (own: Store, node: number) => {
