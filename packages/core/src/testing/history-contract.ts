@@ -46,7 +46,7 @@ export function historyContract(create: CreateStores) {
     await store.claimCall(scope, callId, claim)
     const next = claimed?.id.split('-')[0]
     const batch = ['message', 'response'].map((data, n) => ({ id: `${next}-${n + 2}`, data }))
-    for (let n = 0; n < 2; n++) await store.appendCall(scope, callId, batch, { requestKeys, retainMs: 1 })
+    for (let n = 0; n < 2; n++) await store.appendCall(scope, callId, batch, { requestKeys, retainMs: HOUR })
     const entries = await stores.peer.history(scope, ALL)
     expect(brief(entries)).toEqual([
       'state init',
@@ -109,7 +109,7 @@ export function historyContract(create: CreateStores) {
     const { callId, epoch, requestKeys } = await open(store, ended)
     await store.appendCall(ended, callId, [{ id: `${epoch}-2`, data: 'response' }], {
       requestKeys,
-      retainMs: 1,
+      retainMs: HOUR,
     })
     expect(await store.deleteSession(ended, 'alice')).toBe(true)
     expect((await history(ended)).slice(1)).toEqual([`call:${callId} request`, `call:${callId} response`])
