@@ -300,7 +300,9 @@ export class Steps implements StepOwner {
     step.fail(error)
   }
 
-  #isStopping = (error: unknown) => this.lifetime.aborted || error instanceof DivergenceError
+  #isStopping(error: unknown): boolean {
+    return this.lifetime.aborted || error instanceof DivergenceError
+  }
 
   #whenCaughtUp(work: Work): Work {
     return async (step, earlier) => {

@@ -177,6 +177,10 @@ export class RunningRequests {
     this.stop(id, answer.error.message)
   }
 
+  async failAll(reason: Error) {
+    await Promise.all([...this.#running.keys()].map((id) => this.fail(id, reason)))
+  }
+
   /** Its handler is told to stop, and answers nothing any more. */
   stop(id: string, reason: string, moved = false) {
     const running = this.#running.get(id)

@@ -32,6 +32,13 @@ export class ServerSilentError extends DurableError {
   }
 }
 
+/** The application has closed a server object that is not its own to close. */
+export class ServerClosedError extends DurableError {
+  constructor() {
+    super('server-closed', 'The server object was closed by its application. Leave that to mcp-durable.')
+  }
+}
+
 /** A server object asked outside of any call, in a version without sessions. */
 export class NobodyToAskError extends DurableError {
   constructor() {

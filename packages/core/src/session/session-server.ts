@@ -42,9 +42,14 @@ import type { TasksOption } from './task-mode.js'
 import type { StateReads } from './state-reads.js'
 import { serverNameIn } from './server-names.js'
 import type { ServerNames } from './server-names.js'
-import { OtherServerError, ServerRefusedError, ServerUnknownError } from './session-errors.js'
+import {
+  OtherServerError,
+  ServerClosedError,
+  ServerRefusedError,
+  ServerUnknownError,
+} from './session-errors.js'
 import { ServerTransport } from './transport.js'
-import type { DispatchExtra, MessageExtra } from './transport.js'
+import type { CallKeeper, DispatchExtra, MessageExtra } from './transport.js'
 import { hearUnsent } from './unsent-responses.js'
 import { validated } from './validation.js'
 
@@ -70,6 +75,8 @@ export type SessionServerServices = Omit<OutgoingServices, 'keep'> & {
   tasks: CallerTasks
   /** Told each time that the last request it ran is over. */
   onIdle?: () => void
+  /** Told if its application closes the server object. */
+  onClosed?: (server: SessionServer) => void
   /** What is known of its tools by others that are like it. */
   paramHeaders?: ParamHeaders
 }
@@ -103,6 +110,7 @@ export class SessionServer implements CallServer {
   /** Of the client, that wait for a turn of their own. */
   #received = 0
   readonly #closed = new LazyAbort()
+  #isClosed = false
 
   private constructor(server: ServerObject, sessionId: string | undefined, services: SessionServerServices) {
     this.reads = services.reads
@@ -131,11 +139,12 @@ export class SessionServer implements CallServer {
       else if (message.method === 'notifications/tools/list_changed') this.#paramHeaders.forget()
       return this.#outgoing.send(message, options)
     }
-    this.#transport = new ServerTransport(sessionId, send, {
+    const keeper: CallKeeper = {
       record: (id, record) => this.#running.record(id, record),
       startOver: (id) => this.#running.startOver(id),
       recall: (id, question, here) => this.#recall(id, question, here),
-    })
+    }
+    this.#transport = new ServerTransport(sessionId, send, keeper, () => void this.#onClosed())
   }
 
   static async connect(
@@ -212,6 +221,7 @@ export class SessionServer implements CallServer {
     const log = new RequestLog(of, client, signals, logger)
     const observed = signals.call?.(log.run, request, extra.request)
     this.#running.begin(dispatchId, dispatch, log, observed)
+    if (this.#isClosed) return void this.#running.fail(dispatchId, new ServerClosedError())
     const plain = { log, store, limits, tasks }
     const run = validateEffects ? validated(plain, target, { logger, signals }) : plain
     const dispatched: DispatchExtra = interrupted ? { ...extra, interrupted } : extra
@@ -369,6 +379,14 @@ export class SessionServer implements CallServer {
   /** Of a question that the server behind this one has asked outside of its requests. */
   clientSaid(asker: string, message: JsonRpcMessage) {
     this.#proxy?.clientSaid(asker, message)
+  }
+
+  /** By its application, as a tool that calls `server.close()`: what it runs can't be answered, and the next request gets another one. */
+  async #onClosed() {
+    if (this.#closed.aborted) return
+    this.#isClosed = true
+    await this.#running.failAll(new ServerClosedError())
+    this.#services.onClosed?.(this)
   }
 
   /** The request in which the code runs can't be answered. */

@@ -42,7 +42,7 @@ export type Progress = Pick<Admission, 'version' | 'values'>
  */
 export type Alone = Pick<
   Parameters<typeof SessionServer.connect>[2],
-  'standalone' | 'putState' | 'onIdle' | 'onRegistered' | 'paramHeaders'
+  'standalone' | 'putState' | 'onIdle' | 'onClosed' | 'onRegistered' | 'paramHeaders'
 > & {
   stateScope: string | undefined
   make?: ServerFactory | undefined
@@ -155,9 +155,15 @@ export class SessionServers {
       putState: (entry: StateChange) => putState(rest.store, sessionId, entry, settings),
       reads,
       saidLost: this.#saidLost,
+      onClosed: (closed: SessionServer) => this.#closedByItself(sessionId, closed),
       ...alone,
     }
     return SessionServer.connect(made, alone ? undefined : sessionId, services)
+  }
+
+  #closedByItself(sessionId: string, server: SessionServer) {
+    const held = this.#ready.get(sessionId)
+    if (held?.server === server) this.#retire(held)
   }
 
   /** A factory reads the state of who asks without a session; that is a use of it. */

@@ -208,7 +208,10 @@ export class SharedServers {
     }
     const made: { server?: SessionServer } = {}
     const onRegistered = () => made.server && this.#retire(key, made.server, key !== scope)
-    const alone = { standalone, putState, onIdle, onRegistered, stateScope, tell, ...behind }
+    const onClosed = (closed: SessionServer) => {
+      if (this.#ready.get(key) === closed) void this.#drop(key)
+    }
+    const alone = { standalone, putState, onIdle, onClosed, onRegistered, stateScope, tell, ...behind }
     const server = await this.#services.make(identity, alone)
     telling.end()
     made.server = server

@@ -70,17 +70,20 @@ export class ServerTransport {
   onerror?: (error: Error) => void
   readonly sessionId: string | undefined
   readonly #send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>
-
   readonly #keeper: CallKeeper
+  readonly #closed: (() => void) | undefined
 
+  /** `closed`: the server object has closed it, and answers nothing any more. */
   constructor(
     sessionId: string | undefined,
     send: (message: JsonRpcMessage, options?: SendOptions) => Promise<void>,
     keeper: CallKeeper,
+    closed?: () => void,
   ) {
     this.sessionId = sessionId
     this.#send = send
     this.#keeper = keeper
+    this.#closed = closed
   }
 
   async start() {
@@ -93,6 +96,7 @@ export class ServerTransport {
 
   async close() {
     this.onclose?.()
+    this.#closed?.()
   }
 
   record(requestId: string, record: ProxyRecord) {
