@@ -45,6 +45,8 @@ export {
   NobodyToAskError,
   OtherServerError,
   ServersBusyError,
+  ServerClosedError,
+  ServerSilentError,
   ServerUnknownError,
   SessionGoneError,
 } from './session/session-errors.js'

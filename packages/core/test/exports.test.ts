@@ -27,7 +27,7 @@ const CORE: Record<string, string> = {
     AtMostOnceFailedBeforeCompleting BacklogError CallStoppedError ClientCapabilityError DivergenceError DuplicateStepError DurableError HandleLimitError
     JournalClosedError JournalLostError MapChangedTwiceError MisconfiguredError NestedStepError NoContextError NoPrincipalError NobodyToAskError NodeLeavingError
     NotJsonError OtherServerError QuestionRefusedError RecordRefusedError RecordTooLargeError RecordedError ReplayDivergedError RunRefusedError SealError
-    ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepError
+    ServerClosedError ServerSilentError ServerUnknownError ServersBusyError SessionGoneError StateConflictError StateFullError StateValueError StepError
     StepTimeoutError StepValueError StoreError StoreErrorCode TasksNeededError UnknownEventError UnknownHandleError UnknownScopeError UnrecordableError`,
   './sdk':
     'EventStoreOptions ServerChange ServerEventBusOptions ServerFactory ServerObject SessionEventStore SessionInfo StoredEventBus eventStore memoryStore serverEventBus',
