@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { messageOf } from '../errors.js'
 import { LazyAbort } from '../lazy-abort.js'
 import { CallStoppedError } from './errors.js'
 
@@ -29,5 +30,3 @@ export class Lifetime extends LazyAbort {
     if (!this.aborted) this.abort(new CallStoppedError(reason, cause ? { cause } : {}))
   }
 }
-
-const messageOf = (reason: unknown) => (reason instanceof Error ? reason.message : String(reason))

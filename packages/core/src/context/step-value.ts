@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js'
 import { encodeValue } from './codec.js'
 import { StepValueError } from './errors.js'
 import { isPromise } from './maybe-promise.js'
@@ -33,8 +34,6 @@ export function valueOf({ name }: Step, checked: Checked): unknown {
   if ('problem' in checked) throw new StepValueError(name, checked.problem)
   return checked.value
 }
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 /** Where a value has a part that cannot be recorded, and what to do about it. `cause`: what `encodeValue` threw. */
 export function describeUnrecordable(cause: unknown): string {
