@@ -181,7 +181,7 @@ class World implements AsyncDisposable {
     return fetch(new URL(pathname, target.node.process.url), {
       ...init,
       headers,
-      signal: init.signal ? AbortSignal.any([init.signal, signal]) : signal,
+      signal: init.signal ? firstOf(init.signal, signal) : signal,
     })
   }
 
@@ -247,4 +247,15 @@ class World implements AsyncDisposable {
     const names = await this.#contents.journals()
     return Promise.all(names.map(({ scope, callId }) => Journal.read(store, scope, callId)))
   }
+}
+
+/** Not `AbortSignal.any`: Node.js 20 forgets a time that only it knows. */
+function firstOf(...signals: readonly AbortSignal[]): AbortSignal {
+  const first = new AbortController()
+  for (const signal of signals) {
+    const abort = () => first.abort(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+  }
+  return first.signal
 }

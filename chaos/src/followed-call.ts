@@ -49,16 +49,19 @@ export async function followCall(
   { drops, gone }: { drops?: Drops | undefined; gone?: AbortSignal | undefined },
 ): Promise<void> {
   const stopped = new AbortController()
-  const stop = () => stopped.abort()
+  let dropped = new AbortController()
+  const stop = () => {
+    stopped.abort()
+    dropped.abort()
+  }
   gone?.addEventListener('abort', stop)
   const timer = gone ? undefined : setTimeout(stop, GIVE_UP_MS)
   const eventIds: string[] = []
   let cursor: string | undefined
   try {
     while (!isTold(call) && !stopped.signal.aborted) {
-      const dropped = new AbortController()
-      const signal = AbortSignal.any([dropped.signal, stopped.signal])
-      const response = await speech.send(cursor, signal)
+      dropped = new AbortController()
+      const response = await speech.send(cursor, dropped.signal)
       if (!response.ok || response.status === 204) throw new Error(`answered ${response.status}`)
       const next = await followStream(response, speech, eventIds, drops).catch(() => undefined)
       dropped.abort()

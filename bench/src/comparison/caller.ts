@@ -112,14 +112,16 @@ export class Caller {
     const meta = sessionless ? sessionlessMeta({ tasks: this.#way === 'task' }) : {}
     const params = { name: tool, arguments: args, _meta: { ...meta, progressToken: call.id } }
     const headers = sessionless ? sessionlessHeaders(tool) : {}
+    const timer = setTimeout(() => call.cut.abort(), until - Date.now())
     try {
       const message = { id: call.id, method: 'tools/call', params }
-      const signal = AbortSignal.any([call.cut.signal, within(until)])
-      const response = await this.#post(message, headers, signal)
+      const response = await this.#post(message, headers, call.cut.signal)
       if (response.ok) await call.read(response)
       else call.lost = `refused: ${response.status} ${await response.text()}`.slice(0, 200)
     } catch {
       // Its stream is broken.
+    } finally {
+      clearTimeout(timer)
     }
     if (call.isOver || call.taskId !== undefined) return
     if (sessionless) call.lost = 'its stream broke'

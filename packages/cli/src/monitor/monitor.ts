@@ -67,7 +67,9 @@ export class Monitor {
 
   /** Until somebody quits. */
   async run(interrupted: AbortSignal): Promise<void> {
-    const signal = AbortSignal.any([interrupted, this.#quit.signal])
+    const { signal } = this.#quit
+    interrupted.addEventListener('abort', () => this.#quit.abort())
+    if (interrupted.aborted) this.#quit.abort()
     try {
       while (!signal.aborted) {
         const snapshot = await this.#services.model.refresh()

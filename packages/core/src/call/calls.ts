@@ -1,4 +1,5 @@
 import { NodeLeavingError, StoreError } from '../errors.js'
+import { linkedWithin } from '../linked-signal.js'
 import { Members } from '../members.js'
 import { isSessionless } from '../protocol.js'
 import { readAll, readPages, whileStoreFails } from '../store/retry.js'
@@ -116,7 +117,7 @@ export class Calls {
 
   /** Nobody waits for longer. */
   async #isHeld(scope: string) {
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(HELD_WITHIN_MS)])
+    const signal = linkedWithin(HELD_WITHIN_MS, this.#closed.signal)
     const holding = whileStoreFails(() => this.#membership.hold(scope), { signal })
     return holding.then(
       () => true,

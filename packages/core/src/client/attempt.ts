@@ -1,3 +1,5 @@
+import { linkedTo } from '../linked-signal.js'
+import type { Linked } from '../linked-signal.js'
 import { startTimer } from '../timers.js'
 import { putBack, untilFirstEvent } from './first-event.js'
 import type { Chunk, Held, Source } from './first-event.js'
@@ -9,7 +11,7 @@ import type { RetrySettings } from './retry-options.js'
 export type Failure = { reason: unknown; unsure: boolean; heldMs: number; retryAfterMs: number }
 export type Attempted<T> = { answer: T } | { failure: Failure }
 /** Takes a response once it can be relied on, and unlinks the connection when it needs that no more. What it throws is a failure. */
-export type Accept<T> = (response: Response, connection: Connection) => Promise<Attempted<T>>
+export type Accept<T> = (response: Response, connection: Linked) => Promise<Attempted<T>>
 
 /** A resumed stream of a server that does not begin with an event may stay silent for long. */
 const FIRST_EVENT_WITHIN_MS = 5_000
@@ -32,7 +34,7 @@ export async function attempt<T>(
   accept: Accept<T>,
   { fetch, headersWithinMs }: RetrySettings,
 ): Promise<Attempted<T>> {
-  const connection = linkedTo(init.signal)
+  const connection = linkedTo(...(init.signal ? [init.signal] : []))
   const callOff = startTimer(headersWithinMs, () => connection.abort(lateError(headersWithinMs)))
   let heldSince: number | undefined
   try {
@@ -57,7 +59,7 @@ export type Stall = { afterMs: number; mayBreak: () => boolean }
 export async function acceptFor(
   outgoing: Outgoing,
   response: Response,
-  connection: Connection,
+  connection: Linked,
   stall: Stall,
 ): Promise<Attempted<Response>> {
   const isEvents = response.headers.get('content-type')?.includes('text/event-stream')
@@ -75,7 +77,7 @@ export async function acceptFor(
   return { failure: { reason: whole, unsure, heldMs: 0, retryAfterMs: readRetryAfter(response) } }
 }
 
-async function readWatched(reader: Source, connection: Connection, { afterMs, mayBreak }: Stall) {
+async function readWatched(reader: Source, connection: Linked, { afterMs, mayBreak }: Stall) {
   const callOff = startTimer(afterMs, () => {
     try {
       if (mayBreak()) connection.abort(lateError(afterMs))
@@ -114,21 +116,6 @@ export function withBody(response: Response, body: ReadableStream | ArrayBuffer 
   const copy = new Response(body, { status, statusText, headers })
   Object.defineProperty(copy, 'url', { value: url })
   return copy
-}
-
-export type Connection = { signal: AbortSignal; abort: (reason: unknown) => void; unlink: () => void }
-
-/** Ends with the caller's signal. Not `AbortSignal.any`: a transport's signal lives long, and would collect what hangs on it. */
-function linkedTo(signal: AbortSignal | null | undefined): Connection {
-  const controller = new AbortController()
-  const abort = () => controller.abort(signal?.reason)
-  if (signal?.aborted) abort()
-  signal?.addEventListener('abort', abort)
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    unlink: () => signal?.removeEventListener('abort', abort),
-  }
 }
 
 const lateError = (ms: number) =>

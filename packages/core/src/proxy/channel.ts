@@ -1,6 +1,7 @@
 import type { ProxySession } from '../call/record.js'
 import { isRequest } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcRequest } from '../json-rpc.js'
+import { linkedWithin } from '../linked-signal.js'
 import { isSessionless, SESSIONLESS } from '../protocol.js'
 import type { MessageExtra } from '../session/transport.js'
 import { checkAnswer, drain } from './answer.js'
@@ -61,7 +62,7 @@ export class Channel {
 
   /** What the server answers to a request that means nothing; `undefined`: nothing of use, in time. */
   async ask(session: ProxySession, probe: JsonRpcRequest, extra: MessageExtra, stopped: AbortSignal) {
-    const signal = AbortSignal.any([stopped, AbortSignal.timeout(ANSWERED_WITHIN_MS)])
+    const signal = linkedWithin(ANSWERED_WITHIN_MS, stopped)
     const answer = await this.post(session, probe, extra, signal).catch(() => undefined)
     if (answer) await drain(answer)
     return answer

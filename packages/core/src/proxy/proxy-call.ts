@@ -1,6 +1,8 @@
 import type { ProxySession } from '../call/record.js'
 import { randomId } from '../ids.js'
 import type { JsonRpcMessage, JsonRpcRequest, JsonRpcResponse, RequestId } from '../json-rpc.js'
+import { linkedTo } from '../linked-signal.js'
+import type { Linked } from '../linked-signal.js'
 import { outcomeUnknown } from '../session/recovery.js'
 import type { DispatchExtra, MessageExtra } from '../session/transport.js'
 import { sleepFor } from '../timers.js'
@@ -266,7 +268,7 @@ export class ProxyCall {
     let until = performance.now() + this.#relay.graceMs
     let wait = this.#retry
     while (this.#cursor !== undefined && !this.#isStopped) {
-      const silence = new Silence()
+      const silence = new Silence(this.#stopped.signal)
       const answer = await this.#get(silence.signal).catch(() => undefined)
       let isKnown = false
       if (answer && isEventStream(answer)) {
@@ -287,8 +289,7 @@ export class ProxyCall {
     return this.#isStopped
   }
 
-  #get(silent: AbortSignal) {
-    const signal = AbortSignal.any([this.#stopped.signal, silent])
+  #get(signal: AbortSignal) {
     return this.#relay.channel.get(this.session, this.#cursor, this.#extraNow, signal)
   }
 
@@ -325,16 +326,17 @@ export class ProxyCall {
 
 /** Some servers show a stream that is resumed what has happened, and never what happens then: it is asked for again. */
 class Silence {
-  readonly #controller = new AbortController()
+  readonly #connection: Linked
   #timer: NodeJS.Timeout | undefined
   wasBroken = false
 
-  constructor() {
+  constructor(stopped: AbortSignal) {
+    this.#connection = linkedTo(stopped)
     this.#begin()
   }
 
   get signal() {
-    return this.#controller.signal
+    return this.#connection.signal
   }
 
   broken() {
@@ -344,10 +346,11 @@ class Silence {
 
   #begin() {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#controller.abort(), SILENT_MS)
+    this.#timer = setTimeout(() => this.#connection.abort(), SILENT_MS)
   }
 
   end() {
     clearTimeout(this.#timer)
+    this.#connection.unlink()
   }
 }

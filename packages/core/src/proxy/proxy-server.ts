@@ -4,6 +4,7 @@ import { isOver } from '../call/journal.js'
 import { digest, randomId } from '../ids.js'
 import { isRequest, isResponse } from '../json-rpc.js'
 import type { JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse } from '../json-rpc.js'
+import { linkedWithin } from '../linked-signal.js'
 import { shortId } from '../logger.js'
 import { inSession } from '../protocol.js'
 import type { Logger } from '../logger.js'
@@ -362,7 +363,7 @@ export class ProxyServer implements ProxyObject, Relay {
   }
 
   #post(message: JsonRpcMessage, session: ProxySession, extra: MessageExtra) {
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(TAKEN_WITHIN_MS)])
+    const signal = linkedWithin(TAKEN_WITHIN_MS, this.#closed.signal)
     return this.channel.post(session, message, extra, signal)
   }
 

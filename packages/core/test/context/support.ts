@@ -257,8 +257,8 @@ export class TestNode implements CallLog {
       await this.#operate(() => void this.#call.questions.push({ name, method, params }))
     }
     await new Promise((resolve) => setImmediate(resolve))
-    const stopped = signal ? AbortSignal.any([this.stop.signal, signal]) : this.stop.signal
-    return Promise.race([rejection(stopped), this.#call.answered(name)])
+    const stops = [this.stop.signal, ...(signal ? [signal] : [])].map(rejection)
+    return Promise.race([...stops, this.#call.answered(name)])
   }
 
   async withdraw(name: string, reason: string) {

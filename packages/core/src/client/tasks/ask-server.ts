@@ -1,9 +1,10 @@
 import type { JsonRpcResponse } from '../../json-rpc.js'
 import { ErrorCode, isObject } from '../../json-rpc.js'
+import type { Linked } from '../../linked-signal.js'
 import { META } from '../../protocol.js'
 import { startTimer } from '../../timers.js'
 import { withBody } from '../attempt.js'
-import type { Attempted, Connection } from '../attempt.js'
+import type { Attempted } from '../attempt.js'
 import { readRetryAfter } from '../patience.js'
 import type { RetrySettings } from '../retry-options.js'
 import { untilAnswered } from '../until-answered.js'
@@ -50,7 +51,7 @@ export async function askServer(
 /** All of it has to come, in as long as headers may take. */
 async function acceptAnswer(
   response: Response,
-  connection: Connection,
+  connection: Linked,
   { headersWithinMs: ms }: RetrySettings,
 ): Promise<Attempted<Answer>> {
   const late = new DOMException(`There was no whole answer within ${ms} ms.`, 'TimeoutError')
